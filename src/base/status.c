@@ -1,0 +1,124 @@
+/* Status and error record.
+ *
+ * The function that decides an error fills the one record of the process; callers pass the status on and main() prints
+ * the record once.  The first error stays, because what follows it is usually its consequence.  Any thread may fail
+ * (the batch loader reads ahead in one of its own), so the record is filled under a lock.
+ *
+ * Not done here: agreeing over ranks (comm).  The rank in the record is -1 until comm fills it in. */
+#include "config.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base_priv.h"
+#include "wabun/base.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static wb_error_t record = {.rank = -1};
+static void (*abort_hook) (int code);
+
+/* Make `text` one printable line and end it between two UTF-8 characters when it was cut. */
+static void tidy (char *text, bool cut) {
+    size_t n = strlen (text);
+    if (cut) {
+        size_t start = n;
+        while (start > 0 && ((unsigned char) text[start - 1] & 0xC0) == 0x80) start--;
+        if (start > 0) {
+            unsigned char lead = (unsigned char) text[start - 1];
+            size_t want = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+            if (n - (start - 1) < want) text[start - 1] = 0;
+        }
+    }
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' ')) text[--n] = 0;
+    for (char *p = text; *p; p++) {
+        if ((unsigned char) *p < 0x20) *p = ' ';
+    }
+}
+
+wb_status wb_error_set (wb_status code, const char *file, int line, const char *fmt, ...) {
+    if (code == WB_OK) return WB_OK;
+    pthread_mutex_lock (&lock);
+    if (record.status == WB_OK) {
+        const char *base = strrchr (file, '/');
+        memset (&record, 0, sizeof record);
+        record.status = code;
+        record.rank = -1;
+        record.line = line;
+        snprintf (record.file, sizeof record.file, "%s", base != NULL ? base + 1 : file);
+        va_list ap;
+        va_start (ap, fmt);
+        int n = vsnprintf (record.text, sizeof record.text, fmt, ap);
+        va_end (ap);
+        tidy (record.text, n < 0 || (size_t) n >= sizeof record.text);
+    }
+    pthread_mutex_unlock (&lock);
+    return code;
+}
+
+const wb_error_t *wb_error_get (void) { return &record; }
+
+void wb_error_put (const wb_error_t *e) {
+    pthread_mutex_lock (&lock);
+    if (e != &record) record = *e;
+    record.file[sizeof record.file - 1] = 0;
+    record.text[sizeof record.text - 1] = 0;
+    pthread_mutex_unlock (&lock);
+}
+
+void wb_error_clear (void) {
+    pthread_mutex_lock (&lock);
+    memset (&record, 0, sizeof record);
+    record.rank = -1;
+    pthread_mutex_unlock (&lock);
+}
+
+void wb_error_print (const wb_error_t *e) {
+    if (e->status == WB_OK) return;
+    wb_log_fresh_line ();
+    if (e->rank >= 0)
+        fprintf (stderr, "wabun: rank %d: %s\n", (int) e->rank, e->text);
+    else
+        fprintf (stderr, "wabun: %s\n", e->text);
+    fflush (stderr);
+}
+
+const char *wb_status_name (wb_status code) {
+    switch (code) {
+    case WB_OK: return "done";
+    case WB_EUSAGE: return "usage or configuration";
+    case WB_EIO: return "file or network";
+    case WB_ENOMEM: return "memory";
+    case WB_EDATA: return "bad data";
+    case WB_ENUMERIC: return "numbers went bad";
+    case WB_ESTOP: return "stopped on request";
+    }
+    return "unknown status";
+}
+
+void wb_abort_hook (void (*hook) (int code)) { abort_hook = hook; }
+
+void wb_abort (const char *file, int line, const char *fmt, ...) {
+    const char *base = strrchr (file, '/');
+    va_list ap;
+    fflush (stdout);
+    wb_log_fresh_line ();
+    fputs ("wabun: ", stderr);
+    va_start (ap, fmt);
+    vfprintf (stderr, fmt, ap);
+    va_end (ap);
+    fprintf (stderr, " [%s:%d]\n", base != NULL ? base + 1 : file, line);
+    fflush (stderr);
+    if (abort_hook != NULL) {
+        void (*hook) (int) = abort_hook;
+        abort_hook = NULL; /* a hook that fails itself must not come back here for ever */
+        hook (WB_ABORT_CODE);
+    }
+    _Exit (WB_ABORT_CODE);
+}
+
+int wb_int (int64_t x) {
+    if (x < INT32_MIN || x > INT32_MAX)
+        wb_abort (__FILE__, __LINE__, "%lld does not fit the int that BLAS and MPI take", (long long) x);
+    return (int) x;
+}
