@@ -1,0 +1,131 @@
+/* wabun - model: GPT-2.  Sizes, THE parameter table, one pipeline stage, inference with a KV cache.
+ *
+ * The mathematics of gpt2-japanese (and of GPT-2): learned positions, pre-LayerNorm (eps 1e-5), GELU by tanh, causal
+ * attention with scale 1/sqrt(D), output tied to wte, no dropout.
+ */
+#ifndef WABUN_MODEL_H
+#define WABUN_MODEL_H
+
+#include <wabun/par.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- sizes (size.c) ----------------------------------------------------------------------------------------------- */
+
+typedef struct wb_size {
+    int64_t L, C, H, T, V; /**< layers, width, heads, context (positions), vocabulary */
+} wb_size_t;
+/** tiny, small, medium, large, xl; V is left alone.  Errors: WB_EUSAGE, naming the presets. */
+wb_status wb_size_preset (wb_size_t *out, const char *name) WB_NODISCARD;
+/** Errors: WB_EUSAGE: what is wrong (C not a multiple of H, ...) and what would do. */
+wb_status wb_size_check (const wb_size_t *s) WB_NODISCARD;
+int64_t wb_size_parameters (const wb_size_t *s);
+/** flop of forward and backward for one token of a window of T positions: 6 x (parameters of linears and of the tied output)
+ * + 6 L C (T + 1) for causal attention (scores and values, half the square). */
+double wb_size_flops (const wb_size_t *s, int64_t T);
+
+/* ---- the parameter table (params.c) ------------------------------------------------------------------------------- */
+
+typedef struct wb_params {
+    wb_param_t *list; /**< owned; all parameters of the model, in file order: wte, wpe, h.0.ln_1.weight, ..., ln_f.bias */
+    int n;
+    int64_t own;   /**< floats of this rank's block */
+    int64_t total; /**< parameters of the model */
+} wb_params_t;
+/** The table for a place in a layout.  In the block, parameters lie in the order in which the backward pass finishes them,
+ * last first: wte, wpe, then chunk by chunk the layers, ln_f; so whatever is final is always a tail of the block. */
+wb_status wb_params_new (wb_params_t **out, const wb_size_t *s, const wb_layout_t *lo) WB_NODISCARD;
+void wb_params_destroy (wb_params_t *p);
+/** By name, NULL when there is none. */
+const wb_param_t *wb_params_find (const wb_params_t *p, const char *name);
+/** Values of the own slices from (seed, name, global index): the same model on any layout. */
+void wb_params_init (const wb_params_t *p, float *block, uint64_t seed);
+/** Where the block of layer l (a layer this rank holds) begins: all that lies at or behind it is final once the backward pass of
+ * layer l is done. */
+int64_t wb_params_layer_begin (const wb_params_t *p, int64_t l);
+
+/* ---- one pipeline stage (stage.c, block.c) ------------------------------------------------------------------------ */
+
+typedef enum wb_recompute { WB_RECOMPUTE_NONE, WB_RECOMPUTE_ATTENTION, WB_RECOMPUTE_BLOCK } wb_recompute;
+
+/** Called between kernels, so that communication moves while the arithmetic runs; must not block. */
+typedef void (*wb_poll_fn) (void *ctx);
+/** Called when everything at or behind float `begin` of the gradient block is final for this micro-batch. */
+typedef void (*wb_final_fn) (void *ctx, int64_t begin);
+
+typedef struct wb_stage_options {
+    int64_t B, T;       /**< sequences and positions of a micro-batch */
+    int slots;          /**< micro-batches in flight per chunk, from the schedule */
+    wb_recompute recompute;
+    bool sequence;      /**< sequence parallelism */
+    bool forward_only;  /**< no gradients will be asked for: one slot, activations of one layer */
+    wb_poll_fn poll;    /**< may be NULL */
+    void *poll_ctx;
+} wb_stage_options_t;
+
+typedef struct wb_stage wb_stage_t;
+/** Bytes of activations and of work space of a stage. Not collective. */
+void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o);
+/** \param topo   borrowed;  kern: borrowed;  params: borrowed
+ *  Collective over the tensor group.  Errors: WB_ENOMEM. */
+wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t *lo, wb_comm_t *tensor_group,
+                        const wb_params_t *params, const wb_kern_t *k, const wb_stage_options_t *o) WB_NODISCARD;
+void wb_stage_destroy (wb_stage_t *st);
+/** The residual stream a chunk takes in and gives out, in slot: [rows, C], rows = wb_stage_rows ().  The in-buffer of chunk 0 of
+ * stage 0 is filled by the embedding; others by the link before forward. */
+float *wb_stage_in (wb_stage_t *st, int chunk, int slot);
+float *wb_stage_out (wb_stage_t *st, int chunk, int slot);
+/** Gradient of out (filled by the link before backward, on all but the last virtual stage) and of in (after backward). */
+float *wb_stage_dout (wb_stage_t *st, int chunk, int slot);
+float *wb_stage_din (wb_stage_t *st, int chunk, int slot);
+int64_t wb_stage_rows (const wb_stage_t *st);
+
+/** Forward of one micro-batch through a chunk.  Collective over the tensor group; allocates nothing, cannot fail.
+ * \param w        the rank's parameter block;  dw its gradient block (the head adds to dwte here); NULL: no gradients
+ * \param tokens   [B, T], used on the first virtual stage;  targets [B, T], used on the last, < 0 = not counted
+ * \param loss     [B, T] loss in nats of each position, written on the last virtual stage; else untouched
+ * \param scale    1 / tokens of the global batch */
+void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, const int32_t *tokens,
+                       const int32_t *targets, int chunk, int slot, float scale);
+/** Backward; dw += .  tokens as in forward.  `final` (may be NULL) is told after each layer. */
+void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
+                        wb_final_fn final, void *final_ctx);
+/** Logits [n, Vown] of the rows in the out-buffer of the last virtual stage: for tests and golden files only. */
+void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot);
+
+/** Seconds by phase since new: what the profile prints. */
+typedef struct wb_stage_times {
+    double attention, linear, elementwise, head, tensor_comm;
+} wb_stage_times_t;
+const wb_stage_times_t *wb_stage_times (const wb_stage_t *st);
+
+/* ---- inference with a KV cache (infer.c) -------------------------------------------------------------------------- */
+
+/** One process, whole model, B sequences of at most s->T positions.  Not collective. */
+typedef struct wb_infer wb_infer_t;
+/** \param weights  block of a 1 x 1 x 1 layout; borrowed.  \param B sequences held at once;  max_rows: most new positions in one
+ * call, all sequences together.  Errors: WB_ENOMEM. */
+wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, const float *weights,
+                        const wb_kern_t *k, int B, int64_t max_rows) WB_NODISCARD;
+void wb_infer_destroy (wb_infer_t *inf);
+size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t max_rows);
+/** Positions sequence b holds. */
+int64_t wb_infer_length (const wb_infer_t *inf, int b);
+/** Forget all but the first `length` positions of sequence b. */
+void wb_infer_rewind (wb_infer_t *inf, int b, int64_t length);
+/** Sequence `to` becomes a copy of sequence `from` (a prompt is processed once for all samples). */
+void wb_infer_copy (wb_infer_t *inf, int to, int from);
+/** Append counts[i] tokens to sequence seqs[i], i = 0 .. nseq - 1; tokens lie one sequence after the other.  All rows go through the
+ * linears as one batch.  hidden [rows, C] (may be NULL): state behind the final LayerNorm of every new position; logits
+ * [nseq, V] (may be NULL): of the last new position of each sequence.  Lengths must stay <= T. */
+void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,
+                    const int64_t *counts, int nseq);
+/** Log-probability (nats) of targets [n] after hidden [n, C]: logits in blocks, never n V; target < 0 gives 0. */
+void wb_infer_logprobs (wb_infer_t *inf, float *logprob, const float *hidden, const int32_t *targets, int64_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,100 @@
+/* wabun - run: configuration, and what a person sees of a run.
+ *
+ * Every option has a name, a unit, a default and a range in ONE table (src/cli/config.c), which the parser, the help, the
+ * manual page and the resolved configuration in the run directory all come from.
+ */
+#ifndef WABUN_RUN_H
+#define WABUN_RUN_H
+
+#include <wabun/ckpt.h>
+#include <wabun/text.h>
+#include <wabun/train.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WB_MAX_DATA 64
+
+/** A whole configuration, resolved: defaults, then the file, then --set.  Strings are owned by the configuration. */
+typedef struct wb_config {
+    /* where from */
+    char *path;
+    /* top level */
+    char *run;
+    int64_t seed;
+    char *tokenizer; /**< NULL: left out */
+    /* model */
+    char *preset, *base; /**< NULL: not given */
+    int64_t layers, width, heads, context, vocab_size; /**< 0: from preset, base or tokenizer */
+    /* data */
+    struct { char *tokens; double weight; } train[WB_MAX_DATA];
+    int ntrain;
+    char *validation; /**< NULL: none */
+    bool shuffle;
+    /* parallel */
+    int64_t data, pipeline, tensor, zero, micro_batch, interleave, threads;
+    char *recompute, *wire, *schedule;
+    bool sequence_parallel;
+    /* train */
+    int64_t global_batch, steps, warmup, sequence_length; /**< sequence_length 0: the model's context */
+    char *optimizer, *decay;
+    double lr, min_lr, beta1, beta2, eps, weight_decay, clip;
+    /* checkpoint, validation, log, sample */
+    int64_t ckpt_every, ckpt_keep;
+    int64_t valid_every, valid_samples; /**< samples (windows) used each time, 0 = all */
+    int64_t log_every;
+    int64_t sample_every, sample_length; /**< generated text at intervals, 0 = never; length in tokens */
+    char *sample_context;
+} wb_config_t;
+
+/** Read `path` (libconfig), apply the `sets` ("train.steps=100"), check types and ranges.
+ * Errors: WB_EUSAGE with file:line: syntax, unknown key with the nearest known one, wrong type, out of range; WB_EIO.
+ * Not collective: rank 0 reads, see wb_config_share. */
+wb_status wb_config_new (wb_config_t **out, const char *path, const char *const *sets, int nsets) WB_NODISCARD;
+void wb_config_destroy (wb_config_t *c);
+/** The resolved configuration as a libconfig file; freed by the caller with wb_free(). */
+char *wb_config_text (const wb_config_t *c) WB_NODISCARD;
+/** Print the table of options (name, unit, default, range, what it does); man: as a man page, else for `wabun help train`. */
+void wb_config_help (FILE *to, bool man);
+/** Rank 0 reads, every rank gets the same configuration or the same error.  Collective over world. */
+wb_status wb_config_share (wb_config_t **out, wb_comm_t *world, const char *path, const char *const *sets, int nsets) WB_NODISCARD;
+
+/* ---- models on disk (model_dir.c) --------------------------------------------------------------------------------- */
+
+/** A model loaded whole into one process for inference. */
+typedef struct wb_model {
+    wb_size_t size;
+    wb_params_t *params;
+    float *weights;
+    wb_tokenizer_t *tokenizer; /**< NULL when the directory has none */
+    const wb_kern_t *kern;
+} wb_model_t;
+/** Read config.json of a Hugging Face GPT-2 directory.  Errors: WB_EIO, WB_EDATA. */
+wb_status wb_model_config_read (wb_size_t *out, const char *dir) WB_NODISCARD;
+/** The config.json of a size; freed by the caller. */
+char *wb_model_config_text (const wb_size_t *s, int32_t eot) WB_NODISCARD;
+/** Load dir (config.json, model.safetensors, tokenizer).  Errors: WB_EIO, WB_EDATA, WB_ENOMEM. */
+wb_status wb_model_load (wb_model_t **out, const char *dir) WB_NODISCARD;
+void wb_model_destroy (wb_model_t *m);
+
+/* ---- sampling (sample.c) ------------------------------------------------------------------------------------------ */
+
+typedef struct wb_sampling {
+    double temperature; /**< > 0; 0 = always the most likely */
+    int64_t top_k;      /**< 0: off */
+    double top_p;       /**< 0: off */
+    uint64_t seed;
+} wb_sampling_t;
+/** Draw an id from logits [V] by (seed, stream, index): first top-k, then top-p of what is left, at the temperature.
+ * `forbid` (>= 0): this id is never drawn.  work: V (float, int32) pairs. */
+int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, int32_t forbid, uint64_t stream,
+                      uint64_t index, void *work);
+size_t wb_sample_work_bytes (int64_t V);
+/** A text for the training report: `tokens` ids from `context`; appended to out. */
+wb_status wb_sample_text (wb_buf_t *out, const wb_model_t *m, const char *context, int64_t tokens, const wb_sampling_t *s) WB_NODISCARD;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

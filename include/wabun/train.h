@@ -1,0 +1,155 @@
+/* wabun - train: from micro-batches to a trained model.  Read src/train/step.c first.
+ *
+ *   schedule   the list of actions of a stage (data, no ranks): the trainer runs it, the planner counts it, a test prints it
+ *   gradsync   gradients into the ring bucket by bucket while the backward pass still runs; weights round the ring afterwards
+ *   optim      optimizers on the own pieces, clipping, learning rate
+ *   step       one training step: the only place where these meet
+ */
+#ifndef WABUN_TRAIN_H
+#define WABUN_TRAIN_H
+
+#include <wabun/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- schedule (schedule.c) ---------------------------------------------------------------------------------------- */
+
+typedef enum wb_op {
+    WB_OP_RECV_FWD, /**< activation from the previous virtual stage */
+    WB_OP_FORWARD,
+    WB_OP_SEND_FWD,
+    WB_OP_RECV_BWD, /**< gradient from the next virtual stage */
+    WB_OP_BACKWARD,
+    WB_OP_SEND_BWD
+} wb_op;
+/** One action: op on micro-batch `micro` of `chunk`, whose activations lie in `slot`. `last`: nothing is added to the gradients of
+ * this chunk after it, so they are final layer by layer. */
+typedef struct wb_action { int32_t op, chunk, micro, slot; bool last; } wb_action_t;
+typedef enum wb_schedule_kind { WB_SCHEDULE_GPIPE, WB_SCHEDULE_1F1B } wb_schedule_kind;
+typedef struct wb_schedule {
+    wb_action_t *actions; /**< owned */
+    int n;
+    int slots;            /**< activations in flight per chunk */
+} wb_schedule_t;
+/** Actions of pipeline rank p of P with v chunks for M micro-batches; 1F1B with v > 1 is the interleaved schedule (Narayanan et
+ * al., SC'21), which wants M to be a multiple of P.  forward_only: no backward actions (validation).
+ * Errors: WB_EUSAGE, WB_ENOMEM.  Not collective. */
+wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, int p, int v, int M, bool forward_only) WB_NODISCARD;
+void wb_schedule_destroy (wb_schedule_t *s);
+/** "F0.1" and so on, for tests and `wabun plan`. */
+void wb_schedule_print (const wb_schedule_t *s, FILE *to);
+
+/* ---- optimizer (optim.c) ------------------------------------------------------------------------------------------ */
+
+typedef enum wb_optim_kind { WB_OPTIM_ADAMW, WB_OPTIM_ADAM, WB_OPTIM_ADAM_TF1, WB_OPTIM_ADAGRAD, WB_OPTIM_SGD } wb_optim_kind;
+typedef enum wb_decay_kind { WB_DECAY_COSINE, WB_DECAY_LINEAR, WB_DECAY_CONSTANT } wb_decay_kind;
+typedef struct wb_optim_options {
+    wb_optim_kind kind;
+    double lr, min_lr, beta1, beta2, eps, weight_decay, clip; /**< clip 0: off */
+    int64_t warmup, steps;
+    wb_decay_kind decay;
+} wb_optim_options_t;
+/** Learning rate of step 1, 2, ...: linear warm-up over `warmup` steps, then the decay to min_lr at `steps`. */
+double wb_optim_lr (const wb_optim_options_t *o, int64_t step);
+/** State tensors an optimizer keeps for each parameter: 0, 1 or 2, and the prefix of each in checkpoints. */
+int wb_optim_states (wb_optim_kind kind);
+const char *wb_optim_state_name (wb_optim_kind kind, int i); /**< "exp_avg.", "exp_avg_sq.", "sum." */
+/** Update the pieces named by the segments: w, g are the rank's blocks; state[i] the i-th state, indexed by segment.state.
+ * gscale multiplies every gradient (clipping).  step counts from 1. */
+void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w, float *const state[2], const float *g,
+                      const wb_segment_t *segments, int nsegments, int64_t step, double lr, double gscale);
+
+/* ---- gradient synchronisation (gradsync.c) ------------------------------------------------------------------------ */
+
+/** The block of a rank is cut in buckets; each bucket is reduce-scattered over the data group, so that piece d of every bucket
+ * belongs to data rank d: those pieces are the rank's segments. */
+typedef struct wb_gradsync wb_gradsync_t;
+/** \param bucket_floats  0 = default.  zero: shard the optimizer (ZeRO-1, Rajbhandari et al., arXiv:1910.02054).
+ * Collective over topo->world.  Errors: WB_ENOMEM. */
+wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_params_t *params, const wb_kern_t *k,
+                           int64_t bucket_floats, bool zero, bool sequence, wb_wire wire) WB_NODISCARD;
+void wb_gradsync_destroy (wb_gradsync_t *g);
+size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire);
+/** The pieces this rank writes to checkpoints and counts in norms: over all ranks disjoint, together every parameter once. */
+const wb_segment_t *wb_gradsync_owned (const wb_gradsync_t *g, int *n);
+/** The pieces this rank updates: zero: its share (replicas of tied and uncut tensors included); else the whole block. */
+const wb_segment_t *wb_gradsync_updated (const wb_gradsync_t *g, int *n);
+int64_t wb_gradsync_state_floats (const wb_gradsync_t *g); /**< floats of one optimizer state */
+/** Everything at or behind `begin` is final: start the buckets that lie wholly there. A wb_final_fn; ctx is the gradsync. */
+void wb_gradsync_final (void *ctx, int64_t begin);
+/** Name the gradient block of this step and start a new round. */
+void wb_gradsync_begin (wb_gradsync_t *g, float *grads);
+void wb_gradsync_poll (void *g); /**< a wb_poll_fn */
+/** All buckets reduced; tied embedding and partial gradients summed.  Collective over topo->world. */
+void wb_gradsync_end (wb_gradsync_t *g);
+/** Sum of squares of the owned pieces. */
+double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads);
+/** Give the updated weights to the data group (zero only). Collective over the data group. */
+void wb_gradsync_weights (wb_gradsync_t *g, float *weights);
+
+/* ---- a step (step.c) ---------------------------------------------------------------------------------------------- */
+
+typedef struct wb_step_result {
+    double loss;      /**< mean loss in nats per token over the global batch */
+    double grad_norm; /**< before clipping */
+    double lr;
+    bool bad, stop, skipped;
+    double t_forward, t_backward, t_sync, t_update, t_total; /**< seconds on this rank */
+} wb_step_result_t;
+
+typedef struct wb_step_options {
+    wb_size_t size;
+    int64_t B;                /**< micro-batch, sequences */
+    int64_t T;                /**< positions, <= size.T */
+    int64_t global_batch;     /**< sequences */
+    int v;                    /**< interleave */
+    wb_recompute recompute;
+    bool sequence, zero;
+    wb_wire wire;
+    wb_optim_options_t optim;
+    uint64_t seed;
+    int64_t bucket_floats;
+} wb_step_options_t;
+
+/** Everything a rank trains with: weights, gradients, optimizer state, activations.  Fields are for reading. */
+typedef struct wb_trainer {
+    const wb_topo_t *topo; /**< borrowed */
+    wb_layout_t layout;
+    wb_params_t *params;
+    const wb_kern_t *kern;
+    wb_step_options_t o;
+    float *weights, *grads, *state[2];
+    int64_t step; /**< steps done */
+    int micros;   /**< micro-batches of this rank in a step */
+    struct wb_trainer_impl *impl;
+} wb_trainer_t;
+
+/** What a rank will hold, in bytes, before anything is allocated.  Not collective. */
+typedef struct wb_memory {
+    size_t parameters, gradients, optimizer, activations, work, communication, total;
+} wb_memory_t;
+wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) WB_NODISCARD;
+/** Refuse what cannot work: batch and grid that do not divide ...  Not collective, same answer everywhere.  Errors: WB_EUSAGE. */
+wb_status wb_trainer_check (const wb_step_options_t *o, int D, int P, int T) WB_NODISCARD;
+/** Allocate everything; weights are drawn from the seed.  Collective over topo->world.  Errors: WB_EUSAGE, WB_ENOMEM; agreed. */
+wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o) WB_NODISCARD;
+void wb_trainer_destroy (wb_trainer_t *t);
+/** Where a step gets its samples: fill ids [T + 1] of sample k; false: could not be read (the step is then not done). */
+typedef bool (*wb_sample_fn) (void *ctx, int32_t *ids, int64_t k);
+/** One step on samples t->step * global_batch ...; `stop`: this rank was asked to stop (rides on the verdict). A step whose numbers
+ * went bad changes nothing but is reported (bad).  Collective over topo->world.  Allocates nothing. */
+void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn sample, void *ctx, bool stop);
+/** Mean loss (nats per token) of samples first .. first + n - 1, weights untouched; also sums over ranks.  per_token (may be NULL)
+ * is called for... see validation in run.  Collective over topo->world. */
+void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx, int64_t n);
+/** Segments this rank writes to checkpoints, and those it must load (weights: whole block; state: what it updates). */
+const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n);
+const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n);
+const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
