@@ -63,13 +63,13 @@ typedef struct wb_error {
 #endif
 
 /** Fill the error record and return the code: `return WB_FAIL (WB_EIO, "%s: short read", path);`
- * The first error stays: a later one does not replace a record that is not empty. */
+ * The first error stays: a later one does not replace a record that is not empty.  Any thread may call it. */
 #define WB_FAIL(code, ...) wb_error_set ((code), __FILE__, __LINE__, __VA_ARGS__)
 
 /** Pass a callee's status on. */
-#define WB_TRY(expr)                         \
-    do {                                     \
-        wb_status wb_try_ = (expr);          \
+#define WB_TRY(expr)                          \
+    do {                                      \
+        wb_status wb_try_ = (expr);           \
         if (wb_try_ != WB_OK) return wb_try_; \
     } while (0)
 
@@ -79,12 +79,14 @@ const wb_error_t *wb_error_get (void);
 /** Replace the record by another rank's (agreement does this). */
 void wb_error_put (const wb_error_t *e);
 void wb_error_clear (void);
+/** World rank that later records carry; comm sets it (-1 before). */
+void wb_error_rank (int rank);
 /** Print the record to stderr in the one form users see: `wabun: [rank R: ]TEXT`.  Not collective. */
 void wb_error_print (const wb_error_t *e);
 /** Short English name of a status: "usage or configuration", ... */
 const char *wb_status_name (wb_status code);
 
-/** Broken invariant: print where and end the process (all ranks, when a hook was set by comm). Never for users' errors. */
+/** Broken invariant: print where and end the process (all ranks, when comm set a hook).  Never for users' errors. */
 #define WB_ASSERT(cond) ((cond) ? (void) 0 : wb_abort (__FILE__, __LINE__, "broken invariant: " #cond))
 void wb_abort (const char *file, int line, const char *fmt, ...) WB_PRINTF (3, 4) WB_NORETURN;
 /** comm sets this so that wb_abort() ends all ranks; called with the exit code 70, must not return. */
@@ -102,7 +104,8 @@ void wb_log_init (wb_log_level level, bool speaks);
 void wb_info (const char *fmt, ...) WB_PRINTF (1, 2); /**< one line, newline added */
 void wb_warn (const char *fmt, ...) WB_PRINTF (1, 2); /**< "wabun: warning: " in front */
 void wb_debug (const char *fmt, ...) WB_PRINTF (1, 2);
-/** A line that replaces itself on a terminal (the progress line); on anything else nothing is printed. */
+/** A line that replaces itself on a terminal (the progress line); on anything else nothing is printed.
+ * The next message takes it off the screen; so does an empty text. */
 void wb_log_progress (const char *fmt, ...) WB_PRINTF (1, 2);
 /** Is stderr a terminal, and does this rank speak? */
 bool wb_log_is_tty (void);
@@ -115,7 +118,9 @@ void *wb_calloc (size_t n, size_t bytes) WB_NODISCARD;
 void *wb_realloc (void *p, size_t bytes) WB_NODISCARD;
 char *wb_strdup (const char *s) WB_NODISCARD;
 char *wb_strndup (const char *s, size_t n) WB_NODISCARD;
-void wb_free (void *p);
+void wb_free (void *p); /**< NULL is fine; aborts on a pointer that is not from here */
+/** Free what a library allocated with malloc and left to us: json_dumps(), getline(), ...  Not counted. */
+void wb_free_foreign (void *p);
 /** Blocks not yet freed: 0 at exit, or it is a leak (tests check it; debug builds print it). */
 int64_t wb_mem_balance (void);
 /** Bytes now held from the heap and by arenas, and the most there ever were. */
@@ -131,7 +136,8 @@ typedef struct wb_arena wb_arena_t;
 #define WB_ALIGN ((size_t) 64)
 /** Bytes that `n` bytes take in an arena. */
 static inline size_t wb_align (size_t n) { return (n + WB_ALIGN - 1) & ~(WB_ALIGN - 1); }
-/** \param name for messages; copied.  Errors: WB_ENOMEM.  Pages are touched first by the OpenMP team. */
+/** \param name for messages; copied.  Errors: WB_ENOMEM, also where the system has less than that free.
+ * Pages are touched first by the OpenMP team. */
 wb_status wb_arena_new (wb_arena_t **out, const char *name, size_t bytes) WB_NODISCARD;
 void wb_arena_destroy (wb_arena_t *a); /**< NULL is fine */
 /** Carve `bytes`, zeroed at creation of the arena, not on reuse.  Running over is a broken plan: aborts. */
@@ -139,7 +145,8 @@ void *wb_arena_alloc (wb_arena_t *a, size_t bytes);
 float *wb_arena_floats (wb_arena_t *a, int64_t n);
 /** After sealing, wb_arena_alloc() aborts, unless between mark and release. */
 void wb_arena_seal (wb_arena_t *a);
-size_t wb_arena_mark (const wb_arena_t *a);
+/** Remember the place; everything carved after it goes at the release.  They nest; each mark has one release. */
+size_t wb_arena_mark (wb_arena_t *a);
 void wb_arena_release (wb_arena_t *a, size_t mark);
 size_t wb_arena_used (const wb_arena_t *a);
 size_t wb_arena_size (const wb_arena_t *a);
@@ -175,7 +182,7 @@ const char *wb_format_bytes (char buf[32], double bytes);
 /** Thousands separated by commas into buf: 101,642,496. */
 const char *wb_format_count (char buf[32], int64_t n);
 
-/** Read a whole file, a 0 byte added behind it.  *data is freed by the caller with wb_free(). Errors: WB_EIO, WB_ENOMEM. */
+/** Read a whole file, a 0 byte added behind it.  The caller frees *data with wb_free().  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_file_read (char **data, size_t *bytes, const char *path) WB_NODISCARD;
 /** Write a whole file under a temporary name, fsync it, rename it.  Errors: WB_EIO. */
 wb_status wb_file_write (const char *path, const void *data, size_t bytes) WB_NODISCARD;

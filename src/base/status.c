@@ -4,7 +4,7 @@
  * the record once.  The first error stays, because what follows it is usually its consequence.  Any thread may fail
  * (the batch loader reads ahead in one of its own), so the record is filled under a lock.
  *
- * Not done here: agreeing over ranks (comm).  The rank in the record is -1 until comm fills it in. */
+ * Not done here: agreeing over ranks (comm). */
 #include "config.h"
 
 #include <pthread.h>
@@ -16,6 +16,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static wb_error_t record = {.rank = -1};
+static int32_t own_rank = -1;
 static void (*abort_hook) (int code);
 
 /* Make `text` one printable line and end it between two UTF-8 characters when it was cut. */
@@ -43,7 +44,7 @@ wb_status wb_error_set (wb_status code, const char *file, int line, const char *
         const char *base = strrchr (file, '/');
         memset (&record, 0, sizeof record);
         record.status = code;
-        record.rank = -1;
+        record.rank = own_rank;
         record.line = line;
         snprintf (record.file, sizeof record.file, "%s", base != NULL ? base + 1 : file);
         va_list ap;
@@ -72,6 +73,8 @@ void wb_error_clear (void) {
     record.rank = -1;
     pthread_mutex_unlock (&lock);
 }
+
+void wb_error_rank (int rank) { own_rank = rank; }
 
 void wb_error_print (const wb_error_t *e) {
     if (e->status == WB_OK) return;
