@@ -1,0 +1,153 @@
+#!/bin/sh
+# timeout: 120 - lint: the rules of the house that a compiler does not check.  Writes TAP.
+#
+#   arrows    which module may include which (the table below)
+#   homes     MPI_ only in src/comm, cblas_ only in src/kern/gemm.c, the heap and exit() only in src/base
+#   looks     no tabs, no line over 120 columns, no trailing blanks; clang-format where it is installed
+# Comments and strings do not count for the first two.
+#   tests/lint.sh --fix [FILE...]    puts the looks right (all files, or these)
+: "${top_srcdir:=$(dirname "$0")/..}"
+cd "$top_srcdir" || exit 99
+LC_ALL=C.UTF-8
+export LC_ALL
+work=${T_TMP:-$(mktemp -d)}
+
+if [ "${1-}" = --fix ]; then
+  shift
+  # shellcheck disable=SC2046 # names without blanks
+  [ $# -gt 0 ] || set -- $(find include src tests \( -name '*.c' -o -name '*.h' \) ! -path '*/tmp/*')
+  # A rule between sections ends at column 120 at the latest.
+  for f in "$@"; do
+    awk '/^\/\* -+ .* -+ \*\/$/ { while (length ($0) > 120 && sub (/- \*\/$/, " */")) gsub (/ +\*\/$/, " */") } { print }' \
+      "$f" >"$f.lint" && { cmp -s "$f" "$f.lint" || cat "$f.lint" >"$f"; }
+    rm -f "$f.lint"
+  done
+  exec clang-format -i --style=file "$@"
+fi
+
+# A module may include itself and what stands here.  run.h is what cli and web share.
+allowed () {
+  case $1 in
+    base) echo base ;;
+    kern | comm | text) echo base ;;
+    par) echo base kern comm ;;
+    model | ckpt) echo base kern comm par ;;
+    train) echo base kern comm par model ;;
+    cli | web) echo base kern comm text par model train ckpt run web ;;
+    run) echo base kern comm text par model train ckpt ;;
+  esac
+}
+
+point=0 bad=0
+verdict () { # NAME FILE-WITH-COMPLAINTS
+  point=$((point + 1))
+  if [ -s "$2" ]; then
+    sed 's/^/# /' "$2"
+    echo "not ok $point - $1"
+    bad=1
+  else
+    echo "ok $point - $1"
+  fi
+}
+
+find include src tests \( -name '*.c' -o -name '*.h' \) ! -path '*/tmp/*' | sort >"$work/files"
+
+# Every line of code as FILE:LINE:CODE, comments taken out and strings emptied (but those of #include kept).
+# shellcheck disable=SC2016
+xargs awk '
+  FNR == 1 { inside = 0 }
+  {
+    rest = $0; out = ""
+    if (!inside && rest ~ /^[ \t]*#[ \t]*include/) { print FILENAME ":" FNR ":" rest; next }
+    while (rest != "") {
+      if (inside) {
+        at = index (rest, "*/")
+        if (!at) { rest = ""; break }
+        rest = substr (rest, at + 2); inside = 0; out = out " "; continue
+      }
+      if (!match (rest, /"([^"\\]|\\.)*"|\047([^\047\\]|\\.)*\047|\/\/.*|\/\*/)) { out = out rest; break }
+      token = substr (rest, RSTART, RLENGTH)
+      out = out substr (rest, 1, RSTART - 1)
+      rest = substr (rest, RSTART + RLENGTH)
+      if (token == "/*") inside = 1
+      else if (token !~ /^\/\//) out = out "\"\""
+    }
+    if (out !~ /^[ \t]*$/) print FILENAME ":" FNR ":" out
+  }' <"$work/files" >"$work/code"
+
+# ---- arrows
+: >"$work/arrows"
+grep -E '^(src|include)/[^:]*:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]' "$work/code" |
+  while IFS= read -r line; do
+    file=${line%%:*}
+    target=$(printf '%s\n' "$line" | sed -n 's/.*include[[:space:]]*["<]\([^">]*\)[">].*/\1/p')
+    case $file in
+      include/wabun/*) from=${file#include/wabun/} from=${from%.h} ;;
+      *) from=${file#src/} from=${from%%/*} ;;
+    esac
+    case $target in
+      wabun/*) to=${target#wabun/} to=${to%.h} ;;
+      base/* | kern/* | comm/* | text/* | par/* | model/* | train/* | ckpt/* | cli/* | web/*) to=${target%%/*} ;;
+      ../*) echo "${line%%:*}: include \"$target\": name it from src/" && continue ;;
+      *) continue ;;
+    esac
+    [ "$from" = "$to" ] && continue
+    case " $(allowed "$from") " in
+      *" $to "*) ;;
+      *) echo "$(printf '%s\n' "$line" | cut -d: -f1,2): $from may not include $to" ;;
+    esac
+  done >"$work/arrows"
+echo 1..7
+verdict "includes follow the arrows" "$work/arrows"
+
+# ---- homes
+grep -E '(^|[^A-Za-z0-9_])P?MPI_[A-Za-z]' "$work/code" | grep -v '^src/comm/' >"$work/out"
+verdict "MPI_ only in src/comm" "$work/out"
+
+grep -E '(^|[^A-Za-z0-9_])cblas_[a-z]' "$work/code" | grep -v '^src/kern/gemm\.c:' >"$work/out"
+verdict "cblas_ only in src/kern/gemm.c" "$work/out"
+
+grep -E '(^|[^A-Za-z0-9_.>])(malloc|calloc|realloc|reallocarray|aligned_alloc|posix_memalign|free|strdup|strndup|asprintf|vasprintf|exit|abort|s?rand|random|drand48|assert)[[:space:]]*\(' \
+  "$work/code" | grep '^src/' | grep -v '^src/base/' >"$work/out"
+verdict "the heap, exit, rand and assert only in src/base" "$work/out"
+
+grep -E '^src/[^:]*\.c$' "$work/files" | while read -r f; do
+  first=$(grep -m 1 '#[[:space:]]*include' "$f")
+  [ "$first" = '#include "config.h"' ] || echo "$f: its first include must be \"config.h\""
+done >"$work/out"
+verdict "config.h first" "$work/out"
+
+# ---- looks
+# shellcheck disable=SC2016
+xargs awk '
+  /\t/ { print FILENAME ":" FNR ": tab" }
+  /[ \r]$/ { print FILENAME ":" FNR ": blank at the end" }
+  length ($0) > 120 { print FILENAME ":" FNR ": " length ($0) " columns" }' <"$work/files" >"$work/looks"
+# An awk that counts bytes sees long lines where there is Japanese: count again.
+: >"$work/out"
+while IFS= read -r line; do
+  case $line in
+    *columns)
+      file=${line%%:*} number=${line#*:} number=${number%%:*}
+      columns=$(sed -n "${number}p" "$file" | tr -d '\n' | wc -m)
+      [ "$columns" -gt 120 ] && echo "$file:$number: $columns columns" ;;
+    *) printf '%s\n' "$line" ;;
+  esac
+done <"$work/looks" >"$work/out"
+verdict "no tabs, no long lines" "$work/out"
+
+point=$((point + 1))
+if ! command -v clang-format >/dev/null 2>&1; then
+  echo "ok $point - clang-format # SKIP not installed"
+elif xargs clang-format --dry-run -Werror --style=file <"$work/files" >"$work/out" 2>&1; then
+  echo "ok $point - clang-format"
+else
+  grep -E 'error|warning' "$work/out" | cut -d: -f1,2 | sort | uniq | head -n 40 >"$work/short"
+  sed 's/^/# /' "$work/short"
+  echo "# tests/lint.sh --fix FILE puts it right"
+  echo "not ok $point - clang-format"
+  bad=1
+fi
+# The points tell what failed; an exit code would count it twice.
+[ -n "${T_TMP-}" ] || { rm -rf "$work"; exit $bad; }
+exit 0

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# run.sh - from a fresh clone to test results: installs what is missing, builds with warnings as errors, runs the tests.
+# The last line is "N passed, M failed, K skipped"; the exit code is not 0 when anything failed.
+#
+#   BUILD_DIR=DIR        where to build (default build/tests)
+#   CONFIGURE_FLAGS=...  in front of ours
+#   JOBS=N               jobs of make (default: the number of cores)
+set -u
+cd "$(dirname "$0")/.." || exit 1
+top=$PWD
+build=${BUILD_DIR:-build/tests}
+jobs=${JOBS:-$(nproc 2>/dev/null || echo 2)}
+
+fail () {
+  echo "run.sh: $1" >&2
+  echo "0 passed, 1 failed, 0 skipped"
+  exit 1
+}
+
+./jobs/install-deps.sh || fail "jobs/install-deps.sh failed"
+if [ ! -x configure ] || [ -n "$(find configure.ac Makefile.am m4/wb_*.m4 src tests jobs doc -newer configure \
+  \( -name '*.ac' -o -name '*.am' -o -name '*.m4' -o -name 'Makefile.inc' \) -print -quit)" ]; then
+  ./autogen.sh >autogen.log 2>&1 || { cat autogen.log; fail "autogen.sh failed"; }
+  rm -f autogen.log
+fi
+mkdir -p "$build" && cd "$build" || fail "cannot make $build"
+# shellcheck disable=SC2086 # a list of words
+"$top/configure" --enable-werror ${CONFIGURE_FLAGS-} >configure.out 2>&1 || { tail -n 30 configure.out; fail "configure failed"; }
+sed -n '/^  wabun /,$p' configure.out
+make -j"$jobs" >make.out 2>&1 || { tail -n 60 make.out; fail "make failed"; }
+rm -f test-suite.log
+make -j"${TEST_JOBS:-1}" -k check
+status=$?
+[ -f test-suite.log ] || fail "make check did not come to its end"
+if [ $status -ne 0 ]; then cat test-suite.log; fi
+
+count () { sed -n "s/^# $1: *//p" test-suite.log | head -n 1; }
+passed=$(($(count PASS) + $(count XFAIL)))
+failed=$(($(count FAIL) + $(count XPASS) + $(count ERROR)))
+skipped=$(count SKIP)
+if [ $status -ne 0 ] && [ $failed -eq 0 ]; then failed=1; fi
+if [ $passed -eq 0 ] && [ $failed -eq 0 ]; then failed=1; fi
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
