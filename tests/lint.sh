@@ -113,7 +113,10 @@ verdict "the heap, exit, rand and assert only in src/base" "$work/out"
 
 grep -E '^src/[^:]*\.c$' "$work/files" | while read -r f; do
   first=$(grep -m 1 '#[[:space:]]*include' "$f")
-  [ "$first" = '#include "config.h"' ] || echo "$f: its first include must be \"config.h\""
+  case $first in
+    *'"config.h"'* | *'<config.h>'*) ;;
+    *) echo "$f: its first include must be \"config.h\"" ;;
+  esac
 done >"$work/out"
 verdict "config.h first" "$work/out"
 
@@ -137,13 +140,14 @@ done <"$work/looks" >"$work/out"
 verdict "no tabs, no long lines" "$work/out"
 
 point=$((point + 1))
-if ! command -v clang-format >/dev/null 2>&1; then
-  echo "ok $point - clang-format # SKIP not installed"
+version=$(clang-format --version 2>/dev/null | sed -n 's/.*version \([0-9]*\).*/\1/p')
+if [ "$version" != 14 ]; then # each version has its own mind about details
+  echo "ok $point - clang-format # SKIP version 14 is not installed"
 elif xargs clang-format --dry-run -Werror --style=file <"$work/files" >"$work/out" 2>&1; then
   echo "ok $point - clang-format"
 else
-  grep -E 'error|warning' "$work/out" | cut -d: -f1,2 | sort | uniq | head -n 40 >"$work/short"
-  sed 's/^/# /' "$work/short"
+  grep -E '^[^ :]+:[0-9]+:[0-9]+: (error|warning):' "$work/out" | cut -d: -f1 | uniq -c |
+    while read -r n f; do echo "# $f: $n places"; done
   echo "# tests/lint.sh --fix FILE puts it right"
   echo "not ok $point - clang-format"
   bad=1

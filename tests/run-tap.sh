@@ -50,7 +50,7 @@ run () {
   code=$(cat "$scratch/code")
   seconds=$(($(date +%s) - start))
   if [ "$code" -eq "$expect" ]; then
-    echo "ok $point - $what ($seconds s)"
+    echo "ok $point - $what, $seconds s"
   elif [ "$code" -eq 77 ]; then
     why=$(sed -n '$p' "$scratch/out" | tr -d '#')
     echo "ok $point - $what # SKIP $why"
@@ -69,16 +69,16 @@ case $test_path in
     T_TMP=$scratch/1
     export T_TMP
     mkdir -p "$T_TMP"
-    timeout -k 5 "$limit" "${SHELL:-/bin/sh}" "$test_path" </dev/null >"$scratch/out" 2>&1
+    timeout -k 5 "$limit" "${SHELL:-/bin/sh}" "$test_path" </dev/null >"$scratch/log" 2>&1
     code=$?
-    if grep -q '^1\.\.[0-9]' "$scratch/out"; then
-      cat "$scratch/out"
+    if grep -q '^1\.\.[0-9]' "$scratch/log"; then
+      cat "$scratch/log"
       case $code in 124 | 137) echo "Bail out! no end within $limit s" ;; esac
       exit $code
     fi
     echo 1..1
     # shellcheck disable=SC2016 # expanded by the inner shell
-    run 1 "$name" sh -c 'cat "$1"; exit "$2"' sh "$scratch/out" "$code"
+    run 1 "$name" sh -c 'cat "$1"; exit "$2"' sh "$scratch/log" "$code"
     ;;
   *)
     if [ -z "$ranks" ]; then

@@ -1,7 +1,7 @@
 /* wabun - tests: checks that count and go on.
  *
- * A test is a program: checks in any order, `return T_DONE ();` at the end.  A failed check prints where and goes on, so
- * a run shows everything that is wrong.  T_DONE() also fails when memory is still held: each test is a leak test.
+ * A test is a program: checks in any order, `return T_DONE ();` at the end.  A failed check prints where and goes on,
+ * so a run shows everything that is wrong.  T_DONE() also fails when memory is still held: each test is a leak test.
  * The first line of a test's source may say how it runs:
  *     ranks: 1 2 3 4      under mpirun, once for each count (use tmpi.h then); without it once, directly
  *     timeout: 300        seconds, instead of 120

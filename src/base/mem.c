@@ -123,8 +123,8 @@ struct wb_arena {
     bool sealed;
 };
 
-/* What the system could still give, SIZE_MAX where it does not tell.  Linux promises more memory than there is and kills
- * the process that uses it; asking first gives an error that can be read instead. */
+/* What the system could still give, SIZE_MAX where it does not tell.  Linux promises more memory than there is and
+ * kills the process that uses it; asking first gives an error that can be read instead. */
 static size_t system_free (void) {
     FILE *f = fopen ("/proc/meminfo", "re");
     if (f == NULL) return SIZE_MAX;

@@ -1,10 +1,10 @@
-/* Random numbers without state: each is a function of (seed, stream, index), through Philox4x32-10 (Salmon, Moraes, Dror
- * and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11).  Any rank can draw any element, so a model comes out
- * the same on every layout of ranks, and shuffling needs no memory.
+/* Random numbers without state: each is a function of (seed, stream, index), through Philox4x32-10 (Salmon, Moraes,
+ * Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11).  Any rank can draw any element, so a model
+ * comes out the same on every layout of ranks, and shuffling needs no memory.
  *
- * The normals must be the same bits on every machine as well.  The logarithm and the cosine of a C library are not: glibc
- * picks another version where the processor fuses multiply and add.  Ours below use only + - * / and sqrt, which IEEE 754
- * fixes, and the build forbids fusing (-ffp-contract=off).
+ * The normals must be the same bits on every machine as well.  The logarithm and the cosine of a C library are not:
+ * glibc picks another version where the processor fuses multiply and add.  Ours below use only + - * / and sqrt, which
+ * IEEE 754 fixes, and the build forbids fusing (-ffp-contract=off).
  *
  * Not done here: cryptography, speed records (about 20 million normals a second and core). */
 #include "config.h"
@@ -129,8 +129,8 @@ void wb_rng_fill_normal (float *out, int64_t n, double std, uint64_t seed, uint6
 /* ---- permutation ----------------------------------------------------------------------------------------------- */
 
 /* A Feistel network over 2b bits, 4^b >= n, is a permutation whatever its round function; walking on from values >= n
- * until one falls below n makes it a permutation of 0 .. n-1 (Black and Rogaway, "Ciphers with arbitrary finite domains",
- * CT-RSA 2002).  4^b < 4 n, so fewer than four walks are expected. */
+ * until one falls below n makes it a permutation of 0 .. n-1 (Black and Rogaway, "Ciphers with arbitrary finite
+ * domains", CT-RSA 2002).  4^b < 4 n, so fewer than four walks are expected. */
 int64_t wb_rng_permute (int64_t i, int64_t n, uint64_t seed, uint64_t stream) {
     WB_ASSERT (i >= 0 && i < n);
     int b = 0;
