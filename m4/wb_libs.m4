@@ -27,7 +27,8 @@ AC_DEFUN([WB_LIB], [
   wb_save_CPPFLAGS=$CPPFLAGS wb_save_LIBS=$LIBS wb_found=no
   CPPFLAGS="$CPPFLAGS $UP[]_CFLAGS"
   AC_MSG_CHECKING([that $4 of $1 links])
-  for wb_libs in "$UP[]_LIBS" $5; do
+  AS_CASE([$with_$1], [auto|yes|''], [wb_fallback="$5"], [wb_fallback=])
+  for wb_libs in "$UP[]_LIBS" $wb_fallback; do
     LIBS="$wb_libs $wb_save_LIBS"
     AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <stddef.h>
 #include <stdio.h>

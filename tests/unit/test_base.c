@@ -284,7 +284,7 @@ static void test_error (void) {
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
 static void test_files (void) {
-    const char *dir = t_tmp ("a/b//c"), *path = t_tmp ("a/b/c/f"), *copy = t_tmp ("a/b/c/g");
+    const char *dir = t_tmp ("files/a/b//c"), *path = t_tmp ("files/a/b/c/f"), *copy = t_tmp ("files/a/b/c/g");
     char *data;
     size_t n;
     T_STATUS (wb_dir_make (dir), WB_OK);
@@ -310,21 +310,20 @@ static void test_files (void) {
     T_OK (n > 10, "/proc: %zu bytes", n);
     wb_free (data);
 
-    wb_status s = wb_file_read (&data, &n, t_tmp ("none"));
+    wb_status s = wb_file_read (&data, &n, t_tmp ("files/none"));
     T_OK (s == WB_EIO && strstr (wb_error_get ()->text, "/none: cannot open: No such file") != NULL, "message: %s",
           wb_error_get ()->text);
     wb_error_clear ();
     T_STATUS (wb_file_read (&data, &n, dir), WB_EIO);
-    T_STATUS (wb_file_write (t_tmp ("none/f"), "x", 1), WB_EIO);
-    T_STATUS (wb_file_copy (copy, t_tmp ("none")), WB_EIO);
-    T_STATUS (wb_dir_make (t_tmp ("a/b/c/f/d")), WB_EIO);
+    T_STATUS (wb_file_write (t_tmp ("files/none/f"), "x", 1), WB_EIO);
+    T_STATUS (wb_file_copy (copy, t_tmp ("files/none")), WB_EIO);
+    T_STATUS (wb_dir_make (t_tmp ("files/a/b/c/f/d")), WB_EIO);
     T_STATUS (wb_file_write (dir, "x", 1), WB_EIO); /* rename onto a directory: nothing may be left behind */
 
-    T_STATUS (wb_dir_remove (t_tmp ("a")), WB_OK);
-    T_OK (!wb_file_exists (t_tmp ("a")), "removed");
-    T_STATUS (wb_dir_remove (t_tmp ("a")), WB_OK);
-    T_OK (rmdir (t_tmp ("")) == 0, "no temporary file was left");
-    T_STATUS (wb_dir_make (t_tmp ("")), WB_OK);
+    T_STATUS (wb_dir_remove (t_tmp ("files/a")), WB_OK);
+    T_OK (!wb_file_exists (t_tmp ("files/a")), "removed");
+    T_STATUS (wb_dir_remove (t_tmp ("files/a")), WB_OK);
+    T_OK (rmdir (t_tmp ("files")) == 0, "no temporary file was left");
 }
 
 /* A full disk: a small file system, mounted in a name space of this process alone, which takes it along at its end.
