@@ -1,0 +1,73 @@
+/* The matrix product and the BLAS behind it.
+ *
+ * The only file that calls CBLAS.  Which build of which BLAS got linked decides the speed of the whole program, so this
+ * file also finds out: Debian's OpenBLAS 0.3.21, for one, takes newer Xeons for a Prescott and runs five times slower
+ * than the processor can.  It does not act on that: main() starts the program again with OPENBLAS_CORETYPE.
+ */
+#include <cblas.h>
+#include <string.h>
+
+#include <wabun/kern.h>
+
+/* OpenBLAS's own functions: absent from other CBLAS libraries, so they may be NULL here. */
+#ifdef OPENBLAS_VERSION
+#pragma weak openblas_get_config
+#pragma weak openblas_get_corename
+#pragma weak openblas_get_parallel
+#pragma weak openblas_get_num_threads
+#pragma weak openblas_set_num_threads
+#else
+char *openblas_get_config (void) __attribute__ ((weak));
+char *openblas_get_corename (void) __attribute__ ((weak));
+int openblas_get_parallel (void) __attribute__ ((weak));
+int openblas_get_num_threads (void) __attribute__ ((weak));
+void openblas_set_num_threads (int num_threads) __attribute__ ((weak));
+#endif
+
+void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
+              int64_t ldb, bool ta, bool tb, float alpha, float beta) {
+    if (m <= 0 || n <= 0) return;
+    cblas_sgemm (CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, wb_int (m), wb_int (n),
+                 wb_int (k), alpha, A, wb_int (lda), B, wb_int (ldb), beta, C, wb_int (ldc));
+}
+
+static bool one_of (const char *s, const char *const *list) {
+    for (; *list != NULL; list++)
+        if (strcmp (s, *list) == 0) return true;
+    return false;
+}
+
+/* The core type this processor deserves, NULL when `core` is as good.  Only a DYNAMIC_ARCH build can change it. */
+static const char *want_core (const char *config, const char *core) {
+    if (strstr (config, "DYNAMIC_ARCH") == NULL) return NULL;
+#if defined(__x86_64__) && defined(__GNUC__)
+    static const char *const avx512[] = {"SkylakeX", "Cooperlake", "SapphireRapids", "Zen", NULL};
+    static const char *const avx2[] = {"Haswell", "Zen", NULL};
+    if (__builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512bw") &&
+        __builtin_cpu_supports ("avx512dq") && __builtin_cpu_supports ("avx512vl"))
+        return one_of (core, avx512) ? NULL : "SkylakeX";
+    if (__builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma"))
+        return one_of (core, avx2) ? NULL : "Haswell";
+#else
+    (void) core;
+    (void) one_of;
+#endif
+    return NULL;
+}
+
+void wb_blas_info (wb_blas_info_t *out) {
+    static const char *const threading[] = {"serial", "pthreads", "OpenMP"};
+    *out = (wb_blas_info_t){"another CBLAS", "unknown", NULL, "unknown", 1};
+    if (openblas_get_config != NULL) out->config = openblas_get_config ();
+    if (openblas_get_corename != NULL) out->core = openblas_get_corename ();
+    if (openblas_get_config != NULL && openblas_get_corename != NULL) out->want = want_core (out->config, out->core);
+    if (openblas_get_parallel != NULL) {
+        const int p = openblas_get_parallel ();
+        if (p >= 0 && p < 3) out->threading = threading[p];
+    }
+    if (openblas_get_num_threads != NULL) out->threads = openblas_get_num_threads ();
+}
+
+void wb_blas_threads_set (int threads) {
+    if (openblas_set_num_threads != NULL) openblas_set_num_threads (threads);
+}

@@ -1,0 +1,86 @@
+/* Which table serves which instruction set, threads, and the peak that everything is measured against.
+ *
+ * Holds no arithmetic and no state: the number of threads is OpenMP's own.
+ */
+#include "config.h"
+
+#include <omp.h>
+
+#include "kern_priv.h"
+
+const wb_kern_t *wb_kern_get (wb_isa isa) {
+    switch (isa) {
+#ifdef WB_X86
+    case WB_ISA_AVX512: return &wb_kern_table_avx512;
+    case WB_ISA_AVX2: return &wb_kern_table_avx2;
+#else
+    case WB_ISA_AVX512:
+    case WB_ISA_AVX2:
+#endif
+    case WB_ISA_PORTABLE: break;
+    }
+    return &wb_kern_table_portable;
+}
+
+int wb_kern_threads (void) { return omp_get_max_threads (); }
+
+void wb_kern_threads_set (int threads) { omp_set_num_threads (threads < 1 ? 1 : threads); }
+
+int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads) {
+    return wb_att_thread_floats (T, D) * (threads < 1 ? 1 : threads);
+}
+
+static double fma_rounds (wb_isa isa, int64_t rounds, float *sink) {
+    switch (isa) {
+#ifdef WB_X86
+    case WB_ISA_AVX512: return wb_simd_fma_avx512 (rounds, sink);
+    case WB_ISA_AVX2: return wb_simd_fma_avx2 (rounds, sink);
+#else
+    case WB_ISA_AVX512:
+    case WB_ISA_AVX2:
+#endif
+    case WB_ISA_PORTABLE: break;
+    }
+    return wb_simd_fma_portable (rounds, sink);
+}
+
+/* One trial: all threads start together; flop of all over the time of the slowest. */
+static double fma_trial (wb_isa isa, int threads, int64_t rounds, double *seconds) {
+    double flop = 0, begin = 0, end = 0;
+    volatile float keep = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : flop)
+    {
+        float sink = 0;
+#pragma omp barrier
+#pragma omp master
+        begin = wb_now ();
+        flop += fma_rounds (isa, rounds, &sink);
+#pragma omp barrier
+#pragma omp master
+        {
+            end = wb_now ();
+            keep = sink;
+        }
+    }
+    (void) keep;
+    *seconds = end - begin;
+    return flop;
+}
+
+double wb_kern_fma_peak (int threads, double seconds) {
+    const wb_isa isa = wb_cpu_isa ();
+    const double start = wb_now ();
+    int64_t rounds = 1024;
+    double best = 0, t = 0;
+    if (threads < 1) threads = 1;
+    /* Trials of about 5 ms: long enough for the clock, short enough to fit between two interruptions. */
+    do {
+        const double flop = fma_trial (isa, threads, rounds, &t);
+        if (t < 0.004) {
+            rounds *= 2;
+        } else if (flop / t > best) {
+            best = flop / t;
+        }
+    } while (best <= 0 || wb_now () - start < seconds);
+    return best * 1e-9;
+}

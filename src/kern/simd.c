@@ -1,0 +1,874 @@
+/* The fast kernels: one source, compiled once an instruction set (WB_KERN_ISA = portable, avx2, avx512).
+ *
+ * The idea: a vector type as wide as the instruction set (GCC's vector extension) for what the vectoriser would not do
+ * well - exponentials and the small matrix products of attention - and plain loops for the rest.
+ *
+ * Results do not depend on the number of threads: work is cut into ranges of fixed size, rows, columns or blocks of
+ * queries, each computed by one thread in one order, whoever it is.  Nothing is allocated; what does not fit on the
+ * stack comes in as work memory.  No BLAS here: attention multiplies its blocks itself, inside its parallel regions.
+ *
+ * Accuracy: exp within 2 ulp for x in [-87.33, 88.37], exactly 0 below -87.7, infinity above 88.38, NaN stays NaN.
+ * gelu and its derivative are computed as z sigmoid (2 u): relative, not only absolute, accuracy for negative z.
+ */
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include "kern_priv.h"
+
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_ (a, b)
+#define STR_(a) #a
+#define STR(a) STR_ (a)
+#define ISA_NAME(stem) CAT (stem, WB_KERN_ISA)
+
+#if defined(__AVX512F__)
+#define W 16 /* floats in a vector */
+#define NR 4 /* vectors across the register block of the matrix product */
+#elif defined(__AVX2__)
+#define W 8
+#define NR 2
+#else
+#define W 4
+#define NR 2
+#endif
+#define MR 6 /* rows of the register block: MR NR sums + NR + 1 vectors fit in the registers */
+
+#define INLINE static inline __attribute__ ((always_inline))
+
+typedef float vf __attribute__ ((vector_size (W * 4)));
+typedef float vfu __attribute__ ((vector_size (W * 4), aligned (4), may_alias)); /* in memory, anywhere */
+typedef uint32_t vu __attribute__ ((vector_size (W * 4)));
+
+/* Elements in a range of an elementwise kernel, and how many make threads worth starting. */
+#define RANGE ((int64_t) 16384)
+#define PARALLEL_MIN ((int64_t) 32768)
+
+/* Run `call` for ranges lo .. hi - 1 that cover 0 .. n - 1; the cut depends on n only. */
+#define IN_RANGES(n, call)                                                                                \
+    do {                                                                                                  \
+        const int64_t n_ = (n), ranges_ = (n_ + RANGE - 1) / RANGE;                                       \
+        _Pragma ("omp parallel for schedule(static) if (n_ >= PARALLEL_MIN)") /* one range, one thread */ \
+            for (int64_t r_ = 0; r_ < ranges_; r_++) {                                                    \
+            const int64_t lo = r_ * RANGE, hi = min64 (n_, lo + RANGE);                                   \
+            call;                                                                                         \
+        }                                                                                                 \
+    } while (0)
+
+INLINE int64_t min64 (int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* ---- vectors --------------------------------------------------------------------------------------------------------- */
+
+INLINE vf vload (const float *p) { return *(const vfu *) p; }
+INLINE void vstore (float *p, vf v) { *(vfu *) p = v; }
+INLINE vf vset (float x) { return x - (vf){0}; }
+
+/* The first k < W floats at p, `fill` in the other lanes. */
+INLINE vf vload_part (const float *p, int64_t k, float fill) {
+    vf v = vset (fill);
+    for (int64_t i = 0; i < k; i++) v[i] = p[i];
+    return v;
+}
+INLINE vf vload_some (const float *p, int64_t k, float fill) { return k >= W ? vload (p) : vload_part (p, k, fill); }
+INLINE void vstore_some (float *p, vf v, int64_t k) {
+    if (k >= W)
+        vstore (p, v);
+    else
+        for (int64_t i = 0; i < k; i++) p[i] = v[i];
+}
+
+/* The larger one; b where either is NaN. */
+INLINE vf vmax (vf a, vf b) {
+#if defined(__AVX512F__)
+    return _mm512_max_ps (a, b);
+#elif defined(__AVX2__)
+    return _mm256_max_ps (a, b);
+#else
+    const vu m = (vu) (a > b);
+    return (vf) (((vu) a & m) | ((vu) b & ~m));
+#endif
+}
+INLINE vf vmin (vf a, vf b) {
+#if defined(__AVX512F__)
+    return _mm512_min_ps (a, b);
+#elif defined(__AVX2__)
+    return _mm256_min_ps (a, b);
+#else
+    const vu m = (vu) (a < b);
+    return (vf) (((vu) a & m) | ((vu) b & ~m));
+#endif
+}
+
+/* Pairwise sum and maximum of the lanes. */
+INLINE float vsum (vf v) {
+    float a[W];
+    vstore (a, v);
+    for (int h = W / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) a[i] += a[i + h];
+    return a[0];
+}
+INLINE float vmax_lanes (vf v) {
+    float a[W];
+    vstore (a, v);
+    for (int h = W / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) a[i] = a[i] > a[i + h] ? a[i] : a[i + h];
+    return a[0];
+}
+
+/* exp: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial in r (Cephes, expf), times 2^n by way of the exponent bits.
+ * n = -127 makes the bits of 0, n = 128 those of infinity. */
+INLINE vf vexp (vf x) {
+    x = vmin (vset (89.0f), vmax (vset (-88.0f), x));
+    const vf t = x * 1.44269504088896341f + 12582912.0f; /* 1.5 2^23: rounds, and leaves n in the low bits */
+    const vf n = t - 12582912.0f;
+    const vf r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    vf p = 1.9875691500e-4f * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    return p * (vf) (((vu) t << 23) + (127u << 23));
+}
+
+void ISA_NAME (wb_simd_exp_) (float *out, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += W) vstore_some (out + i, vexp (vload_some (x + i, n - i, 0.0f)), n - i);
+}
+
+/* ---- embedding ------------------------------------------------------------------------------------------------------- */
+
+static void embed_forward (float *out, const int32_t *tokens, const float *wte, const float *wpe, int64_t n, int64_t T,
+                           int64_t C, int64_t v0, int64_t v1, int64_t pos0) {
+#pragma omp parallel for schedule(static) if (n * C >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t t = tokens[i];
+        const bool mine = t >= v0 && t < v1;
+        const float *e = mine ? wte + (t - v0) * C : NULL, *p = wpe != NULL ? wpe + (pos0 + i % T) * C : NULL;
+        float *restrict o = out + i * C;
+        if (e != NULL && p != NULL) {
+            for (int64_t c = 0; c < C; c++) o[c] = e[c] + p[c];
+        } else if (e != NULL || p != NULL) {
+            memcpy (o, e != NULL ? e : p, (size_t) C * sizeof (float));
+        } else {
+            memset (o, 0, (size_t) C * sizeof (float));
+        }
+    }
+}
+
+/* Columns in a slice for the sums over rows: any multiple of 64 gives the same result. */
+#define SLICE_MAX 1024
+static int64_t slice_width (int64_t m) {
+    const int64_t threads = omp_get_max_threads (), w = (m + threads * 64 - 1) / (threads * 64) * 64;
+    return min64 (w, SLICE_MAX);
+}
+
+INLINE void add_row (float *restrict y, const float *restrict x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void embed_backward (float *dwte, float *dwpe, const float *dout, const int32_t *tokens, int64_t n, int64_t T,
+                            int64_t C, int64_t v0, int64_t v1) {
+    const int64_t w = slice_width (C);
+#pragma omp parallel for schedule(static) if (n * C >= PARALLEL_MIN)
+    for (int64_t c = 0; c < C; c += w) {
+        const int64_t k = min64 (w, C - c);
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t t = tokens[i];
+            if (t >= v0 && t < v1) add_row (dwte + (t - v0) * C + c, dout + i * C + c, k);
+            if (dwpe != NULL) add_row (dwpe + (i % T) * C + c, dout + i * C + c, k);
+        }
+    }
+}
+
+/* ---- layer normalisation ----------------------------------------------------------------------------------------------- */
+
+/* Two passes for mean and variance, the row being in cache. */
+static void layernorm_row (float *restrict out, float *mean, float *rstd, const float *restrict x,
+                           const float *restrict g, const float *restrict b, int64_t C) {
+    const int64_t full = C / W * W, rest = C - full;
+    vf s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+    int64_t c = 0;
+    for (; c + 4 * W <= full; c += 4 * W) {
+        s0 += vload (x + c);
+        s1 += vload (x + c + W);
+        s2 += vload (x + c + 2 * W);
+        s3 += vload (x + c + 3 * W);
+    }
+    for (; c < full; c += W) s0 += vload (x + c);
+    if (rest > 0) s1 += vload_part (x + full, rest, 0.0f);
+    const float m = vsum ((s0 + s1) + (s2 + s3)) / (float) C;
+    s0 = s1 = s2 = s3 = (vf){0};
+    for (c = 0; c + 4 * W <= full; c += 4 * W) {
+        const vf d0 = vload (x + c) - m, d1 = vload (x + c + W) - m;
+        const vf d2 = vload (x + c + 2 * W) - m, d3 = vload (x + c + 3 * W) - m;
+        s0 += d0 * d0;
+        s1 += d1 * d1;
+        s2 += d2 * d2;
+        s3 += d3 * d3;
+    }
+    for (; c < full; c += W) {
+        const vf d = vload (x + c) - m;
+        s0 += d * d;
+    }
+    if (rest > 0) {
+        const vf d = vload_part (x + full, rest, m) - m;
+        s1 += d * d;
+    }
+    const float r = 1.0f / sqrtf (vsum ((s0 + s1) + (s2 + s3)) / (float) C + WB_RSTD_EPS);
+    for (c = 0; c < C; c++) out[c] = (x[c] - m) * r * g[c] + b[c];
+    if (mean != NULL) *mean = m;
+    if (rstd != NULL) *rstd = r;
+}
+
+static void layernorm_forward (float *out, float *mean, float *rstd, const float *x, const float *g, const float *b,
+                               int64_t n, int64_t C) {
+#pragma omp parallel for schedule(static) if (n * C >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++)
+        layernorm_row (out + i * C, mean != NULL ? mean + i : NULL, rstd != NULL ? rstd + i : NULL, x + i * C, g, b, C);
+}
+
+static void layernorm_dx_row (float *restrict dx, const float *restrict dout, const float *restrict x, float m, float r,
+                              const float *restrict g, int64_t C) {
+    vf s0 = {0}, s1 = {0}, t0 = {0}, t1 = {0};
+    int64_t c = 0;
+    for (; c + 2 * W <= C; c += 2 * W) {
+        const vf d0 = vload (dout + c) * vload (g + c), d1 = vload (dout + c + W) * vload (g + c + W);
+        s0 += d0;
+        s1 += d1;
+        t0 += d0 * (vload (x + c) - m);
+        t1 += d1 * (vload (x + c + W) - m);
+    }
+    for (; c < C; c += W) {
+        const vf d = vload_some (dout + c, C - c, 0.0f) * vload_some (g + c, C - c, 0.0f);
+        s0 += d;
+        t0 += d * (vload_some (x + c, C - c, 0.0f) - m);
+    }
+    const float s = vsum (s0 + s1) / (float) C, t = vsum (t0 + t1) / (float) C * r * r;
+    for (c = 0; c < C; c++) dx[c] += (dout[c] * g[c] - s - (x[c] - m) * t) * r;
+}
+
+/* Rows summed before they are added to the total: keeps the rounding of long sums small. */
+#define ROWS 128
+
+static void layernorm_backward (float *dx, float *dg, float *db, const float *dout, const float *x, const float *mean,
+                                const float *rstd, const float *g, int64_t n, int64_t C) {
+    const int64_t w = slice_width (C);
+#pragma omp parallel if (n * C >= PARALLEL_MIN)
+    {
+#pragma omp for schedule(static) nowait
+        for (int64_t i = 0; i < n; i++) layernorm_dx_row (dx + i * C, dout + i * C, x + i * C, mean[i], rstd[i], g, C);
+#pragma omp for schedule(static)
+        for (int64_t c = 0; c < C; c += w) {
+            const int64_t k = min64 (w, C - c);
+            for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
+                float sg[SLICE_MAX], sb[SLICE_MAX];
+                memset (sg, 0, (size_t) k * sizeof (float));
+                memset (sb, 0, (size_t) k * sizeof (float));
+                for (int64_t i = i0; i < min64 (n, i0 + ROWS); i++) {
+                    const float *restrict dy = dout + i * C + c, *restrict xi = x + i * C + c;
+                    const float m = mean[i], r = rstd[i];
+                    for (int64_t j = 0; j < k; j++) {
+                        sg[j] += dy[j] * ((xi[j] - m) * r);
+                        sb[j] += dy[j];
+                    }
+                }
+                add_row (dg + c, sg, k);
+                add_row (db + c, sb, k);
+            }
+        }
+    }
+}
+
+/* ---- bias, gelu, residual ------------------------------------------------------------------------------------------------ */
+
+static void bias_add (float *y, const float *b, int64_t n, int64_t m) {
+#pragma omp parallel for schedule(static) if (n * m >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++) add_row (y + i * m, b, m);
+}
+
+static void bias_backward (float *db, const float *dy, int64_t n, int64_t m) {
+    const int64_t w = slice_width (m);
+#pragma omp parallel for schedule(static) if (n * m >= PARALLEL_MIN)
+    for (int64_t c = 0; c < m; c += w) {
+        const int64_t k = min64 (w, m - c);
+        for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
+            float s[SLICE_MAX];
+            const int64_t i1 = min64 (n, i0 + ROWS);
+            int64_t i = i0;
+            memset (s, 0, (size_t) k * sizeof (float));
+            for (; i + 4 <= i1; i += 4) {
+                const float *restrict y0 = dy + i * m + c, *restrict y1 = y0 + m;
+                const float *restrict y2 = y1 + m, *restrict y3 = y2 + m;
+                for (int64_t j = 0; j < k; j++) s[j] += (y0[j] + y1[j]) + (y2[j] + y3[j]);
+            }
+            for (; i < i1; i++) add_row (s, dy + i * m + c, k);
+            add_row (db + c, s, k);
+        }
+    }
+}
+
+#define GELU_2A 1.5957691216057308f /* 2 sqrt (2 / pi) */
+#define GELU_B 0.044715f
+
+/* exp (-2 u), u = sqrt (2 / pi) (z + 0.044715 z^3): 1/2 (1 + tanh u) = 1 / (1 + exp (-2 u)). */
+INLINE vf vexp_2u (vf z) { return vexp (-GELU_2A * (z + GELU_B * z * z * z)); }
+INLINE vf vgelu (vf z) { return z / (1.0f + vexp_2u (z)); }
+
+static void gelu_range (float *out, const float *z, int64_t n) {
+    for (int64_t i = 0; i < n; i += W) {
+        const vf x = vload_some (z + i, n - i, 0.0f);
+        vstore_some (out + i, vgelu (x), n - i);
+    }
+}
+
+static void bias_gelu_forward (float *out, float *z, const float *b, int64_t n, int64_t m) {
+#pragma omp parallel for schedule(static) if (n * m >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < m; j += W) {
+            const int64_t k = m - j;
+            const vf x = vload_some (z + i * m + j, k, 0.0f) + vload_some (b + j, k, 0.0f);
+            vstore_some (z + i * m + j, x, k);
+            vstore_some (out + i * m + j, vgelu (x), k);
+        }
+    }
+}
+
+static void gelu_forward (float *out, const float *z, int64_t n) {
+    IN_RANGES (n, gelu_range (out + lo, z + lo, hi - lo));
+}
+
+/* gelu' = s + z s (1 - s) 2 u', s = 1 / (1 + e), 1 - s = e s without cancellation (e may be infinite). */
+static void gelu_backward_range (float *dz, const float *dout, const float *z, int64_t n) {
+    for (int64_t i = 0; i < n; i += W) {
+        const vf x = vload_some (z + i, n - i, 0.0f), e = vexp_2u (x), s = 1.0f / (1.0f + e);
+        const vf d = s + x * s * (vmin (vset (1e30f), e) * s) * (GELU_2A + (3.0f * GELU_2A * GELU_B) * x * x);
+        vstore_some (dz + i, vload_some (dout + i, n - i, 0.0f) * d, n - i);
+    }
+}
+static void gelu_backward (float *dz, const float *dout, const float *z, int64_t n) {
+    IN_RANGES (n, gelu_backward_range (dz + lo, dout + lo, z + lo, hi - lo));
+}
+
+static void bias_residual (float *out, const float *x, const float *y, const float *b, int64_t n, int64_t C) {
+#pragma omp parallel for schedule(static) if (n * C >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++) {
+        float *o = out + i * C;
+        const float *xi = x + i * C, *yi = y + i * C;
+        if (b != NULL) {
+#pragma omp simd
+            for (int64_t c = 0; c < C; c++) o[c] = xi[c] + yi[c] + b[c];
+        } else {
+#pragma omp simd
+            for (int64_t c = 0; c < C; c++) o[c] = xi[c] + yi[c];
+        }
+    }
+}
+
+/* ---- attention --------------------------------------------------------------------------------------------------------- */
+
+/* The register block: C [rows, vecs W] = (add ? C : 0) + A B over k; A's element (r, j) is a [r ars + j acs], B's row j
+ * is contiguous.  rows and vecs are constants where it is called. */
+INLINE void block_product (float *restrict c, int64_t ldc, const float *restrict a, int64_t ars, int64_t acs,
+                           const float *restrict b, int64_t ldb, int64_t k, bool add, const int rows, const int vecs) {
+    vf s[MR][NR];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) s[r][v] = (vf){0};
+    for (int64_t j = 0; j < k; j++) {
+        vf bv[NR];
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) bv[v] = vload (b + j * ldb + v * W);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            const vf ar = vset (a[r * ars + j * acs]);
+#pragma GCC unroll 8
+            for (int v = 0; v < vecs; v++) s[r][v] += ar * bv[v];
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) {
+            float *p = c + r * ldc + v * W;
+            vstore (p, add ? vload (p) + s[r][v] : s[r][v]);
+        }
+}
+
+/* All rows of a panel `vecs` vectors wide. */
+INLINE void panel_product (float *c, int64_t ldc, const float *a, int64_t ars, int64_t acs, const float *b, int64_t ldb,
+                           int64_t m, int64_t k, bool add, const int vecs) {
+    int64_t i = 0;
+    for (; i + MR <= m; i += MR) block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, MR, vecs);
+    if (i + 4 <= m) {
+        block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, 4, vecs);
+        i += 4;
+    }
+    if (i + 2 <= m) {
+        block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, 2, vecs);
+        i += 2;
+    }
+    if (i < m) block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, 1, vecs);
+}
+
+/* C [m, n] = (add ? C : 0) + A [m, k] B [k, n], n a multiple of W; A with any strides. */
+static __attribute__ ((noinline)) void product (float *c, int64_t ldc, const float *a, int64_t ars, int64_t acs,
+                                                const float *b, int64_t ldb, int64_t m, int64_t n, int64_t k,
+                                                bool add) {
+    int64_t j = 0;
+    for (; j + NR * W <= n; j += NR * W) panel_product (c + j, ldc, a, ars, acs, b + j, ldb, m, k, add, NR);
+    for (; j < n; j += W) panel_product (c + j, ldc, a, ars, acs, b + j, ldb, m, k, add, 1);
+}
+
+#define BQ WB_ATT_Q
+#define BK WB_ATT_K
+
+/* to [D, BQ] = a (from [nq, D])^T, lanes from nq on are 0. */
+static void pack_lanes (float *restrict to, const float *restrict from, int64_t ld, int64_t nq, int64_t D, float a) {
+    if (nq < BQ) memset (to, 0, (size_t) (D * BQ) * sizeof (float));
+    for (int64_t i0 = 0; i0 < nq; i0 += 16) {
+        const int64_t i1 = min64 (nq, i0 + 16);
+        for (int64_t d = 0; d < D; d++)
+            for (int64_t i = i0; i < i1; i++) to[d * BQ + i] = a * from[i * ld + d];
+    }
+}
+
+/* to [nq, D], rows ld apart = (from [D, BQ])^T times a [BQ]. */
+static void unpack_lanes (float *restrict to, int64_t ld, const float *restrict from, const float *restrict a,
+                          int64_t nq, int64_t D) {
+    for (int64_t i = 0; i < nq; i++)
+        for (int64_t d = 0; d < D; d++) to[i * ld + d] = from[d * BQ + i] * a[i];
+}
+
+/* to [nq, Dp] = a from [nq, D], columns from D on are 0. */
+static void pack_rows (float *restrict to, int64_t Dp, const float *restrict from, int64_t ld, int64_t nq, int64_t D,
+                       float a) {
+    for (int64_t i = 0; i < nq; i++) {
+        for (int64_t d = 0; d < D; d++) to[i * Dp + d] = a * from[i * ld + d];
+        for (int64_t d = D; d < Dp; d++) to[i * Dp + d] = 0.0f;
+    }
+}
+
+/* Scores S [nk, BQ] of keys k0 .. against queries q0 ..: minus infinity where the key comes after the query. */
+static void mask_scores (float *s, int64_t q0, int64_t k0, int64_t nk) {
+    for (int64_t r = q0 > k0 ? q0 - k0 : 0; r < nk; r++)
+        for (int64_t i = 0; i < min64 (BQ, k0 + r - q0); i++) s[r * BQ + i] = -INFINITY;
+}
+
+/* One block of queries against all the keys they see.  Queries are the lanes: scores lie as S [key, query], the sum as
+ * O [D, query], so that maxima and sums run down the lanes and K and V are read where they are, a scalar at a time.
+ * q [nq, D] are positions q0 ..; work: 2 D BQ + BK BQ floats; lse [nq] may be NULL. */
+static void attend_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const float *k,
+                          const float *v, int64_t ldk, int64_t q0, int64_t nq, int64_t D, float *work) {
+    float *qt = work, *ot = qt + D * BQ, *s = ot + D * BQ;
+    float mx[BQ], sum[BQ], shrink[BQ];
+    pack_lanes (qt, q, ldq, nq, D, 1.0f / sqrtf ((float) D));
+    for (int i = 0; i < BQ; i++) {
+        mx[i] = -INFINITY;
+        sum[i] = 0.0f;
+    }
+    for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
+        const int64_t nk = min64 (BK, q0 + nq - k0);
+        product (s, BQ, k + k0 * ldk, ldk, 1, qt, BQ, nk, BQ, D, false);
+        if (k0 + nk - 1 > q0) mask_scores (s, q0, k0, nk);
+        for (int i = 0; i < BQ; i += W) {
+            const vf old = vload (mx + i);
+            vf m0 = old, m1 = old, sum0 = {0}, sum1 = {0};
+            int64_t r = 0;
+            for (; r + 2 <= nk; r += 2) {
+                m0 = vmax (vload (s + r * BQ + i), m0);
+                m1 = vmax (vload (s + (r + 1) * BQ + i), m1);
+            }
+            if (r < nk) m0 = vmax (vload (s + r * BQ + i), m0);
+            m0 = vmax (m0, m1);
+            for (r = 0; r + 2 <= nk; r += 2) {
+                const vf p0 = vexp (vload (s + r * BQ + i) - m0), p1 = vexp (vload (s + (r + 1) * BQ + i) - m0);
+                vstore (s + r * BQ + i, p0);
+                vstore (s + (r + 1) * BQ + i, p1);
+                sum0 += p0;
+                sum1 += p1;
+            }
+            if (r < nk) {
+                const vf p0 = vexp (vload (s + r * BQ + i) - m0);
+                vstore (s + r * BQ + i, p0);
+                sum0 += p0;
+            }
+            const vf a = vexp (old - m0);
+            vstore (shrink + i, a);
+            vstore (mx + i, m0);
+            vstore (sum + i, vload (sum + i) * a + (sum0 + sum1));
+        }
+        if (k0 > 0)
+            for (int64_t d = 0; d < D; d++)
+                for (int i = 0; i < BQ; i += W) vstore (ot + d * BQ + i, vload (ot + d * BQ + i) * vload (shrink + i));
+        product (ot, BQ, v + k0 * ldk, 1, ldk, s, BQ, D, BQ, nk, k0 > 0);
+    }
+    for (int i = 0; i < BQ; i++) shrink[i] = 1.0f / sum[i];
+    unpack_lanes (out, ldo, ot, shrink, nq, D);
+    if (lse != NULL)
+        for (int64_t i = 0; i < nq; i++) lse[i] = mx[i] + logf (sum[i]);
+}
+
+/* Block `task` of n tasks, the long ones (late positions) first. */
+static void attention_forward (float *out, float *lse, const float *qkv, float *work, int64_t B, int64_t T, int64_t H,
+                               int64_t D) {
+    const int64_t ld = 3 * H * D, blocks = (T + BQ - 1) / BQ, per_thread = wb_att_thread_floats (T, D);
+#pragma omp parallel for schedule(dynamic) if (B * H * blocks > 1)
+    for (int64_t task = 0; task < B * H * blocks; task++) {
+        const int64_t bh = task % (B * H), b = bh / H, h = bh % H, q0 = (blocks - 1 - task / (B * H)) * BQ;
+        const float *q = qkv + b * T * ld + h * D;
+        attend_block (out + ((b * T + q0) * H + h) * D, H * D, lse + bh * T + q0, q + q0 * ld, ld, q + H * D,
+                      q + 2 * H * D, ld, q0, min64 (BQ, T - q0), D, work + omp_get_thread_num () * per_thread);
+    }
+}
+
+/* P = exp (S - lse) and dS = P (dP - delta), in place, over a block [nk, BQ]. */
+static void score_gradients (float *s, float *ds, const float *lse, const float *delta, int64_t nk) {
+    for (int i = 0; i < BQ; i += W) {
+        const vf l = vload (lse + i), dl = vload (delta + i);
+        for (int64_t r = 0; r < nk; r++) {
+            const vf p = vexp (vload (s + r * BQ + i) - l);
+            vstore (s + r * BQ + i, p);
+            vstore (ds + r * BQ + i, p * (vload (ds + r * BQ + i) - dl));
+        }
+    }
+}
+
+/* One head: for each block of queries, P again from lse, then with S = Q K^T, O = P V, delta = rowsum (dO O)
+ *   dV += P^T dO,  dP = dO V^T,  dS = P (dP - delta),  dQ = dS K,  dK += dS^T Q   (Dao et al., appendix B.4).
+ * Work: packed q, dO, dQ [D, BQ], S, dP [BK, BQ], q, dO [BQ, Dp], dK, dV [T, Dp]. */
+static void attention_backward_head (float *dq, const float *dout, const float *out, const float *lse, const float *q,
+                                     float *work, int64_t T, int64_t H, int64_t D) {
+    const int64_t ld = 3 * H * D, ldo = H * D, Dp = wb_att_pad (D), Tp = wb_att_pad (T);
+    const float *k = q + H * D, *v = k + H * D;
+    float *qt = work, *gt = qt + Dp * BQ, *dqt = gt + Dp * BQ, *s = dqt + Dp * BQ, *ds = s + BK * BQ;
+    float *qr = ds + BK * BQ, *gr = qr + BQ * Dp, *dk = gr + BQ * Dp, *dv = dk + Tp * Dp;
+    const float scale = 1.0f / sqrtf ((float) D);
+    float l[BQ], delta[BQ], back[BQ];
+    memset (dk, 0, (size_t) (2 * Tp * Dp) * sizeof (float));
+    for (int i = 0; i < BQ; i++) back[i] = scale;
+    for (int64_t q0 = 0; q0 < T; q0 += BQ) {
+        const int64_t nq = min64 (BQ, T - q0);
+        const float *g = dout + q0 * ldo, *o = out + q0 * ldo;
+        pack_lanes (qt, q + q0 * ld, ld, nq, D, scale);
+        pack_lanes (gt, g, ldo, nq, D, 1.0f);
+        pack_rows (qr, Dp, q + q0 * ld, ld, nq, D, scale);
+        pack_rows (gr, Dp, g, ldo, nq, D, 1.0f);
+        for (int64_t i = 0; i < BQ; i++) {
+            vf sum = {0};
+            for (int64_t d = 0; i < nq && d < D; d += W)
+                sum += vload_some (g + i * ldo + d, D - d, 0.0f) * vload_some (o + i * ldo + d, D - d, 0.0f);
+            delta[i] = vsum (sum);
+            l[i] = i < nq ? lse[q0 + i] : 0.0f;
+        }
+        for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
+            const int64_t nk = min64 (BK, q0 + nq - k0);
+            product (s, BQ, k + k0 * ld, ld, 1, qt, BQ, nk, BQ, D, false);
+            product (ds, BQ, v + k0 * ld, ld, 1, gt, BQ, nk, BQ, D, false);
+            if (k0 + nk - 1 > q0) mask_scores (s, q0, k0, nk);
+            score_gradients (s, ds, l, delta, nk);
+            product (dqt, BQ, k + k0 * ld, 1, ld, ds, BQ, D, BQ, nk, k0 > 0);
+            product (dv + k0 * Dp, Dp, s, BQ, 1, gr, Dp, nk, Dp, nq, true);
+            product (dk + k0 * Dp, Dp, ds, BQ, 1, qr, Dp, nk, Dp, nq, true);
+        }
+        unpack_lanes (dq + q0 * ld, ld, dqt, back, nq, D);
+    }
+    for (int64_t t = 0; t < T; t++) {
+        memcpy (dq + t * ld + H * D, dk + t * Dp, (size_t) D * sizeof (float));
+        memcpy (dq + t * ld + 2 * H * D, dv + t * Dp, (size_t) D * sizeof (float));
+    }
+}
+
+static void attention_backward (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
+                                float *work, int64_t B, int64_t T, int64_t H, int64_t D) {
+    const int64_t per_thread = wb_att_thread_floats (T, D), ld = 3 * H * D;
+#pragma omp parallel for schedule(dynamic) if (B * H > 1)
+    for (int64_t bh = 0; bh < B * H; bh++) {
+        const int64_t b = bh / H, h = bh % H, at = b * T * ld + h * D, ato = b * T * H * D + h * D;
+        attention_backward_head (dqkv + at, dout + ato, out + ato, lse + bh * T, qkv + at,
+                                 work + omp_get_thread_num () * per_thread, T, H, D);
+    }
+}
+
+/* One query over `len` keys: the lanes run along D, keys come in fours, K and V are streamed once. */
+static void attend_one (float *restrict out, const float *restrict q, const float *restrict k, const float *restrict v,
+                        int64_t len, int64_t D, float *restrict acc) {
+    const float scale = 1.0f / sqrtf ((float) D);
+    float mx = -INFINITY, sum = 0.0f, s[BK];
+    memset (acc, 0, (size_t) D * sizeof (float));
+    for (int64_t k0 = 0; k0 < len; k0 += BK) {
+        const int64_t nk = min64 (BK, len - k0);
+        float m = mx;
+        for (int64_t r = 0; r < nk; r++) {
+            const float *kr = k + (k0 + r) * D;
+            vf t = {0};
+            for (int64_t d = 0; d < D; d += W) t += vload_some (q + d, D - d, 0.0f) * vload_some (kr + d, D - d, 0.0f);
+            s[r] = vsum (t) * scale;
+            m = s[r] > m ? s[r] : m;
+        }
+        const float shrink = vexp (vset (mx - m))[0];
+        vf part = {0};
+        for (int64_t r = 0; r < nk; r += W) {
+            const vf p = vexp (vload_some (s + r, nk - r, -INFINITY) - m);
+            vstore_some (s + r, p, nk - r);
+            part += p;
+        }
+        sum = sum * shrink + vsum (part);
+        mx = m;
+        for (int64_t d = 0; d < D; d += W) {
+            vf a0 = vload_some (acc + d, D - d, 0.0f) * shrink, a1 = {0};
+            int64_t r = 0;
+            for (; r + 2 <= nk; r += 2) {
+                a0 += s[r] * vload_some (v + (k0 + r) * D + d, D - d, 0.0f);
+                a1 += s[r + 1] * vload_some (v + (k0 + r + 1) * D + d, D - d, 0.0f);
+            }
+            if (r < nk) a0 += s[r] * vload_some (v + (k0 + r) * D + d, D - d, 0.0f);
+            vstore_some (acc + d, a0 + a1, D - d);
+        }
+    }
+    for (int64_t d = 0; d < D; d++) out[d] = acc[d] / sum;
+}
+
+#define FEW 8 /* below so many queries one at a time is faster than a block of lanes */
+
+static void attention_cached (float *out, const float *q, const float *kcache, const float *vcache, float *work,
+                              int64_t n, int64_t len, int64_t Tmax, int64_t H, int64_t D, int64_t ldq, int64_t ldo) {
+    const int64_t per_thread = wb_att_thread_floats (Tmax, D), blocks = (n + BQ - 1) / BQ;
+    const int64_t tasks = n < FEW ? H * n : H * blocks;
+#pragma omp parallel for schedule(dynamic) if (n * len * H * D >= PARALLEL_MIN)
+    for (int64_t task = 0; task < tasks; task++) {
+        const int64_t h = task % H, at = h * Tmax * D;
+        float *w = work + omp_get_thread_num () * per_thread;
+        if (n < FEW) {
+            const int64_t i = task / H;
+            attend_one (out + i * ldo + h * D, q + i * ldq + h * D, kcache + at, vcache + at, len - n + i + 1, D, w);
+        } else {
+            const int64_t i = (blocks - 1 - task / H) * BQ;
+            attend_block (out + i * ldo + h * D, ldo, NULL, q + i * ldq + h * D, ldq, kcache + at, vcache + at, D,
+                          len - n + i, min64 (BQ, n - i), D, w);
+        }
+    }
+}
+
+/* ---- cross entropy -------------------------------------------------------------------------------------------------------- */
+
+static void xent_max (float *mx, const float *logits, int64_t n, int64_t V, int64_t ld) {
+#pragma omp parallel for schedule(static) if (n * V >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++) {
+        const float *x = logits + i * ld;
+        vf m0 = vset (-INFINITY), m1 = m0;
+        int64_t j = 0;
+        for (; j + 2 * W <= V; j += 2 * W) {
+            m0 = vmax (vload (x + j), m0);
+            m1 = vmax (vload (x + j + W), m1);
+        }
+        for (; j < V; j += W) m0 = vmax (vload_some (x + j, V - j, -INFINITY), m0);
+        mx[i] = vmax_lanes (vmax (m0, m1));
+    }
+}
+
+static void xent_sum (float *sum, float *hit, const float *logits, const float *mx, const int32_t *targets, int64_t n,
+                      int64_t V, int64_t ld, int64_t v0) {
+#pragma omp parallel for schedule(static) if (n * V >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++) {
+        const float *x = logits + i * ld, m = mx[i];
+        const int64_t t = targets[i] < 0 ? -1 : targets[i] - v0;
+        double total = 0;
+        for (int64_t j0 = 0; j0 < V; j0 += 1024) { /* short sums in float, their sum in double */
+            const int64_t j1 = min64 (V, j0 + 1024);
+            vf s0 = {0}, s1 = {0};
+            int64_t j = j0;
+            for (; j + 2 * W <= j1; j += 2 * W) {
+                s0 += vexp (vload (x + j) - m);
+                s1 += vexp (vload (x + j + W) - m);
+            }
+            for (; j < j1; j += W) s0 += vexp (vload_some (x + j, j1 - j, -INFINITY) - m);
+            total += (double) vsum (s0 + s1);
+        }
+        sum[i] = (float) total;
+        hit[i] = t >= 0 && t < V ? x[t] : 0.0f;
+    }
+}
+
+static void xent_backward (float *logits, const float *mx, const float *sum, const int32_t *targets, int64_t n,
+                           int64_t V, int64_t ld, int64_t v0, float scale) {
+#pragma omp parallel for schedule(static) if (n * V >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++) {
+        float *x = logits + i * ld;
+        if (targets[i] < 0) {
+            memset (x, 0, (size_t) V * sizeof (float));
+            continue;
+        }
+        const int64_t t = targets[i] - v0;
+        const float m = mx[i], a = scale / sum[i];
+        for (int64_t j = 0; j < V; j += W) vstore_some (x + j, vexp (vload_some (x + j, V - j, 0.0f) - m) * a, V - j);
+        if (t >= 0 && t < V) x[t] -= scale;
+    }
+}
+
+/* ---- elementwise ------------------------------------------------------------------------------------------------------------ */
+
+static void add (float *y, const float *x, int64_t n) { IN_RANGES (n, add_row (y + lo, x + lo, hi - lo)); }
+
+static void scale_range (float *x, float a, int64_t n) {
+    for (int64_t i = 0; i < n; i++) x[i] *= a;
+}
+static void scale (float *x, float a, int64_t n) { IN_RANGES (n, scale_range (x + lo, a, hi - lo)); }
+
+#define SUM_BLOCK 8192 /* elements whose squares one thread adds */
+#define SUM_BLOCKS 512 /* sums that wait for their turn on the stack */
+
+/* 16 sums side by side, whatever the width of a vector: the same bits from every instruction set. */
+static double sumsq_block (const float *restrict x, int64_t n) {
+    double s[16] = {0}, rest = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int j = 0; j < 16; j++) s[j] += (double) x[i + j] * (double) x[i + j];
+    for (; i < n; i++) rest += (double) x[i] * (double) x[i];
+    for (int h = 8; h > 0; h /= 2)
+        for (int j = 0; j < h; j++) s[j] += s[j + h];
+    return s[0] + rest;
+}
+
+static double sumsq (const float *x, int64_t n) {
+    double part[SUM_BLOCKS], total = 0;
+    for (int64_t at = 0; at < n; at += (int64_t) SUM_BLOCK * SUM_BLOCKS) {
+        const int64_t here = min64 (n - at, (int64_t) SUM_BLOCK * SUM_BLOCKS),
+                      blocks = (here + SUM_BLOCK - 1) / SUM_BLOCK;
+#pragma omp parallel for schedule(static) if (here >= PARALLEL_MIN)
+        for (int64_t b = 0; b < blocks; b++)
+            part[b] = sumsq_block (x + at + b * SUM_BLOCK, min64 (SUM_BLOCK, here - b * SUM_BLOCK));
+        for (int64_t b = 0; b < blocks; b++) total += part[b];
+    }
+    return total;
+}
+
+INLINE uint32_t float_bits (float f) {
+    uint32_t u;
+    memcpy (&u, &f, sizeof u);
+    return u;
+}
+INLINE float bits_float (uint32_t u) {
+    float f;
+    memcpy (&f, &u, sizeof f);
+    return f;
+}
+
+static void bf16_pack_range (uint16_t *restrict out, const float *restrict x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t u = float_bits (x[i]), even = u + 0x7fff + (u >> 16 & 1);
+        out[i] = (uint16_t) (((u & 0x7fffffff) > 0x7f800000 ? u | 0x400000 : even) >> 16);
+    }
+}
+static void bf16_pack (uint16_t *out, const float *x, int64_t n) {
+    IN_RANGES (n, bf16_pack_range (out + lo, x + lo, hi - lo));
+}
+
+static void bf16_unpack_range (float *restrict out, const uint16_t *restrict x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = bits_float ((uint32_t) x[i] << 16);
+}
+static void bf16_unpack (float *out, const uint16_t *x, int64_t n) {
+    IN_RANGES (n, bf16_unpack_range (out + lo, x + lo, hi - lo));
+}
+
+static void bf16_add_range (float *restrict y, const uint16_t *restrict x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] += bits_float ((uint32_t) x[i] << 16);
+}
+static void bf16_add (float *y, const uint16_t *x, int64_t n) {
+    IN_RANGES (n, bf16_add_range (y + lo, x + lo, hi - lo));
+}
+
+/* ---- optimizers --------------------------------------------------------------------------------------------------------------- */
+
+static void adam_range (float *restrict w, float *restrict m, float *restrict v, const float *restrict g, int64_t n,
+                        float step, float b1, float b2, float eps, float decay, float gscale) {
+    const float keep = 1.0f - decay, c1 = 1.0f - b1, c2 = 1.0f - b2;
+    for (int64_t i = 0; i < n; i++) {
+        const float gi = gscale * g[i];
+        m[i] = b1 * m[i] + c1 * gi;
+        v[i] = b2 * v[i] + c2 * (gi * gi);
+        w[i] = keep * w[i] - step * (m[i] / (sqrtf (v[i]) + eps));
+    }
+}
+static void adam (float *w, float *m, float *v, const float *g, int64_t n, float step, float b1, float b2, float eps,
+                  float decay, float gscale) {
+    IN_RANGES (n, adam_range (w + lo, m + lo, v + lo, g + lo, hi - lo, step, b1, b2, eps, decay, gscale));
+}
+
+static void adagrad_range (float *restrict w, float *restrict h, const float *restrict g, int64_t n, float step,
+                           float eps, float decay, float gscale) {
+    const float keep = 1.0f - decay;
+    for (int64_t i = 0; i < n; i++) {
+        const float gi = gscale * g[i];
+        h[i] += gi * gi;
+        w[i] = keep * w[i] - step * (gi / (sqrtf (h[i]) + eps));
+    }
+}
+static void adagrad (float *w, float *h, const float *g, int64_t n, float step, float eps, float decay, float gscale) {
+    IN_RANGES (n, adagrad_range (w + lo, h + lo, g + lo, hi - lo, step, eps, decay, gscale));
+}
+
+static void sgd_range (float *restrict w, const float *restrict g, int64_t n, float step, float decay, float gscale) {
+    const float keep = 1.0f - decay;
+    for (int64_t i = 0; i < n; i++) w[i] = keep * w[i] - step * (gscale * g[i]);
+}
+static void sgd (float *w, const float *g, int64_t n, float step, float decay, float gscale) {
+    IN_RANGES (n, sgd_range (w + lo, g + lo, hi - lo, step, decay, gscale));
+}
+
+/* ---- the peak --------------------------------------------------------------------------------------------------------------------- */
+
+/* Twelve independent chains: more than latency times ports (4 x 2), fewer than the registers. */
+double ISA_NAME (wb_simd_fma_) (int64_t rounds, float *sink) {
+    vf s0 = vset (0.0f), s1 = vset (0.1f), s2 = vset (0.2f), s3 = vset (0.3f), s4 = vset (0.4f), s5 = vset (0.5f);
+    vf s6 = vset (0.6f), s7 = vset (0.7f), s8 = vset (0.8f), s9 = vset (0.9f), sa = vset (1.0f), sb = vset (1.1f);
+    const vf a = vset (0.999f), b = vset (*sink + 0.001f);
+    for (int64_t i = 0; i < rounds; i++) {
+        s0 = s0 * a + b;
+        s1 = s1 * a + b;
+        s2 = s2 * a + b;
+        s3 = s3 * a + b;
+        s4 = s4 * a + b;
+        s5 = s5 * a + b;
+        s6 = s6 * a + b;
+        s7 = s7 * a + b;
+        s8 = s8 * a + b;
+        s9 = s9 * a + b;
+        sa = sa * a + b;
+        sb = sb * a + b;
+    }
+    *sink = vsum (((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)) + ((s8 + s9) + (sa + sb)));
+    return (double) rounds * 12 * W * 2;
+}
+
+const wb_kern_t ISA_NAME (wb_kern_table_) = {
+    STR (WB_KERN_ISA),
+    embed_forward,
+    embed_backward,
+    layernorm_forward,
+    layernorm_backward,
+    bias_add,
+    bias_backward,
+    bias_gelu_forward,
+    gelu_forward,
+    gelu_backward,
+    bias_residual,
+    attention_forward,
+    attention_backward,
+    attention_cached,
+    xent_max,
+    xent_sum,
+    xent_backward,
+    add,
+    scale,
+    sumsq,
+    bf16_pack,
+    bf16_unpack,
+    bf16_add,
+    adam,
+    adagrad,
+    sgd,
+};
