@@ -19,7 +19,7 @@ extern "C" {
 /** A whole configuration, resolved: defaults, then the file, then --set.  Strings are owned by the configuration. */
 typedef struct wb_config {
     /* where from */
-    char *path;
+    char *path; /**< not part of the text below */
     /* top level */
     char *run;
     int64_t seed;
@@ -48,13 +48,17 @@ typedef struct wb_config {
     char *sample_context;
 } wb_config_t;
 
-/** Read `path` (libconfig), apply the `sets` ("train.steps=100"), check types and ranges.
- * Errors: WB_EUSAGE with file:line: syntax, unknown key with the nearest known one, wrong type, out of range; WB_EIO.
- * Not collective: rank 0 reads, see wb_config_share. */
+/** Read `path` (libconfig), apply the `sets` ("train.steps=100"), check types and ranges, and what two options must be to each
+ * other where that needs no ranks.  A preset's sizes are filled in; those of `base` and of the tokenizer stay 0.
+ * Errors: WB_EUSAGE with file:line (or "--set key"): syntax, unknown key with the nearest known one, wrong type, out of
+ * range; WB_EIO.  Not collective: rank 0 reads, see wb_config_share. */
 wb_status wb_config_new (wb_config_t **out, const char *path, const char *const *sets, int nsets) WB_NODISCARD;
 void wb_config_destroy (wb_config_t *c);
 /** The resolved configuration as a libconfig file; freed by the caller with wb_free(). */
 char *wb_config_text (const wb_config_t *c) WB_NODISCARD;
+/** Number of the value of an option with choices: the value of its enum (train.optimizer: wb_optim_kind, train.decay:
+ * wb_decay_kind, parallel.recompute: wb_recompute, .wire: wb_wire, .schedule: wb_schedule_kind); -1: none of them, or NULL. */
+int wb_config_choice (const char *path, const char *value);
 /** Print the table of options (name, unit, default, range, what it does); man: as a man page, else for `wabun help train`. */
 void wb_config_help (FILE *to, bool man);
 /** Rank 0 reads, every rank gets the same configuration or the same error.  Collective over world. */

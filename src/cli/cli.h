@@ -63,9 +63,9 @@ int wb_edit_distance (const char *a, const char *b);
 
 /* ---- help (help.c) --------------------------------------------------------------------------------------------- */
 
-/** One subcommand.  `text`: what `wabun help NAME` prints behind the line of usage. */
+/** One subcommand.  What `wabun help NAME` prints behind usage and line stands in help.c. */
 typedef struct wb_cmd {
-    const char *name, *usage, *line, *text;
+    const char *name, *usage, *line;
     wb_status (*run) (int argc, char **argv);
     unsigned flags;
 } wb_cmd_t;

@@ -1,0 +1,94 @@
+/* Processor: the right BLAS kernels, and threads.
+ *
+ * OpenBLAS chooses its kernels when it is loaded, before main(), by a list of processor models that ends where its
+ * release does: a newer processor gets the kernels of a very old one and runs five times slower.  OPENBLAS_CORETYPE
+ * overrides the choice, but only from the environment the process was started with.  So the program sets it and starts
+ * itself again: exec keeps the process (launchers do not notice), and nothing has been opened yet.  Once only:
+ * WABUN_RETUNED says that it was tried.  Never after MPI started, which does not survive an exec.
+ *
+ * Not done here: which kernels a processor deserves (kern/gemm.c). */
+#include "config.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "wabun/kern.h"
+
+void wb_retune (char **argv, bool allowed) {
+    wb_blas_info_t blas;
+    wb_blas_info (&blas);
+    if (blas.want == NULL) return;
+    const char *coretype = getenv ("OPENBLAS_CORETYPE"), *why = "";
+    if (allowed && coretype == NULL && getenv ("WABUN_RETUNED") == NULL) {
+        fflush (NULL);
+        if (setenv ("OPENBLAS_CORETYPE", blas.want, 1) == 0 && setenv ("WABUN_RETUNED", "1", 1) == 0)
+            execv ("/proc/self/exe", argv);
+        why = strerror (errno);
+        unsetenv ("OPENBLAS_CORETYPE");
+    }
+    wb_warn ("the BLAS runs its %s kernels, this processor could run %s ones, several times faster: set "
+             "OPENBLAS_CORETYPE=%s%s%s%s",
+             blas.core, blas.want, blas.want, why[0] != 0 ? " (starting again with it failed: " : "", why,
+             why[0] != 0 ? ")" : "");
+}
+
+int wb_launcher_rank (void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK",
+                                        "SLURM_PROCID"};
+    if (!wb_world_launched ()) return 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *text = getenv (names[i]);
+        if (text != NULL && text[0] >= '0' && text[0] <= '9') return atoi (text);
+    }
+    return 0;
+}
+
+/* The cores of this process's mask, as bits. */
+struct mask {
+    unsigned char bits[512];
+};
+
+static void mask_get (struct mask *m) {
+    memset (m, 0, sizeof *m);
+#ifdef HAVE_SCHED_GETAFFINITY
+    cpu_set_t *set = CPU_ALLOC (8 * sizeof m->bits);
+    if (set == NULL) return;
+    size_t bytes = CPU_ALLOC_SIZE (8 * sizeof m->bits);
+    if (sched_getaffinity (0, bytes, set) == 0) memcpy (m->bits, set, bytes < sizeof m->bits ? bytes : sizeof m->bits);
+    CPU_FREE (set);
+#endif
+}
+
+wb_status wb_threads_set (int *out, wb_comm_t *world, int64_t asked) {
+    wb_comm_t *node;
+    WB_TRY (wb_comm_split_node (&node, world));
+    const int P = wb_comm_size (node), cores = wb_cpu_cores ();
+    int same = 1;
+    struct mask mine, *all = wb_calloc ((size_t) P, sizeof *all);
+    wb_status status = wb_agree (world, all != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for %d masks", P));
+    if (status == WB_OK) {
+        mask_get (&mine);
+        wb_comm_all_gather (node, all, &mine, sizeof mine);
+        same = 0;
+        for (int r = 0; r < P; r++) same += memcmp (&all[r], &mine, sizeof mine) == 0;
+
+        /* The first number of OMP_NUM_THREADS: that of the outermost level. */
+        const char *omp = getenv ("OMP_NUM_THREADS");
+        int from_env = omp != NULL ? atoi (omp) : 0;
+        *out = asked > 0 ? (int) asked : from_env > 0 ? from_env : cores / same > 0 ? cores / same : 1;
+        wb_kern_threads_set (*out);
+        wb_blas_threads_set (*out);
+
+        double over = (double) *out * same / cores;
+        wb_comm_max_f64 (world, &over, 1);
+        if (over > 1)
+            wb_warn ("%d threads on each of %d ranks share %d cores: expect it to be slow", *out, same, cores);
+    }
+    wb_free (all);
+    wb_comm_destroy (node);
+    return status;
+}
