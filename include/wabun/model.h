@@ -48,6 +48,8 @@ int64_t wb_params_layer_begin (const wb_params_t *p, int64_t l);
 
 /* ---- one pipeline stage (stage.c, block.c) ------------------------------------------------------------------------ */
 
+/** What the backward pass makes again instead of keeping: nothing; the inputs of linears and the attention (keeps 6 of 16 floats a
+ * position and channel); the whole block (keeps its input only). */
 typedef enum wb_recompute { WB_RECOMPUTE_NONE, WB_RECOMPUTE_ATTENTION, WB_RECOMPUTE_BLOCK } wb_recompute;
 
 /** Called between kernels, so that communication moves while the arithmetic runs; must not block. */
@@ -57,10 +59,10 @@ typedef void (*wb_final_fn) (void *ctx, int64_t begin);
 
 typedef struct wb_stage_options {
     int64_t B, T;       /**< sequences and positions of a micro-batch */
-    int slots;          /**< micro-batches in flight per chunk, from the schedule */
+    int v;              /**< chunks, as in the layout */
+    int slots[WB_MAX_CHUNKS]; /**< micro-batches in flight in each chunk, from the schedule */
     wb_recompute recompute;
     bool sequence;      /**< sequence parallelism */
-    bool forward_only;  /**< no gradients will be asked for: one slot, activations of one layer */
     wb_poll_fn poll;    /**< may be NULL */
     void *poll_ctx;
 } wb_stage_options_t;
@@ -77,9 +79,8 @@ void wb_stage_destroy (wb_stage_t *st);
  * stage 0 is filled by the embedding; others by the link before forward. */
 float *wb_stage_in (wb_stage_t *st, int chunk, int slot);
 float *wb_stage_out (wb_stage_t *st, int chunk, int slot);
-/** Gradient of out (filled by the link before backward, on all but the last virtual stage) and of in (after backward). */
-float *wb_stage_dout (wb_stage_t *st, int chunk, int slot);
-float *wb_stage_din (wb_stage_t *st, int chunk, int slot);
+/** One buffer: before backward the gradient of out (filled by the link, on all but the last virtual stage), after it that of in. */
+float *wb_stage_grad (wb_stage_t *st, int chunk, int slot);
 int64_t wb_stage_rows (const wb_stage_t *st);
 
 /** Forward of one micro-batch through a chunk.  Collective over the tensor group; allocates nothing, cannot fail.
@@ -92,7 +93,8 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
 /** Backward; dw += .  tokens as in forward.  `final` (may be NULL) is told after each layer. */
 void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
                         wb_final_fn final, void *final_ctx);
-/** Logits [n, Vown] of the rows in the out-buffer of the last virtual stage: for tests and golden files only. */
+/** Logits [B T, Vown] of the own vocabulary shard from the out-buffer of the last virtual stage: for tests only.  Collective over the
+ * tensor group. */
 void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot);
 
 /** Seconds by phase since new: what the profile prints. */

@@ -18,6 +18,7 @@ extern "C" {
 /* ---- layout (layout.c): plain numbers, no groups, so that a planner can ask about any rank ----------------------- */
 
 #define WB_MAX_STAGES 1024
+#define WB_MAX_CHUNKS 16 /**< virtual stages of one rank */
 
 /** A grid, a place in it, and which layers each virtual stage holds.  Virtual stage s = c P + p is chunk c of rank p. */
 typedef struct wb_layout {

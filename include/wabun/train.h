@@ -31,7 +31,7 @@ typedef enum wb_schedule_kind { WB_SCHEDULE_GPIPE, WB_SCHEDULE_1F1B } wb_schedul
 typedef struct wb_schedule {
     wb_action_t *actions; /**< owned */
     int n;
-    int slots;            /**< activations in flight per chunk */
+    int slots[WB_MAX_CHUNKS]; /**< activations in flight in each chunk: as few as the order of actions allows */
 } wb_schedule_t;
 /** Actions of pipeline rank p of P with v chunks for M micro-batches; 1F1B with v > 1 is the interleaved schedule (Narayanan et
  * al., SC'21), which wants M to be a multiple of P.  forward_only: no backward actions (validation).
@@ -95,22 +95,24 @@ typedef struct wb_step_result {
     double loss;      /**< mean loss in nats per token over the global batch */
     double grad_norm; /**< before clipping */
     double lr;
-    bool bad, stop, skipped;
-    double t_forward, t_backward, t_sync, t_update, t_total; /**< seconds on this rank */
+    bool bad;         /**< NaN or infinity somewhere, or a batch could not be read: nothing was updated */
+    bool stop;        /**< some rank was asked to stop */
+    double t_data, t_forward, t_backward, t_sync, t_update, t_total; /**< seconds on this rank; sync: waiting for gradients */
 } wb_step_result_t;
 
 typedef struct wb_step_options {
     wb_size_t size;
-    int64_t B;                /**< micro-batch, sequences */
-    int64_t T;                /**< positions, <= size.T */
-    int64_t global_batch;     /**< sequences */
-    int v;                    /**< interleave */
+    int64_t B;            /**< micro-batch, sequences */
+    int64_t T;            /**< positions of a sequence, <= size.T */
+    int64_t global_batch; /**< sequences */
+    int v;                /**< interleave */
+    wb_schedule_kind schedule;
     wb_recompute recompute;
     bool sequence, zero;
     wb_wire wire;
     wb_optim_options_t optim;
     uint64_t seed;
-    int64_t bucket_floats;
+    int64_t bucket_floats; /**< 0 = default */
 } wb_step_options_t;
 
 /** Everything a rank trains with: weights, gradients, optimizer state, activations.  Fields are for reading. */
@@ -118,36 +120,45 @@ typedef struct wb_trainer {
     const wb_topo_t *topo; /**< borrowed */
     wb_layout_t layout;
     wb_params_t *params;
-    const wb_kern_t *kern;
+    const wb_kern_t *kern; /**< borrowed */
     wb_step_options_t o;
-    float *weights, *grads, *state[2];
-    int64_t step; /**< steps done */
+    float *weights, *grads; /**< [params->own] */
+    float *state[2];        /**< [state_floats], NULL where the optimizer has no such state */
+    int64_t state_floats;
+    int64_t step; /**< steps done; set it when resuming */
     int micros;   /**< micro-batches of this rank in a step */
     struct wb_trainer_impl *impl;
 } wb_trainer_t;
 
-/** What a rank will hold, in bytes, before anything is allocated.  Not collective. */
+/** What a rank holds, in bytes, before anything is allocated. */
 typedef struct wb_memory {
     size_t parameters, gradients, optimizer, activations, work, communication, total;
 } wb_memory_t;
+
+/** The layout of a grid for these options: refuses what cannot work, before anything is allocated (batch, heads, layers,
+ * positions that do not divide), naming what would.  Not collective: the same answer everywhere.  Errors: WB_EUSAGE. */
+wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D, int P, int T) WB_NODISCARD;
+/** Bytes of the rank at lo's place.  Not collective.  Errors: WB_ENOMEM. */
 wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) WB_NODISCARD;
-/** Refuse what cannot work: batch and grid that do not divide ...  Not collective, same answer everywhere.  Errors: WB_EUSAGE. */
-wb_status wb_trainer_check (const wb_step_options_t *o, int D, int P, int T) WB_NODISCARD;
 /** Allocate everything; weights are drawn from the seed.  Collective over topo->world.  Errors: WB_EUSAGE, WB_ENOMEM; agreed. */
 wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o) WB_NODISCARD;
 void wb_trainer_destroy (wb_trainer_t *t);
-/** Where a step gets its samples: fill ids [T + 1] of sample k; false: could not be read (the step is then not done). */
+
+/** Where samples come from: fill ids [T + 1] of sample k; false: could not be read. */
 typedef bool (*wb_sample_fn) (void *ctx, int32_t *ids, int64_t k);
-/** One step on samples t->step * global_batch ...; `stop`: this rank was asked to stop (rides on the verdict). A step whose numbers
- * went bad changes nothing but is reported (bad).  Collective over topo->world.  Allocates nothing. */
+/** One step on samples step * global_batch ... of `sample`, step counted up.  `stop`: this rank was asked to stop; all ranks learn of it
+ * in the same step.  A step whose numbers went bad changes nothing, is not counted, and says so.
+ * Collective over topo->world.  Allocates nothing. */
 void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn sample, void *ctx, bool stop);
-/** Mean loss (nats per token) of samples first .. first + n - 1, weights untouched; also sums over ranks.  per_token (may be NULL)
- * is called for... see validation in run.  Collective over topo->world. */
+/** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights untouched.  Does not depend on the layout but for
+ * rounding.  Collective over topo->world. */
 void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx, int64_t n);
-/** Segments this rank writes to checkpoints, and those it must load (weights: whole block; state: what it updates). */
+/** The pieces this rank writes to checkpoints; those whose state it updates and so must load; the whole block by parameter (weights
+ * to load). */
 const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n);
-const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n);
 const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n);
+const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n);
+const wb_stage_times_t *wb_trainer_times (const wb_trainer_t *t);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,52 @@
+/* model, inside: a transformer block.  Not installed. */
+#ifndef WB_MODEL_BLOCK_H
+#define WB_MODEL_BLOCK_H
+
+#include <wabun/model.h>
+
+/* Offsets of a layer's parameters in the rank's block (weights and gradients alike). */
+typedef struct wb_block_params {
+    int64_t ln1_g, ln1_b, qkv_w, qkv_b, att_w, att_b, ln2_g, ln2_b, fc_w, fc_b, proj_w, proj_b;
+} wb_block_params_t;
+
+/* Activations of a layer for one micro-batch.  n = B T rows, r rows of the residual stream on this rank (n, or n / T with sequence
+ * parallelism), F = C / tensor.  Some may be shared between layers, where the backward pass makes them again. */
+typedef struct wb_block_acts {
+    float *x;                 /* [r, C] input; the next layer's x is this one's output */
+    float *ln1, *mean1, *rstd1; /* [r, C] [r] [r] */
+    float *qkv, *att, *lse;   /* [n, 3 F] [n, F] [B, H / tensor, T] */
+    float *mid;               /* [r, C] residual after attention */
+    float *ln2, *mean2, *rstd2;
+    float *z, *g;             /* [n, 4 F] before and after GELU */
+} wb_block_acts_t;
+
+/* What all blocks of a stage share. */
+typedef struct wb_block_env {
+    wb_tensor_t tp;
+    const wb_kern_t *k;
+    int64_t B, T, C, H, D; /* H: own heads */
+    int64_t n, r, F;
+    wb_recompute recompute;
+    wb_poll_fn poll;
+    void *poll_ctx;
+    wb_stage_times_t times;
+    /* scratch, shared by all */
+    float *full;    /* [n, C] gathered rows (sequence parallelism), else NULL */
+    float *y;       /* [n, C] output of row-cut linears; gradient of column-cut ones */
+    float *dwide;   /* [n, 4 F] gradient of z, then of qkv */
+    float *datt;    /* [n, F] */
+    float *attwork; /* attention */
+} wb_block_env_t;
+
+/* out [r, C] = block (a->x); keeps in `a` what the backward pass wants. Collective over the tensor group. */
+void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p);
+/* dx [r, C]: gradient of the output, becomes that of the input; dw += .  Makes again what was not kept. */
+void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
+                        const wb_block_params_t *p);
+
+static inline void wb_block_poll (wb_block_env_t *e)
+{
+    if (e->poll != NULL) e->poll (e->poll_ctx);
+}
+
+#endif

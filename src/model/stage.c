@@ -1,0 +1,378 @@
+/* One pipeline stage: embedding (first), blocks, final LayerNorm and loss (last).
+ *
+ * A stage holds v chunks of consecutive layers, and for each chunk as many sets of activations (slots) as the schedule has
+ * micro-batches in flight.  One routine (plan) walks over all buffers twice: with no arena it only counts bytes, so the memory
+ * plan and the allocation cannot disagree.
+ *
+ * The head's gradient is made during the forward pass (par/vocab.c), kept in the slot's gradient buffer, and picked up there by
+ * the backward pass. */
+#include "config.h"
+
+#include <string.h>
+
+#include "block.h"
+
+typedef struct slot {
+    wb_block_acts_t *layers; /* [layers of the chunk] */
+    float *out;              /* [r, C] */
+    float *grad;             /* [r, C] */
+    float *meanf, *rstdf;    /* [r] final LayerNorm, last virtual stage */
+} slot_t;
+
+typedef struct chunk {
+    int64_t first, layers;
+    bool embed, head;
+    slot_t *slots;
+} chunk_t;
+
+struct wb_stage {
+    wb_block_env_t env;
+    wb_stage_options_t o;
+    int64_t Vown, v0;
+    chunk_t chunks[WB_MAX_CHUNKS];
+    wb_block_params_t *layers; /* offsets, by layer number */
+    int64_t wte, wpe, lnf_g, lnf_b; /* offsets, -1 where not held */
+    float *lnf, *dlnf, *headwork;
+    wb_arena_t *act, *work;
+    void *tables; /* slots and layers, one block */
+};
+
+/* Hands out floats from an arena, or only counts them. */
+typedef struct counter {
+    wb_arena_t *arena;
+    size_t bytes;
+} counter_t;
+
+static float *take (counter_t *c, int64_t n)
+{
+    size_t bytes = wb_align ((size_t) n * sizeof (float));
+
+    c->bytes += bytes;
+    return c->arena != NULL ? wb_arena_alloc (c->arena, bytes) : NULL;
+}
+
+/* Activations that recomputation makes again are shared by all layers. */
+static void plan_shared (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e)
+{
+    memset (a, 0, sizeof *a);
+    if (e->recompute == WB_RECOMPUTE_NONE) return;
+    a->ln1 = take (c, e->r * e->C);
+    a->mean1 = take (c, e->r);
+    a->rstd1 = take (c, e->r);
+    a->qkv = take (c, e->n * 3 * e->F);
+    a->att = take (c, e->n * e->F);
+    a->lse = take (c, e->n * e->H);
+    a->ln2 = take (c, e->r * e->C);
+    a->mean2 = take (c, e->r);
+    a->rstd2 = take (c, e->r);
+    a->g = take (c, e->n * 4 * e->F);
+    if (e->recompute != WB_RECOMPUTE_BLOCK) return;
+    a->mid = take (c, e->r * e->C);
+    a->z = take (c, e->n * 4 * e->F);
+}
+
+static void plan_layer (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e, const wb_block_acts_t *shared)
+{
+    bool all = e->recompute == WB_RECOMPUTE_NONE, half = e->recompute != WB_RECOMPUTE_BLOCK;
+
+    *a = *shared;
+    a->x = take (c, e->r * e->C);
+    if (half) {
+        a->mid = take (c, e->r * e->C);
+        a->z = take (c, e->n * 4 * e->F);
+    }
+    if (!all) return;
+    a->ln1 = take (c, e->r * e->C);
+    a->mean1 = take (c, e->r);
+    a->rstd1 = take (c, e->r);
+    a->qkv = take (c, e->n * 3 * e->F);
+    a->att = take (c, e->n * e->F);
+    a->lse = take (c, e->n * e->H);
+    a->ln2 = take (c, e->r * e->C);
+    a->mean2 = take (c, e->r);
+    a->rstd2 = take (c, e->r);
+    a->g = take (c, e->n * 4 * e->F);
+}
+
+/* Fill in sizes of env and chunks. */
+static void plan_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o)
+{
+    wb_block_env_t *e = &st->env;
+    bool sequence = o->sequence && lo->T > 1;
+
+    st->o = *o;
+    e->B = o->B;
+    e->T = o->T;
+    e->C = s->C;
+    e->H = s->H / lo->T;
+    e->D = s->C / s->H;
+    e->n = o->B * o->T;
+    e->r = sequence ? e->n / lo->T : e->n;
+    e->F = s->C / lo->T;
+    e->recompute = o->recompute;
+    e->poll = o->poll;
+    e->poll_ctx = o->poll_ctx;
+    st->v0 = wb_split_first (s->V, lo->T, lo->t);
+    st->Vown = wb_split_count (s->V, lo->T, lo->t);
+    for (int c = 0; c < lo->v; ++c) {
+        int vs = c * lo->P + lo->p;
+        st->chunks[c].first = lo->first[vs];
+        st->chunks[c].layers = lo->first[vs + 1] - lo->first[vs];
+        st->chunks[c].embed = vs == 0;
+        st->chunks[c].head = vs == lo->P * lo->v - 1;
+    }
+}
+
+/* All buffers; st->chunks[].slots may be NULL when only counting. */
+static void plan (wb_stage_t *st, counter_t *act, counter_t *work, const wb_layout_t *lo)
+{
+    wb_block_env_t *e = &st->env;
+    wb_block_acts_t shared, scratch;
+    bool head = wb_layout_has_head (lo), sequence = e->r != e->n;
+
+    e->full = sequence ? take (work, e->n * e->C) : NULL;
+    e->y = take (work, e->n * e->C);
+    e->dwide = take (work, e->n * 4 * e->F);
+    e->datt = take (work, e->n * e->F);
+    e->attwork = take (work, wb_attention_work_floats (e->T, e->D, wb_kern_threads ()));
+    if (head) {
+        st->lnf = take (work, e->r * e->C);
+        st->dlnf = take (work, e->n * e->C);
+        st->headwork = take (work, wb_head_work_floats (e->n, st->Vown));
+    }
+    plan_shared (&shared, work, e);
+    for (int c = 0; c < lo->v; ++c) {
+        chunk_t *ch = &st->chunks[c];
+        for (int i = 0; i < st->o.slots[c]; ++i) {
+            slot_t none = { 0 }, *slot = ch->slots != NULL ? &ch->slots[i] : &none;
+            for (int64_t l = 0; l < ch->layers; ++l)
+                plan_layer (slot->layers != NULL ? &slot->layers[l] : &scratch, act, e, &shared);
+            slot->out = take (act, e->r * e->C);
+            slot->grad = take (act, e->r * e->C);
+            if (ch->head) {
+                slot->meanf = take (act, e->r);
+                slot->rstdf = take (act, e->r);
+            }
+        }
+    }
+}
+
+void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o)
+{
+    wb_stage_t st;
+    counter_t ca = { 0 }, cw = { 0 };
+
+    memset (&st, 0, sizeof st);
+    plan_sizes (&st, s, lo, o);
+    plan (&st, &ca, &cw, lo);
+    *act = ca.bytes;
+    *work = cw.bytes;
+    if (lo->T > 1) *work += wb_ring_bytes (lo->T, st.env.n * st.env.C, 2, WB_WIRE_FP32, 0);
+}
+
+static int64_t offset_of (const wb_params_t *params, const char *fmt, long long l)
+{
+    char name[48];
+    const wb_param_t *p;
+
+    snprintf (name, sizeof name, fmt, l);
+    p = wb_params_find (params, name);
+    return p != NULL ? p->offset : -1;
+}
+
+static void find_offsets (wb_stage_t *st, const wb_params_t *params, int v)
+{
+    st->wte = offset_of (params, "wte.weight", 0);
+    st->wpe = offset_of (params, "wpe.weight", 0);
+    st->lnf_g = offset_of (params, "ln_f.weight", 0);
+    st->lnf_b = offset_of (params, "ln_f.bias", 0);
+    for (int c = 0; c < v; ++c)
+        for (int64_t l = st->chunks[c].first; l < st->chunks[c].first + st->chunks[c].layers; ++l) {
+            wb_block_params_t *b = &st->layers[l];
+            b->ln1_g = offset_of (params, "h.%lld.ln_1.weight", l);
+            b->ln1_b = offset_of (params, "h.%lld.ln_1.bias", l);
+            b->qkv_w = offset_of (params, "h.%lld.attn.c_attn.weight", l);
+            b->qkv_b = offset_of (params, "h.%lld.attn.c_attn.bias", l);
+            b->att_w = offset_of (params, "h.%lld.attn.c_proj.weight", l);
+            b->att_b = offset_of (params, "h.%lld.attn.c_proj.bias", l);
+            b->ln2_g = offset_of (params, "h.%lld.ln_2.weight", l);
+            b->ln2_b = offset_of (params, "h.%lld.ln_2.bias", l);
+            b->fc_w = offset_of (params, "h.%lld.mlp.c_fc.weight", l);
+            b->fc_b = offset_of (params, "h.%lld.mlp.c_fc.bias", l);
+            b->proj_w = offset_of (params, "h.%lld.mlp.c_proj.weight", l);
+            b->proj_b = offset_of (params, "h.%lld.mlp.c_proj.bias", l);
+        }
+}
+
+/* Slots and their layers' tables in one heap block. */
+static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L)
+{
+    size_t slots = 0, layers = 0;
+    slot_t *s;
+    wb_block_acts_t *a;
+
+    for (int c = 0; c < lo->v; ++c) {
+        slots += (size_t) st->o.slots[c];
+        layers += (size_t) st->o.slots[c] * (size_t) st->chunks[c].layers;
+    }
+    st->tables = wb_calloc (1, wb_align (slots * sizeof *s) + layers * sizeof *a);
+    st->layers = wb_calloc ((size_t) L, sizeof *st->layers);
+    if (st->tables == NULL || st->layers == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for the tables of a stage");
+    s = st->tables;
+    a = (wb_block_acts_t *) (void *) ((char *) st->tables + wb_align (slots * sizeof *s));
+    for (int c = 0; c < lo->v; ++c) {
+        st->chunks[c].slots = s;
+        for (int i = 0; i < st->o.slots[c]; ++i, ++s) {
+            s->layers = a;
+            a += st->chunks[c].layers;
+        }
+    }
+    return WB_OK;
+}
+
+static wb_status new_arenas (wb_stage_t *st, const wb_layout_t *lo)
+{
+    counter_t act = { 0 }, work = { 0 };
+
+    plan (st, &act, &work, lo);
+    WB_TRY (wb_arena_new (&st->act, "activations", act.bytes));
+    WB_TRY (wb_arena_new (&st->work, "work", work.bytes));
+    act.arena = st->act;
+    work.arena = st->work;
+    plan (st, &act, &work, lo);
+    wb_arena_seal (st->act);
+    wb_arena_seal (st->work);
+    return WB_OK;
+}
+
+wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t *lo, wb_comm_t *tensor_group,
+                        const wb_params_t *params, const wb_kern_t *k, const wb_stage_options_t *o)
+{
+    wb_stage_t *st = wb_calloc (1, sizeof *st);
+    wb_status status = st == NULL ? WB_FAIL (WB_ENOMEM, "out of memory for a stage") : WB_OK;
+
+    *out = NULL;
+    if (status == WB_OK) {
+        plan_sizes (st, s, lo, o);
+        st->env.k = k;
+        status = new_tables (st, lo, s->L);
+    }
+    if (status == WB_OK) {
+        find_offsets (st, params, lo->v);
+        status = new_arenas (st, lo);
+    }
+    status = wb_agree (tensor_group, status);
+    if (status == WB_OK)
+        status = wb_tensor_init (&st->env.tp, tensor_group, k, st->env.n * st->env.C, o->sequence);
+    if (status != WB_OK) {
+        wb_stage_destroy (st);
+        return status;
+    }
+    *out = st;
+    return WB_OK;
+}
+
+void wb_stage_destroy (wb_stage_t *st)
+{
+    if (st == NULL) return;
+    wb_tensor_fini (&st->env.tp);
+    wb_arena_destroy (st->act);
+    wb_arena_destroy (st->work);
+    wb_free (st->tables);
+    wb_free (st->layers);
+    wb_free (st);
+}
+
+float *wb_stage_in (wb_stage_t *st, int chunk, int slot) { return st->chunks[chunk].slots[slot].layers[0].x; }
+float *wb_stage_out (wb_stage_t *st, int chunk, int slot) { return st->chunks[chunk].slots[slot].out; }
+float *wb_stage_grad (wb_stage_t *st, int chunk, int slot) { return st->chunks[chunk].slots[slot].grad; }
+int64_t wb_stage_rows (const wb_stage_t *st) { return st->env.r; }
+const wb_stage_times_t *wb_stage_times (const wb_stage_t *st) { return &st->env.times; }
+
+/* x of the first layer = wte [tokens] + wpe, the vocabulary's shards summed over the tensor group. */
+static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32_t *tokens)
+{
+    wb_block_env_t *e = &st->env;
+    bool own = e->tp.T == 1;
+    float *sum = own ? x : e->y;
+
+    e->k->embed_forward (sum, tokens, w + st->wte, e->tp.t == 0 ? w + st->wpe : NULL, e->n, e->T, e->C, st->v0,
+                         st->v0 + st->Vown, 0);
+    if (own) return;
+    sum = wb_tensor_reduce (&e->tp, sum, e->n, e->C);
+    memcpy (x, sum, (size_t) (e->r * e->C) * sizeof *x);
+}
+
+static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, const float *w, const int32_t *targets,
+                          float scale)
+{
+    wb_block_env_t *e = &st->env;
+    const float *h;
+    float *dh;
+
+    e->k->layernorm_forward (st->lnf, slot->meanf, slot->rstdf, slot->out, w + st->lnf_g, w + st->lnf_b, e->r, e->C);
+    h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
+    wb_head_loss (&e->tp, dw != NULL ? st->dlnf : NULL, dw != NULL ? dw + st->wte : NULL, loss, h, w + st->wte, targets,
+                  st->headwork, e->n, e->C, st->v0, st->Vown, scale);
+    if (dw == NULL) return;
+    dh = wb_tensor_reduce (&e->tp, st->dlnf, e->n, e->C);
+    memcpy (slot->grad, dh, (size_t) (e->r * e->C) * sizeof *dh);
+}
+
+void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, const int32_t *tokens,
+                       const int32_t *targets, int chunk, int slot, float scale)
+{
+    chunk_t *ch = &st->chunks[chunk];
+    slot_t *s = &ch->slots[slot];
+    double t;
+
+    if (ch->embed) embed_forward (st, s->layers[0].x, w, tokens);
+    for (int64_t l = 0; l < ch->layers; ++l)
+        wb_block_forward (&st->env, l + 1 < ch->layers ? s->layers[l + 1].x : s->out, &s->layers[l], w,
+                          &st->layers[ch->first + l]);
+    if (!ch->head) return;
+    t = wb_now ();
+    head_forward (st, loss, dw, s, w, targets, scale);
+    st->env.times.head += wb_now () - t;
+    wb_block_poll (&st->env);
+}
+
+void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
+                        wb_final_fn final, void *final_ctx)
+{
+    chunk_t *ch = &st->chunks[chunk];
+    slot_t *s = &ch->slots[slot];
+    wb_block_env_t *e = &st->env;
+    size_t bytes = (size_t) (e->r * e->C) * sizeof (float);
+
+    if (ch->head) { /* the gradient behind the final LayerNorm lies in s->grad since the forward pass */
+        memcpy (st->lnf, s->grad, bytes);
+        memset (s->grad, 0, bytes);
+        e->k->layernorm_backward (s->grad, dw + st->lnf_g, dw + st->lnf_b, st->lnf, s->out, s->meanf, s->rstdf,
+                                  w + st->lnf_g, e->r, e->C);
+        if (final != NULL) final (final_ctx, st->lnf_g);
+    }
+    for (int64_t l = ch->layers - 1; l >= 0; --l) {
+        wb_block_backward (e, s->grad, dw, &s->layers[l], w, &st->layers[ch->first + l]);
+        if (final != NULL) final (final_ctx, st->layers[ch->first + l].qkv_w);
+    }
+    if (ch->embed) {
+        const float *dx = wb_tensor_gather (&e->tp, e->full, s->grad, e->n, e->C);
+        e->k->embed_backward (dw + st->wte, dw + st->wpe, dx, tokens, e->n, e->T, e->C, st->v0, st->v0 + st->Vown);
+        if (final != NULL) final (final_ctx, 0);
+    }
+}
+
+void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot)
+{
+    wb_block_env_t *e = &st->env;
+    slot_t *s = NULL;
+    const float *h;
+
+    for (int c = 0; c < WB_MAX_CHUNKS; ++c)
+        if (st->chunks[c].head) s = &st->chunks[c].slots[slot];
+    WB_ASSERT (s != NULL);
+    e->k->layernorm_forward (st->lnf, s->meanf, s->rstdf, s->out, w + st->lnf_g, w + st->lnf_b, e->r, e->C);
+    h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
+    wb_gemm (logits, h, w + st->wte, e->n, st->Vown, e->C, st->Vown, e->C, e->C, false, true, 1, 0);
+}

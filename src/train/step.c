@@ -1,0 +1,430 @@
+/* One training step: the file to read first.
+ *
+ *   samples -> for each action of the schedule: receive / forward / send / receive / backward / send
+ *           -> gradients summed over the data group, bucket by bucket, while the backward pass still runs
+ *           -> verdict: {loss, tokens, |g|^2, bad, stop} over all ranks, the one agreement of a step
+ *           -> clip, update the own pieces, weights round the ring
+ *
+ * All that can fail happens in wb_trainer_new(), which is collective and gives the same status on every rank.  A step allocates
+ * nothing and checks nothing; what still may go wrong rides on the verdict, so that all ranks skip or stop at the same step.
+ *
+ * Not here: what a run is made of besides steps (files, reports, checkpoints): cli/train.c. */
+#include "config.h"
+
+#include <math.h>
+#include <string.h>
+#include <wabun/train.h>
+
+enum { TAG_FORWARD = 1, TAG_BACKWARD = 2 };
+
+/* A message leaves from a slot's buffer; the slot may be used again once as many sends as `sent` says were waited for. */
+typedef struct outbox {
+    wb_link_t *link; /* NULL where there is no neighbour */
+    int64_t begun, ended;
+    int64_t *sent; /* [chunk * stride + slot]: number of the last send from there */
+} outbox_t;
+
+struct wb_trainer_impl {
+    wb_stage_t *stage;
+    wb_gradsync_t *sync;
+    wb_schedule_t *schedule, *evaluation;
+    int evaluation_micros;
+    wb_segment_t *block;
+    int nblock;
+    wb_arena_t *param, *batch;
+    int32_t *ids, *tokens, *targets; /* [T + 1], [micros, B, T], [micros, B, T] */
+    float *loss;                     /* [B, T] */
+    int stride;                      /* most slots of a chunk */
+    outbox_t forward, backward;
+    wb_link_t *from_prev, *from_next;
+};
+
+/* ---- before: what would work, and how much memory it takes --------------------------------------------------------- */
+
+static wb_status check_batch (const wb_step_options_t *o, int D, int P)
+{
+    int64_t unit = o->B * D, below = o->global_batch / unit * unit;
+
+    if (o->T < 1 || o->T > o->size.T)
+        return WB_FAIL (WB_EUSAGE, "train.sequence_length = %lld must lie between 1 and the model's context of %lld", (long long) o->T,
+                        (long long) o->size.T);
+    if (o->global_batch % unit != 0) {
+        char less[64] = "";
+        if (below > 0) snprintf (less, sizeof less, "%lld or ", (long long) below);
+        return WB_FAIL (WB_EUSAGE,
+                        "train.global_batch = %lld cannot be dealt evenly to %d data ranks in micro-batches of %lld: set it to %s%lld, "
+                        "or use another number of ranks",
+                        (long long) o->global_batch, D, (long long) o->B, less, (long long) (below + unit));
+    }
+    if (o->v > 1 && o->global_batch / unit % P != 0)
+        return WB_FAIL (WB_EUSAGE,
+                        "parallel.interleave = %d wants the micro-batches of a rank (%lld) to be a multiple of parallel.pipeline (%d): set "
+                        "train.global_batch to a multiple of %lld",
+                        o->v, (long long) (o->global_batch / unit), P, (long long) (unit * P));
+    return WB_OK;
+}
+
+wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D, int P, int T)
+{
+    const wb_size_t *s = &o->size;
+    double layer = 12.0 * (double) s->C + (double) o->T, head = (double) s->V / layer;
+
+    WB_TRY (wb_size_check (s));
+    WB_TRY (wb_layout_init (out, D, P, T, o->v, s->L, s->H, 0.05, head));
+    WB_TRY (check_batch (o, D, P));
+    if (s->V < T)
+        return WB_FAIL (WB_EUSAGE, "parallel.tensor = %d is more than the vocabulary of %lld", T, (long long) s->V);
+    if (o->sequence && o->B * o->T % T != 0)
+        return WB_FAIL (WB_EUSAGE,
+                        "parallel.sequence_parallel wants the %lld positions of a micro-batch to be a multiple of parallel.tensor = %d",
+                        (long long) (o->B * o->T), T);
+    return WB_OK;
+}
+
+static wb_status new_schedule (wb_schedule_t **out, wb_stage_options_t *so, const wb_step_options_t *o, const wb_layout_t *lo)
+{
+    int micros = (int) (o->global_batch / (o->B * lo->D));
+
+    WB_TRY (wb_schedule_new (out, o->schedule, lo->P, lo->p, lo->v, micros, false));
+    memset (so, 0, sizeof *so);
+    so->B = o->B;
+    so->T = o->T;
+    so->v = lo->v;
+    memcpy (so->slots, (*out)->slots, sizeof so->slots);
+    so->recompute = o->recompute;
+    so->sequence = o->sequence;
+    return WB_OK;
+}
+
+static size_t batch_bytes (const wb_step_options_t *o, int micros)
+{
+    size_t tokens = (size_t) (o->B * o->T);
+
+    return wb_align ((size_t) (o->T + 1) * 4) + 2 * wb_align ((size_t) micros * tokens * 4) + wb_align (tokens * 4);
+}
+
+wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo)
+{
+    wb_params_t *params;
+    wb_schedule_t *schedule = NULL;
+    wb_stage_options_t so;
+    wb_status status;
+    size_t work;
+
+    memset (out, 0, sizeof *out);
+    WB_TRY (wb_params_new (&params, &o->size, lo));
+    status = new_schedule (&schedule, &so, o, lo);
+    if (status == WB_OK) {
+        size_t block = (size_t) params->own * sizeof (float), shard = o->zero ? block / (size_t) lo->D : block;
+        out->parameters = block;
+        out->gradients = block;
+        out->optimizer = shard * (size_t) wb_optim_states (o->optim.kind);
+        wb_stage_bytes (&out->activations, &work, &o->size, lo, &so);
+        out->work = work + batch_bytes (o, (int) (o->global_batch / (o->B * lo->D)));
+        out->communication = wb_gradsync_bytes (lo, params, o->bucket_floats, o->wire);
+        out->total = out->parameters + out->gradients + out->optimizer + out->activations + out->work + out->communication;
+    }
+    wb_schedule_destroy (schedule);
+    wb_params_destroy (params);
+    return status;
+}
+
+/* ---- new and destroy ----------------------------------------------------------------------------------------------- */
+
+static wb_status new_outbox (outbox_t *box, wb_comm_t *pipe, int peer, int tag, int depth)
+{
+    box->sent = wb_calloc ((size_t) depth, sizeof *box->sent);
+    if (box->sent == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for pipeline links");
+    return wb_link_new (&box->link, pipe, peer, tag, depth);
+}
+
+static wb_status new_links (wb_trainer_t *t)
+{
+    struct wb_trainer_impl *m = t->impl;
+    wb_comm_t *pipe = t->topo->pipe;
+    int P = t->topo->P, p = t->topo->p, next = (p + 1) % P, prev = (p + P - 1) % P, depth;
+
+    if (P == 1) return WB_OK;
+    depth = t->layout.v * m->stride + 2;
+    WB_TRY (new_outbox (&m->forward, pipe, next, TAG_FORWARD, depth));
+    WB_TRY (new_outbox (&m->backward, pipe, prev, TAG_BACKWARD, depth));
+    WB_TRY (wb_link_new (&m->from_prev, pipe, prev, TAG_FORWARD, depth));
+    return wb_link_new (&m->from_next, pipe, next, TAG_BACKWARD, depth);
+}
+
+/* Local part: tables and memory. */
+static wb_status new_local (wb_trainer_t *t, wb_stage_options_t *so)
+{
+    struct wb_trainer_impl *m = t->impl;
+    int P = t->layout.P;
+
+    WB_TRY (wb_params_new (&t->params, &t->o.size, &t->layout));
+    WB_TRY (new_schedule (&m->schedule, so, &t->o, &t->layout));
+    for (int c = 0; c < t->layout.v; ++c)
+        if (so->slots[c] > m->stride) m->stride = so->slots[c];
+    /* validation: a pipeline full of micro-batches when there are enough of them */
+    m->evaluation_micros = t->micros >= P ? P : t->micros;
+    WB_TRY (wb_schedule_new (&m->evaluation, t->o.schedule, P, t->layout.p, t->layout.v, m->evaluation_micros, true));
+    m->block = wb_calloc ((size_t) t->params->n, sizeof *m->block);
+    if (m->block == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for the list of parameters");
+    for (int i = 0; i < t->params->n; ++i) {
+        const wb_param_t *p = &t->params->list[i];
+        if (p->offset < 0) continue;
+        m->block[m->nblock++] = (wb_segment_t){ p, 0, wb_param_own (p), p->offset, p->offset };
+    }
+    return WB_OK;
+}
+
+static wb_status new_memory (wb_trainer_t *t)
+{
+    struct wb_trainer_impl *m = t->impl;
+    int states = wb_optim_states (t->o.optim.kind);
+    size_t block = wb_align ((size_t) t->params->own * sizeof (float));
+    size_t state = wb_align ((size_t) t->state_floats * sizeof (float)), tokens = (size_t) (t->o.B * t->o.T);
+
+    WB_TRY (wb_arena_new (&m->param, "parameters", 2 * block + (size_t) states * state));
+    t->weights = wb_arena_alloc (m->param, block);
+    t->grads = wb_arena_alloc (m->param, block);
+    for (int i = 0; i < states; ++i) t->state[i] = wb_arena_alloc (m->param, state);
+    WB_TRY (wb_arena_new (&m->batch, "batch", batch_bytes (&t->o, t->micros)));
+    m->ids = wb_arena_alloc (m->batch, (size_t) (t->o.T + 1) * sizeof *m->ids);
+    m->tokens = wb_arena_alloc (m->batch, (size_t) t->micros * tokens * sizeof *m->tokens);
+    m->targets = wb_arena_alloc (m->batch, (size_t) t->micros * tokens * sizeof *m->targets);
+    m->loss = wb_arena_alloc (m->batch, tokens * sizeof *m->loss);
+    wb_arena_seal (m->param);
+    wb_arena_seal (m->batch);
+    if (t->o.optim.kind == WB_OPTIM_ADAGRAD)
+        for (int64_t i = 0; i < t->state_floats; ++i) t->state[0][i] = 0.1f;
+    return WB_OK;
+}
+
+static wb_status fill (wb_trainer_t *t)
+{
+    struct wb_trainer_impl *m = t->impl;
+    wb_comm_t *world = t->topo->world;
+    wb_stage_options_t so;
+
+    WB_TRY (wb_agree (world, new_local (t, &so)));
+    WB_TRY (wb_gradsync_new (&m->sync, t->topo, t->params, t->kern, t->o.bucket_floats, t->o.zero, t->o.sequence, t->o.wire));
+    so.poll = wb_gradsync_poll;
+    so.poll_ctx = m->sync;
+    t->state_floats = wb_gradsync_state_floats (m->sync);
+    WB_TRY (wb_agree (world, new_memory (t)));
+    WB_TRY (wb_agree (world, wb_stage_new (&m->stage, &t->o.size, &t->layout, t->topo->tensor, t->params, t->kern, &so)));
+    WB_TRY (wb_agree (world, new_links (t)));
+    wb_params_init (t->params, t->weights, t->o.seed);
+    return WB_OK;
+}
+
+wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o)
+{
+    wb_trainer_t *t = NULL;
+    wb_layout_t lo;
+    wb_status status;
+
+    *out = NULL;
+    WB_TRY (wb_agree (topo->world, wb_trainer_layout (&lo, o, topo->D, topo->P, topo->T)));
+    lo.d = topo->d;
+    lo.p = topo->p;
+    lo.t = topo->t;
+    t = wb_calloc (1, sizeof *t);
+    if (t != NULL) t->impl = wb_calloc (1, sizeof *t->impl);
+    status = t != NULL && t->impl != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for the trainer");
+    status = wb_agree (topo->world, status);
+    if (status == WB_OK) {
+        t->topo = topo;
+        t->layout = lo;
+        t->o = *o;
+        t->kern = wb_kern_get (wb_cpu_isa ());
+        t->micros = (int) (o->global_batch / (o->B * lo.D));
+        status = fill (t);
+    }
+    if (status != WB_OK) {
+        wb_trainer_destroy (t);
+        return status;
+    }
+    *out = t;
+    return WB_OK;
+}
+
+void wb_trainer_destroy (wb_trainer_t *t)
+{
+    struct wb_trainer_impl *m;
+
+    if (t == NULL) return;
+    m = t->impl;
+    if (m != NULL) {
+        wb_link_destroy (m->forward.link);
+        wb_link_destroy (m->backward.link);
+        wb_link_destroy (m->from_prev);
+        wb_link_destroy (m->from_next);
+        wb_free (m->forward.sent);
+        wb_free (m->backward.sent);
+        wb_stage_destroy (m->stage);
+        wb_gradsync_destroy (m->sync);
+        wb_schedule_destroy (m->schedule);
+        wb_schedule_destroy (m->evaluation);
+        wb_arena_destroy (m->param);
+        wb_arena_destroy (m->batch);
+        wb_free (m->block);
+    }
+    wb_params_destroy (t->params);
+    wb_free (m);
+    wb_free (t);
+}
+
+const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n) { return wb_gradsync_owned (t->impl->sync, n); }
+const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n) { return wb_gradsync_updated (t->impl->sync, n); }
+const wb_stage_times_t *wb_trainer_times (const wb_trainer_t *t) { return wb_stage_times (t->impl->stage); }
+
+const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n)
+{
+    *n = t->impl->nblock;
+    return t->impl->block;
+}
+
+/* ---- the step ------------------------------------------------------------------------------------------------------- */
+
+/* Fill micro-batches with this rank's samples: sequence i of the batch is sample first + i; beyond `n` samples nothing counts. */
+static bool load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, int64_t first, int64_t n, int micros)
+{
+    struct wb_trainer_impl *m = t->impl;
+    int64_t T = t->o.T, rows = micros * t->o.B, mine = rows * t->topo->d;
+    bool good = true;
+
+    for (int64_t i = 0; i < rows; ++i) {
+        int32_t *x = m->tokens + i * T, *y = m->targets + i * T;
+
+        if (mine + i < n && sample (ctx, m->ids, first + mine + i)) {
+            memcpy (x, m->ids, (size_t) T * sizeof *x);
+            memcpy (y, m->ids + 1, (size_t) T * sizeof *y);
+            continue;
+        }
+        if (mine + i < n) good = false;
+        memset (x, 0, (size_t) T * sizeof *x);
+        memset (y, 0xff, (size_t) T * sizeof *y); /* -1: not counted */
+    }
+    return good;
+}
+
+/* The slot's last message must have left before its buffer is written again. */
+static void wait_for_slot (outbox_t *box, int at)
+{
+    if (box->link == NULL) return;
+    for (; box->ended < box->sent[at]; ++box->ended) wb_link_send_end (box->link);
+}
+
+static void send (outbox_t *box, int at, const float *x, int64_t n)
+{
+    wb_link_send_begin (box->link, x, n);
+    box->sent[at] = ++box->begun;
+}
+
+static void receive (wb_link_t *link, float *x, int64_t n)
+{
+    wb_link_recv_begin (link, x, n);
+    wb_link_recv_end (link);
+}
+
+/* Run a schedule; dw NULL: forward only.  Adds to *loss, the sum over the counted positions of this rank. */
+static void run_schedule (wb_trainer_t *t, const wb_schedule_t *s, float *dw, float scale, double *loss, double *tokens,
+                          wb_step_result_t *r)
+{
+    struct wb_trainer_impl *m = t->impl;
+    int64_t n = wb_stage_rows (m->stage) * t->o.size.C, positions = t->o.B * t->o.T;
+    bool head = wb_layout_has_head (&t->layout);
+
+    for (int i = 0; i < s->n; ++i) {
+        const wb_action_t *a = &s->actions[i];
+        const int32_t *x = m->tokens + a->micro * positions, *y = m->targets + a->micro * positions;
+        int at = a->chunk * m->stride + a->slot;
+        double start = wb_now ();
+
+        switch (a->op) {
+        case WB_OP_RECV_FWD: receive (m->from_prev, wb_stage_in (m->stage, a->chunk, a->slot), n); break;
+        case WB_OP_FORWARD:
+            wait_for_slot (&m->forward, at);
+            wait_for_slot (&m->backward, at);
+            wb_stage_forward (m->stage, m->loss, dw, t->weights, x, y, a->chunk, a->slot, scale);
+            if (head && a->chunk == t->layout.v - 1)
+                for (int64_t j = 0; j < positions; ++j)
+                    if (y[j] >= 0) {
+                        *loss += (double) m->loss[j];
+                        *tokens += 1;
+                    }
+            break;
+        case WB_OP_SEND_FWD: send (&m->forward, at, wb_stage_out (m->stage, a->chunk, a->slot), n); break;
+        case WB_OP_RECV_BWD:
+            wait_for_slot (&m->backward, at);
+            receive (m->from_next, wb_stage_grad (m->stage, a->chunk, a->slot), n);
+            break;
+        case WB_OP_BACKWARD:
+            wb_stage_backward (m->stage, dw, t->weights, x, a->chunk, a->slot, a->last ? wb_gradsync_final : NULL, m->sync);
+            break;
+        case WB_OP_SEND_BWD: send (&m->backward, at, wb_stage_grad (m->stage, a->chunk, a->slot), n); break;
+        default: WB_ASSERT (!"a known action");
+        }
+        *(a->op == WB_OP_BACKWARD || a->op == WB_OP_RECV_BWD || a->op == WB_OP_SEND_BWD ? &r->t_backward : &r->t_forward) +=
+            wb_now () - start;
+    }
+    for (; m->forward.ended < m->forward.begun; ++m->forward.ended) wb_link_send_end (m->forward.link);
+    for (; m->backward.ended < m->backward.begun; ++m->backward.ended) wb_link_send_end (m->backward.link);
+}
+
+void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, bool stop)
+{
+    struct wb_trainer_impl *m = t->impl;
+    const wb_optim_options_t *oo = &t->o.optim;
+    double tokens = (double) t->o.global_batch * (double) t->o.T, clip, t0 = wb_now (), t1, t2, t3;
+    wb_verdict_t v = { 0 };
+    const wb_segment_t *pieces;
+    int npieces;
+
+    memset (r, 0, sizeof *r);
+    v.bad = load_batch (t, sample, ctx, t->step * t->o.global_batch, t->o.global_batch, t->micros) ? 0 : 1;
+    v.stop = stop ? 1 : 0;
+    memset (t->grads, 0, (size_t) t->params->own * sizeof (float));
+    wb_gradsync_begin (m->sync, t->grads);
+    t1 = wb_now ();
+    run_schedule (t, m->schedule, t->grads, (float) (1 / tokens), &v.loss, &v.tokens, r);
+    t2 = wb_now ();
+    wb_gradsync_end (m->sync);
+    v.gradsq = wb_gradsync_sumsq (m->sync, t->grads);
+    if (t->topo->t != 0) v.loss = v.tokens = 0; /* every tensor rank has the same loss */
+    wb_verdict (t->topo->world, &v);
+    t3 = wb_now ();
+
+    r->loss = v.loss / v.tokens;
+    r->grad_norm = sqrt (v.gradsq);
+    r->lr = wb_optim_lr (oo, t->step + 1);
+    r->bad = v.bad > 0;
+    r->stop = v.stop > 0;
+    if (!r->bad) {
+        clip = oo->clip > 0 && r->grad_norm > oo->clip ? oo->clip / (r->grad_norm + 1e-6) : 1;
+        pieces = wb_gradsync_updated (m->sync, &npieces);
+        ++t->step;
+        wb_optim_update (oo, t->kern, t->weights, t->state, t->grads, pieces, npieces, t->step, r->lr, clip);
+        wb_gradsync_weights (m->sync, t->weights);
+    }
+    r->t_data = t1 - t0;
+    r->t_sync = t3 - t2;
+    r->t_update = wb_now () - t3;
+    r->t_total = wb_now () - t0;
+}
+
+void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx, int64_t n)
+{
+    struct wb_trainer_impl *m = t->impl;
+    int64_t round = t->o.B * t->topo->D * m->evaluation_micros;
+    wb_step_result_t times = { 0 };
+    double sums[2] = { 0, 0 };
+
+    for (int64_t first = 0; first < n; first += round) {
+        load_batch (t, sample, ctx, first, n - first, m->evaluation_micros);
+        run_schedule (t, m->evaluation, NULL, 0, &sums[0], &sums[1], &times);
+    }
+    if (t->topo->t != 0) sums[0] = sums[1] = 0;
+    wb_comm_sum_f64 (t->topo->world, sums, 2);
+    *loss_sum = sums[0];
+    *tokens = sums[1];
+}
