@@ -1,6 +1,6 @@
 /* wabun - text: from Japanese text to training windows.
  *
- * tokenizer:  text <-> ids.      tokens:  a file of ids (Megatron's indexed dataset).      loader:  sample k -> T + 1 ids.
+ * tokenizer:  text <-> ids.   tokens:  a file of ids (Megatron's indexed dataset).   loader:  sample k -> T + 1 ids.
  * Knows no ranks: where work is shared, functions take (part, parts) as plain numbers.
  */
 #ifndef WABUN_TEXT_H
@@ -12,11 +12,17 @@
 extern "C" {
 #endif
 
-/* ---- growing buffers ---------------------------------------------------------------------------------------------- */
+/* ---- growing buffers --------------------------------------------------------------------------------------------- */
 
 /** Growing arrays; zero-initialised is empty; freed by _fini. */
-typedef struct wb_buf { char *data; size_t len, cap; } wb_buf_t;      /**< bytes; a 0 byte always stands behind data[len-1] */
-typedef struct wb_ids { int32_t *data; int64_t len, cap; } wb_ids_t;  /**< token ids */
+typedef struct wb_buf {
+    char *data;
+    size_t len, cap;
+} wb_buf_t; /**< bytes; a 0 byte always stands behind data[len-1] */
+typedef struct wb_ids {
+    int32_t *data;
+    int64_t len, cap;
+} wb_ids_t; /**< token ids */
 wb_status wb_buf_put (wb_buf_t *b, const void *data, size_t n) WB_NODISCARD;
 void wb_buf_clear (wb_buf_t *b);
 void wb_buf_fini (wb_buf_t *b);
@@ -24,31 +30,32 @@ wb_status wb_ids_put (wb_ids_t *v, int32_t id) WB_NODISCARD;
 void wb_ids_clear (wb_ids_t *v);
 void wb_ids_fini (wb_ids_t *v);
 
-/* ---- tokenizer (tokenizer.c, byte.c, ja_bpe.c) -------------------------------------------------------------------- */
+/* ---- tokenizer (tokenizer.c, byte.c, ja_bpe.c) ------------------------------------------------------------------- */
 
-/** A tokenizer: read-only after loading, safe to use from many threads at once (encode keeps its state on the stack or in
- * thread-local space it owns). */
+/** A tokenizer: read-only after loading, safe to use from many threads at once (encode keeps its state on the stack or
+ * in thread-local space it owns). */
 typedef struct wb_tokenizer wb_tokenizer_t;
 
 /** \param spec  "byte"; a directory with ja-bpe.txt + emoji.json; a model directory (its tokenizer is in it).
- * Errors: WB_EIO no such file; WB_EDATA what is wrong with the vocabulary, with file:line; WB_EUSAGE a kind not known, with the
- * kinds that are. */
+ * Errors: WB_EIO no such file; WB_EDATA what is wrong with the vocabulary, with file:line; WB_EUSAGE a kind not known,
+ * with the kinds that are. */
 wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) WB_NODISCARD;
 void wb_tokenizer_destroy (wb_tokenizer_t *t);
-/** Append the ids of text[0..n) to `out`.  Any bytes are allowed: malformed UTF-8 becomes byte tokens, one for each byte
- * (where the vocabulary lacks the byte token, the bytes of U+FFFD).  clean: URL, e-mail, telephone, date, price become tags
- * (ja-bpe; ignored by byte).  Errors: WB_ENOMEM. */
-wb_status wb_tokenizer_encode (const wb_tokenizer_t *t, wb_ids_t *out, const char *text, size_t n, bool clean) WB_NODISCARD;
+/** Append the ids of text[0..n) to `out`.  Any bytes are allowed: malformed UTF-8 becomes byte tokens, one for each
+ * byte (where the vocabulary lacks the byte token, the bytes of U+FFFD).  clean: URL, e-mail, telephone, date, price
+ * become tags (ja-bpe; ignored by byte).  Errors: WB_ENOMEM. */
+wb_status wb_tokenizer_encode (const wb_tokenizer_t *t, wb_ids_t *out, const char *text, size_t n,
+                               bool clean) WB_NODISCARD;
 /** Append the text of ids[0..n).  Malformed byte sequences become U+FFFD, one for each maximal subpart, as Python's
  * errors='replace'. Errors: WB_EDATA an id outside the vocabulary (position and id named); WB_ENOMEM. */
 wb_status wb_tokenizer_decode (const wb_tokenizer_t *t, wb_buf_t *out, const int32_t *ids, int64_t n) WB_NODISCARD;
-int32_t wb_tokenizer_size (const wb_tokenizer_t *t); /**< number of ids: n_vocab */
-int32_t wb_tokenizer_eot (const wb_tokenizer_t *t);  /**< id of <|endoftext|> */
+int32_t wb_tokenizer_size (const wb_tokenizer_t *t);     /**< number of ids: n_vocab */
+int32_t wb_tokenizer_eot (const wb_tokenizer_t *t);      /**< id of <|endoftext|> */
 const char *wb_tokenizer_kind (const wb_tokenizer_t *t); /**< "byte", "ja-bpe" */
 /** UTF-8 bytes that `id` stands for in decoded text (<|endoftext|>: 0): the denominator of bits per byte. */
 int32_t wb_tokenizer_id_bytes (const wb_tokenizer_t *t, int32_t id);
-/** Write the tokenizer's files into a directory, so that wb_tokenizer_new (directory) gives it back. The kind `byte` writes
- * a small wabun-tokenizer.json.  Errors: WB_EIO. */
+/** Write the tokenizer's files into a directory, so that wb_tokenizer_new (directory) gives it back. The kind `byte`
+ * writes a small wabun-tokenizer.json.  Errors: WB_EIO. */
 wb_status wb_tokenizer_save (const wb_tokenizer_t *t, const char *dir) WB_NODISCARD;
 
 /** Streaming decoder for terminals: bytes of an unfinished character are held back until they are whole. */
@@ -60,22 +67,27 @@ wb_status wb_stream_put (wb_stream_t *s, wb_buf_t *out, int32_t id, bool flush) 
 
 /* ---- token files (tokens.c): Megatron's indexed dataset -------------------------------------------------------- */
 
-/** PREFIX.bin: ids.  PREFIX.idx: "MMIDIDX\0\0", uint64 version 1, uint8 dtype code (1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8 u16), uint64
- * sequences, uint64 documents + 1, int32 lengths[], int64 byte pointers[], int64 document index[].  Little-endian. */
+/** PREFIX.bin: ids.  PREFIX.idx: "MMIDIDX\0\0", uint64 version 1, uint8 dtype code (1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8
+ * u16), uint64 sequences, uint64 documents + 1, int32 lengths[], int64 byte pointers[], int64 document index[].
+ * Little-endian. */
 typedef struct wb_tokens wb_tokens_t;
 /** Map a token file.  Checks magic, version, sizes, monotone pointers inside the .bin; not the ids.
  * Errors: WB_EIO cannot open; WB_EDATA truncated or malformed (which field, at which byte, of how many). */
 wb_status wb_tokens_open (wb_tokens_t **out, const char *prefix) WB_NODISCARD;
 void wb_tokens_close (wb_tokens_t *f);
-int64_t wb_tokens_count (const wb_tokens_t *f);     /**< ids in all */
+int64_t wb_tokens_count (const wb_tokens_t *f); /**< ids in all */
 int64_t wb_tokens_documents (const wb_tokens_t *f);
-const char *wb_tokens_path (const wb_tokens_t *f);  /**< prefix; borrowed */
-/** Check that every id of this part (part of parts) is < vocab.  Errors: WB_EDATA with the first bad id and its position. */
+const char *wb_tokens_path (const wb_tokens_t *f); /**< prefix; borrowed */
+/** Place of a document in that stream: its first id and how many it has. */
+void wb_tokens_document (const wb_tokens_t *f, int64_t *first, int64_t *n, int64_t document);
+/** Check that every id of this part (part of parts) is < vocab.  Errors: WB_EDATA with the first bad id and its
+ * position. */
 wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int parts) WB_NODISCARD;
 /** Copy ids first .. first + n - 1 of the stream of all documents one after the other. */
 void wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n);
 
-/** Writer: documents one by one; _end writes the .idx, fsyncs and renames both into place.  Without _end nothing is left. */
+/** Writer: documents one by one; _end writes the .idx, fsyncs and renames both into place.  Without _end nothing is
+ * left. */
 typedef struct wb_tokens_writer wb_tokens_writer_t;
 /** dtype is u16 when vocab <= 65500, else i32 (Megatron's rule). Errors: WB_EIO. */
 wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, int32_t vocab) WB_NODISCARD;
@@ -83,21 +95,24 @@ wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, in
 wb_status wb_tokens_writer_put (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
 /** Append all documents of another token file (to join what ranks wrote). Errors: WB_EIO. */
 wb_status wb_tokens_writer_join (wb_tokens_writer_t *w, const char *prefix) WB_NODISCARD;
-wb_status wb_tokens_writer_end (wb_tokens_writer_t *w, int64_t *documents, int64_t *tokens) WB_NODISCARD; /**< frees w */
-void wb_tokens_writer_cancel (wb_tokens_writer_t *w); /**< frees w, removes what was written */
+wb_status wb_tokens_writer_end (wb_tokens_writer_t *w, int64_t *documents,
+                                int64_t *tokens) WB_NODISCARD; /**< frees w */
+void wb_tokens_writer_cancel (wb_tokens_writer_t *w);          /**< frees w, removes what was written */
 
-/* ---- loader (loader.c) -------------------------------------------------------------------------------------------- */
+/* ---- loader (loader.c) ------------------------------------------------------------------------------------------- */
 
-/** Which window of which file is the k-th sample: a pure function of (seed, k).  A file is cut in windows of T + 1 ids with
- * stride T; sample k of a file lies in epoch k / windows and is window permute (k % windows) of that epoch (or k % windows without
- * shuffling).  Several files are mixed by weight with a fixed interleaving of 65,536 places. */
+/** Which window of which file is the k-th sample: a pure function of (seed, k).  A file is cut in windows of T + 1 ids
+ * with stride T; sample k of a file lies in epoch k / windows and is window permute (k % windows) of that epoch (or k %
+ * windows without shuffling).  Several files are mixed by weight with a fixed interleaving of 65,536 places. */
 typedef struct wb_loader wb_loader_t;
 typedef struct wb_loader_part {
     wb_tokens_t *tokens; /**< borrowed */
     double weight;       /**< > 0; all are scaled to sum 1 */
 } wb_loader_part_t;
-/** \param T window length. Errors: WB_EDATA a file shorter than one window (T + 1 ids; its name and length); WB_ENOMEM. */
-wb_status wb_loader_new (wb_loader_t **out, const wb_loader_part_t *parts, int nparts, int64_t T, uint64_t seed, bool shuffle) WB_NODISCARD;
+/** \param T window length. Errors: WB_EDATA a file shorter than one window (T + 1 ids; its name and length); WB_ENOMEM.
+ */
+wb_status wb_loader_new (wb_loader_t **out, const wb_loader_part_t *parts, int nparts, int64_t T, uint64_t seed,
+                         bool shuffle) WB_NODISCARD;
 void wb_loader_destroy (wb_loader_t *l);
 /** ids [T + 1] of sample k >= 0. */
 void wb_loader_sample (const wb_loader_t *l, int32_t *ids, int64_t k);
