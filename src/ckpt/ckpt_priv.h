@@ -1,0 +1,23 @@
+/* What the files of ckpt share with each other. */
+#ifndef WABUN_CKPT_PRIV_H
+#define WABUN_CKPT_PRIV_H
+
+#include "wabun/ckpt.h"
+
+/* The formats are written and read as numbers lie in memory. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "checkpoints are little-endian, and so must the machine be"
+#endif
+_Static_assert(sizeof (float) == 4 && sizeof (double) == 8, "IEEE fp32 and fp64");
+
+#define WB_SUMS_FILE "checksums.json"
+#define WB_SUMS_BLOCK ((int64_t) 4 << 20)
+
+/** Make dir/checksums.json: the shared files, read by all ranks, then small ones, read by rank 0.
+ * Collective over c.  Errors: WB_EIO, WB_ENOMEM; agreed. */
+wb_status wb_sums_write (wb_comm_t *c, const char *dir, const char *const *shared, int nshared,
+                         const char *const *small, int nsmall) WB_NODISCARD;
+
+static inline wb_status wb_ckpt_no_memory (void) { return WB_FAIL (WB_ENOMEM, "checkpoint: out of memory"); }
+
+#endif
