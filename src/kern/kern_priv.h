@@ -20,11 +20,11 @@ WB_KERN_DECLARE (portable);
 WB_KERN_DECLARE (avx2);
 WB_KERN_DECLARE (avx512);
 
-/* Floats one thread needs (see attention_backward in simd.c). */
+/* Floats one thread needs (see attention_backward_head in simd.c). */
 static inline int64_t wb_att_pad (int64_t n) { return (n + WB_ATT_PAD - 1) / WB_ATT_PAD * WB_ATT_PAD; }
 static inline int64_t wb_att_thread_floats (int64_t T, int64_t D) {
     const int64_t Dp = wb_att_pad (D), Tp = wb_att_pad (T);
-    return 3 * Dp * WB_ATT_Q + 2 * WB_ATT_K * WB_ATT_Q + 2 * WB_ATT_Q * Dp + 2 * Tp * Dp;
+    return 3 * Dp * WB_ATT_Q + 2 * WB_ATT_K * WB_ATT_Q + 2 * WB_ATT_Q * Dp + 4 * Tp * Dp;
 }
 
 #endif

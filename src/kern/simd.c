@@ -80,6 +80,9 @@ INLINE void vstore_some (float *p, vf v, int64_t k) {
         for (int64_t i = 0; i < k; i++) p[i] = v[i];
 }
 
+/* Streams of long arithmetic run ahead of the processor's own prefetcher. */
+INLINE void ahead (const float *p) { __builtin_prefetch (p + 512); }
+
 /* The larger one; b where either is NaN. */
 INLINE vf vmax (vf a, vf b) {
 #if defined(__AVX512F__)
@@ -319,8 +322,8 @@ INLINE vf vgelu (vf z) { return z / (1.0f + vexp_2u (z)); }
 
 static void gelu_range (float *out, const float *z, int64_t n) {
     for (int64_t i = 0; i < n; i += W) {
-        const vf x = vload_some (z + i, n - i, 0.0f);
-        vstore_some (out + i, vgelu (x), n - i);
+        ahead (z + i);
+        vstore_some (out + i, vgelu (vload_some (z + i, n - i, 0.0f)), n - i);
     }
 }
 
@@ -329,6 +332,7 @@ static void bias_gelu_forward (float *out, float *z, const float *b, int64_t n, 
     for (int64_t i = 0; i < n; i++) {
         for (int64_t j = 0; j < m; j += W) {
             const int64_t k = m - j;
+            ahead (z + i * m + j);
             const vf x = vload_some (z + i * m + j, k, 0.0f) + vload_some (b + j, k, 0.0f);
             vstore_some (z + i * m + j, x, k);
             vstore_some (out + i * m + j, vgelu (x), k);
@@ -343,6 +347,8 @@ static void gelu_forward (float *out, const float *z, int64_t n) {
 /* gelu' = s + z s (1 - s) 2 u', s = 1 / (1 + e), 1 - s = e s without cancellation (e may be infinite). */
 static void gelu_backward_range (float *dz, const float *dout, const float *z, int64_t n) {
     for (int64_t i = 0; i < n; i += W) {
+        ahead (z + i);
+        ahead (dout + i);
         const vf x = vload_some (z + i, n - i, 0.0f), e = vexp_2u (x), s = 1.0f / (1.0f + e);
         const vf d = s + x * s * (vmin (vset (1e30f), e) * s) * (GELU_2A + (3.0f * GELU_2A * GELU_B) * x * x);
         vstore_some (dz + i, vload_some (dout + i, n - i, 0.0f) * d, n - i);
@@ -426,20 +432,79 @@ static __attribute__ ((noinline)) void product (float *c, int64_t ldc, const flo
 #define BQ WB_ATT_Q
 #define BK WB_ATT_K
 
-/* to [D, BQ] = a (from [nq, D])^T, lanes from nq on are 0. */
-static void pack_lanes (float *restrict to, const float *restrict from, int64_t ld, int64_t nq, int64_t D, float a) {
-    if (nq < BQ) memset (to, 0, (size_t) (D * BQ) * sizeof (float));
-    for (int64_t i0 = 0; i0 < nq; i0 += 16) {
-        const int64_t i1 = min64 (nq, i0 + 16);
-        for (int64_t d = 0; d < D; d++)
-            for (int64_t i = i0; i < i1; i++) to[d * BQ + i] = a * from[i * ld + d];
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector (a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle (a, b, (vu){__VA_ARGS__})
+#endif
+
+/* The lanes of a and b in turn: the first half of them, the second half. */
+#if W == 16
+#define INTERLEAVE_LO(a, b) SHUFFLE (a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define INTERLEAVE_HI(a, b) SHUFFLE (a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif W == 8
+#define INTERLEAVE_LO(a, b) SHUFFLE (a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define INTERLEAVE_HI(a, b) SHUFFLE (a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#else
+#define INTERLEAVE_LO(a, b) SHUFFLE (a, b, 0, 4, 1, 5)
+#define INTERLEAVE_HI(a, b) SHUFFLE (a, b, 2, 6, 3, 7)
+#endif
+
+/* W vectors as a matrix, transposed: log2 W perfect shuffles. */
+INLINE void transpose (vf m[W]) {
+#pragma GCC unroll 4
+    for (int stage = 1; stage < W; stage *= 2) {
+        vf t[W];
+#pragma GCC unroll 16
+        for (int i = 0; i < W / 2; i++) {
+            t[2 * i] = INTERLEAVE_LO (m[i], m[i + W / 2]);
+            t[2 * i + 1] = INTERLEAVE_HI (m[i], m[i + W / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < W; i++) m[i] = t[i];
     }
 }
 
-/* to [nq, D], rows ld apart = (from [D, BQ])^T times a [BQ]. */
+/* to [D, BQ] = a (from [nq, D])^T, lanes from nq on are 0. */
+static void pack_lanes (float *restrict to, const float *restrict from, int64_t ld, int64_t nq, int64_t D, float a) {
+    if (nq < BQ) memset (to, 0, (size_t) (D * BQ) * sizeof (float));
+    int64_t i = 0;
+    for (; i + W <= nq; i += W) {
+        int64_t d = 0;
+        for (; d + W <= D; d += W) {
+            vf m[W];
+#pragma GCC unroll 16
+            for (int j = 0; j < W; j++) m[j] = a * vload (from + (i + j) * ld + d);
+            transpose (m);
+#pragma GCC unroll 16
+            for (int j = 0; j < W; j++) vstore (to + (d + j) * BQ + i, m[j]);
+        }
+        for (; d < D; d++)
+            for (int j = 0; j < W; j++) to[d * BQ + i + j] = a * from[(i + j) * ld + d];
+    }
+    for (; i < nq; i++)
+        for (int64_t d = 0; d < D; d++) to[d * BQ + i] = a * from[i * ld + d];
+}
+
+/* to [nq, D], rows ld apart = (from [D, BQ])^T, row i times a [i]. */
 static void unpack_lanes (float *restrict to, int64_t ld, const float *restrict from, const float *restrict a,
                           int64_t nq, int64_t D) {
-    for (int64_t i = 0; i < nq; i++)
+    int64_t i = 0;
+    for (; i + W <= nq; i += W) {
+        const vf s = vload (a + i);
+        int64_t d = 0;
+        for (; d + W <= D; d += W) {
+            vf m[W];
+#pragma GCC unroll 16
+            for (int j = 0; j < W; j++) m[j] = s * vload (from + (d + j) * BQ + i);
+            transpose (m);
+#pragma GCC unroll 16
+            for (int j = 0; j < W; j++) vstore (to + (i + j) * ld + d, m[j]);
+        }
+        for (; d < D; d++)
+            for (int j = 0; j < W; j++) to[(i + j) * ld + d] = from[d * BQ + i + j] * a[i + j];
+    }
+    for (; i < nq; i++)
         for (int64_t d = 0; d < D; d++) to[i * ld + d] = from[d * BQ + i] * a[i];
 }
 
@@ -512,16 +577,38 @@ static void attend_block (float *out, int64_t ldo, float *lse, const float *q, i
         for (int64_t i = 0; i < nq; i++) lse[i] = mx[i] + logf (sum[i]);
 }
 
-/* Block `task` of n tasks, the long ones (late positions) first. */
+/* Keys and values of a head side by side, rows of D floats.  In qkv their rows lie a multiple of 1 KiB apart, where
+ * they crowd in a few sets of the cache; a copy costs 1/64 of the work of one block of queries. */
+static void pack_keys (float *restrict k, float *restrict v, const float *restrict from, int64_t ld, int64_t step,
+                       int64_t T, int64_t D) {
+    for (int64_t t = 0; t < T; t++) {
+        for (int64_t d = 0; d < D; d += 16) {
+            __builtin_prefetch (from + (t + 16) * ld + d);
+            __builtin_prefetch (from + (t + 16) * ld + step + d);
+        }
+        memcpy (k + t * D, from + t * ld, (size_t) D * sizeof (float));
+        memcpy (v + t * D, from + t * ld + step, (size_t) D * sizeof (float));
+    }
+}
+
+/* A task is every `groups`-th block of queries of one head, from the last one down, so that tasks are alike in length.
+ * Blocks do not know of each other: the number of groups, chosen to feed all threads, does not show in the result. */
 static void attention_forward (float *out, float *lse, const float *qkv, float *work, int64_t B, int64_t T, int64_t H,
                                int64_t D) {
     const int64_t ld = 3 * H * D, blocks = (T + BQ - 1) / BQ, per_thread = wb_att_thread_floats (T, D);
-#pragma omp parallel for schedule(dynamic) if (B * H * blocks > 1)
-    for (int64_t task = 0; task < B * H * blocks; task++) {
-        const int64_t bh = task % (B * H), b = bh / H, h = bh % H, q0 = (blocks - 1 - task / (B * H)) * BQ;
+    const int64_t threads = omp_get_max_threads (), wanted = threads > 1 ? (4 * threads + B * H - 1) / (B * H) : 1;
+    const int64_t groups = min64 (wanted, blocks);
+#pragma omp parallel for schedule(dynamic) if (B * H * groups > 1)
+    for (int64_t task = 0; task < B * H * groups; task++) {
+        const int64_t bh = task % (B * H), b = bh / H, h = bh % H, last = blocks - 1 - task / (B * H);
         const float *q = qkv + b * T * ld + h * D;
-        attend_block (out + ((b * T + q0) * H + h) * D, H * D, lse + bh * T + q0, q + q0 * ld, ld, q + H * D,
-                      q + 2 * H * D, ld, q0, min64 (BQ, T - q0), D, work + omp_get_thread_num () * per_thread);
+        float *k = work + omp_get_thread_num () * per_thread, *v = k + T * D, *w = v + T * D;
+        pack_keys (k, v, q + H * D, ld, H * D, min64 (T, (last + 1) * BQ), D);
+        for (int64_t block = last; block >= 0; block -= groups) {
+            const int64_t q0 = block * BQ;
+            attend_block (out + ((b * T + q0) * H + h) * D, H * D, lse + bh * T + q0, q + q0 * ld, ld, k, v, D, q0,
+                          min64 (BQ, T - q0), D, w);
+        }
     }
 }
 
@@ -539,15 +626,16 @@ static void score_gradients (float *s, float *ds, const float *lse, const float 
 
 /* One head: for each block of queries, P again from lse, then with S = Q K^T, O = P V, delta = rowsum (dO O)
  *   dV += P^T dO,  dP = dO V^T,  dS = P (dP - delta),  dQ = dS K,  dK += dS^T Q   (Dao et al., appendix B.4).
- * Work: packed q, dO, dQ [D, BQ], S, dP [BK, BQ], q, dO [BQ, Dp], dK, dV [T, Dp]. */
+ * Work: packed q, dO, dQ [D, BQ], S, dP [BK, BQ], q, dO [BQ, Dp], dK, dV [T, Dp], K, V [T, D]. */
 static void attention_backward_head (float *dq, const float *dout, const float *out, const float *lse, const float *q,
                                      float *work, int64_t T, int64_t H, int64_t D) {
     const int64_t ld = 3 * H * D, ldo = H * D, Dp = wb_att_pad (D), Tp = wb_att_pad (T);
-    const float *k = q + H * D, *v = k + H * D;
     float *qt = work, *gt = qt + Dp * BQ, *dqt = gt + Dp * BQ, *s = dqt + Dp * BQ, *ds = s + BK * BQ;
     float *qr = ds + BK * BQ, *gr = qr + BQ * Dp, *dk = gr + BQ * Dp, *dv = dk + Tp * Dp;
+    float *k = dv + Tp * Dp, *v = k + Tp * Dp;
     const float scale = 1.0f / sqrtf ((float) D);
     float l[BQ], delta[BQ], back[BQ];
+    pack_keys (k, v, q + H * D, ld, H * D, T, D);
     memset (dk, 0, (size_t) (2 * Tp * Dp) * sizeof (float));
     for (int i = 0; i < BQ; i++) back[i] = scale;
     for (int64_t q0 = 0; q0 < T; q0 += BQ) {
@@ -566,11 +654,11 @@ static void attention_backward_head (float *dq, const float *dout, const float *
         }
         for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
             const int64_t nk = min64 (BK, q0 + nq - k0);
-            product (s, BQ, k + k0 * ld, ld, 1, qt, BQ, nk, BQ, D, false);
-            product (ds, BQ, v + k0 * ld, ld, 1, gt, BQ, nk, BQ, D, false);
+            product (s, BQ, k + k0 * D, D, 1, qt, BQ, nk, BQ, D, false);
+            product (ds, BQ, v + k0 * D, D, 1, gt, BQ, nk, BQ, D, false);
             if (k0 + nk - 1 > q0) mask_scores (s, q0, k0, nk);
             score_gradients (s, ds, l, delta, nk);
-            product (dqt, BQ, k + k0 * ld, 1, ld, ds, BQ, D, BQ, nk, k0 > 0);
+            product (dqt, BQ, k + k0 * D, 1, D, ds, BQ, D, BQ, nk, k0 > 0);
             product (dv + k0 * Dp, Dp, s, BQ, 1, gr, Dp, nk, Dp, nq, true);
             product (dk + k0 * Dp, Dp, ds, BQ, 1, qr, Dp, nk, Dp, nq, true);
         }
@@ -682,6 +770,8 @@ static void xent_sum (float *sum, float *hit, const float *logits, const float *
             vf s0 = {0}, s1 = {0};
             int64_t j = j0;
             for (; j + 2 * W <= j1; j += 2 * W) {
+                ahead (x + j);
+                ahead (x + j + W);
                 s0 += vexp (vload (x + j) - m);
                 s1 += vexp (vload (x + j + W) - m);
             }
@@ -704,7 +794,10 @@ static void xent_backward (float *logits, const float *mx, const float *sum, con
         }
         const int64_t t = targets[i] - v0;
         const float m = mx[i], a = scale / sum[i];
-        for (int64_t j = 0; j < V; j += W) vstore_some (x + j, vexp (vload_some (x + j, V - j, 0.0f) - m) * a, V - j);
+        for (int64_t j = 0; j < V; j += W) {
+            ahead (x + j);
+            vstore_some (x + j, vexp (vload_some (x + j, V - j, 0.0f) - m) * a, V - j);
+        }
         if (t >= 0 && t < V) x[t] -= scale;
     }
 }
