@@ -321,8 +321,8 @@ static wb_status unknown (const char *path, const char *where) {
     int best = 1 + (int) strlen (leaf (path)) / 3;
     for (int i = 0; i < N; i++) {
         int far = wb_edit_distance (path, options[i].path);
+        if (far > 1 && strcmp (leaf (path), leaf (options[i].path)) == 0) far = 1;
         if (far < best || (far == best && near == NULL)) best = far, near = options[i].path;
-        if (strcmp (leaf (path), leaf (options[i].path)) == 0 && best > 1) best = 1, near = options[i].path;
     }
     char group[32];
     for (int i = 0; i < N && strchr (path, '.') == NULL; i++) {

@@ -1,0 +1,83 @@
+#!/bin/sh
+# timeout: 60 - the program around the subcommands: help, version, exit codes, one line of error.  Writes TAP.
+: "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}"
+unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK SLURM_PROCID
+point=0
+
+# check WHAT CODE STDOUT-PATTERN STDERR-PATTERN ARGUMENT...: an empty pattern wants nothing there
+check () {
+  what=$1 code=$2 out=$3 err=$4
+  shift 4
+  point=$((point + 1))
+  "$WABUN" "$@" >"$T_TMP/out" 2>"$T_TMP/err" </dev/null
+  got=$? bad=
+  [ "$got" -eq "$code" ] || bad="exit code $got, expected $code"
+  for stream in out err; do
+    eval "pattern=\$$stream"
+    if [ -z "$pattern" ]; then
+      [ ! -s "$T_TMP/$stream" ] || bad="$bad; something on std$stream"
+    else
+      grep -q -e "$pattern" "$T_TMP/$stream" || bad="$bad; no '$pattern' on std$stream"
+    fi
+  done
+  if [ -z "$bad" ]; then
+    echo "ok $point - $what"
+  else
+    echo "# $bad"
+    sed 's/^/# /' "$T_TMP/out" "$T_TMP/err"
+    echo "not ok $point - $what"
+  fi
+}
+
+truth () { # WHAT COMMAND...
+  what=$1
+  shift
+  point=$((point + 1))
+  if "$@"; then echo "ok $point - $what"; else echo "not ok $point - $what"; fi
+}
+
+check "no argument" 0 "usage: wabun SUBCOMMAND" ""
+check "help" 0 "bench  " "" help
+check "--help" 0 "Exit codes" "" --help
+check "--version" 0 "^wabun [0-9]" "" --version
+check "help of a subcommand" 0 "^usage: wabun bench" "" help bench
+check "--help behind a subcommand" 0 "^usage: wabun bench" "" bench step --help
+check "help of an unknown subcommand" 2 "" "no subcommand .benhc.; did you mean .bench.?" help benhc
+check "help with too much" 2 "" "one argument too many" help bench step
+check "unknown subcommand" 2 "" "no subcommand .benhc.; did you mean .bench.?" benhc
+check "unknown subcommand, nothing near" 2 "" "no subcommand .zzzzzz.$" zzzzzz
+check "unknown option of the program" 2 "" "unknown option --frobnicate" --frobnicate
+check "an error says where help is" 2 "" "^Try .wabun help bench.\.$" bench
+truth "one line of error and one of advice" test "$(wc -l <"$T_TMP/err")" -eq 2
+check "unknown option of a subcommand" 2 "" "unknown option --treads; did you mean --threads?" --no-retune bench step --treads 2
+check "an option without its value" 2 "" "^wabun: --steps wants a value" bench step --no-retune --steps
+check "an option out of range" 2 "" "^wabun: --steps wants a whole number between 1 and" bench step --no-retune --steps 0
+check "a value that is no number" 2 "" "^wabun: --batch wants a whole number, got .8x.$" bench step --no-retune --batch=8x
+check "unknown bench" 2 "" "no bench .ring., only step and gemm" bench --no-retune ring
+check "unknown preset" 2 "" "tiny, small, medium" bench step --no-retune --preset huge
+
+"$WABUN" help --man >"$T_TMP/wabun.1"
+if [ -f "$top_srcdir/doc/wabun.1" ]; then
+  # The version in the first lines follows configure.ac by itself only when the page is made again.
+  truth "the manual page is current (wabun help --man >doc/wabun.1)" cmp "$top_srcdir/doc/wabun.1" "$T_TMP/wabun.1"
+fi
+if [ -e /dev/full ]; then
+  point=$((point + 1))
+  "$WABUN" help --man >/dev/full 2>"$T_TMP/err"
+  code=$?
+  if [ $code -eq 3 ] && grep -q "standard output" "$T_TMP/err"; then ok=ok; else ok="not ok"; fi
+  echo "$ok $point - a full disk behind stdout is an error"
+fi
+# A reader that leaves: no death by signal (141), but exit 3 or, when all fitted into the pipe, 0.
+point=$((point + 1))
+{ "$WABUN" help --man 2>/dev/null; echo $? >"$T_TMP/code"; } | :
+case $(cat "$T_TMP/code") in
+  0 | 3) echo "ok $point - a reader that leaves" ;;
+  *) echo "not ok $point - a reader that leaves" ;;
+esac
+# Only the launcher's first process speaks.
+point=$((point + 1))
+OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2 "$WABUN" bench step --no-retune --steps 0 >"$T_TMP/out" 2>"$T_TMP/err"
+if [ $? -eq 2 ] && [ ! -s "$T_TMP/err" ]; then ok=ok; else ok="not ok"; fi
+echo "$ok $point - the second rank is silent and has the same exit code"
+echo "1..$point"

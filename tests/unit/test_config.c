@@ -1,0 +1,443 @@
+/* timeout: 60 - configuration: every option from file and --set, every way to be wrong, the round trip */
+#include "config.h"
+
+#include <string.h>
+
+#include "t.h"
+#include "cli/cli.h"
+#include "wabun/run.h"
+
+#define BASE                                           \
+    "run = \"r\";\nmodel = { preset = \"small\"; };\n" \
+    "tokenizer = \"byte\";\ndata = { train = \"tok/train\"; };\n"
+
+static wb_status make (wb_config_t **c, const char *text, const char *set) {
+    const char *path = t_tmp ("a.cfg");
+    *c = NULL;
+    WB_TRY (wb_file_write (path, text, strlen (text)));
+    return wb_config_new (c, path, &set, set != NULL ? 1 : 0);
+}
+
+/* The text with this --set is refused with a message that ends, or begins behind the file's name, with `want`. */
+static void refused (const char *text, const char *set, const char *want, int line) {
+    wb_config_t *c;
+    wb_status status = make (&c, text, set);
+    const char *got = wb_error_get ()->text, *dir = t_tmp ("");
+    if (strncmp (got, dir, strlen (dir)) == 0) got += strlen (dir);
+    T_OK (status == WB_EUSAGE, "line %d: status %d", line, (int) status);
+    T_OK (strcmp (got, want) == 0, "line %d:\n  got  %s\n  want %s", line, got, want);
+    T_OK (c == NULL, "line %d: nothing is given out", line);
+    wb_error_clear ();
+    wb_config_destroy (c);
+}
+#define REFUSED(text, set, want) refused (text, set, want, __LINE__)
+
+static void test_defaults (void) {
+    wb_config_t *c;
+    if (!T_STATUS (make (&c, BASE, NULL), WB_OK)) return;
+    T_OK (strcmp (c->run, "r") == 0 && strcmp (c->tokenizer, "byte") == 0, "strings");
+    T_OK (c->layers == 12 && c->width == 768 && c->heads == 12 && c->context == 1024 && c->vocab_size == 0, "preset");
+    T_OK (c->ntrain == 1 && strcmp (c->train[0].tokens, "tok/train") == 0 && c->train[0].weight == 1, "one token file");
+    T_OK (c->lr == 6e-4 && c->min_lr == c->lr / 10 && c->eps == 1e-8 && c->beta2 == 0.95, "numbers");
+    T_OK (c->shuffle && !c->sequence_parallel && c->zero == 1 && c->seed == 1, "switches");
+    T_OK (c->base == NULL && c->validation == NULL && strcmp (c->sample_context, "") == 0, "left out");
+    T_OK (c->global_batch == 64 && c->steps == 10000 && c->warmup == 200 && c->ckpt_every == 500 && c->ckpt_keep == 5,
+          "counts");
+    T_OK (wb_config_choice ("train.optimizer", c->optimizer) == WB_OPTIM_ADAMW &&
+              wb_config_choice ("train.optimizer", "sgd") == WB_OPTIM_SGD &&
+              wb_config_choice ("train.optimizer", "adam_tf1") == WB_OPTIM_ADAM_TF1 &&
+              wb_config_choice ("train.decay", "constant") == WB_DECAY_CONSTANT &&
+              wb_config_choice ("parallel.recompute", "block") == WB_RECOMPUTE_BLOCK &&
+              wb_config_choice ("parallel.wire", "bf16") == WB_WIRE_BF16 &&
+              wb_config_choice ("parallel.schedule", c->schedule) == WB_SCHEDULE_1F1B,
+          "choices stand in the order of their enums");
+    T_OK (wb_config_choice ("train.decay", "no") == -1 && wb_config_choice ("train.decay", NULL) == -1, "no choice");
+    wb_config_destroy (c);
+}
+
+static void test_file (void) {
+    wb_config_t *c;
+    const char *all =
+        "# everything\n"
+        "run = \"runs/日本語 \\\"x\\\"\"; seed = 5000000000L; tokenizer = \"vocab/ja-bpe\";\n"
+        "model = { layers = 2; width = 64; heads = 4; context = 32; vocab_size = 300L; };\n"
+        "data = { train = ( { tokens = \"a\"; weight = 0.45; }, { tokens = \"b\"; weight = 1; }, \"c\", { tokens = "
+        "\"d\"; "
+        "} );\n validation = \"v\"; shuffle = false; };\n"
+        "parallel = { data = 2; pipeline = 2; tensor = 2; zero = 0; micro_batch = 2; recompute = \"block\"; interleave "
+        "= "
+        "2; sequence_parallel = true; wire = \"bf16\"; threads = 3; };\n"
+        "train = { global_batch = 8; steps = 9; optimizer = \"adagrad\"; lr = 1; warmup = 3; decay = \"linear\"; "
+        "min_lr = "
+        "0.1; beta1 = 0; beta2 = 0.1; eps = 1e-7; weight_decay = 0; clip = 0.5; sequence_length = 16; };\n"
+        "checkpoint : { every = 1; keep = 0; } validation = { every = 2; samples = 0; };\n"
+        "log = { every = 3; }; sample = { every = 4; length = 5; context = \"昔\"; };\n";
+    if (!T_STATUS (make (&c, all, NULL), WB_OK)) return;
+    T_OK (strcmp (c->run, "runs/日本語 \"x\"") == 0 && c->seed == 5000000000, "top level: %s", c->run);
+    T_OK (c->layers == 2 && c->width == 64 && c->heads == 4 && c->context == 32 && c->vocab_size == 300, "model");
+    T_OK (c->ntrain == 4 && c->train[0].weight == 0.45 && c->train[1].weight == 1 && c->train[2].weight == 1 &&
+              strcmp (c->train[3].tokens, "d") == 0,
+          "parts: %d", c->ntrain);
+    T_OK (!c->shuffle && strcmp (c->validation, "v") == 0, "data");
+    T_OK (c->data == 2 && c->pipeline == 2 && c->tensor == 2 && c->zero == 0 && c->micro_batch == 2 &&
+              c->interleave == 2 && c->sequence_parallel && strcmp (c->wire, "bf16") == 0 && c->threads == 3,
+          "parallel");
+    T_OK (c->global_batch == 8 && c->steps == 9 && c->lr == 1.0 && c->min_lr == 0.1 && c->sequence_length == 16 &&
+              c->weight_decay == 0 && c->clip == 0.5 && c->beta1 == 0,
+          "train: whole numbers are numbers");
+    T_OK (c->ckpt_every == 1 && c->ckpt_keep == 0 && c->valid_every == 2 && c->valid_samples == 0 &&
+              c->log_every == 3 && c->sample_every == 4 && c->sample_length == 5 &&
+              strcmp (c->sample_context, "昔") == 0,
+          "the rest");
+    char *text = wb_config_text (c), *again = NULL;
+    wb_config_t *d;
+    if (T_OK (text != NULL, "text") && T_STATUS (make (&d, text, NULL), WB_OK)) {
+        again = wb_config_text (d);
+        T_OK (again != NULL && strcmp (text, again) == 0, "round trip:\n%s\n%s", text, again);
+        T_OK (d->lr == c->lr && d->eps == c->eps && d->seed == c->seed && strcmp (d->run, c->run) == 0 &&
+                  d->ntrain == 4 && d->train[0].weight == 0.45,
+              "values");
+        wb_free (again);
+        wb_config_destroy (d);
+    }
+    wb_free (text);
+    wb_config_destroy (c);
+}
+
+/* The round trip of numbers that have no short form, and of strings that need quoting. */
+static void test_round_trip (void) {
+    wb_config_t *c, *d;
+    if (!T_STATUS (make (&c, BASE, "train.lr=0.00012345678901234567"), WB_OK)) return;
+    for (int i = 0; i < 200; i++) {
+        c->lr = exp (20 * (wb_rng_uniform (1, 2, (uint64_t) i) - 1));
+        c->min_lr = c->lr * wb_rng_uniform (1, 3, (uint64_t) i);
+        c->train[0].weight = c->lr * 3;
+        char *text = wb_config_text (c);
+        if (text != NULL && T_STATUS (make (&d, text, NULL), WB_OK)) {
+            T_OK (d->lr == c->lr && d->min_lr == c->min_lr && d->train[0].weight == c->train[0].weight, "%.17g", c->lr);
+            wb_config_destroy (d);
+        }
+        wb_free (text);
+    }
+    wb_config_destroy (c);
+    if (!T_STATUS (make (&c, BASE, "sample.context=a\"b\\c\n\t\x01\x7f%d 和文"), WB_OK)) return;
+    char *text = wb_config_text (c);
+    if (text != NULL && T_STATUS (make (&d, text, NULL), WB_OK)) {
+        T_OK (strcmp (c->sample_context, d->sample_context) == 0, "%s", text);
+        wb_config_destroy (d);
+    }
+    wb_free (text);
+    wb_config_destroy (c);
+}
+
+/* Every key can be set, and what was set is in the resolved text. */
+static void test_set (void) {
+    static const char *const sets[] = {"run=x/y",
+                                       "seed=7",
+                                       "tokenizer=vocab/t",
+                                       "model.preset=medium",
+                                       "model.layers=3",
+                                       "model.width=24",
+                                       "model.heads=6",
+                                       "model.context=512",
+                                       "model.vocab_size=999",
+                                       "data.train=tok/other",
+                                       "data.validation=tok/v",
+                                       "data.shuffle=false",
+                                       "parallel.data=3",
+                                       "parallel.pipeline=2",
+                                       "parallel.tensor=4",
+                                       "parallel.zero=0",
+                                       "parallel.micro_batch=2",
+                                       "parallel.recompute=attention",
+                                       "parallel.interleave=1",
+                                       "parallel.sequence_parallel=true",
+                                       "parallel.wire=bf16",
+                                       "parallel.schedule=gpipe",
+                                       "parallel.threads=5",
+                                       "train.global_batch=128",
+                                       "train.steps=321",
+                                       "train.sequence_length=100",
+                                       "train.optimizer=adam_tf1",
+                                       "train.lr=0.25",
+                                       "train.warmup=17",
+                                       "train.decay=linear",
+                                       "train.min_lr=1.25e-07",
+                                       "train.beta1=0.5",
+                                       "train.beta2=0.625",
+                                       "train.eps=0.001",
+                                       "train.weight_decay=0.75",
+                                       "train.clip=2.5",
+                                       "checkpoint.every=11",
+                                       "checkpoint.keep=12",
+                                       "validation.every=13",
+                                       "validation.samples=14",
+                                       "log.every=15",
+                                       "sample.every=16",
+                                       "sample.length=18",
+                                       "sample.context=\"むかし むかし\""};
+    enum { N = sizeof sets / sizeof *sets };
+    for (int i = 0; i < N; i++) {
+        wb_config_t *c;
+        if (!T_STATUS (make (&c, BASE, sets[i]), WB_OK)) continue;
+        char *text = wb_config_text (c), want[128];
+        const char *equals = strchr (sets[i], '='), *dot = strchr (sets[i], '.');
+        const char *key = dot != NULL && dot < equals ? dot + 1 : sets[i];
+        bool plain = strchr ("-0123456789tf", equals[1]) != NULL && strstr (sets[i], "tok") == NULL;
+        if (strcmp (key, "train=tok/other") == 0)
+            snprintf (want, sizeof want, "{ tokens = \"tok/other\"; weight = 1.0; }");
+        else if (plain || equals[1] == '"')
+            snprintf (want, sizeof want, "%.*s = %s;", (int) (equals - key), key, equals + 1);
+        else
+            snprintf (want, sizeof want, "%.*s = \"%s\";", (int) (equals - key), key, equals + 1);
+        T_OK (text != NULL && strstr (text, want) != NULL, "%s is not in\n%s", want, text);
+        wb_free (text);
+        wb_config_destroy (c);
+    }
+    /* The last one counts; the file counts more than the default, --set more than the file. */
+    const char *const two[] = {"train.steps=300", "train.steps=400L", "model.base=", "data.validation="};
+    const char *path = t_tmp ("two.cfg"), *text = BASE "train = { steps = 250; };";
+    wb_config_t *c;
+    if (T_STATUS (wb_file_write (path, text, strlen (text)), WB_OK) &&
+        T_STATUS (wb_config_new (&c, path, two, 4), WB_OK)) {
+        T_OK (c->steps == 400 && c->base == NULL && c->validation == NULL, "the last --set");
+        T_OK (strcmp (c->path, path) == 0, "path");
+        wb_config_destroy (c);
+    }
+    if (T_STATUS (make (&c, BASE "train = { steps = 250; };", NULL), WB_OK)) {
+        T_OK (c->steps == 250, "the file");
+        wb_config_destroy (c);
+    }
+    /* A base needs neither sizes nor tokenizer; --set takes a preset back. */
+    if (T_STATUS (make (&c, "run = \"r\"; data = { train = [ \"a\", \"b\" ]; }; model = { base = \"m\"; };", NULL),
+                  WB_OK)) {
+        T_OK (c->layers == 0 && c->ntrain == 2 && c->tokenizer == NULL, "base");
+        wb_config_destroy (c);
+    }
+}
+
+/* Whatever the table knows is settable: the help lists the keys. */
+static void test_table (void) {
+    const char *path = t_tmp ("help");
+    FILE *f = fopen (path, "w");
+    if (!T_OK (f != NULL, "scratch file")) return;
+    wb_config_help (f, false);
+    fclose (f);
+    char *text;
+    size_t bytes;
+    int keys = 0;
+    if (!T_STATUS (wb_file_read (&text, &bytes, path), WB_OK)) return;
+    for (char *line = strtok (text, "\n"); line != NULL; line = strtok (NULL, "\n")) {
+        char key[64], set[128], want[128];
+        T_OK (strlen (line) <= 120, "%s", line);
+        if (line[0] != ' ' || line[1] != ' ' || line[2] == ' ' || sscanf (line, "%60s", key) != 1) continue;
+        keys++;
+        /* A group as value is wrong for all of them, and says so with the key's name. */
+        snprintf (set, sizeof set, "%s={", key);
+        wb_config_t *c;
+        wb_status status = make (&c, BASE, set);
+        bool string = status == WB_OK || strcmp (key, "model.base") == 0;
+        snprintf (want, sizeof want, "--set %s: ", key);
+        T_OK (string || (status == WB_EUSAGE && strncmp (wb_error_get ()->text, want, strlen (want)) == 0), "%s: %s",
+              set, wb_error_get ()->text);
+        wb_error_clear ();
+        wb_config_destroy (c);
+    }
+    T_OK (keys == 45, "%d keys: test_set should know all but model.base", keys);
+    wb_free (text);
+    f = fopen (path, "w");
+    if (!T_OK (f != NULL, "scratch file")) return;
+    wb_config_help (f, true);
+    fclose (f);
+    if (!T_STATUS (wb_file_read (&text, &bytes, path), WB_OK)) return;
+    T_OK (strncmp (text, ".TP\n.B run\n", 11) == 0 && strstr (text, ".B train.lr\n") != NULL, "man page");
+    wb_free (text);
+}
+
+static void test_refused (void) {
+    /* the file */
+    REFUSED (BASE "train = {\n lrr = 1; };", NULL, "a.cfg:6: unknown key `train.lrr`; did you mean `train.lr`?");
+    REFUSED (BASE "trian = { lr = 1; };", NULL, "a.cfg:5: unknown key `trian`; did you mean `train`?");
+    REFUSED (BASE "lr = 1;", NULL, "a.cfg:5: unknown key `lr`; did you mean `train.lr`?");
+    REFUSED (BASE "Seed = 1;", NULL, "a.cfg:5: unknown key `Seed`; did you mean `seed`?");
+    REFUSED (BASE "log = { global_batch = 1; };", NULL,
+             "a.cfg:5: unknown key `log.global_batch`; did you mean `train.global_batch`?");
+    REFUSED (BASE "entirely_unlike = 1;", NULL,
+             "a.cfg:5: unknown key `entirely_unlike`; `wabun help train` lists those there are");
+    REFUSED (BASE "log = { every = { every = 1; }; };", NULL,
+             "a.cfg:5: `log.every` wants a whole number, got a group { }");
+    REFUSED (BASE "log = 1;", NULL, "a.cfg:5: `log` wants a group { }, got a number");
+    REFUSED (BASE "train = { lr = \"x\"; };", NULL, "a.cfg:5: `train.lr` wants a number, got a string");
+    REFUSED (BASE "train = { lr = true; };", NULL, "a.cfg:5: `train.lr` wants a number, got true or false");
+    REFUSED (BASE "train = { steps = 1.5; };", NULL,
+             "a.cfg:5: `train.steps` wants a whole number, got a number with a point");
+    REFUSED (BASE "train = { steps = 1e3; };", NULL,
+             "a.cfg:5: `train.steps` wants a whole number, got a number with a point");
+    REFUSED (BASE "train = { steps = [ 1, 2 ]; };", NULL,
+             "a.cfg:5: `train.steps` wants a whole number, got an array [ ]");
+    REFUSED (BASE "train = { decay = 1; };", NULL, "a.cfg:5: `train.decay` wants a string, got a number");
+    REFUSED (BASE "train = { decay = \"cosin\"; };", NULL,
+             "a.cfg:5: `train.decay` knows no `cosin`, only cosine|linear|constant");
+    REFUSED (BASE "parallel = { sequence_parallel = 1; };", NULL,
+             "a.cfg:5: `parallel.sequence_parallel` wants true or false, got a number");
+    REFUSED (BASE "train = { steps = 0; };", NULL, "a.cfg:5: `train.steps` = 0 is out of range: x >= 1");
+    REFUSED (BASE "train = { steps = 2000000000000L; };", NULL,
+             "a.cfg:5: `train.steps` = 2000000000000 is too large: 1e+12 at most");
+    REFUSED (BASE "train = { beta1 = 1; };", NULL, "a.cfg:5: `train.beta1` = 1 is out of range: 0 <= x < 1");
+    REFUSED (BASE "train = { lr = 0; };", NULL, "a.cfg:5: `train.lr` = 0 is out of range: x > 0");
+    REFUSED (BASE "train = { eps = -1e-9; };", NULL, "a.cfg:5: `train.eps` = -1e-09 is out of range: 0 < x <= 1");
+    REFUSED (BASE "train = { lr = 1e999; };", NULL, "a.cfg:5: `train.lr` = inf is out of range: x > 0");
+    REFUSED (BASE "parallel = { zero = 2; };", NULL, "a.cfg:5: `parallel.zero` = 2 is out of range: 0 <= x <= 1");
+    REFUSED (BASE "train = { lr = };", NULL, "a.cfg:5: syntax error");
+    REFUSED (BASE "seed = 1;\nseed = 2;", NULL, "a.cfg:6: duplicate setting name");
+    REFUSED ("run = \"r", NULL, "a.cfg:1: syntax error");
+
+    /* data.train */
+    REFUSED ("data = {\n train = (\n { token = \"a\"; } ); };", NULL,
+             "a.cfg:3: unknown key `data.train.token`; did you mean `tokens`?");
+    REFUSED ("data = { train = ( { x = 1; } ); };", NULL,
+             "a.cfg:1: unknown key `data.train.x`; there are `tokens` and `weight`");
+    REFUSED ("data = { train = ( { weight = 1; } ); };", NULL,
+             "a.cfg:1: this part of `data.train` names no token file: tokens = PREFIX is missing");
+    REFUSED ("data = { train = ( { tokens = \"a\"; weight = 0; } ); };", NULL,
+             "a.cfg:1: `data.train.weight` = 0 is out of range: x > 0");
+    REFUSED ("data = { train = ( { tokens = \"a\"; weight = \"1\"; } ); };", NULL,
+             "a.cfg:1: `data.train.weight` wants a number, got a string");
+    REFUSED ("data = { train = ( { tokens = 3; } ); };", NULL,
+             "a.cfg:1: `data.train.tokens` wants a string, got a number");
+    REFUSED ("data = { train = ( 3 ); };", NULL,
+             "a.cfg:1: `data.train` wants a string or a list of groups { tokens = PREFIX; weight = 1; }, got a number");
+    REFUSED ("data = { train = \"\"; };", NULL, "a.cfg:1: `data.train`: the name of a token file is empty");
+    char many[16 * (WB_MAX_DATA + 1) + 64] = "data = { train = (", *end = many + strlen (many);
+    for (int i = 0; i <= WB_MAX_DATA; i++) end += sprintf (end, "%s\"a%d\"", i > 0 ? ", " : "", i);
+    strcat (end, "); };");
+    REFUSED (many, NULL, "a.cfg:1: `data.train` has more than 64 token files: join some of them");
+
+    /* --set */
+    REFUSED (BASE, "train.lrr=1", "--set train.lrr: unknown key `train.lrr`; did you mean `train.lr`?");
+    REFUSED (BASE, "lr=1", "--set lr: unknown key `lr`; did you mean `train.lr`?");
+    REFUSED (BASE, "train=1", "--set train: is a group: set its members, for instance --set train.steps=100");
+    REFUSED (BASE, "train.lr", "--set train.lr: wants KEY=VALUE, for instance --set train.steps=100");
+    REFUSED (BASE, "=1", "--set =1: wants KEY=VALUE, for instance --set train.steps=100");
+    REFUSED (BASE, "train.lr=abc", "--set train.lr: `train.lr` wants a number, got `abc`");
+    REFUSED (BASE, "train.lr=nan", "--set train.lr: `train.lr` wants a number, got `nan`");
+    REFUSED (BASE, "train.lr=", "--set train.lr: `train.lr` wants a number, got ``");
+    REFUSED (BASE, "train.steps=1.5", "--set train.steps: `train.steps` wants a whole number, got `1.5`");
+    REFUSED (BASE, "train.steps=10x", "--set train.steps: `train.steps` wants a whole number, got `10x`");
+    REFUSED (BASE, "train.steps=99999999999999999999",
+             "--set train.steps: `train.steps` wants a whole number, got `99999999999999999999`");
+    REFUSED (BASE, "train.steps=-1", "--set train.steps: `train.steps` = -1 is out of range: x >= 1");
+    REFUSED (BASE, "data.shuffle=yes", "--set data.shuffle: `data.shuffle` wants true or false, got `yes`");
+    REFUSED (BASE, "train.decay=exp", "--set train.decay: `train.decay` knows no `exp`, only cosine|linear|constant");
+    REFUSED (BASE, "model.preset=huge",
+             "--set model.preset: `model.preset` knows no `huge`, only tiny|small|medium|large|xl");
+
+    /* two options together */
+    REFUSED (BASE, "run=", "a.cfg: `run` is missing: name a directory for the run, as in run = \"runs/small\";");
+    REFUSED ("run = \"r\";", NULL, "a.cfg: `data.train` is missing: name a token file (wabun encode makes them)");
+    REFUSED (
+        BASE, "model.preset=",
+        "a.cfg: what model? Give `model.preset` (tiny, small, medium, large, xl), or `model.layers`, `width`, `heads` "
+        "and `context`, or `model.base`");
+    REFUSED (BASE, "model.base=m",
+             "a.cfg: `model.preset` and `model.base` exclude each other: a base brings its sizes");
+    REFUSED ("run = \"r\"; data = { train = \"a\"; }; model = { layers = 1; width = 8; heads = 2; };", NULL,
+             "a.cfg: `model.context` is missing: without a preset or base all four sizes are needed");
+    REFUSED (BASE, "model.heads=7", "a.cfg: `model.width` = 768 is no multiple of `model.heads` = 7");
+    REFUSED (BASE, "tokenizer=", "a.cfg: how large is the vocabulary? Give `tokenizer` or `model.vocab_size`");
+    REFUSED (BASE, "train.sequence_length=1025",
+             "a.cfg: `train.sequence_length` = 1025 is longer than `model.context` = 1024");
+    REFUSED (BASE, "train.min_lr=1", "a.cfg: `train.min_lr` = 1 is above `train.lr` = 0.0006");
+    REFUSED (BASE, "train.steps=100", "a.cfg: `train.warmup` = 200 is longer than `train.steps` = 100");
+    REFUSED (BASE, "parallel.micro_batch=3",
+             "a.cfg: `train.global_batch` = 64 is no multiple of `parallel.micro_batch` = 3");
+    REFUSED (BASE, "parallel.interleave=2", "a.cfg: `parallel.interleave` = 2 needs `parallel.pipeline` above 1");
+    REFUSED (BASE "parallel = { pipeline = 2; interleave = 2; schedule = \"gpipe\"; };", NULL,
+             "a.cfg: `parallel.interleave` = 2 needs `parallel.schedule` = \"1f1b\"");
+    REFUSED ("run = \"r\"; data = { train = \"a\"; }; model = { preset = \"tiny\"; vocab_size = 300; };",
+             "sample.every=5", "a.cfg: `sample.every` = 5 needs a `tokenizer` to write text");
+}
+
+static void test_files (void) {
+    wb_config_t *c;
+    T_STATUS (wb_config_new (&c, t_tmp ("none.cfg"), NULL, 0), WB_EIO);
+    T_STATUS (wb_config_new (&c, t_tmp (""), NULL, 0), WB_EIO);
+    const char zero[] = "run = \"r\";\0seed = 1;";
+    T_STATUS (wb_file_write (t_tmp ("zero.cfg"), zero, sizeof zero), WB_OK);
+    T_STATUS (wb_config_new (&c, t_tmp ("zero.cfg"), NULL, 0), WB_EUSAGE);
+    T_OK (c == NULL, "nothing");
+
+    static const char *const jobs[] = {"tiny", "small", "medium", "large", "xl"};
+    for (int i = 0; i < 5; i++) {
+        char name[64];
+        snprintf (name, sizeof name, "jobs/%s.cfg", jobs[i]);
+        if (!T_STATUS (wb_config_new (&c, t_src (name), NULL, 0), WB_OK)) continue;
+        T_OK (strcmp (c->preset, jobs[i]) == 0, "%s", name);
+        wb_config_destroy (c);
+    }
+}
+
+/* Numbers and the walk over a command line. */
+static void test_opts (void) {
+    static const char *const argv[] = {"x",    "--top-k",  "40", "--model=d", "-o",     "out",
+                                       "file", "--tokens", "-",  "--",        "--rest", NULL};
+    wb_opts_t o = wb_opts_begin (11, (char **) (uintptr_t) argv);
+    const char *model = NULL, *out = NULL;
+    int64_t k = 0;
+    int files = 0;
+    bool tokens = false;
+    while (wb_opts_next (&o)) {
+        if (wb_opts_is (&o, "--model"))
+            T_STATUS (wb_opts_text (&o, &model), WB_OK);
+        else if (wb_opts_is (&o, "--top-k"))
+            T_STATUS (wb_opts_int (&o, &k, 0, 100), WB_OK);
+        else if (wb_opts_is (&o, "-o"))
+            T_STATUS (wb_opts_text (&o, &out), WB_OK);
+        else if (wb_opts_is (&o, "--tokens"))
+            T_STATUS (wb_opts_flag (&o, &tokens), WB_OK);
+        else if (wb_opts_is_file (&o))
+            files++;
+        else
+            T_STATUS (wb_opts_unknown (&o), WB_OK);
+    }
+    T_OK (k == 40 && files == 3 && tokens && strcmp (model, "d") == 0 && strcmp (out, "out") == 0, "walk");
+
+    static const char *const wrong[] = {"x", "--modle", "--top-k=41x", "--tokens=1", "--model", NULL};
+    o = wb_opts_begin (5, (char **) (uintptr_t) wrong);
+    (void) wb_opts_next (&o), (void) wb_opts_is (&o, "--model"), (void) wb_opts_is (&o, "--top-k");
+    T_OK (wb_opts_unknown (&o) == WB_EUSAGE &&
+              strcmp (wb_error_get ()->text, "unknown option --modle; did you mean --model?") == 0,
+          "%s", wb_error_get ()->text);
+    wb_error_clear ();
+    (void) wb_opts_next (&o);
+    T_OK (wb_opts_int (&o, &k, 0, 100) == WB_EUSAGE &&
+              strcmp (wb_error_get ()->text, "--top-k wants a whole number, got `41x`") == 0,
+          "%s", wb_error_get ()->text);
+    wb_error_clear ();
+    (void) wb_opts_next (&o);
+    T_STATUS (wb_opts_flag (&o, &tokens), WB_EUSAGE);
+    (void) wb_opts_next (&o);
+    T_STATUS (wb_opts_text (&o, &model), WB_EUSAGE);
+    double x = 0;
+    T_STATUS (wb_opt_float ("t", "0.5", 0, 1, &x), WB_OK);
+    T_OK (x == 0.5, "%g", x);
+    T_STATUS (wb_opt_float ("t", "inf", 0, HUGE_VAL, &x), WB_EUSAGE);
+    T_STATUS (wb_opt_float ("t", "2", 0, 1, &x), WB_EUSAGE);
+    T_STATUS (wb_opt_int ("t", "9223372036854775808", 0, INT64_MAX, &k), WB_EUSAGE);
+    T_STATUS (wb_opt_int ("t", " 1", 0, INT64_MAX, &k), WB_EUSAGE);
+    T_OK (wb_edit_distance ("train", "trian") == 1 && wb_edit_distance ("", "abc") == 3 &&
+              wb_edit_distance ("kitten", "sitting") == 3,
+          "edit distance");
+}
+
+int main (void) {
+    test_defaults ();
+    test_file ();
+    test_round_trip ();
+    test_set ();
+    test_table ();
+    test_refused ();
+    test_files ();
+    test_opts ();
+    return T_DONE ();
+}
