@@ -33,6 +33,7 @@ typedef struct wb_blas_info {
     int threads;            /**< threads the BLAS will use */
 } wb_blas_info_t;
 void wb_blas_info (wb_blas_info_t *out);
+/** An OpenMP build of OpenBLAS sets the number of threads of OpenMP with it, and so of the kernels. */
 void wb_blas_threads_set (int threads);
 
 /* ---- the table ---------------------------------------------------------------------------------------------------- */
@@ -81,7 +82,7 @@ typedef struct wb_kern {
                                 float *work, int64_t B, int64_t T, int64_t H, int64_t D);
     /** Inference: n new positions of one sequence attend to a cache that already holds them.  q [n, H, D] with rows ldq
      *  floats apart; kcache, vcache [H, Tmax, D] hold `len` positions, the last n being the queries' own; position i sees
-     *  len - n + i + 1 keys.  out [n, H, D], rows ldo apart. */
+     *  len - n + i + 1 keys.  out [n, H, D], rows ldo apart.  work: as above with T = Tmax. */
     void (*attention_cached) (float *out, const float *q, const float *kcache, const float *vcache, float *work, int64_t n,
                               int64_t len, int64_t Tmax, int64_t H, int64_t D, int64_t ldq, int64_t ldo);
 
@@ -124,7 +125,7 @@ const wb_kern_t *wb_kern_ref (void);
 /** OpenMP threads a kernel will use. */
 int wb_kern_threads (void);
 void wb_kern_threads_set (int threads);
-/** Floats of work space the attention kernels need. */
+/** Floats of work space the attention kernels need: per thread 4 T D and some blocks, D rounded up to 16. */
 int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 
 /** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s (fp32).
