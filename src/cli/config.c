@@ -55,7 +55,7 @@ static const struct option options[] = {
              "`byte`, a vocabulary directory, a SentencePiece model or a model directory"),
 
     CHOICE_ ("model.preset", preset, "=none", "tiny|small|medium|large|xl",
-             "sizes by name; the five below override it"),
+             "sizes by name; those below override it one by one"),
     STRING_ ("model.base", base, "=none", "directory", "start from the weights and sizes of this model"),
     INT_ ("model.layers", layers, "=of preset or base", 0, 4096, "layers", "transformer blocks"),
     INT_ ("model.width", width, "=of preset or base", 0, 131072, "floats", "width of the residual stream"),

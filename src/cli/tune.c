@@ -30,7 +30,7 @@ void wb_retune (char **argv, bool allowed) {
         why = strerror (errno);
         unsetenv ("OPENBLAS_CORETYPE");
     }
-    wb_warn ("the BLAS runs its %s kernels, this processor could run %s ones, several times faster: set "
+    wb_warn ("the BLAS runs its %s kernels, this processor could run %s ones, which are faster: set "
              "OPENBLAS_CORETYPE=%s%s%s%s",
              blas.core, blas.want, blas.want, why[0] != 0 ? " (starting again with it failed: " : "", why,
              why[0] != 0 ? ")" : "");
@@ -86,7 +86,8 @@ wb_status wb_threads_set (int *out, wb_comm_t *world, int64_t asked) {
         double over = (double) *out * same / cores;
         wb_comm_max_f64 (world, &over, 1);
         if (over > 1)
-            wb_warn ("%d threads on each of %d ranks share %d cores: expect it to be slow", *out, same, cores);
+            wb_warn ("%d rank%s of %d threads share%s %d core%s: expect it to be slow", same, same > 1 ? "s" : "", *out,
+                     same > 1 ? "" : "s", cores, cores > 1 ? "s" : "");
     }
     wb_free (all);
     wb_comm_destroy (node);
