@@ -28,26 +28,29 @@ static const struct {
                "Under mpirun the ranks share the input files.\n"},
     {"decode", "  --tokenizer T     as in wabun encode\n"
                "  --jsonl           stdin lines {\"ids\": [...]} become stdout lines {\"text\": ...}\n"},
-    {"generate", "  --model DIR          a checkpoint or any Hugging Face GPT-2 directory with its tokenizer\n"
-                 "  --context TEXT       what the text begins with\n"
-                 "  --num-generate N     texts to write\n"
+    {"generate", "  --model DIR          a checkpoint or any Hugging Face GPT-2 directory\n"
+                 "  --tokenizer T        instead of the model's own\n"
+                 "  --context TEXT       what the text begins with; --context-file F: the same from a file\n"
+                 "  --num-generate N     texts to write (default 1)\n"
                  "  --top-k K            draw from the K most likely tokens; 0: from all (default 40)\n"
                  "  --top-p P            draw from the most likely tokens that make up P; 0: off (default 0)\n"
-                 "  --temperature X      below 1 safer, above 1 wilder (default 1)\n"
+                 "  --temperature X      below 1 safer, above 1 wilder, 0: always the most likely (default 1)\n"
                  "  --min-length N       tokens before the text may end (default 0)\n"
                  "  --max-length N       tokens at most (default 500)\n"
-                 "  --seed S             the same seed gives the same texts\n"
-                 "  --output-file F      write there instead of to the standard output\n"},
-    {"score", "  --model DIR       as in wabun generate\n"
-              "  --tokens          a line for each token\n"
-              "  --exclude-end     do not count <|endoftext|>\n"
+                 "  --seed S             the same seed gives the same texts (default: another one each time)\n"
+                 "  --output-file F      write there instead of to the standard output\n"
+                 "  --threads N          default: OMP_NUM_THREADS, or the cores\n"},
+    {"score", "  --model DIR       as in wabun generate; also --tokenizer, --threads\n"
+              "  --tokens          the tokens one by one\n"
+              "  --exclude-end     do not count <|endoftext|> behind the text\n"
               "  FILE              one text a line; - is the standard input\n"
               "\n"
               "Prints text, tab, log-probability (nats) as %.5g.\n"},
-    {"transform", "  --model DIR       as in wabun generate\n"
+    {"transform", "  --model DIR       as in wabun generate; also --tokenizer, --threads\n"
                   "  --context TEXT    the text\n"
+                  "  --input FILE      one text a line; - is the standard input\n"
                   "\n"
-                  "Prints the state of the last layer at the last position, a JSON list.\n"},
+                  "Prints, for each text, the state behind the last layer at the last position as a JSON list.\n"},
     {"bench", "  step              training steps of a model on random tokens; under mpirun on all ranks\n"
               "  gemm              the matrix products of the model alone\n"
               "\n"
