@@ -141,25 +141,27 @@ static wb_status find (const wb_st_tensor_t **out, const wb_st_t *st, const char
     return WB_OK;
 }
 
-static wb_status read_all (wb_pfile_t *f, const wb_st_t *st, const char *path, const wb_ckpt_set_t *set,
-                           const wb_segment_t *segments, int n) {
-    char *buf = wb_malloc ((size_t) BUFFER_BYTES);
-    wb_status status = buf != NULL ? WB_OK : wb_ckpt_no_memory ();
-    const wb_st_tensor_t *t = NULL;
-    /* All that can be wrong with the file is found before anything is overwritten. */
-    for (int i = 0; i < n && status == WB_OK; i++) {
+/* Whether all that is wanted is there; all ranks are asked before any of them overwrites anything. */
+static wb_status check_all (const wb_pfile_t *f, const wb_st_t *st, const char *path, const wb_ckpt_set_t *set,
+                            const wb_segment_t *segments, int n) {
+    const wb_st_tensor_t *t;
+    for (int i = 0; i < n; i++) {
         if (i > 0 && segments[i].param == segments[i - 1].param) continue;
-        status = find (&t, st, path, set->prefix, segments[i].param);
-        if (status == WB_OK && t->end > wb_pfile_size (f))
-            status = WB_FAIL (WB_EDATA, "%s: became shorter while it was read", path);
+        WB_TRY (find (&t, st, path, set->prefix, segments[i].param));
+        if (t->end > wb_pfile_size (f)) return WB_FAIL (WB_EDATA, "%s: became shorter while it was read", path);
     }
-    for (int i = 0; i < n && status == WB_OK; i++) {
+    return WB_OK;
+}
+
+static wb_status read_all (wb_pfile_t *f, const wb_st_t *st, const char *path, const wb_ckpt_set_t *set,
+                           const wb_segment_t *segments, int n, char *buf) {
+    const wb_st_tensor_t *t = NULL;
+    for (int i = 0; i < n; i++) {
         const wb_segment_t *g = &segments[i];
-        if (i == 0 || g->param != g[-1].param) status = find (&t, st, path, set->prefix, g->param);
-        if (status == WB_OK) status = read_segment (f, set->data + (set->by_state ? g->state : g->flat), t, g, buf);
+        if (i == 0 || g->param != g[-1].param) WB_TRY (find (&t, st, path, set->prefix, g->param));
+        WB_TRY (read_segment (f, set->data + (set->by_state ? g->state : g->flat), t, g, buf));
     }
-    wb_free (buf);
-    return status;
+    return WB_OK;
 }
 
 /* Rank 0: is it a model in a form that is not read directly? */
@@ -189,7 +191,11 @@ wb_status wb_ckpt_load (wb_comm_t *world, const char *dir, const wb_ckpt_set_t *
     if (status == WB_OK) status = wb_st_read (&st, world, path);
     if (status == WB_OK) status = wb_pfile_open (&f, world, path);
     if (status == WB_OK) {
-        wb_status mine = read_all (f, st, path, set, segments, nsegments);
+        char *buf = wb_malloc ((size_t) BUFFER_BYTES);
+        wb_status mine = buf != NULL ? check_all (f, st, path, set, segments, nsegments) : wb_ckpt_no_memory ();
+        mine = wb_agree (world, mine);
+        if (mine == WB_OK) mine = read_all (f, st, path, set, segments, nsegments, buf);
+        wb_free (buf);
         status = wb_pfile_close (f);
         status = wb_agree (world, mine != WB_OK ? mine : status);
     }
