@@ -1,4 +1,4 @@
-/* Growing buffers: bytes and ids, doubled when full.
+/* Growing buffers: bytes, ids and code points, doubled when full.
  *
  * A failed growth leaves the buffer as it was.  Not done here: shrinking, sharing. */
 #include "config.h"
@@ -65,4 +65,29 @@ void wb_ids_clear (wb_ids_t *v) { v->len = 0; }
 void wb_ids_fini (wb_ids_t *v) {
     wb_free (v->data);
     *v = (wb_ids_t){0};
+}
+
+wb_status wb_cps_reserve (wb_cps_t *v, size_t n) {
+    if (n <= v->cap - v->len) return WB_OK;
+    if (n > PTRDIFF_MAX / 16 - v->len) return wb_text_nomem ("text buffer");
+    size_t cap = v->len + n;
+    if (cap < 2 * v->cap) cap = 2 * v->cap;
+    if (cap < 64) cap = 64;
+    uint32_t *p = wb_realloc (v->data, cap * sizeof *p);
+    if (p == NULL) return wb_text_nomem ("text buffer");
+    v->data = p;
+    v->cap = cap;
+    return WB_OK;
+}
+
+wb_status wb_cps_put (wb_cps_t *v, const uint32_t *data, size_t n) {
+    WB_TRY (wb_cps_reserve (v, n));
+    if (n > 0) memcpy (v->data + v->len, data, n * sizeof *data);
+    v->len += n;
+    return WB_OK;
+}
+
+void wb_cps_fini (wb_cps_t *v) {
+    wb_free (v->data);
+    *v = (wb_cps_t){0};
 }

@@ -61,6 +61,27 @@ struct wb_tokenizer { /* first member of each kind's own */
 wb_status wb_byte_new (wb_tokenizer_t **out) WB_NODISCARD;
 wb_status wb_ja_bpe_new (wb_tokenizer_t **out, const char *dir) WB_NODISCARD;
 
+/* ---- text as code points (clean.c, ja_bpe.c) ------------------------------------------------------------------- */
+
+/* What is not UTF-8 stays in the text as WB_RAW + byte, which is no character and matches nothing. */
+#define WB_RAW 0x110000u
+typedef struct wb_cps {
+    uint32_t *data;
+    size_t len, cap;
+} wb_cps_t;
+wb_status wb_cps_reserve (wb_cps_t *v, size_t n) WB_NODISCARD;
+wb_status wb_cps_put (wb_cps_t *v, const uint32_t *data, size_t n) WB_NODISCARD;
+void wb_cps_fini (wb_cps_t *v);
+
+/* The six patterns that `clean` turns into tags; read-only once made. */
+typedef struct wb_clean wb_clean_t;
+wb_status wb_clean_new (wb_clean_t **out) WB_NODISCARD;
+void wb_clean_destroy (wb_clean_t *c);
+/* Replace in `text`, using `spare`; the two may change places.  Time and memory are linear in the text. */
+wb_status wb_clean_run (const wb_clean_t *c, wb_cps_t *text, wb_cps_t *spare) WB_NODISCARD;
+/* Text of pattern i in PCRE's syntax and its tag, NULL behind the last (for the test that compares). */
+const char *wb_clean_pattern (int i, const char **tag);
+
 /* ---- token files ----------------------------------------------------------------------------------------------- */
 
 /* Tell the system how the ids will be read. */

@@ -264,8 +264,10 @@ static void convert (int32_t *out, const unsigned char *p, int64_t n, int dtype,
 
 void wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n) {
     WB_ASSERT (first >= 0 && n >= 0 && n <= f->count && first <= f->count - n);
-    for (int64_t whole; n > 0; n -= whole, first += whole, out += whole)
-        convert (out, piece_at (f, first, n, &whole), whole, f->dtype, f->width);
+    for (int64_t whole; n > 0; n -= whole, first += whole, out += whole) {
+        const unsigned char *p = piece_at (f, first, n, &whole);
+        convert (out, p, whole, f->dtype, f->width);
+    }
 }
 
 wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int parts) {
