@@ -307,14 +307,19 @@ static wb_status put_in_place (const save_t *s) {
     return status;
 }
 
-/* The record tells what is left and what to do, in the same words on every rank. */
+/* The record tells what is left and what to do, in the same words on every rank; in place of what the file itself knew
+ * of that, which cannot know of the checkpoint around it. */
 static void advise (void) {
+    static const char free_space[] = "; free some space";
     wb_error_t e = *wb_error_get ();
-    bool full = strstr (e.text, strerror (ENOSPC)) != NULL || strstr (e.text, strerror (EDQUOT)) != NULL;
-    size_t used = strlen (e.text);
     if (e.status != WB_EIO) return;
-    snprintf (e.text + used, sizeof e.text - used, "; %sthe last good checkpoint is untouched",
-              full ? "free some space, " : "");
+    char *known = strstr (e.text, free_space);
+    bool full =
+        known != NULL || strstr (e.text, strerror (ENOSPC)) != NULL || strstr (e.text, strerror (EDQUOT)) != NULL;
+    if (known != NULL) *known = 0;
+    size_t used = strlen (e.text);
+    snprintf (e.text + used, sizeof e.text - used, "%s%s the last good checkpoint is untouched", full ? free_space : "",
+              full ? "," : ";");
     wb_error_put (&e);
 }
 
