@@ -69,33 +69,58 @@ wb_status wb_config_share (wb_config_t **out, wb_comm_t *world, const char *path
 /** A model loaded whole into one process for inference. */
 typedef struct wb_model {
     wb_size_t size;
-    wb_params_t *params;
-    float *weights;
-    wb_tokenizer_t *tokenizer; /**< NULL when the directory has none */
-    const wb_kern_t *kern;
+    wb_params_t *params;       /**< of a layout 1 x 1 x 1 */
+    float *weights;            /**< [params->own] */
+    wb_tokenizer_t *tokenizer; /**< NULL when there is none */
+    const wb_kern_t *kern;     /**< borrowed */
 } wb_model_t;
-/** Read config.json of a Hugging Face GPT-2 directory.  Errors: WB_EIO, WB_EDATA. */
+/** Read config.json of a Hugging Face GPT-2 directory.  Errors: WB_EIO; WB_EDATA: something is missing, makes no sense, or is
+ * a model wabun does not compute (another activation function, epsilon, inner width ...): what, and what would do. */
 wb_status wb_model_config_read (wb_size_t *out, const char *dir) WB_NODISCARD;
-/** The config.json of a size; freed by the caller. */
+/** The config.json of a size, which Hugging Face's transformers loads; eot < 0: no end token.  NULL when out of memory; freed
+ * by the caller with wb_free(). */
 char *wb_model_config_text (const wb_size_t *s, int32_t eot) WB_NODISCARD;
-/** Load dir (config.json, model.safetensors, tokenizer).  Errors: WB_EIO, WB_EDATA, WB_ENOMEM. */
-wb_status wb_model_load (wb_model_t **out, const char *dir) WB_NODISCARD;
-void wb_model_destroy (wb_model_t *m);
+/** Load dir (config.json, model.safetensors, tokenizer).
+ * \param tokenizer  NULL: the directory's own, or none where it has none; else which (wb_tokenizer_new).
+ * Errors: WB_EIO, WB_EDATA (also: the tokenizer has more ids than the model), WB_ENOMEM.  Not collective; needs no MPI. */
+wb_status wb_model_load (wb_model_t **out, const char *dir, const char *tokenizer) WB_NODISCARD;
+void wb_model_destroy (wb_model_t *m); /**< only what wb_model_load() gave; NULL is fine */
 
 /* ---- sampling (sample.c) ------------------------------------------------------------------------------------------ */
 
 typedef struct wb_sampling {
-    double temperature; /**< > 0; 0 = always the most likely */
+    double temperature; /**< > 0; 0 = always the most likely, of equals the lowest id */
     int64_t top_k;      /**< 0: off */
-    double top_p;       /**< 0: off */
+    double top_p;       /**< 0 and 1: off */
     uint64_t seed;
 } wb_sampling_t;
-/** Draw an id from logits [V] by (seed, stream, index): first top-k, then top-p of what is left, at the temperature.
- * `forbid` (>= 0): this id is never drawn.  work: V (float, int32) pairs. */
+/** Draw an id from logits [V] by (seed, stream, index), at the temperature: first top-k, then top-p of what is left (the fewest
+ * of the most likely ids that make up p; Holtzman et al., arXiv:1904.09751).  -1: a logit is NaN or +infinity, or nothing can be
+ * drawn.  forbid (>= 0): this id is never drawn.  work: wb_sample_work_bytes (V), aligned for a double.  Cost O(V). */
 int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, int32_t forbid, uint64_t stream,
                       uint64_t index, void *work);
 size_t wb_sample_work_bytes (int64_t V);
-/** A text for the training report: `tokens` ids from `context`; appended to out. */
+
+/** Told each new id of a text, and -1 once when the text is complete; false: stop all. */
+typedef bool (*wb_emit_fn) (void *ctx, int64_t sample, int32_t id);
+/** Texts to be written.  A text ends before <|endoftext|> (which is not told) or after max_length tokens. */
+typedef struct wb_generation {
+    wb_sampling_t sampling;
+    const int32_t *context; /**< [ncontext] what the texts begin with; not told again; borrowed */
+    int64_t ncontext;       /**< 0: <|endoftext|> alone; of more than the model's positions the last ones are used */
+    int64_t min_length;     /**< tokens before <|endoftext|> may be drawn */
+    int64_t max_length;     /**< tokens at most */
+    int64_t samples;
+    int batch;              /**< texts at a time, 0 = 16: changes speed and memory, not the texts (but for rounding) */
+    wb_emit_fn emit;
+    void *ctx;
+} wb_generation_t;
+/** Write texts: token i of text s is drawn by (seed, stream s, index i).  When the model's positions are full, the later half
+ * of them is pushed again and the text goes on.  m must have its tokenizer.  Not collective.
+ * Errors: WB_ENUMERIC (the logits are no numbers), WB_ENOMEM. */
+wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) WB_NODISCARD;
+/** A text for the training report: at most `tokens` ids after `context` ("" or NULL: <|endoftext|>); appended to out.
+ * Errors as wb_generate(). */
 wb_status wb_sample_text (wb_buf_t *out, const wb_model_t *m, const char *context, int64_t tokens, const wb_sampling_t *s) WB_NODISCARD;
 
 #ifdef __cplusplus
