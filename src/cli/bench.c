@@ -30,7 +30,7 @@ struct bench {
 /* ---- command line ---------------------------------------------------------------------------------------------- */
 
 static wb_status choose (wb_opts_t *o, int *out, const char *path) {
-    const char *option = o->arg, *text;
+    const char *option = o->arg, *text = NULL;
     WB_TRY (wb_opts_text (o, &text));
     *out = wb_config_choice (path, text);
     if (*out >= 0) return WB_OK;

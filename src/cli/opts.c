@@ -114,7 +114,7 @@ wb_status wb_opts_text (wb_opts_t *o, const char **out) {
 
 wb_status wb_opts_int (wb_opts_t *o, int64_t *out, int64_t min, int64_t max) {
     char name[64];
-    const char *text;
+    const char *text = NULL;
     snprintf (name, sizeof name, "%.*s", name_bytes (o), o->arg);
     WB_TRY (wb_opts_text (o, &text));
     return wb_opt_int (name, text, min, max, out);
@@ -122,7 +122,7 @@ wb_status wb_opts_int (wb_opts_t *o, int64_t *out, int64_t min, int64_t max) {
 
 wb_status wb_opts_float (wb_opts_t *o, double *out, double min, double max) {
     char name[64];
-    const char *text;
+    const char *text = NULL;
     snprintf (name, sizeof name, "%.*s", name_bytes (o), o->arg);
     WB_TRY (wb_opts_text (o, &text));
     return wb_opt_float (name, text, min, max, out);

@@ -85,9 +85,7 @@ wb_status wb_threads_set (int *out, wb_comm_t *world, int64_t asked) {
 
         double over = (double) *out * same / cores;
         wb_comm_max_f64 (world, &over, 1);
-        if (over > 1)
-            wb_warn ("%d rank%s of %d threads share%s %d core%s: expect it to be slow", same, same > 1 ? "s" : "", *out,
-                     same > 1 ? "" : "s", cores, cores > 1 ? "s" : "");
+        if (over > 1) wb_warn ("%d ranks x %d threads on %d cores: expect it to be slow", same, *out, cores);
     }
     wb_free (all);
     wb_comm_destroy (node);
