@@ -1,0 +1,71 @@
+/* cli, inside: the parts of a training run.  Not installed.
+ *
+ *   train.c     the command: the loop over steps
+ *   run_data.c  tokenizer, token files, loaders, the model's size
+ *   run_ckpt.c  save, resume, start from a base model
+ *   run_log.c   start-up report, progress, metrics.jsonl
+ */
+#ifndef WABUN_CLI_RUN_H
+#define WABUN_CLI_RUN_H
+
+#include <wabun/run.h>
+
+#include "cli/cli.h"
+
+/* What a rank reads from: everything here is the same on all ranks. */
+typedef struct wb_run_data {
+    wb_tokenizer_t *tokenizer; /* NULL: token files and a vocabulary size were given */
+    wb_size_t size;
+    wb_tokens_t *files[WB_MAX_DATA];
+    int nfiles;
+    wb_loader_t *train;
+    wb_tokens_t *valid_file;
+    wb_loader_t *valid;      /* NULL: no validation */
+    int64_t valid_samples;   /* used each time */
+    double valid_bytes;      /* bytes of text of their targets, 0 = not known */
+    double train_bytes_per_token; /* 0 = not known */
+} wb_run_data_t;
+
+/* Open everything the configuration names and check every id.  Collective over world; errors agreed. */
+wb_status wb_run_data_open (wb_run_data_t *out, wb_comm_t *world, const wb_config_t *c) WB_NODISCARD;
+void wb_run_data_close (wb_run_data_t *d);
+/* wb_sample_fn; ctx is a loader. */
+bool wb_run_sample (void *loader, int32_t *ids, int64_t k);
+
+/* A run as the loop sees it. */
+typedef struct wb_run {
+    wb_comm_t *world;
+    wb_topo_t *topo;
+    wb_config_t *config;
+    wb_run_data_t data;
+    wb_trainer_t *trainer;
+    int threads;
+    int64_t saved;  /* step of the newest checkpoint of this run, -1: none */
+    double tokens;  /* tokens seen since step 0 */
+    FILE *metrics;  /* metrics.jsonl, rank 0 */
+    double started; /* wb_now () when the loop began */
+    int64_t first;  /* step it began at */
+    double peak;    /* measured FMA peak of all ranks, GFLOP/s */
+    double step_seconds; /* of late */
+} wb_run_t;
+
+/* Save step trainer->step, point `latest` at it, prune.  Collective over world.  Errors: WB_EIO, agreed. */
+wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
+/* Load weights, optimizer and step: from `resume` "auto" (newest good checkpoint of the run, or none), "none", or a directory.
+ * Collective over world.  Errors: WB_EIO, WB_EDATA, agreed. */
+wb_status wb_run_resume (wb_run_t *r, const char *resume) WB_NODISCARD;
+/* Weights only, from a model directory.  Collective. */
+wb_status wb_run_load_weights (wb_run_t *r, const char *dir) WB_NODISCARD;
+
+/* Start-up report.  Collective over world (it gathers memory, hosts and threads). */
+wb_status wb_run_report (wb_run_t *r) WB_NODISCARD;
+/* Open (appending) metrics.jsonl.  Lines of steps after trainer->step, left over from a run that went on further, are dropped. */
+wb_status wb_run_metrics_open (wb_run_t *r) WB_NODISCARD;
+/* After a step: progress line or plain line, metrics at log intervals.  Collective where it gathers. */
+void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s);
+/* After a validation: loss in nats per token. */
+void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double seconds);
+/* Write `text` generated at this step to the log and to samples.txt of the run. */
+void wb_run_log_sample (wb_run_t *r, const char *text);
+
+#endif

@@ -1,0 +1,266 @@
+/* wabun train: the loop over steps, and what stands around a step: validation, samples, checkpoints, stopping.
+ *
+ * Order of a start: configuration -> grid -> data -> trainer -> resume -> report -> loop.  Every part is collective and agreed, so an
+ * error of one rank is everybody's, and is printed once.
+ *
+ * SIGINT, SIGTERM and SIGUSR1 set a flag that rides on the verdict of the next step: all ranks finish that step, save, and exit with
+ * 75.  A second SIGINT ends at once. */
+#include "config.h"
+
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/run.h"
+
+/* ---- signals ---------------------------------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal (int signo)
+{
+    if (stop_asked != 0 && signo == SIGINT) _exit (130);
+    stop_asked = signo;
+}
+
+static void catch_signals (void)
+{
+    static const int signals[] = { SIGINT, SIGTERM, SIGUSR1 };
+    struct sigaction a;
+
+    memset (&a, 0, sizeof a);
+    a.sa_handler = on_signal;
+    a.sa_flags = SA_RESTART;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i) sigaction (signals[i], &a, NULL);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct train_args {
+    const char *config, *resume;
+    const char *sets[256];
+    int nsets;
+} train_args_t;
+
+static wb_status parse (train_args_t *a, int argc, char **argv)
+{
+    wb_opts_t o = wb_opts_begin (argc, argv);
+
+    memset (a, 0, sizeof *a);
+    a->resume = "auto";
+    while (wb_opts_next (&o)) {
+        if (wb_opts_is (&o, "--set")) {
+            if (a->nsets == 256) return WB_FAIL (WB_EUSAGE, "more than 256 times --set");
+            WB_TRY (wb_opts_text (&o, &a->sets[a->nsets]));
+            ++a->nsets;
+        } else if (wb_opts_is (&o, "--resume")) {
+            WB_TRY (wb_opts_text (&o, &a->resume));
+        } else if (wb_opts_is_file (&o)) {
+            if (a->config != NULL) return WB_FAIL (WB_EUSAGE, "two configurations, %s and %s: one is enough", a->config, o.arg);
+            a->config = o.arg;
+        } else {
+            return wb_opts_unknown (&o);
+        }
+    }
+    if (a->config == NULL) return WB_FAIL (WB_EUSAGE, "which configuration? wabun train CFG, for instance jobs/tiny.cfg");
+    return WB_OK;
+}
+
+static void step_options (wb_step_options_t *o, const wb_config_t *c, const wb_size_t *size)
+{
+    memset (o, 0, sizeof *o);
+    o->size = *size;
+    o->B = c->micro_batch;
+    o->T = c->sequence_length > 0 ? c->sequence_length : size->T;
+    o->global_batch = c->global_batch;
+    o->v = (int) c->interleave;
+    o->schedule = (wb_schedule_kind) wb_config_choice ("parallel.schedule", c->schedule);
+    o->recompute = (wb_recompute) wb_config_choice ("parallel.recompute", c->recompute);
+    o->sequence = c->sequence_parallel;
+    o->zero = c->zero > 0;
+    o->wire = (wb_wire) wb_config_choice ("parallel.wire", c->wire);
+    o->seed = (uint64_t) c->seed;
+    o->optim.kind = (wb_optim_kind) wb_config_choice ("train.optimizer", c->optimizer);
+    o->optim.decay = (wb_decay_kind) wb_config_choice ("train.decay", c->decay);
+    o->optim.lr = c->lr;
+    o->optim.min_lr = c->min_lr;
+    o->optim.beta1 = c->beta1;
+    o->optim.beta2 = c->beta2;
+    o->optim.eps = c->eps;
+    o->optim.weight_decay = c->weight_decay;
+    o->optim.clip = c->clip;
+    o->optim.warmup = c->warmup;
+    o->optim.steps = c->steps;
+}
+
+/* The run directory with the resolved configuration. */
+static wb_status make_run_dir (wb_run_t *r)
+{
+    wb_status status = WB_OK;
+
+    if (wb_comm_rank (r->world) == 0) {
+        char *path = wb_format ("%s/config.cfg", r->config->run), *text = wb_config_text (r->config);
+        if (path == NULL || text == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory");
+        if (status == WB_OK) status = wb_dir_make (r->config->run);
+        if (status == WB_OK) status = wb_file_write (path, text, strlen (text));
+        wb_free (path);
+        wb_free (text);
+    }
+    return wb_agree (r->world, status);
+}
+
+/* With an explicit "none" a run that has checkpoints is refused: they would be pruned away one by one. */
+static wb_status check_fresh (wb_run_t *r)
+{
+    int64_t step;
+    int n = 0;
+    wb_status status = WB_OK;
+
+    if (wb_comm_rank (r->world) == 0) {
+        status = wb_ckpt_list (&step, &n, r->config->run, 1);
+        if (status == WB_OK && n > 0)
+            status = WB_FAIL (WB_EUSAGE, "%s already has checkpoints (newest: step %lld): leave out --resume none to go on from it, or "
+                                         "set another `run`",
+                              r->config->run, (long long) step);
+    }
+    return wb_agree (r->world, status);
+}
+
+static wb_status start (wb_run_t *r, const train_args_t *a)
+{
+    wb_step_options_t o;
+    wb_layout_t lo;
+    const wb_config_t *c;
+
+    WB_TRY (wb_config_share (&r->config, r->world, a->config, a->sets, a->nsets));
+    c = r->config;
+    WB_TRY (wb_threads_set (&r->threads, r->world, c->threads));
+    WB_TRY (wb_topo_new (&r->topo, r->world, (int) c->data, (int) c->pipeline, (int) c->tensor));
+    WB_TRY (wb_run_data_open (&r->data, r->world, c));
+    step_options (&o, c, &r->data.size);
+    WB_TRY (wb_agree (r->world, wb_trainer_layout (&lo, &o, r->topo->D, r->topo->P, r->topo->T)));
+    if (strcmp (a->resume, "none") == 0) WB_TRY (check_fresh (r));
+    WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
+    if (c->base != NULL) WB_TRY (wb_run_load_weights (r, c->base));
+    if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
+    WB_TRY (make_run_dir (r));
+    return wb_run_metrics_open (r);
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------------------- */
+
+static void validate (wb_run_t *r)
+{
+    double sum, tokens, start = wb_now ();
+
+    if (r->data.valid == NULL) return;
+    wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, r->data.valid, r->data.valid_samples);
+    wb_run_log_valid (r, sum, tokens, wb_now () - start);
+}
+
+/* Text by the model as it is now, where one rank holds the whole of it.  Not collective: rank 0 writes, the others go on and wait
+ * for it in the next step. */
+static wb_status write_sample (wb_run_t *r)
+{
+    const wb_trainer_t *t = r->trainer;
+    wb_model_t m = { t->o.size, t->params, t->weights, r->data.tokenizer, t->kern };
+    wb_sampling_t how = { 1.0, 40, 0, (uint64_t) r->config->seed + (uint64_t) t->step };
+    wb_buf_t text = { 0 };
+    wb_status status = WB_OK;
+
+    if (r->data.tokenizer == NULL || t->layout.P * t->layout.T > 1) return WB_OK;
+    if (wb_comm_rank (r->world) == 0) {
+        status = wb_sample_text (&text, &m, r->config->sample_context, r->config->sample_length, &how);
+        if (status == WB_OK) wb_run_log_sample (r, text.data != NULL ? text.data : "");
+    }
+    wb_buf_fini (&text);
+    return wb_agree (r->world, status);
+}
+
+static bool due (int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+/* Numbers went bad: nothing was updated in that step; keep what is good. */
+static wb_status bad_numbers (wb_run_t *r, const wb_step_result_t *s)
+{
+    long long next = (long long) r->trainer->step + 1;
+
+    if (r->saved != r->trainer->step && r->trainer->step > 0) WB_TRY (wb_run_save (r));
+    return WB_FAIL (WB_ENUMERIC,
+                    "step %lld: loss %g, gradient norm %g: the numbers went bad. Step %lld is saved; go on with a lower train.lr or a smaller "
+                    "train.clip",
+                    next, s->loss, s->grad_norm, next - 1);
+}
+
+static wb_status stop (wb_run_t *r)
+{
+    if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r));
+    return WB_FAIL (WB_ESTOP, "stopped on request at step %lld of %lld, checkpoint written: run the same command again to continue",
+                    (long long) r->trainer->step, (long long) r->config->steps);
+}
+
+static wb_status loop (wb_run_t *r)
+{
+    const wb_config_t *c = r->config;
+    wb_trainer_t *t = r->trainer;
+    wb_step_result_t s;
+
+    r->started = wb_now ();
+    r->first = t->step;
+    if (t->step == 0) validate (r);
+    while (t->step < c->steps) {
+        wb_trainer_step (t, &s, wb_run_sample, r->data.train, stop_asked != 0);
+        if (s.bad) return bad_numbers (r, &s);
+        r->tokens += (double) t->o.global_batch * (double) t->o.T;
+        for (int64_t i = 0; i < t->o.B; ++i)
+            wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + (t->topo->d * t->micros) * t->o.B + i);
+        wb_run_log_step (r, &s);
+        if (s.stop) return stop (r);
+        if (due (c->valid_every, t->step) || t->step == c->steps) validate (r);
+        if (due (c->ckpt_every, t->step) || t->step == c->steps) WB_TRY (wb_run_save (r));
+        if (due (c->sample_every, t->step)) WB_TRY (write_sample (r));
+    }
+    return WB_OK;
+}
+
+static wb_status run (wb_run_t *r, const train_args_t *a)
+{
+    char time[32], *latest;
+
+    WB_TRY (start (r, a));
+    if (r->trainer->step >= r->config->steps) {
+        wb_info ("%s is done: %lld of %lld steps; set train.steps higher to go on", r->config->run, (long long) r->trainer->step,
+                 (long long) r->config->steps);
+        return WB_OK;
+    }
+    WB_TRY (wb_run_report (r));
+    catch_signals ();
+    WB_TRY (loop (r));
+    latest = wb_format ("%s/latest", r->config->run);
+    wb_info ("done: %lld steps in %s; try: wabun generate --model %s --context '...'", (long long) (r->trainer->step - r->first),
+             wb_format_seconds (time, wb_now () - r->started), latest != NULL ? latest : r->config->run);
+    wb_free (latest);
+    return WB_OK;
+}
+
+wb_status wb_cmd_train (int argc, char **argv)
+{
+    train_args_t a;
+    wb_run_t r;
+    wb_status status;
+
+    WB_TRY (parse (&a, argc, argv));
+    memset (&r, 0, sizeof r);
+    r.saved = -1;
+    status = wb_world_new (&r.world);
+    if (status == WB_OK) {
+        status = wb_agree (r.world, run (&r, &a));
+        if (r.metrics != NULL) fclose (r.metrics);
+        wb_trainer_destroy (r.trainer);
+        wb_run_data_close (&r.data);
+        if (r.topo != NULL) wb_topo_destroy (r.topo);
+        if (r.config != NULL) wb_config_destroy (r.config);
+    }
+    wb_world_destroy (r.world);
+    return status;
+}
