@@ -20,9 +20,9 @@ typedef struct wb_run_data {
     int nfiles;
     wb_loader_t *train;
     wb_tokens_t *valid_file;
-    wb_loader_t *valid;      /* NULL: no validation */
-    int64_t valid_samples;   /* used each time */
-    double valid_bytes;      /* bytes of text of their targets, 0 = not known */
+    wb_loader_t *valid;           /* NULL: no validation */
+    int64_t valid_samples;        /* used each time */
+    double valid_bytes;           /* bytes of text of their targets, 0 = not known */
     double train_bytes_per_token; /* 0 = not known */
 } wb_run_data_t;
 
@@ -40,26 +40,27 @@ typedef struct wb_run {
     wb_run_data_t data;
     wb_trainer_t *trainer;
     int threads;
-    int64_t saved;  /* step of the newest checkpoint of this run, -1: none */
-    double tokens;  /* tokens seen since step 0 */
-    FILE *metrics;  /* metrics.jsonl, rank 0 */
-    double started; /* wb_now () when the loop began */
-    int64_t first;  /* step it began at */
-    double peak;    /* measured FMA peak of all ranks, GFLOP/s */
+    int64_t saved;       /* step of the newest checkpoint of this run, -1: none */
+    double tokens;       /* tokens seen since step 0 */
+    FILE *metrics;       /* metrics.jsonl, rank 0 */
+    double started;      /* wb_now () when the loop began */
+    int64_t first;       /* step it began at */
+    double peak;         /* measured FMA peak of all ranks, GFLOP/s */
     double step_seconds; /* of late */
 } wb_run_t;
 
 /* Save step trainer->step, point `latest` at it, prune.  Collective over world.  Errors: WB_EIO, agreed. */
 wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
-/* Load weights, optimizer and step: from `resume` "auto" (newest good checkpoint of the run, or none), "none", or a directory.
- * Collective over world.  Errors: WB_EIO, WB_EDATA, agreed. */
+/* Load weights, optimizer and step: from `resume` "auto" (newest good checkpoint of the run, or none), "none", or a
+ * directory. Collective over world.  Errors: WB_EIO, WB_EDATA, agreed. */
 wb_status wb_run_resume (wb_run_t *r, const char *resume) WB_NODISCARD;
 /* Weights only, from a model directory.  Collective. */
 wb_status wb_run_load_weights (wb_run_t *r, const char *dir) WB_NODISCARD;
 
 /* Start-up report.  Collective over world (it gathers memory, hosts and threads). */
 wb_status wb_run_report (wb_run_t *r) WB_NODISCARD;
-/* Open (appending) metrics.jsonl.  Lines of steps after trainer->step, left over from a run that went on further, are dropped. */
+/* Open (appending) metrics.jsonl.  Lines of steps after trainer->step, left over from a run that went on further, are
+ * dropped. */
 wb_status wb_run_metrics_open (wb_run_t *r) WB_NODISCARD;
 /* After a step: progress line or plain line, metrics at log intervals.  Collective where it gathers. */
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s);

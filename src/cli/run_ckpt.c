@@ -1,10 +1,10 @@
 /* Save and resume of a run: what goes into a checkpoint, and which one a run goes on from.
  *
- * state.json holds what is not a tensor: step, tokens, seed, optimizer.  It says nothing of ranks or of time, so that the
- * files of a checkpoint are the same bytes whatever layout wrote them.
+ * state.json holds what is not a tensor: step, tokens, seed, optimizer.  It says nothing of ranks or of time, so that
+ * the files of a checkpoint are the same bytes whatever layout wrote them.
  *
- * Resuming with "auto" takes the newest checkpoint that verifies; damaged ones are passed over with a warning that names them.
- * With a directory, that one or an error. */
+ * Resuming with "auto" takes the newest checkpoint that verifies; damaged ones are passed over with a warning that
+ * names them. With a directory, that one or an error. */
 #include "config.h"
 
 #include <jansson.h>
@@ -15,53 +15,56 @@
 #define MODEL_FILE "model.safetensors"
 #define OPTIMIZER_FILE "optimizer.safetensors"
 
-/* ---- save ----------------------------------------------------------------------------------------------------------- */
+/* ---- save -------------------------------------------------------------------------------------------------------- */
 
-static char *state_text (const wb_run_t *r)
-{
+static char *state_text (const wb_run_t *r) {
     const wb_config_t *c = r->config;
 
-    return wb_format ("{\n  \"format\": 1,\n  \"step\": %lld,\n  \"global_batch\": %lld,\n  \"sequence_length\": %lld,\n  \"tokens\": %.0f,\n"
+    return wb_format ("{\n  \"format\": 1,\n  \"step\": %lld,\n  \"global_batch\": %lld,\n  \"sequence_length\": "
+                      "%lld,\n  \"tokens\": %.0f,\n"
                       "  \"seed\": %lld,\n  \"optimizer\": \"%s\"\n}\n",
                       (long long) r->trainer->step, (long long) c->global_batch, (long long) r->trainer->o.T, r->tokens,
                       (long long) c->seed, c->optimizer);
 }
 
 /* The tokenizer's files are made in the checkpoint by rank 0: their text comes from a scratch directory. */
-static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, const char *dir)
-{
-    static const char *const known[] = { "wabun-tokenizer.json", "ja-bpe.txt", "emoji.json" };
+static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, const char *dir) {
+    static const char *const known[] = {"wabun-tokenizer.json", "ja-bpe.txt", "emoji.json"};
 
     WB_TRY (wb_dir_make (dir));
     WB_TRY (wb_tokenizer_save (r->data.tokenizer, dir));
     for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
         char *path = wb_format ("%s/%s", dir, known[i]);
         if (path == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for a checkpoint");
-        if (wb_file_exists (path)) names[(*n)++] = path;
-        else wb_free (path);
+        if (wb_file_exists (path))
+            names[(*n)++] = path;
+        else
+            wb_free (path);
     }
     return WB_OK;
 }
 
-wb_status wb_run_save (wb_run_t *r)
-{
+wb_status wb_run_save (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
-    wb_ckpt_set_t sets[3] = { { MODEL_FILE, "", t->weights, false } };
+    wb_ckpt_set_t sets[3] = {{MODEL_FILE, "", t->weights, false}};
     int nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);
     wb_ckpt_text_t texts[3];
-    char *copies[4], *dir = wb_ckpt_path (r->config->run, t->step), *scratch = wb_format ("%s/.tokenizer", r->config->run);
-    char *config = wb_model_config_text (&t->o.size, r->data.tokenizer != NULL ? wb_tokenizer_eot (r->data.tokenizer) : -1);
+    char *copies[4], *dir = wb_ckpt_path (r->config->run, t->step),
+                     *scratch = wb_format ("%s/.tokenizer", r->config->run);
+    char *config =
+        wb_model_config_text (&t->o.size, r->data.tokenizer != NULL ? wb_tokenizer_eot (r->data.tokenizer) : -1);
     char *state = state_text (r);
     wb_status status = WB_OK;
-    wb_ckpt_job_t job = { 0 };
+    wb_ckpt_job_t job = {0};
 
     for (int i = 0; i < wb_optim_states (t->o.optim.kind); ++i)
-        sets[nsets++] = (wb_ckpt_set_t){ OPTIMIZER_FILE, wb_optim_state_name (t->o.optim.kind, i), t->state[i], true };
+        sets[nsets++] = (wb_ckpt_set_t){OPTIMIZER_FILE, wb_optim_state_name (t->o.optim.kind, i), t->state[i], true};
     if (dir == NULL || scratch == NULL || config == NULL || state == NULL)
         status = WB_FAIL (WB_ENOMEM, "out of memory for a checkpoint");
-    texts[ntexts++] = (wb_ckpt_text_t){ "config.json", config };
-    texts[ntexts++] = (wb_ckpt_text_t){ "state.json", state };
-    if (status == WB_OK && rank == 0 && r->data.tokenizer != NULL) status = collect_tokenizer (r, copies, &ncopies, scratch);
+    texts[ntexts++] = (wb_ckpt_text_t){"config.json", config};
+    texts[ntexts++] = (wb_ckpt_text_t){"state.json", state};
+    if (status == WB_OK && rank == 0 && r->data.tokenizer != NULL)
+        status = collect_tokenizer (r, copies, &ncopies, scratch);
     status = wb_agree (r->world, status);
     if (status == WB_OK) {
         job.params = t->params->list;
@@ -78,7 +81,8 @@ wb_status wb_run_save (wb_run_t *r)
     if (rank == 0) {
         if (status == WB_OK) status = wb_ckpt_set_latest (r->config->run, t->step);
         if (status == WB_OK) status = wb_ckpt_prune (r->config->run, (int) r->config->ckpt_keep);
-        if (scratch != NULL && wb_file_is_dir (scratch) && wb_dir_remove (scratch) != WB_OK && status == WB_OK) wb_error_clear ();
+        if (scratch != NULL && wb_file_is_dir (scratch) && wb_dir_remove (scratch) != WB_OK && status == WB_OK)
+            wb_error_clear ();
     }
     status = wb_agree (r->world, status);
     if (status == WB_OK) r->saved = t->step;
@@ -90,11 +94,10 @@ wb_status wb_run_save (wb_run_t *r)
     return status;
 }
 
-/* ---- load ----------------------------------------------------------------------------------------------------------- */
+/* ---- load -------------------------------------------------------------------------------------------------------- */
 
-wb_status wb_run_load_weights (wb_run_t *r, const char *dir)
-{
-    wb_ckpt_set_t set = { MODEL_FILE, "", r->trainer->weights, false };
+wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
+    wb_ckpt_set_t set = {MODEL_FILE, "", r->trainer->weights, false};
     int n;
     const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
 
@@ -102,8 +105,7 @@ wb_status wb_run_load_weights (wb_run_t *r, const char *dir)
 }
 
 /* What state.json says, checked against this run. */
-static wb_status read_state (wb_run_t *r, int64_t *step, double *tokens, const char *dir)
-{
+static wb_status read_state (wb_run_t *r, int64_t *step, double *tokens, const char *dir) {
     char *path = wb_format ("%s/state.json", dir), *text = NULL;
     size_t bytes;
     json_error_t e;
@@ -113,12 +115,14 @@ static wb_status read_state (wb_run_t *r, int64_t *step, double *tokens, const c
 
     if (status == WB_OK && (j = json_loadb (text, bytes, 0, &e)) == NULL)
         status = WB_FAIL (WB_EDATA, "%s:%d: %s", path, e.line, e.text);
-    if (status == WB_OK && (!json_is_integer (json_object_get (j, "step")) || !json_is_number (json_object_get (j, "tokens"))
-                            || (optimizer = json_string_value (json_object_get (j, "optimizer"))) == NULL))
+    if (status == WB_OK &&
+        (!json_is_integer (json_object_get (j, "step")) || !json_is_number (json_object_get (j, "tokens")) ||
+         (optimizer = json_string_value (json_object_get (j, "optimizer"))) == NULL))
         status = WB_FAIL (WB_EDATA, "%s: lacks one of step, tokens and optimizer", path);
     if (status == WB_OK && strcmp (optimizer, r->config->optimizer) != 0)
         status = WB_FAIL (WB_EUSAGE,
-                          "%s was trained with %s, the configuration says %s: set train.optimizer = \"%s\", or start a new run from the "
+                          "%s was trained with %s, the configuration says %s: set train.optimizer = \"%s\", or start a "
+                          "new run from the "
                           "weights with model.base = \"%s\"",
                           dir, optimizer, r->config->optimizer, optimizer, dir);
     if (status == WB_OK) {
@@ -138,8 +142,7 @@ static wb_status read_state (wb_run_t *r, int64_t *step, double *tokens, const c
     return status;
 }
 
-static wb_status resume_from (wb_run_t *r, const char *dir)
-{
+static wb_status resume_from (wb_run_t *r, const char *dir) {
     wb_trainer_t *t = r->trainer;
     int64_t step = 0;
     double tokens = 0;
@@ -153,7 +156,7 @@ static wb_status resume_from (wb_run_t *r, const char *dir)
     wb_comm_bcast (r->world, &tokens, sizeof tokens, 0);
     WB_TRY (wb_run_load_weights (r, dir));
     for (int i = 0; i < wb_optim_states (t->o.optim.kind); ++i) {
-        wb_ckpt_set_t set = { OPTIMIZER_FILE, wb_optim_state_name (t->o.optim.kind, i), t->state[i], true };
+        wb_ckpt_set_t set = {OPTIMIZER_FILE, wb_optim_state_name (t->o.optim.kind, i), t->state[i], true};
         WB_TRY (wb_ckpt_load (r->world, dir, &set, updated, n));
     }
     t->step = step;
@@ -163,8 +166,7 @@ static wb_status resume_from (wb_run_t *r, const char *dir)
     return WB_OK;
 }
 
-wb_status wb_run_resume (wb_run_t *r, const char *resume)
-{
+wb_status wb_run_resume (wb_run_t *r, const char *resume) {
     enum { MOST = 64 };
     int64_t steps[MOST];
     int n = 0;

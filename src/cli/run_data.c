@@ -1,4 +1,5 @@
-/* What a run reads: tokenizer, token files, loaders; and the model's size, which follows from preset, base and vocabulary.
+/* What a run reads: tokenizer, token files, loaders; and the model's size, which follows from preset, base and
+ * vocabulary.
  *
  * Opening is local, so each stage ends in an agreement.  All ids of all files are checked once, each rank a part. */
 #include "config.h"
@@ -7,20 +8,18 @@
 
 #include "cli/run.h"
 
-bool wb_run_sample (void *loader, int32_t *ids, int64_t k)
-{
+bool wb_run_sample (void *loader, int32_t *ids, int64_t k) {
     wb_loader_sample (loader, ids, k);
     return true;
 }
 
-static wb_status find_size (wb_run_data_t *d, const wb_config_t *c)
-{
+static wb_status find_size (wb_run_data_t *d, const wb_config_t *c) {
     wb_size_t *s = &d->size;
 
     if (c->base != NULL) {
         WB_TRY (wb_model_config_read (s, c->base));
     } else {
-        *s = (wb_size_t){ c->layers, c->width, c->heads, c->context, 0 };
+        *s = (wb_size_t){c->layers, c->width, c->heads, c->context, 0};
         s->V = d->tokenizer != NULL ? wb_tokenizer_size (d->tokenizer) : c->vocab_size;
     }
     if (c->base == NULL && c->vocab_size > 0) {
@@ -30,13 +29,13 @@ static wb_status find_size (wb_run_data_t *d, const wb_config_t *c)
         s->V = c->vocab_size;
     }
     if (d->tokenizer != NULL && wb_tokenizer_size (d->tokenizer) > s->V)
-        return WB_FAIL (WB_EUSAGE, "tokenizer %s has %d ids, the model %s has room for %lld: they do not belong together", c->tokenizer,
-                        wb_tokenizer_size (d->tokenizer), c->base != NULL ? c->base : "", (long long) s->V);
+        return WB_FAIL (
+            WB_EUSAGE, "tokenizer %s has %d ids, the model %s has room for %lld: they do not belong together",
+            c->tokenizer, wb_tokenizer_size (d->tokenizer), c->base != NULL ? c->base : "", (long long) s->V);
     return wb_size_check (s);
 }
 
-static wb_status open_tokenizer (wb_run_data_t *d, const wb_config_t *c)
-{
+static wb_status open_tokenizer (wb_run_data_t *d, const wb_config_t *c) {
     const char *spec = c->tokenizer;
 
     if (spec == NULL && c->base == NULL) return WB_OK;
@@ -45,11 +44,12 @@ static wb_status open_tokenizer (wb_run_data_t *d, const wb_config_t *c)
     return WB_OK;
 }
 
-static wb_status open_files (wb_run_data_t *d, const wb_config_t *c)
-{
+static wb_status open_files (wb_run_data_t *d, const wb_config_t *c) {
     if (c->ntrain == 0)
-        return WB_FAIL (WB_EUSAGE, "%s: data.train names no token file: make one with `wabun encode` and write data = { train = \"PREFIX\"; }",
-                        c->path);
+        return WB_FAIL (
+            WB_EUSAGE,
+            "%s: data.train names no token file: make one with `wabun encode` and write data = { train = \"PREFIX\"; }",
+            c->path);
     for (int i = 0; i < c->ntrain; ++i) {
         WB_TRY (wb_tokens_open (&d->files[i], c->train[i].tokens));
         ++d->nfiles;
@@ -57,18 +57,18 @@ static wb_status open_files (wb_run_data_t *d, const wb_config_t *c)
     return c->validation != NULL ? wb_tokens_open (&d->valid_file, c->validation) : WB_OK;
 }
 
-static wb_status check_ids (const wb_run_data_t *d, wb_comm_t *world)
-{
+static wb_status check_ids (const wb_run_data_t *d, wb_comm_t *world) {
     int32_t V = (int32_t) d->size.V;
 
     for (int i = 0; i < d->nfiles; ++i)
         WB_TRY (wb_tokens_check (d->files[i], V, wb_comm_rank (world), wb_comm_size (world)));
-    return d->valid_file != NULL ? wb_tokens_check (d->valid_file, V, wb_comm_rank (world), wb_comm_size (world)) : WB_OK;
+    return d->valid_file != NULL ? wb_tokens_check (d->valid_file, V, wb_comm_rank (world), wb_comm_size (world))
+                                 : WB_OK;
 }
 
 /* Bytes of text of the targets of samples 0 .. n - 1. */
-static wb_status count_bytes (double *bytes, double *ids_counted, const wb_run_data_t *d, const wb_loader_t *l, int64_t n, int64_t T)
-{
+static wb_status count_bytes (double *bytes, double *ids_counted, const wb_run_data_t *d, const wb_loader_t *l,
+                              int64_t n, int64_t T) {
     int32_t *ids = wb_malloc ((size_t) (T + 1) * sizeof *ids);
 
     *bytes = *ids_counted = 0;
@@ -83,13 +83,12 @@ static wb_status count_bytes (double *bytes, double *ids_counted, const wb_run_d
     return WB_OK;
 }
 
-static wb_status open_loaders (wb_run_data_t *d, const wb_config_t *c)
-{
+static wb_status open_loaders (wb_run_data_t *d, const wb_config_t *c) {
     int64_t T = c->sequence_length > 0 ? c->sequence_length : d->size.T, some;
     wb_loader_part_t parts[WB_MAX_DATA];
     double ids;
 
-    for (int i = 0; i < d->nfiles; ++i) parts[i] = (wb_loader_part_t){ d->files[i], c->train[i].weight };
+    for (int i = 0; i < d->nfiles; ++i) parts[i] = (wb_loader_part_t){d->files[i], c->train[i].weight};
     WB_TRY (wb_loader_new (&d->train, parts, d->nfiles, T, (uint64_t) c->seed, c->shuffle));
     if (d->tokenizer != NULL) {
         some = wb_loader_windows (d->train) < 16 ? wb_loader_windows (d->train) : 16;
@@ -97,15 +96,14 @@ static wb_status open_loaders (wb_run_data_t *d, const wb_config_t *c)
         d->train_bytes_per_token /= ids;
     }
     if (d->valid_file == NULL) return WB_OK;
-    parts[0] = (wb_loader_part_t){ d->valid_file, 1 };
+    parts[0] = (wb_loader_part_t){d->valid_file, 1};
     WB_TRY (wb_loader_new (&d->valid, parts, 1, T, (uint64_t) c->seed, true)); /* a fixed sample of the whole file */
     d->valid_samples = wb_loader_windows (d->valid);
     if (c->valid_samples > 0 && c->valid_samples < d->valid_samples) d->valid_samples = c->valid_samples;
     return d->tokenizer != NULL ? count_bytes (&d->valid_bytes, &ids, d, d->valid, d->valid_samples, T) : WB_OK;
 }
 
-wb_status wb_run_data_open (wb_run_data_t *d, wb_comm_t *world, const wb_config_t *c)
-{
+wb_status wb_run_data_open (wb_run_data_t *d, wb_comm_t *world, const wb_config_t *c) {
     wb_status status;
 
     memset (d, 0, sizeof *d);
@@ -117,8 +115,7 @@ wb_status wb_run_data_open (wb_run_data_t *d, wb_comm_t *world, const wb_config_
     return wb_agree (world, open_loaders (d, c));
 }
 
-void wb_run_data_close (wb_run_data_t *d)
-{
+void wb_run_data_close (wb_run_data_t *d) {
     if (d->train != NULL) wb_loader_destroy (d->train);
     if (d->valid != NULL) wb_loader_destroy (d->valid);
     for (int i = 0; i < d->nfiles; ++i) wb_tokens_close (d->files[i]);

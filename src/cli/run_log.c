@@ -1,8 +1,9 @@
 /* What a person sees of a run, and metrics.jsonl.
  *
- * Start-up report: everything that decides speed, memory and result, before the first step.  Then one line that replaces itself on
- * a terminal, or a plain line each log interval.  metrics.jsonl gets one object a logged step and one a validation; it is
- * appended to when a run goes on, after lines of steps beyond the resumed one have been dropped. */
+ * Start-up report: everything that decides speed, memory and result, before the first step.  Then one line that
+ * replaces itself on a terminal, or a plain line each log interval.  metrics.jsonl gets one object a logged step and
+ * one a validation; it is appended to when a run goes on, after lines of steps beyond the resumed one have been
+ * dropped. */
 #include "config.h"
 
 #include <errno.h>
@@ -13,12 +14,11 @@
 
 #include "cli/run.h"
 
-/* ---- start-up report ----------------------------------------------------------------------------------------------- */
+/* ---- start-up report --------------------------------------------------------------------------------------------- */
 
 static double per_token_flops (const wb_run_t *r) { return wb_size_flops (&r->trainer->o.size, r->trainer->o.T); }
 
-static void report_machine (const wb_run_t *r, double peak)
-{
+static void report_machine (const wb_run_t *r, double peak) {
     wb_blas_info_t blas;
     const wb_topo_t *g = r->topo;
     int ranks = wb_comm_size (r->world);
@@ -30,15 +30,17 @@ static void report_machine (const wb_run_t *r, double peak)
     wb_info ("  threads     %d a rank, %d cores in the mask of rank 0, OMP_PROC_BIND %s", r->threads, wb_cpu_cores (),
              bind != NULL ? bind : "not set");
     wb_info ("  BLAS        %s; core type %s, %s", blas.config, blas.core, blas.threading);
-    wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name, peak);
+    wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name,
+             peak);
     if (blas.want != NULL)
-        wb_warn ("the BLAS runs its %s kernels on a processor that can do better: set OPENBLAS_CORETYPE=%s", blas.core, blas.want);
+        wb_warn ("the BLAS runs its %s kernels on a processor that can do better: set OPENBLAS_CORETYPE=%s", blas.core,
+                 blas.want);
     if (strcmp (blas.threading, "pthreads") == 0 && r->threads > 1)
-        wb_warn ("this OpenBLAS is the pthreads build, which disturbs OpenMP: install the OpenMP build (libopenblas0-openmp)");
+        wb_warn ("this OpenBLAS is the pthreads build, which disturbs OpenMP: install the OpenMP build "
+                 "(libopenblas0-openmp)");
 }
 
-static wb_status report_memory (const wb_run_t *r)
-{
+static wb_status report_memory (const wb_run_t *r) {
     wb_memory_t m;
     double v[7];
     char b[7][32];
@@ -53,13 +55,13 @@ static wb_status report_memory (const wb_run_t *r)
     v[6] = (double) m.communication;
     wb_comm_max_f64 (r->world, v, 7);
     for (int i = 0; i < 7; ++i) wb_format_bytes (b[i], v[i]);
-    wb_info ("  memory      %s a rank at most: parameters %s, gradients %s, optimizer %s, activations %s, work %s, communication %s", b[0],
-             b[1], b[2], b[3], b[4], b[5], b[6]);
+    wb_info ("  memory      %s a rank at most: parameters %s, gradients %s, optimizer %s, activations %s, work %s, "
+             "communication %s",
+             b[0], b[1], b[2], b[3], b[4], b[5], b[6]);
     return WB_OK;
 }
 
-static void report_data (const wb_run_t *r)
-{
+static void report_data (const wb_run_t *r) {
     const wb_run_data_t *d = &r->data;
     const wb_trainer_t *t = r->trainer;
     double batch = (double) t->o.global_batch * (double) t->o.T, all = 0, total = batch * (double) r->config->steps;
@@ -67,49 +69,51 @@ static void report_data (const wb_run_t *r)
 
     for (int i = 0; i < d->nfiles; ++i) all += (double) wb_tokens_count (d->files[i]);
     wb_info ("  data        %s tokens in %d %s%s%s; %s a step (%lld sequences of %lld), %s in %lld steps = %.2f epochs",
-             wb_format_count (n, (int64_t) all), d->nfiles, d->nfiles == 1 ? "file" : "files", d->tokenizer != NULL ? ", tokenizer " : "",
-             d->tokenizer != NULL ? wb_tokenizer_kind (d->tokenizer) : "", wb_format_count (m, (int64_t) batch),
-             (long long) t->o.global_batch, (long long) t->o.T, wb_format_count (k, (int64_t) total), (long long) r->config->steps, total / all);
+             wb_format_count (n, (int64_t) all), d->nfiles, d->nfiles == 1 ? "file" : "files",
+             d->tokenizer != NULL ? ", tokenizer " : "", d->tokenizer != NULL ? wb_tokenizer_kind (d->tokenizer) : "",
+             wb_format_count (m, (int64_t) batch), (long long) t->o.global_batch, (long long) t->o.T,
+             wb_format_count (k, (int64_t) total), (long long) r->config->steps, total / all);
     if (d->valid != NULL)
         wb_info ("  validation  %s of %s windows of %s, every %lld steps", wb_format_count (n, d->valid_samples),
-                 wb_format_count (m, wb_loader_windows (d->valid)), wb_tokens_path (d->valid_file), (long long) r->config->valid_every);
-    else wb_info ("  validation  none (data.validation is not given)");
+                 wb_format_count (m, wb_loader_windows (d->valid)), wb_tokens_path (d->valid_file),
+                 (long long) r->config->valid_every);
+    else
+        wb_info ("  validation  none (data.validation is not given)");
 }
 
-wb_status wb_run_report (wb_run_t *r)
-{
+wb_status wb_run_report (wb_run_t *r) {
     const wb_trainer_t *t = r->trainer;
     const wb_topo_t *g = r->topo;
     const wb_config_t *c = r->config;
     const wb_size_t *s = &t->o.size;
     char n[32], sec[32];
-    double threads[1] = { (double) r->threads }, peak;
+    double threads[1] = {(double) r->threads}, peak;
 
     wb_comm_barrier (r->world);
     peak = wb_kern_fma_peak (r->threads, 0.05);
     wb_comm_sum_f64 (r->world, threads, 1);
     wb_info ("wabun %s: %s", PACKAGE_VERSION, c->run);
     report_machine (r, peak);
-    wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank; optimizer %s%s", g->D, g->P, g->T,
-             (long long) t->o.B, t->micros, c->optimizer, t->o.zero && g->D > 1 ? ", sharded over the data group" : "");
+    wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank; optimizer %s%s",
+             g->D, g->P, g->T, (long long) t->o.B, t->micros, c->optimizer,
+             t->o.zero && g->D > 1 ? ", sharded over the data group" : "");
     wb_info ("  model       %s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld",
-             wb_format_count (n, wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H, (long long) s->T,
-             (long long) s->V);
+             wb_format_count (n, wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,
+             (long long) s->T, (long long) s->V);
     report_data (r);
     WB_TRY (report_memory (r));
     /* half of the peak is what a CPU gives at best to begin with; the progress line soon knows better */
     wb_info ("  time        at least %s at the measured peak; the progress line tells what it comes to",
-             wb_format_seconds (sec, (double) (c->steps - t->step) * (double) t->o.global_batch * (double) t->o.T * per_token_flops (r)
-                                         / (peak * 1e9 * threads[0] / r->threads)));
+             wb_format_seconds (sec, (double) (c->steps - t->step) * (double) t->o.global_batch * (double) t->o.T *
+                                         per_token_flops (r) / (peak * 1e9 * threads[0] / r->threads)));
     r->peak = peak * threads[0] / r->threads;
     return WB_OK;
 }
 
-/* ---- metrics.jsonl -------------------------------------------------------------------------------------------------- */
+/* ---- metrics.jsonl ----------------------------------------------------------------------------------------------- */
 
 /* Keep the lines of steps up to `step`; a last line that was cut off goes too. */
-static wb_status trim_metrics (const char *path, int64_t step)
-{
+static wb_status trim_metrics (const char *path, int64_t step) {
     char *text, *to, *line, *end;
     size_t bytes;
     wb_status status;
@@ -133,8 +137,7 @@ static wb_status trim_metrics (const char *path, int64_t step)
     return status;
 }
 
-wb_status wb_run_metrics_open (wb_run_t *r)
-{
+wb_status wb_run_metrics_open (wb_run_t *r) {
     wb_status status = WB_OK;
 
     if (wb_comm_rank (r->world) == 0) {
@@ -150,8 +153,7 @@ wb_status wb_run_metrics_open (wb_run_t *r)
 
 static double finite_or_0 (double x) { return isfinite (x) ? x : 0; }
 
-void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s)
-{
+void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     const wb_trainer_t *t = r->trainer;
     double batch = (double) t->o.global_batch * (double) t->o.T, phases[6], speed, mfu, left;
     bool due = t->step % r->config->log_every == 0 || t->step == r->first + 1 || t->step == r->config->steps;
@@ -162,8 +164,9 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s)
     speed = batch / r->step_seconds;
     mfu = speed * per_token_flops (r) / (r->peak * 1e9);
     left = (double) (r->config->steps - t->step) * r->step_seconds;
-    wb_log_progress ("step %lld/%lld  loss %.4f  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step, (long long) r->config->steps,
-                     s->loss, wb_format_count (count, (int64_t) speed), 100 * mfu, wb_format_seconds (time, left));
+    wb_log_progress ("step %lld/%lld  loss %.4f  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step,
+                     (long long) r->config->steps, s->loss, wb_format_count (count, (int64_t) speed), 100 * mfu,
+                     wb_format_seconds (time, left));
     if (!due) return;
     phases[0] = s->t_data;
     phases[1] = s->t_forward;
@@ -174,34 +177,35 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s)
     wb_comm_max_f64 (r->world, phases, 6);
     if (!wb_log_is_tty ())
         wb_info ("step %lld/%lld  loss %.4f  lr %.3g  |g| %.3g  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step,
-                 (long long) r->config->steps, s->loss, s->lr, s->grad_norm, wb_format_count (count, (int64_t) speed), 100 * mfu,
-                 wb_format_seconds (time, left));
+                 (long long) r->config->steps, s->loss, s->lr, s->grad_norm, wb_format_count (count, (int64_t) speed),
+                 100 * mfu, wb_format_seconds (time, left));
     if (r->metrics == NULL) return;
     fprintf (r->metrics,
-             "{\"step\": %lld, \"tokens\": %.0f, \"loss\": %.9g, \"lr\": %.9g, \"grad_norm\": %.9g, \"tokens_per_s\": %.6g, \"mfu\": %.4g, "
-             "\"seconds\": {\"data\": %.4g, \"forward\": %.4g, \"backward\": %.4g, \"sync\": %.4g, \"update\": %.4g, \"total\": %.4g}}\n",
-             (long long) t->step, r->tokens, finite_or_0 (s->loss), s->lr, finite_or_0 (s->grad_norm), speed, mfu, phases[0], phases[1],
-             phases[2], phases[3], phases[4], phases[5]);
+             "{\"step\": %lld, \"tokens\": %.0f, \"loss\": %.9g, \"lr\": %.9g, \"grad_norm\": %.9g, \"tokens_per_s\": "
+             "%.6g, \"mfu\": %.4g, "
+             "\"seconds\": {\"data\": %.4g, \"forward\": %.4g, \"backward\": %.4g, \"sync\": %.4g, \"update\": %.4g, "
+             "\"total\": %.4g}}\n",
+             (long long) t->step, r->tokens, finite_or_0 (s->loss), s->lr, finite_or_0 (s->grad_norm), speed, mfu,
+             phases[0], phases[1], phases[2], phases[3], phases[4], phases[5]);
     fflush (r->metrics);
 }
 
-void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double seconds)
-{
+void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double seconds) {
     double loss = loss_sum / tokens, bpb = r->data.valid_bytes > 0 ? loss_sum / log (2.0) / r->data.valid_bytes : 0;
     char time[32], bits[64] = "";
 
     if (bpb > 0) snprintf (bits, sizeof bits, "  %.4f bits per byte", bpb);
-    wb_info ("step %lld/%lld  validation loss %.4f%s  (%s)", (long long) r->trainer->step, (long long) r->config->steps, loss, bits,
-             wb_format_seconds (time, seconds));
+    wb_info ("step %lld/%lld  validation loss %.4f%s  (%s)", (long long) r->trainer->step, (long long) r->config->steps,
+             loss, bits, wb_format_seconds (time, seconds));
     if (r->metrics == NULL) return;
-    fprintf (r->metrics, "{\"step\": %lld, \"tokens\": %.0f, \"val_loss\": %.9g", (long long) r->trainer->step, r->tokens, finite_or_0 (loss));
+    fprintf (r->metrics, "{\"step\": %lld, \"tokens\": %.0f, \"val_loss\": %.9g", (long long) r->trainer->step,
+             r->tokens, finite_or_0 (loss));
     if (bpb > 0) fprintf (r->metrics, ", \"val_bpb\": %.9g", finite_or_0 (bpb));
     fprintf (r->metrics, ", \"seconds\": {\"validation\": %.4g}}\n", seconds);
     fflush (r->metrics);
 }
 
-void wb_run_log_sample (wb_run_t *r, const char *text)
-{
+void wb_run_log_sample (wb_run_t *r, const char *text) {
     char *path;
     FILE *f;
 

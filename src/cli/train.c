@@ -1,9 +1,10 @@
 /* wabun train: the loop over steps, and what stands around a step: validation, samples, checkpoints, stopping.
  *
- * Order of a start: configuration -> grid -> data -> trainer -> resume -> report -> loop.  Every part is collective and agreed, so an
- * error of one rank is everybody's, and is printed once.
+ * Order of a start: configuration -> grid -> data -> trainer -> resume -> report -> loop.  Every part is collective and
+ * agreed, so an error of one rank is everybody's, and is printed once.
  *
- * SIGINT, SIGTERM and SIGUSR1 set a flag that rides on the verdict of the next step: all ranks finish that step, save, and exit with
+ * SIGINT, SIGTERM and SIGUSR1 set a flag that rides on the verdict of the next step: all ranks finish that step, save,
+ * and exit with
  * 75.  A second SIGINT ends at once. */
 #include "config.h"
 
@@ -14,19 +15,17 @@
 
 #include "cli/run.h"
 
-/* ---- signals ---------------------------------------------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t stop_asked;
 
-static void on_signal (int signo)
-{
+static void on_signal (int signo) {
     if (stop_asked != 0 && signo == SIGINT) _exit (130);
     stop_asked = signo;
 }
 
-static void catch_signals (void)
-{
-    static const int signals[] = { SIGINT, SIGTERM, SIGUSR1 };
+static void catch_signals (void) {
+    static const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
     struct sigaction a;
 
     memset (&a, 0, sizeof a);
@@ -35,7 +34,7 @@ static void catch_signals (void)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i) sigaction (signals[i], &a, NULL);
 }
 
-/* ---- start ------------------------------------------------------------------------------------------------------------ */
+/* ---- start ------------------------------------------------------------------------------------------------------- */
 
 typedef struct train_args {
     const char *config, *resume;
@@ -43,8 +42,7 @@ typedef struct train_args {
     int nsets;
 } train_args_t;
 
-static wb_status parse (train_args_t *a, int argc, char **argv)
-{
+static wb_status parse (train_args_t *a, int argc, char **argv) {
     wb_opts_t o = wb_opts_begin (argc, argv);
 
     memset (a, 0, sizeof *a);
@@ -57,18 +55,19 @@ static wb_status parse (train_args_t *a, int argc, char **argv)
         } else if (wb_opts_is (&o, "--resume")) {
             WB_TRY (wb_opts_text (&o, &a->resume));
         } else if (wb_opts_is_file (&o)) {
-            if (a->config != NULL) return WB_FAIL (WB_EUSAGE, "two configurations, %s and %s: one is enough", a->config, o.arg);
+            if (a->config != NULL)
+                return WB_FAIL (WB_EUSAGE, "two configurations, %s and %s: one is enough", a->config, o.arg);
             a->config = o.arg;
         } else {
             return wb_opts_unknown (&o);
         }
     }
-    if (a->config == NULL) return WB_FAIL (WB_EUSAGE, "which configuration? wabun train CFG, for instance jobs/tiny.cfg");
+    if (a->config == NULL)
+        return WB_FAIL (WB_EUSAGE, "which configuration? wabun train CFG, for instance jobs/tiny.cfg");
     return WB_OK;
 }
 
-static void step_options (wb_step_options_t *o, const wb_config_t *c, const wb_size_t *size)
-{
+static void step_options (wb_step_options_t *o, const wb_config_t *c, const wb_size_t *size) {
     memset (o, 0, sizeof *o);
     o->size = *size;
     o->B = c->micro_batch;
@@ -95,8 +94,7 @@ static void step_options (wb_step_options_t *o, const wb_config_t *c, const wb_s
 }
 
 /* The run directory with the resolved configuration. */
-static wb_status make_run_dir (wb_run_t *r)
-{
+static wb_status make_run_dir (wb_run_t *r) {
     wb_status status = WB_OK;
 
     if (wb_comm_rank (r->world) == 0) {
@@ -111,8 +109,7 @@ static wb_status make_run_dir (wb_run_t *r)
 }
 
 /* With an explicit "none" a run that has checkpoints is refused: they would be pruned away one by one. */
-static wb_status check_fresh (wb_run_t *r)
-{
+static wb_status check_fresh (wb_run_t *r) {
     int64_t step;
     int n = 0;
     wb_status status = WB_OK;
@@ -120,15 +117,16 @@ static wb_status check_fresh (wb_run_t *r)
     if (wb_comm_rank (r->world) == 0) {
         status = wb_ckpt_list (&step, &n, r->config->run, 1);
         if (status == WB_OK && n > 0)
-            status = WB_FAIL (WB_EUSAGE, "%s already has checkpoints (newest: step %lld): leave out --resume none to go on from it, or "
-                                         "set another `run`",
-                              r->config->run, (long long) step);
+            status =
+                WB_FAIL (WB_EUSAGE,
+                         "%s already has checkpoints (newest: step %lld): leave out --resume none to go on from it, or "
+                         "set another `run`",
+                         r->config->run, (long long) step);
     }
     return wb_agree (r->world, status);
 }
 
-static wb_status start (wb_run_t *r, const train_args_t *a)
-{
+static wb_status start (wb_run_t *r, const train_args_t *a) {
     wb_step_options_t o;
     wb_layout_t lo;
     const wb_config_t *c;
@@ -148,10 +146,9 @@ static wb_status start (wb_run_t *r, const train_args_t *a)
     return wb_run_metrics_open (r);
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
-static void validate (wb_run_t *r)
-{
+static void validate (wb_run_t *r) {
     double sum, tokens, start = wb_now ();
 
     if (r->data.valid == NULL) return;
@@ -159,14 +156,13 @@ static void validate (wb_run_t *r)
     wb_run_log_valid (r, sum, tokens, wb_now () - start);
 }
 
-/* Text by the model as it is now, where one rank holds the whole of it.  Not collective: rank 0 writes, the others go on and wait
- * for it in the next step. */
-static wb_status write_sample (wb_run_t *r)
-{
+/* Text by the model as it is now, where one rank holds the whole of it.  Not collective: rank 0 writes, the others go
+ * on and wait for it in the next step. */
+static wb_status write_sample (wb_run_t *r) {
     const wb_trainer_t *t = r->trainer;
-    wb_model_t m = { t->o.size, t->params, t->weights, r->data.tokenizer, t->kern };
-    wb_sampling_t how = { 1.0, 40, 0, (uint64_t) r->config->seed + (uint64_t) t->step };
-    wb_buf_t text = { 0 };
+    wb_model_t m = {t->o.size, t->params, t->weights, r->data.tokenizer, t->kern};
+    wb_sampling_t how = {1.0, 40, 0, (uint64_t) r->config->seed + (uint64_t) t->step};
+    wb_buf_t text = {0};
     wb_status status = WB_OK;
 
     if (r->data.tokenizer == NULL || t->layout.P * t->layout.T > 1) return WB_OK;
@@ -181,26 +177,25 @@ static wb_status write_sample (wb_run_t *r)
 static bool due (int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
 /* Numbers went bad: nothing was updated in that step; keep what is good. */
-static wb_status bad_numbers (wb_run_t *r, const wb_step_result_t *s)
-{
+static wb_status bad_numbers (wb_run_t *r, const wb_step_result_t *s) {
     long long next = (long long) r->trainer->step + 1;
 
     if (r->saved != r->trainer->step && r->trainer->step > 0) WB_TRY (wb_run_save (r));
     return WB_FAIL (WB_ENUMERIC,
-                    "step %lld: loss %g, gradient norm %g: the numbers went bad. Step %lld is saved; go on with a lower train.lr or a smaller "
+                    "step %lld: loss %g, gradient norm %g: the numbers went bad. Step %lld is saved; go on with a "
+                    "lower train.lr or a smaller "
                     "train.clip",
                     next, s->loss, s->grad_norm, next - 1);
 }
 
-static wb_status stop (wb_run_t *r)
-{
+static wb_status stop (wb_run_t *r) {
     if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r));
-    return WB_FAIL (WB_ESTOP, "stopped on request at step %lld of %lld, checkpoint written: run the same command again to continue",
-                    (long long) r->trainer->step, (long long) r->config->steps);
+    return WB_FAIL (
+        WB_ESTOP, "stopped on request at step %lld of %lld, checkpoint written: run the same command again to continue",
+        (long long) r->trainer->step, (long long) r->config->steps);
 }
 
-static wb_status loop (wb_run_t *r)
-{
+static wb_status loop (wb_run_t *r) {
     const wb_config_t *c = r->config;
     wb_trainer_t *t = r->trainer;
     wb_step_result_t s;
@@ -223,28 +218,27 @@ static wb_status loop (wb_run_t *r)
     return WB_OK;
 }
 
-static wb_status run (wb_run_t *r, const train_args_t *a)
-{
+static wb_status run (wb_run_t *r, const train_args_t *a) {
     char time[32], *latest;
 
     WB_TRY (start (r, a));
     if (r->trainer->step >= r->config->steps) {
-        wb_info ("%s is done: %lld of %lld steps; set train.steps higher to go on", r->config->run, (long long) r->trainer->step,
-                 (long long) r->config->steps);
+        wb_info ("%s is done: %lld of %lld steps; set train.steps higher to go on", r->config->run,
+                 (long long) r->trainer->step, (long long) r->config->steps);
         return WB_OK;
     }
     WB_TRY (wb_run_report (r));
     catch_signals ();
     WB_TRY (loop (r));
     latest = wb_format ("%s/latest", r->config->run);
-    wb_info ("done: %lld steps in %s; try: wabun generate --model %s --context '...'", (long long) (r->trainer->step - r->first),
-             wb_format_seconds (time, wb_now () - r->started), latest != NULL ? latest : r->config->run);
+    wb_info ("done: %lld steps in %s; try: wabun generate --model %s --context '...'",
+             (long long) (r->trainer->step - r->first), wb_format_seconds (time, wb_now () - r->started),
+             latest != NULL ? latest : r->config->run);
     wb_free (latest);
     return WB_OK;
 }
 
-wb_status wb_cmd_train (int argc, char **argv)
-{
+wb_status wb_cmd_train (int argc, char **argv) {
     train_args_t a;
     wb_run_t r;
     wb_status status;

@@ -1,7 +1,7 @@
 /* Agreement: no rank leaves alone.
  *
- * wb_agree costs one reduction of an int when all is well: each rank gives its rank number when it failed, else the size of the
- * group; the smallest is the rank whose error record everybody gets (FFTW's any_true, with a message). */
+ * wb_agree costs one reduction of an int when all is well: each rank gives its rank number when it failed, else the
+ * size of the group; the smallest is the rank whose error record everybody gets (FFTW's any_true, with a message). */
 #include "config.h"
 
 #include <math.h>
@@ -9,8 +9,7 @@
 
 #include "comm_priv.h"
 
-wb_status wb_agree (wb_comm_t *c, wb_status mine)
-{
+wb_status wb_agree (wb_comm_t *c, wb_status mine) {
     int first = mine != WB_OK ? c->rank : c->size, least = first;
     wb_error_t e;
 
@@ -26,8 +25,7 @@ wb_status wb_agree (wb_comm_t *c, wb_status mine)
     return (wb_status) e.status;
 }
 
-wb_status wb_same (wb_comm_t *c, const void *data, size_t bytes, const char *what)
-{
+wb_status wb_same (wb_comm_t *c, const void *data, size_t bytes, const char *what) {
     char buf[4096];
     const char *p = data;
     wb_status status = WB_OK;
@@ -45,8 +43,7 @@ wb_status wb_same (wb_comm_t *c, const void *data, size_t bytes, const char *wha
     return status;
 }
 
-void wb_verdict (wb_comm_t *c, wb_verdict_t *v)
-{
+void wb_verdict (wb_comm_t *c, wb_verdict_t *v) {
     double x[5];
 
     if (!isfinite (v->loss) || !isfinite (v->gradsq)) v->bad += 1;
@@ -56,6 +53,6 @@ void wb_verdict (wb_comm_t *c, wb_verdict_t *v)
     x[3] = v->bad;
     x[4] = v->stop;
     wb_comm_sum_f64 (c, x, 5);
-    *v = (wb_verdict_t){ x[0], x[1], x[2], x[3], x[4] };
+    *v = (wb_verdict_t){x[0], x[1], x[2], x[3], x[4]};
     if (!isfinite (v->loss) || !isfinite (v->gradsq)) v->bad += 1;
 }

@@ -16,8 +16,7 @@ struct wb_link {
     double waited;
 };
 
-wb_status wb_link_new (wb_link_t **out, wb_comm_t *group, int peer, int tag, int depth)
-{
+wb_status wb_link_new (wb_link_t **out, wb_comm_t *group, int peer, int tag, int depth) {
     wb_link_t *l = wb_calloc (1, sizeof *l);
 
     *out = NULL;
@@ -37,30 +36,26 @@ wb_status wb_link_new (wb_link_t **out, wb_comm_t *group, int peer, int tag, int
     return WB_OK;
 }
 
-void wb_link_destroy (wb_link_t *l)
-{
+void wb_link_destroy (wb_link_t *l) {
     if (l == NULL) return;
     wb_free (l->sends);
     wb_free (l->recvs);
     wb_free (l);
 }
 
-void wb_link_send_begin (wb_link_t *l, const float *x, int64_t n)
-{
+void wb_link_send_begin (wb_link_t *l, const float *x, int64_t n) {
     WB_ASSERT (l->send_tail - l->send_head < l->depth && n <= PIECE);
     WB_MPI (MPI_Isend (x, (int) n, MPI_FLOAT, l->peer, l->tag, l->group->mpi, &l->sends[l->send_tail % l->depth]));
     ++l->send_tail;
 }
 
-void wb_link_recv_begin (wb_link_t *l, float *x, int64_t n)
-{
+void wb_link_recv_begin (wb_link_t *l, float *x, int64_t n) {
     WB_ASSERT (l->recv_tail - l->recv_head < l->depth && n <= PIECE);
     WB_MPI (MPI_Irecv (x, (int) n, MPI_FLOAT, l->peer, l->tag, l->group->mpi, &l->recvs[l->recv_tail % l->depth]));
     ++l->recv_tail;
 }
 
-static void end (wb_link_t *l, MPI_Request *requests, int64_t *head, int64_t tail)
-{
+static void end (wb_link_t *l, MPI_Request *requests, int64_t *head, int64_t tail) {
     double start = wb_now ();
 
     WB_ASSERT (*head < tail);
@@ -72,8 +67,7 @@ static void end (wb_link_t *l, MPI_Request *requests, int64_t *head, int64_t tai
 void wb_link_send_end (wb_link_t *l) { end (l, l->sends, &l->send_head, l->send_tail); }
 void wb_link_recv_end (wb_link_t *l) { end (l, l->recvs, &l->recv_head, l->recv_tail); }
 
-void wb_link_poll (wb_link_t *l)
-{
+void wb_link_poll (wb_link_t *l) {
     int flag;
 
     if (l->send_head < l->send_tail)

@@ -1,7 +1,8 @@
 /* One file, many ranks: POSIX calls at explicit offsets on a shared file system.
  *
- * Rank 0 creates the file with its whole size, so that a full disk is noticed before anything is written; then every rank opens it.  A
- * failed transfer is remembered: whoever does not look at a write's status gets it from close, which all ranks agree on. */
+ * Rank 0 creates the file with its whole size, so that a full disk is noticed before anything is written; then every
+ * rank opens it.  A failed transfer is remembered: whoever does not look at a write's status gets it from close, which
+ * all ranks agree on. */
 #include "config.h"
 
 #include <errno.h>
@@ -21,15 +22,14 @@ struct wb_pfile {
     char *path;
 };
 
-static wb_status fail (const wb_pfile_t *f, const char *what)
-{
+static wb_status fail (const wb_pfile_t *f, const char *what) {
     if (errno == ENOSPC || errno == EDQUOT)
-        return WB_FAIL (WB_EIO, "%s: %s: %s; free some space, what was there before is untouched", f->path, what, strerror (errno));
+        return WB_FAIL (WB_EIO, "%s: %s: %s; free some space, what was there before is untouched", f->path, what,
+                        strerror (errno));
     return WB_FAIL (WB_EIO, "%s: %s: %s", f->path, what, strerror (errno));
 }
 
-static wb_status reserve (wb_pfile_t *f)
-{
+static wb_status reserve (wb_pfile_t *f) {
     int code;
 
     f->fd = open (f->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -42,8 +42,7 @@ static wb_status reserve (wb_pfile_t *f)
     return fail (f, "cannot reserve its space");
 }
 
-static wb_status open_old (wb_pfile_t *f)
-{
+static wb_status open_old (wb_pfile_t *f) {
     struct stat s;
 
     f->fd = open (f->path, (f->writing ? O_RDWR : O_RDONLY) | O_CLOEXEC);
@@ -54,16 +53,14 @@ static wb_status open_old (wb_pfile_t *f)
     return WB_OK;
 }
 
-static void drop (wb_pfile_t *f)
-{
+static void drop (wb_pfile_t *f) {
     if (f == NULL) return;
     if (f->fd >= 0) close (f->fd);
     wb_free (f->path);
     wb_free (f);
 }
 
-static wb_status new_file (wb_pfile_t **out, wb_comm_t *c, const char *path, int64_t bytes, bool writing)
-{
+static wb_status new_file (wb_pfile_t **out, wb_comm_t *c, const char *path, int64_t bytes, bool writing) {
     wb_pfile_t *f = wb_calloc (1, sizeof *f);
     wb_status status = WB_OK;
 
@@ -88,21 +85,18 @@ static wb_status new_file (wb_pfile_t **out, wb_comm_t *c, const char *path, int
     return WB_OK;
 }
 
-wb_status wb_pfile_create (wb_pfile_t **out, wb_comm_t *c, const char *path, int64_t bytes)
-{
+wb_status wb_pfile_create (wb_pfile_t **out, wb_comm_t *c, const char *path, int64_t bytes) {
     return new_file (out, c, path, bytes, true);
 }
 
 wb_status wb_pfile_open (wb_pfile_t **out, wb_comm_t *c, const char *path) { return new_file (out, c, path, 0, false); }
 
-static wb_status remember (wb_pfile_t *f, wb_status status)
-{
+static wb_status remember (wb_pfile_t *f, wb_status status) {
     if (f->status == WB_OK) f->status = status;
     return status;
 }
 
-wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t offset)
-{
+wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t offset) {
     const char *p = data;
 
     while (bytes > 0) {
@@ -119,8 +113,7 @@ wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t
     return WB_OK;
 }
 
-wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset)
-{
+wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset) {
     char *p = data;
 
     while (bytes > 0) {
@@ -137,8 +130,7 @@ wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset
 
 int64_t wb_pfile_size (const wb_pfile_t *f) { return f->bytes; }
 
-wb_status wb_pfile_close (wb_pfile_t *f)
-{
+wb_status wb_pfile_close (wb_pfile_t *f) {
     wb_comm_t *c = f->group;
     wb_status status = f->status;
 

@@ -9,15 +9,16 @@ typedef struct wb_block_params {
     int64_t ln1_g, ln1_b, qkv_w, qkv_b, att_w, att_b, ln2_g, ln2_b, fc_w, fc_b, proj_w, proj_b;
 } wb_block_params_t;
 
-/* Activations of a layer for one micro-batch.  n = B T rows, r rows of the residual stream on this rank (n, or n / T with sequence
- * parallelism), F = C / tensor.  Some may be shared between layers, where the backward pass makes them again. */
+/* Activations of a layer for one micro-batch.  n = B T rows, r rows of the residual stream on this rank (n, or n / T
+ * with sequence parallelism), F = C / tensor.  Some may be shared between layers, where the backward pass makes them
+ * again. */
 typedef struct wb_block_acts {
-    float *x;                 /* [r, C] input; the next layer's x is this one's output */
+    float *x;                   /* [r, C] input; the next layer's x is this one's output */
     float *ln1, *mean1, *rstd1; /* [r, C] [r] [r] */
-    float *qkv, *att, *lse;   /* [n, 3 F] [n, F] [B, H / tensor, T] */
-    float *mid;               /* [r, C] residual after attention */
+    float *qkv, *att, *lse;     /* [n, 3 F] [n, F] [B, H / tensor, T] */
+    float *mid;                 /* [r, C] residual after attention */
     float *ln2, *mean2, *rstd2;
-    float *z, *g;             /* [n, 4 F] before and after GELU */
+    float *z, *g; /* [n, 4 F] before and after GELU */
 } wb_block_acts_t;
 
 /* What all blocks of a stage share. */
@@ -39,13 +40,13 @@ typedef struct wb_block_env {
 } wb_block_env_t;
 
 /* out [r, C] = block (a->x); keeps in `a` what the backward pass wants. Collective over the tensor group. */
-void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p);
+void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
+                       const wb_block_params_t *p);
 /* dx [r, C]: gradient of the output, becomes that of the input; dw += .  Makes again what was not kept. */
 void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
                         const wb_block_params_t *p);
 
-static inline void wb_block_poll (wb_block_env_t *e)
-{
+static inline void wb_block_poll (wb_block_env_t *e) {
     if (e->poll != NULL) e->poll (e->poll_ctx);
 }
 

@@ -8,12 +8,11 @@ static const struct {
     const char *name;
     int64_t L, C, H, T;
 } presets[] = {
-    { "tiny", 4, 256, 4, 256 },     { "small", 12, 768, 12, 1024 }, { "medium", 24, 1024, 16, 1024 },
-    { "large", 36, 1280, 20, 1024 }, { "xl", 48, 1600, 25, 1024 },
+    {"tiny", 4, 256, 4, 256},      {"small", 12, 768, 12, 1024}, {"medium", 24, 1024, 16, 1024},
+    {"large", 36, 1280, 20, 1024}, {"xl", 48, 1600, 25, 1024},
 };
 
-wb_status wb_size_preset (wb_size_t *out, const char *name)
-{
+wb_status wb_size_preset (wb_size_t *out, const char *name) {
     for (size_t i = 0; i < sizeof presets / sizeof *presets; ++i)
         if (strcmp (presets[i].name, name) == 0) {
             out->L = presets[i].L;
@@ -25,29 +24,29 @@ wb_status wb_size_preset (wb_size_t *out, const char *name)
     return WB_FAIL (WB_EUSAGE, "no model preset is called \"%s\": there are tiny, small, medium, large and xl", name);
 }
 
-wb_status wb_size_check (const wb_size_t *s)
-{
+wb_status wb_size_check (const wb_size_t *s) {
     if (s->L < 1 || s->C < 1 || s->H < 1 || s->T < 1)
         return WB_FAIL (WB_EUSAGE, "model: layers %lld, width %lld, heads %lld and context %lld must all be at least 1",
                         (long long) s->L, (long long) s->C, (long long) s->H, (long long) s->T);
     if (s->C % s->H != 0)
-        return WB_FAIL (WB_EUSAGE, "model.width = %lld is not a multiple of model.heads = %lld: a width of %lld would do",
+        return WB_FAIL (WB_EUSAGE,
+                        "model.width = %lld is not a multiple of model.heads = %lld: a width of %lld would do",
                         (long long) s->C, (long long) s->H, (long long) ((s->C / s->H + 1) * s->H));
     if (s->V < 2)
-        return WB_FAIL (WB_EUSAGE, "the size of the vocabulary is not known: give `tokenizer`, `model.vocab_size` or `model.base`");
+        return WB_FAIL (
+            WB_EUSAGE, "the size of the vocabulary is not known: give `tokenizer`, `model.vocab_size` or `model.base`");
     if (s->L > 4096 || s->C > 1 << 17 || s->T > 1 << 20 || s->V > 1 << 26)
-        return WB_FAIL (WB_EUSAGE, "model: %lld layers of width %lld, context %lld, vocabulary %lld is beyond what wabun handles",
+        return WB_FAIL (WB_EUSAGE,
+                        "model: %lld layers of width %lld, context %lld, vocabulary %lld is beyond what wabun handles",
                         (long long) s->L, (long long) s->C, (long long) s->T, (long long) s->V);
     return WB_OK;
 }
 
-int64_t wb_size_parameters (const wb_size_t *s)
-{
+int64_t wb_size_parameters (const wb_size_t *s) {
     return s->V * s->C + s->T * s->C + s->L * (12 * s->C * s->C + 13 * s->C) + 2 * s->C;
 }
 
-double wb_size_flops (const wb_size_t *s, int64_t T)
-{
+double wb_size_flops (const wb_size_t *s, int64_t T) {
     double linears = 12.0 * (double) s->L * (double) s->C * (double) s->C + (double) s->V * (double) s->C;
 
     return 6 * linears + 6.0 * (double) s->L * (double) s->C * (double) (T + 1);

@@ -1,11 +1,11 @@
 /* One pipeline stage: embedding (first), blocks, final LayerNorm and loss (last).
  *
- * A stage holds v chunks of consecutive layers, and for each chunk as many sets of activations (slots) as the schedule has
- * micro-batches in flight.  One routine (plan) walks over all buffers twice: with no arena it only counts bytes, so the memory
- * plan and the allocation cannot disagree.
+ * A stage holds v chunks of consecutive layers, and for each chunk as many sets of activations (slots) as the schedule
+ * has micro-batches in flight.  One routine (plan) walks over all buffers twice: with no arena it only counts bytes, so
+ * the memory plan and the allocation cannot disagree.
  *
- * The head's gradient is made during the forward pass (par/vocab.c), kept in the slot's gradient buffer, and picked up there by
- * the backward pass. */
+ * The head's gradient is made during the forward pass (par/vocab.c), kept in the slot's gradient buffer, and picked up
+ * there by the backward pass. */
 #include "config.h"
 
 #include <string.h>
@@ -30,7 +30,7 @@ struct wb_stage {
     wb_stage_options_t o;
     int64_t Vown, v0;
     chunk_t chunks[WB_MAX_CHUNKS];
-    wb_block_params_t *layers; /* offsets, by layer number */
+    wb_block_params_t *layers;      /* offsets, by layer number */
     int64_t wte, wpe, lnf_g, lnf_b; /* offsets, -1 where not held */
     float *lnf, *dlnf, *headwork;
     wb_arena_t *act, *work;
@@ -43,8 +43,7 @@ typedef struct counter {
     size_t bytes;
 } counter_t;
 
-static float *take (counter_t *c, int64_t n)
-{
+static float *take (counter_t *c, int64_t n) {
     size_t bytes = wb_align ((size_t) n * sizeof (float));
 
     c->bytes += bytes;
@@ -52,8 +51,7 @@ static float *take (counter_t *c, int64_t n)
 }
 
 /* Activations that recomputation makes again are shared by all layers. */
-static void plan_shared (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e)
-{
+static void plan_shared (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e) {
     memset (a, 0, sizeof *a);
     if (e->recompute == WB_RECOMPUTE_NONE) return;
     a->ln1 = take (c, e->r * e->C);
@@ -71,8 +69,7 @@ static void plan_shared (wb_block_acts_t *a, counter_t *c, const wb_block_env_t 
     a->z = take (c, e->n * 4 * e->F);
 }
 
-static void plan_layer (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e, const wb_block_acts_t *shared)
-{
+static void plan_layer (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e, const wb_block_acts_t *shared) {
     bool all = e->recompute == WB_RECOMPUTE_NONE, half = e->recompute != WB_RECOMPUTE_BLOCK;
 
     *a = *shared;
@@ -95,8 +92,7 @@ static void plan_layer (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *
 }
 
 /* Fill in sizes of env and chunks. */
-static void plan_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o)
-{
+static void plan_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o) {
     wb_block_env_t *e = &st->env;
     bool sequence = o->sequence && lo->T > 1;
 
@@ -124,8 +120,7 @@ static void plan_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *l
 }
 
 /* All buffers; st->chunks[].slots may be NULL when only counting. */
-static void plan (wb_stage_t *st, counter_t *act, counter_t *work, const wb_layout_t *lo)
-{
+static void plan (wb_stage_t *st, counter_t *act, counter_t *work, const wb_layout_t *lo) {
     wb_block_env_t *e = &st->env;
     wb_block_acts_t shared, scratch;
     bool head = wb_layout_has_head (lo), sequence = e->r != e->n;
@@ -144,7 +139,7 @@ static void plan (wb_stage_t *st, counter_t *act, counter_t *work, const wb_layo
     for (int c = 0; c < lo->v; ++c) {
         chunk_t *ch = &st->chunks[c];
         for (int i = 0; i < st->o.slots[c]; ++i) {
-            slot_t none = { 0 }, *slot = ch->slots != NULL ? &ch->slots[i] : &none;
+            slot_t none = {0}, *slot = ch->slots != NULL ? &ch->slots[i] : &none;
             for (int64_t l = 0; l < ch->layers; ++l)
                 plan_layer (slot->layers != NULL ? &slot->layers[l] : &scratch, act, e, &shared);
             slot->out = take (act, e->r * e->C);
@@ -157,10 +152,10 @@ static void plan (wb_stage_t *st, counter_t *act, counter_t *work, const wb_layo
     }
 }
 
-void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o)
-{
+void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_layout_t *lo,
+                     const wb_stage_options_t *o) {
     wb_stage_t st;
-    counter_t ca = { 0 }, cw = { 0 };
+    counter_t ca = {0}, cw = {0};
 
     memset (&st, 0, sizeof st);
     plan_sizes (&st, s, lo, o);
@@ -170,8 +165,7 @@ void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_lay
     if (lo->T > 1) *work += wb_ring_bytes (lo->T, st.env.n * st.env.C, 2, WB_WIRE_FP32, 0);
 }
 
-static int64_t offset_of (const wb_params_t *params, const char *fmt, long long l)
-{
+static int64_t offset_of (const wb_params_t *params, const char *fmt, long long l) {
     char name[48];
     const wb_param_t *p;
 
@@ -180,8 +174,7 @@ static int64_t offset_of (const wb_params_t *params, const char *fmt, long long 
     return p != NULL ? p->offset : -1;
 }
 
-static void find_offsets (wb_stage_t *st, const wb_params_t *params, int v)
-{
+static void find_offsets (wb_stage_t *st, const wb_params_t *params, int v) {
     st->wte = offset_of (params, "wte.weight", 0);
     st->wpe = offset_of (params, "wpe.weight", 0);
     st->lnf_g = offset_of (params, "ln_f.weight", 0);
@@ -205,8 +198,7 @@ static void find_offsets (wb_stage_t *st, const wb_params_t *params, int v)
 }
 
 /* Slots and their layers' tables in one heap block. */
-static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L)
-{
+static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L) {
     size_t slots = 0, layers = 0;
     slot_t *s;
     wb_block_acts_t *a;
@@ -230,9 +222,8 @@ static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L)
     return WB_OK;
 }
 
-static wb_status new_arenas (wb_stage_t *st, const wb_layout_t *lo)
-{
-    counter_t act = { 0 }, work = { 0 };
+static wb_status new_arenas (wb_stage_t *st, const wb_layout_t *lo) {
+    counter_t act = {0}, work = {0};
 
     plan (st, &act, &work, lo);
     WB_TRY (wb_arena_new (&st->act, "activations", act.bytes));
@@ -246,8 +237,7 @@ static wb_status new_arenas (wb_stage_t *st, const wb_layout_t *lo)
 }
 
 wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t *lo, wb_comm_t *tensor_group,
-                        const wb_params_t *params, const wb_kern_t *k, const wb_stage_options_t *o)
-{
+                        const wb_params_t *params, const wb_kern_t *k, const wb_stage_options_t *o) {
     wb_stage_t *st = wb_calloc (1, sizeof *st);
     wb_status status = st == NULL ? WB_FAIL (WB_ENOMEM, "out of memory for a stage") : WB_OK;
 
@@ -262,8 +252,7 @@ wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t 
         status = new_arenas (st, lo);
     }
     status = wb_agree (tensor_group, status);
-    if (status == WB_OK)
-        status = wb_tensor_init (&st->env.tp, tensor_group, k, st->env.n * st->env.C, o->sequence);
+    if (status == WB_OK) status = wb_tensor_init (&st->env.tp, tensor_group, k, st->env.n * st->env.C, o->sequence);
     if (status != WB_OK) {
         wb_stage_destroy (st);
         return status;
@@ -272,8 +261,7 @@ wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t 
     return WB_OK;
 }
 
-void wb_stage_destroy (wb_stage_t *st)
-{
+void wb_stage_destroy (wb_stage_t *st) {
     if (st == NULL) return;
     wb_tensor_fini (&st->env.tp);
     wb_arena_destroy (st->act);
@@ -290,8 +278,7 @@ int64_t wb_stage_rows (const wb_stage_t *st) { return st->env.r; }
 const wb_stage_times_t *wb_stage_times (const wb_stage_t *st) { return &st->env.times; }
 
 /* x of the first layer = wte [tokens] + wpe, the vocabulary's shards summed over the tensor group. */
-static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32_t *tokens)
-{
+static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32_t *tokens) {
     wb_block_env_t *e = &st->env;
     bool own = e->tp.T == 1;
     float *sum = own ? x : e->y;
@@ -304,8 +291,7 @@ static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32
 }
 
 static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, const float *w, const int32_t *targets,
-                          float scale)
-{
+                          float scale) {
     wb_block_env_t *e = &st->env;
     const float *h;
     float *dh;
@@ -320,8 +306,7 @@ static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, 
 }
 
 void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, const int32_t *tokens,
-                       const int32_t *targets, int chunk, int slot, float scale)
-{
+                       const int32_t *targets, int chunk, int slot, float scale) {
     chunk_t *ch = &st->chunks[chunk];
     slot_t *s = &ch->slots[slot];
     double t;
@@ -338,8 +323,7 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
 }
 
 void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
-                        wb_final_fn final, void *final_ctx)
-{
+                        wb_final_fn final, void *final_ctx) {
     chunk_t *ch = &st->chunks[chunk];
     slot_t *s = &ch->slots[slot];
     wb_block_env_t *e = &st->env;
@@ -363,8 +347,7 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
     }
 }
 
-void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot)
-{
+void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot) {
     wb_block_env_t *e = &st->env;
     slot_t *s = NULL;
     const float *h;

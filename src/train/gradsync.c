@@ -1,13 +1,14 @@
 /* Gradients into the ring while the backward pass still runs, weights round the ring after the update.
  *
- * The block is cut in buckets, numbered from its end, because that is the order in which the backward pass finishes them.  wte
- * has buckets of its own: it is final last, and with a pipeline it lies on the first and on the last stage, whose gradients are
- * summed once more over that pair, piece by piece.  With sequence parallelism the small vectors every tensor rank holds carry
- * partial gradients; a layer's lie side by side and are summed over the tensor group just before their bucket may leave.
+ * The block is cut in buckets, numbered from its end, because that is the order in which the backward pass finishes
+ * them.  wte has buckets of its own: it is final last, and with a pipeline it lies on the first and on the last stage,
+ * whose gradients are summed once more over that pair, piece by piece.  With sequence parallelism the small vectors
+ * every tensor rank holds carry partial gradients; a layer's lie side by side and are summed over the tensor group just
+ * before their bucket may leave.
  *
- * Piece d of each bucket belongs to data rank d.  zero = 1: only that piece is updated here, and weights are gathered; zero = 0:
- * gradients are gathered and all is updated everywhere.  Norms and files count a piece once in either case, so both give the same
- * bits. */
+ * Piece d of each bucket belongs to data rank d.  zero = 1: only that piece is updated here, and weights are gathered;
+ * zero = 0: gradients are gathered and all is updated everywhere.  Norms and files count a piece once in either case,
+ * so both give the same bits. */
 #include "config.h"
 
 #include <string.h>
@@ -15,19 +16,23 @@
 
 #define BUCKET_FLOATS ((int64_t) 2 << 20)
 
-typedef struct bucket { int64_t begin, end; } bucket_t;
-typedef struct stretch { int64_t begin, end; } stretch_t;
+typedef struct bucket {
+    int64_t begin, end;
+} bucket_t;
+typedef struct stretch {
+    int64_t begin, end;
+} stretch_t;
 
 struct wb_gradsync {
     const wb_topo_t *topo;
     const wb_kern_t *k;
     bool zero;
-    wb_ring_t *ring;    /* gradients over data; wire as configured */
-    wb_ring_t *weights; /* weights over data, fp32; the same ring when the wire is fp32 */
-    wb_ring_t *tied;    /* wte over the embed pair, NULL without */
-    bucket_t *buckets;  /* [nbuckets], from the end of the block */
+    wb_ring_t *ring;         /* gradients over data; wire as configured */
+    wb_ring_t *weights;      /* weights over data, fp32; the same ring when the wire is fp32 */
+    wb_ring_t *tied;         /* wte over the embed pair, NULL without */
+    bucket_t *buckets;       /* [nbuckets], from the end of the block */
     int nbuckets, tied_from; /* buckets tied_from .. nbuckets - 1 hold wte */
-    stretch_t *partial; /* [npartial] from the end of the block */
+    stretch_t *partial;      /* [npartial] from the end of the block */
     int npartial;
     wb_segment_t *owned, *updated;
     int nowned, nupdated;
@@ -37,8 +42,7 @@ struct wb_gradsync {
     int started, summed;
 };
 
-static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out, int *tied_from)
-{
+static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out, int *tied_from) {
     const wb_param_t *wte = &params->list[0];
     int64_t edge = wte->offset >= 0 ? wb_param_own (wte) : 0, end = params->own;
     int n = 0;
@@ -48,7 +52,7 @@ static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out
         int64_t low = end > edge ? edge : 0, begin = end - low > size ? end - size : low;
 
         if (end == edge || (end <= edge && n == 0)) *tied_from = n;
-        if (out != NULL) out[n] = (bucket_t){ begin, end };
+        if (out != NULL) out[n] = (bucket_t){begin, end};
         ++n;
         end = begin;
     }
@@ -56,15 +60,13 @@ static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out
     return n;
 }
 
-static int64_t bucket_size (const wb_params_t *params, int64_t bucket_floats)
-{
+static int64_t bucket_size (const wb_params_t *params, int64_t bucket_floats) {
     int64_t size = bucket_floats > 0 ? bucket_floats : BUCKET_FLOATS;
 
     return size < params->own ? size : params->own;
 }
 
-size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire)
-{
+size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire) {
     int tied_from = 0;
     int64_t size = bucket_size (params, bucket_floats);
     int n = count_buckets (params, size, NULL, &tied_from);
@@ -80,8 +82,8 @@ size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int6
 }
 
 /* Cut floats begin .. end - 1 of the block by parameters, appending segments; NULL out: count only. */
-static int cut (wb_segment_t *out, int n, const wb_params_t *params, int64_t begin, int64_t end, bool primary_only, int64_t state)
-{
+static int cut (wb_segment_t *out, int n, const wb_params_t *params, int64_t begin, int64_t end, bool primary_only,
+                int64_t state) {
     for (int i = 0; i < params->n; ++i) {
         const wb_param_t *p = &params->list[i];
         int64_t a, b;
@@ -90,15 +92,15 @@ static int cut (wb_segment_t *out, int n, const wb_params_t *params, int64_t beg
         a = p->offset > begin ? p->offset : begin;
         b = p->offset + wb_param_own (p) < end ? p->offset + wb_param_own (p) : end;
         if (a >= b) continue;
-        if (out != NULL) out[n] = (wb_segment_t){ p, a - p->offset, b - a, a, state + (a - begin) };
+        if (out != NULL) out[n] = (wb_segment_t){p, a - p->offset, b - a, a, state + (a - begin)};
         ++n;
     }
     return n;
 }
 
 /* Segments of the own pieces; with `all`, of whole parameters. */
-static int cut_pieces (wb_segment_t *out, const wb_gradsync_t *g, const wb_params_t *params, bool primary_only, bool all)
-{
+static int cut_pieces (wb_segment_t *out, const wb_gradsync_t *g, const wb_params_t *params, bool primary_only,
+                       bool all) {
     int n = 0;
     int64_t state = 0;
 
@@ -114,8 +116,7 @@ static int cut_pieces (wb_segment_t *out, const wb_gradsync_t *g, const wb_param
     return n;
 }
 
-static int find_partial (stretch_t *out, const wb_params_t *params)
-{
+static int find_partial (stretch_t *out, const wb_params_t *params) {
     int n = 0;
     int64_t below = params->own + 1;
 
@@ -123,7 +124,8 @@ static int find_partial (stretch_t *out, const wb_params_t *params)
         const wb_param_t *at = NULL;
         for (int i = 0; i < params->n; ++i) {
             const wb_param_t *p = &params->list[i];
-            if (p->sequence_partial && p->offset >= 0 && p->offset < below && (at == NULL || p->offset > at->offset)) at = p;
+            if (p->sequence_partial && p->offset >= 0 && p->offset < below && (at == NULL || p->offset > at->offset))
+                at = p;
         }
         if (at == NULL) return n;
         below = at->offset;
@@ -133,14 +135,13 @@ static int find_partial (stretch_t *out, const wb_params_t *params)
                 out[n - 1].begin = at->offset;
                 continue;
             }
-            out[n] = (stretch_t){ at->offset, end };
+            out[n] = (stretch_t){at->offset, end};
         }
         ++n;
     }
 }
 
-static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t bucket_floats, bool sequence)
-{
+static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t bucket_floats, bool sequence) {
     int64_t size = bucket_size (params, bucket_floats);
 
     g->nbuckets = count_buckets (params, size, NULL, &g->tied_from);
@@ -161,7 +162,8 @@ static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t buck
     cut_pieces (g->owned, g, params, true, false);
     cut_pieces (g->updated, g, params, false, !g->zero);
     for (int i = 0; i < g->nbuckets; ++i)
-        g->state_floats += (wb_split_count (g->buckets[i].end - g->buckets[i].begin, g->topo->D, g->topo->d) + 15) / 16 * 16;
+        g->state_floats +=
+            (wb_split_count (g->buckets[i].end - g->buckets[i].begin, g->topo->D, g->topo->d) + 15) / 16 * 16;
     if (!g->zero) g->state_floats = params->own;
     return WB_OK;
 memory:
@@ -169,9 +171,8 @@ memory:
 }
 
 wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_params_t *params, const wb_kern_t *k,
-                           int64_t bucket_floats, bool zero, bool sequence, wb_wire wire)
-{
-    const wb_ring_ops_t ops = { k->add, k->bf16_pack, k->bf16_unpack, k->bf16_add };
+                           int64_t bucket_floats, bool zero, bool sequence, wb_wire wire) {
+    const wb_ring_ops_t ops = {k->add, k->bf16_pack, k->bf16_unpack, k->bf16_add};
     wb_gradsync_t *g = wb_calloc (1, sizeof *g);
     wb_status status = g == NULL ? WB_FAIL (WB_ENOMEM, "out of memory for the gradient exchange") : WB_OK;
     int64_t size = bucket_size (params, bucket_floats);
@@ -188,7 +189,8 @@ wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_
     status = wb_agree (topo->world, status);
     if (status == WB_OK) {
         g->weights = g->ring;
-        if (wire != WB_WIRE_FP32) status = wb_ring_new (&g->weights, topo->data, size, g->nbuckets, WB_WIRE_FP32, 0, &ops);
+        if (wire != WB_WIRE_FP32)
+            status = wb_ring_new (&g->weights, topo->data, size, g->nbuckets, WB_WIRE_FP32, 0, &ops);
     }
     status = wb_agree (topo->world, status);
     if (status == WB_OK && topo->embed != NULL)
@@ -202,8 +204,7 @@ wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_
     return WB_OK;
 }
 
-void wb_gradsync_destroy (wb_gradsync_t *g)
-{
+void wb_gradsync_destroy (wb_gradsync_t *g) {
     if (g == NULL) return;
     if (g->weights != g->ring) wb_ring_destroy (g->weights);
     wb_ring_destroy (g->ring);
@@ -215,30 +216,26 @@ void wb_gradsync_destroy (wb_gradsync_t *g)
     wb_free (g);
 }
 
-const wb_segment_t *wb_gradsync_owned (const wb_gradsync_t *g, int *n)
-{
+const wb_segment_t *wb_gradsync_owned (const wb_gradsync_t *g, int *n) {
     *n = g->nowned;
     return g->owned;
 }
 
-const wb_segment_t *wb_gradsync_updated (const wb_gradsync_t *g, int *n)
-{
+const wb_segment_t *wb_gradsync_updated (const wb_gradsync_t *g, int *n) {
     *n = g->nupdated;
     return g->updated;
 }
 
 int64_t wb_gradsync_state_floats (const wb_gradsync_t *g) { return g->state_floats; }
 
-void wb_gradsync_begin (wb_gradsync_t *g, float *grads)
-{
+void wb_gradsync_begin (wb_gradsync_t *g, float *grads) {
     g->grads = grads;
     g->started = g->summed = 0;
 }
 
 static bool is_tied (const wb_gradsync_t *g, int bucket) { return g->tied != NULL && bucket >= g->tied_from; }
 
-void wb_gradsync_final (void *ctx, int64_t begin)
-{
+void wb_gradsync_final (void *ctx, int64_t begin) {
     wb_gradsync_t *g = ctx;
 
     for (; g->summed < g->npartial && g->partial[g->summed].begin >= begin; ++g->summed) {
@@ -247,22 +244,22 @@ void wb_gradsync_final (void *ctx, int64_t begin)
     }
     for (; g->started < g->nbuckets && g->buckets[g->started].begin >= begin; ++g->started) {
         const bucket_t *b = &g->buckets[g->started];
-        if (g->zero || is_tied (g, g->started)) wb_ring_reduce_scatter_begin (g->ring, g->grads + b->begin, b->end - b->begin);
-        else wb_ring_all_reduce_begin (g->ring, g->grads + b->begin, b->end - b->begin);
+        if (g->zero || is_tied (g, g->started))
+            wb_ring_reduce_scatter_begin (g->ring, g->grads + b->begin, b->end - b->begin);
+        else
+            wb_ring_all_reduce_begin (g->ring, g->grads + b->begin, b->end - b->begin);
     }
     wb_ring_poll (g->ring);
 }
 
-void wb_gradsync_poll (void *ctx)
-{
+void wb_gradsync_poll (void *ctx) {
     wb_gradsync_t *g = ctx;
 
     wb_ring_poll (g->ring);
 }
 
 /* The tied embedding: own pieces summed over first and last stage, then (zero = 0) gathered. */
-static void sum_tied (wb_gradsync_t *g)
-{
+static void sum_tied (wb_gradsync_t *g) {
     for (int i = g->tied_from; i < g->nbuckets; ++i) {
         const bucket_t *b = &g->buckets[i];
         int64_t size = b->end - b->begin, first = b->begin + wb_split_first (size, g->topo->D, g->topo->d);
@@ -276,23 +273,20 @@ static void sum_tied (wb_gradsync_t *g)
     wb_ring_end (g->weights);
 }
 
-void wb_gradsync_end (wb_gradsync_t *g)
-{
+void wb_gradsync_end (wb_gradsync_t *g) {
     wb_gradsync_final (g, 0); /* stages without embedding have no last call of their own */
     wb_ring_end (g->ring);
     if (g->tied != NULL) sum_tied (g);
 }
 
-double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads)
-{
+double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads) {
     double sum = 0;
 
     for (int i = 0; i < g->nowned; ++i) sum += g->k->sumsq (grads + g->owned[i].flat, g->owned[i].count);
     return sum;
 }
 
-void wb_gradsync_weights (wb_gradsync_t *g, float *weights)
-{
+void wb_gradsync_weights (wb_gradsync_t *g, float *weights) {
     if (!g->zero) return;
     for (int i = 0; i < g->nbuckets; ++i)
         wb_ring_all_gather_begin (g->weights, weights + g->buckets[i].begin, g->buckets[i].end - g->buckets[i].begin);

@@ -2,28 +2,22 @@
  *
  *   adamw     Adam with decoupled weight decay on matrices (Loshchilov and Hutter, arXiv:1711.05101)
  *   adam      Adam as published: w -= lr m^ / (sqrt (v^) + eps); no decay
- *   adam-tf1  Adam as TensorFlow 1 has it (the original's): eps is added to sqrt (v), before the bias correction; no decay
- *   adagrad   accumulators start at 0.1, as TensorFlow 1's; no decay
- *   sgd       plain; no decay
- * All of Adam's forms are one kernel: the bias corrections fold into the step size and eps. */
+ *   adam-tf1  Adam as TensorFlow 1 has it (the original's): eps is added to sqrt (v), before the bias correction; no
+ * decay adagrad   accumulators start at 0.1, as TensorFlow 1's; no decay sgd       plain; no decay All of Adam's forms
+ * are one kernel: the bias corrections fold into the step size and eps. */
 #include "config.h"
 
 #include <math.h>
 #include <wabun/train.h>
 
-int wb_optim_states (wb_optim_kind kind)
-{
-    return kind == WB_OPTIM_SGD ? 0 : kind == WB_OPTIM_ADAGRAD ? 1 : 2;
-}
+int wb_optim_states (wb_optim_kind kind) { return kind == WB_OPTIM_SGD ? 0 : kind == WB_OPTIM_ADAGRAD ? 1 : 2; }
 
-const char *wb_optim_state_name (wb_optim_kind kind, int i)
-{
+const char *wb_optim_state_name (wb_optim_kind kind, int i) {
     if (kind == WB_OPTIM_ADAGRAD) return "sum.";
     return i == 0 ? "exp_avg." : "exp_avg_sq.";
 }
 
-double wb_optim_lr (const wb_optim_options_t *o, int64_t step)
-{
+double wb_optim_lr (const wb_optim_options_t *o, int64_t step) {
     double x;
 
     if (step <= o->warmup) return o->lr * (double) step / (double) o->warmup;
@@ -35,8 +29,7 @@ double wb_optim_lr (const wb_optim_options_t *o, int64_t step)
 }
 
 void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w, float *const state[2], const float *g,
-                      const wb_segment_t *segments, int nsegments, int64_t step, double lr, double gscale)
-{
+                      const wb_segment_t *segments, int nsegments, int64_t step, double lr, double gscale) {
     double c1 = 1 - pow (o->beta1, (double) step), c2 = 1 - pow (o->beta2, (double) step);
     float rate = (float) (lr * sqrt (c2) / c1);
     float eps = (float) (o->kind == WB_OPTIM_ADAM_TF1 ? o->eps : o->eps * sqrt (c2));
@@ -50,7 +43,8 @@ void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w,
         case WB_OPTIM_ADAMW:
         case WB_OPTIM_ADAM:
         case WB_OPTIM_ADAM_TF1:
-            k->adam (w + s->flat, state[0] + s->state, state[1] + s->state, g + s->flat, s->count, rate, b1, b2, eps, decay, gs);
+            k->adam (w + s->flat, state[0] + s->state, state[1] + s->state, g + s->flat, s->count, rate, b1, b2, eps,
+                     decay, gs);
             break;
         case WB_OPTIM_ADAGRAD:
             k->adagrad (w + s->flat, state[0] + s->state, g + s->flat, s->count, (float) lr, (float) o->eps, decay, gs);

@@ -1,8 +1,9 @@
 /* Pipeline schedules as lists of actions.
  *
  * First the order of the computations: GPipe (all forward, then all backward), 1F1B, or interleaved 1F1B.  Then each
- * computation is given its transfers and a slot: a forward takes the lowest free slot of its chunk, the backward frees it, so
- * the number of slots is what the order really needs.  The trainer runs the list, the planner counts it, a test prints it.
+ * computation is given its transfers and a slot: a forward takes the lowest free slot of its chunk, the backward frees
+ * it, so the number of slots is what the order really needs.  The trainer runs the list, the planner counts it, a test
+ * prints it.
  *
  * Sources: GPipe, arXiv:1811.06965; 1F1B and its interleaved form, Narayanan et al., SC'21 (arXiv:2104.04473). */
 #include "config.h"
@@ -10,35 +11,39 @@
 #include <string.h>
 #include <wabun/train.h>
 
-typedef struct work { bool backward; int chunk, micro; } work_t;
+typedef struct work {
+    bool backward;
+    int chunk, micro;
+} work_t;
 
 /* The k-th forward (or backward) of a rank: groups of P micro-batches go through chunk after chunk. */
-static work_t kth (int k, bool backward, int P, int v, int M)
-{
+static work_t kth (int k, bool backward, int P, int v, int M) {
     work_t w;
 
     if (v == 1) {
-        w = (work_t){ backward, 0, k };
+        w = (work_t){backward, 0, k};
     } else {
         int group = k / (P * v), in = k % (P * v);
-        w = (work_t){ backward, in / P, group * P + in % P };
+        w = (work_t){backward, in / P, group * P + in % P};
         if (backward) w.chunk = v - 1 - w.chunk;
     }
     WB_ASSERT (w.micro < M);
     return w;
 }
 
-static int order_work (work_t *out, wb_schedule_kind kind, int P, int p, int v, int M, bool forward_only)
-{
+static int order_work (work_t *out, wb_schedule_kind kind, int P, int p, int v, int M, bool forward_only) {
     int total = M * v, n = 0, warm;
 
     if (forward_only) {
         for (int k = 0; k < total; ++k) out[n++] = kth (k, false, P, v, M);
         return n;
     }
-    if (kind == WB_SCHEDULE_GPIPE) warm = total;
-    else if (v == 1) warm = P - p - 1;
-    else warm = M == P ? total : (P - p - 1) * 2 + (v - 1) * P;
+    if (kind == WB_SCHEDULE_GPIPE)
+        warm = total;
+    else if (v == 1)
+        warm = P - p - 1;
+    else
+        warm = M == P ? total : (P - p - 1) * 2 + (v - 1) * P;
     if (warm > total) warm = total;
     for (int k = 0; k < warm; ++k) out[n++] = kth (k, false, P, v, M);
     for (int k = warm; k < total; ++k) {
@@ -49,15 +54,13 @@ static int order_work (work_t *out, wb_schedule_kind kind, int P, int p, int v, 
     return n;
 }
 
-static void put (wb_schedule_t *s, wb_op op, const work_t *w, int slot, bool last)
-{
-    s->actions[s->n++] = (wb_action_t){ (int32_t) op, w->chunk, w->micro, slot, last };
+static void put (wb_schedule_t *s, wb_op op, const work_t *w, int slot, bool last) {
+    s->actions[s->n++] = (wb_action_t){(int32_t) op, w->chunk, w->micro, slot, last};
 }
 
 /* Slots and transfers; slot_of[chunk * M + micro], busy[chunk * M + slot] are scratch. */
-static void lay_out (wb_schedule_t *s, const work_t *work, int n, int P, int p, int v, int M, bool forward_only, int32_t *slot_of,
-                     bool *busy)
-{
+static void lay_out (wb_schedule_t *s, const work_t *work, int n, int P, int p, int v, int M, bool forward_only,
+                     int32_t *slot_of, bool *busy) {
     int stages = P * v, left[WB_MAX_CHUNKS];
 
     for (int c = 0; c < v; ++c) left[c] = M;
@@ -83,8 +86,7 @@ static void lay_out (wb_schedule_t *s, const work_t *work, int n, int P, int p, 
     }
 }
 
-wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, int p, int v, int M, bool forward_only)
-{
+wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, int p, int v, int M, bool forward_only) {
     wb_schedule_t *s;
     work_t *work;
     int32_t *slot_of;
@@ -94,7 +96,8 @@ wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, in
     *out = NULL;
     if (v > 1 && M % P != 0)
         return WB_FAIL (WB_EUSAGE,
-                        "parallel.interleave = %d wants the micro-batches of a rank (%d) to be a multiple of parallel.pipeline (%d)",
+                        "parallel.interleave = %d wants the micro-batches of a rank (%d) to be a multiple of "
+                        "parallel.pipeline (%d)",
                         v, M, P);
     s = wb_calloc (1, sizeof *s);
     work = wb_calloc (2 * n, sizeof *work);
@@ -116,16 +119,14 @@ wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, in
     return WB_OK;
 }
 
-void wb_schedule_destroy (wb_schedule_t *s)
-{
+void wb_schedule_destroy (wb_schedule_t *s) {
     if (s == NULL) return;
     wb_free (s->actions);
     wb_free (s);
 }
 
-void wb_schedule_print (const wb_schedule_t *s, FILE *to)
-{
-    static const char *const names[] = { "recvF", "F", "sendF", "recvB", "B", "sendB" };
+void wb_schedule_print (const wb_schedule_t *s, FILE *to) {
+    static const char *const names[] = {"recvF", "F", "sendF", "recvB", "B", "sendB"};
 
     for (int i = 0; i < s->n; ++i) {
         const wb_action_t *a = &s->actions[i];

@@ -5,8 +5,9 @@
  *           -> verdict: {loss, tokens, |g|^2, bad, stop} over all ranks, the one agreement of a step
  *           -> clip, update the own pieces, weights round the ring
  *
- * All that can fail happens in wb_trainer_new(), which is collective and gives the same status on every rank.  A step allocates
- * nothing and checks nothing; what still may go wrong rides on the verdict, so that all ranks skip or stop at the same step.
+ * All that can fail happens in wb_trainer_new(), which is collective and gives the same status on every rank.  A step
+ * allocates nothing and checks nothing; what still may go wrong rides on the verdict, so that all ranks skip or stop at
+ * the same step.
  *
  * Not here: what a run is made of besides steps (files, reports, checkpoints): cli/train.c. */
 #include "config.h"
@@ -17,7 +18,8 @@
 
 enum { TAG_FORWARD = 1, TAG_BACKWARD = 2 };
 
-/* A message leaves from a slot's buffer; the slot may be used again once as many sends as `sent` says were waited for. */
+/* A message leaves from a slot's buffer; the slot may be used again once as many sends as `sent` says were waited for.
+ */
 typedef struct outbox {
     wb_link_t *link; /* NULL where there is no neighbour */
     int64_t begun, ended;
@@ -39,33 +41,33 @@ struct wb_trainer_impl {
     wb_link_t *from_prev, *from_next;
 };
 
-/* ---- before: what would work, and how much memory it takes --------------------------------------------------------- */
+/* ---- before: what would work, and how much memory it takes ------------------------------------------------------- */
 
-static wb_status check_batch (const wb_step_options_t *o, int D, int P)
-{
+static wb_status check_batch (const wb_step_options_t *o, int D, int P) {
     int64_t unit = o->B * D, below = o->global_batch / unit * unit;
 
     if (o->T < 1 || o->T > o->size.T)
-        return WB_FAIL (WB_EUSAGE, "train.sequence_length = %lld must lie between 1 and the model's context of %lld", (long long) o->T,
-                        (long long) o->size.T);
+        return WB_FAIL (WB_EUSAGE, "train.sequence_length = %lld must lie between 1 and the model's context of %lld",
+                        (long long) o->T, (long long) o->size.T);
     if (o->global_batch % unit != 0) {
         char less[64] = "";
         if (below > 0) snprintf (less, sizeof less, "%lld or ", (long long) below);
         return WB_FAIL (WB_EUSAGE,
-                        "train.global_batch = %lld cannot be dealt evenly to %d data ranks in micro-batches of %lld: set it to %s%lld, "
+                        "train.global_batch = %lld cannot be dealt evenly to %d data ranks in micro-batches of %lld: "
+                        "set it to %s%lld, "
                         "or use another number of ranks",
                         (long long) o->global_batch, D, (long long) o->B, less, (long long) (below + unit));
     }
     if (o->v > 1 && o->global_batch / unit % P != 0)
         return WB_FAIL (WB_EUSAGE,
-                        "parallel.interleave = %d wants the micro-batches of a rank (%lld) to be a multiple of parallel.pipeline (%d): set "
+                        "parallel.interleave = %d wants the micro-batches of a rank (%lld) to be a multiple of "
+                        "parallel.pipeline (%d): set "
                         "train.global_batch to a multiple of %lld",
                         o->v, (long long) (o->global_batch / unit), P, (long long) (unit * P));
     return WB_OK;
 }
 
-wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D, int P, int T)
-{
+wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D, int P, int T) {
     const wb_size_t *s = &o->size;
     double layer = 12.0 * (double) s->C + (double) o->T, head = (double) s->V / layer;
 
@@ -76,13 +78,14 @@ wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D
         return WB_FAIL (WB_EUSAGE, "parallel.tensor = %d is more than the vocabulary of %lld", T, (long long) s->V);
     if (o->sequence && o->B * o->T % T != 0)
         return WB_FAIL (WB_EUSAGE,
-                        "parallel.sequence_parallel wants the %lld positions of a micro-batch to be a multiple of parallel.tensor = %d",
+                        "parallel.sequence_parallel wants the %lld positions of a micro-batch to be a multiple of "
+                        "parallel.tensor = %d",
                         (long long) (o->B * o->T), T);
     return WB_OK;
 }
 
-static wb_status new_schedule (wb_schedule_t **out, wb_stage_options_t *so, const wb_step_options_t *o, const wb_layout_t *lo)
-{
+static wb_status new_schedule (wb_schedule_t **out, wb_stage_options_t *so, const wb_step_options_t *o,
+                               const wb_layout_t *lo) {
     int micros = (int) (o->global_batch / (o->B * lo->D));
 
     WB_TRY (wb_schedule_new (out, o->schedule, lo->P, lo->p, lo->v, micros, false));
@@ -96,15 +99,13 @@ static wb_status new_schedule (wb_schedule_t **out, wb_stage_options_t *so, cons
     return WB_OK;
 }
 
-static size_t batch_bytes (const wb_step_options_t *o, int micros)
-{
+static size_t batch_bytes (const wb_step_options_t *o, int micros) {
     size_t tokens = (size_t) (o->B * o->T);
 
     return wb_align ((size_t) (o->T + 1) * 4) + 2 * wb_align ((size_t) micros * tokens * 4) + wb_align (tokens * 4);
 }
 
-wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo)
-{
+wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) {
     wb_params_t *params;
     wb_schedule_t *schedule = NULL;
     wb_stage_options_t so;
@@ -122,24 +123,23 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
         wb_stage_bytes (&out->activations, &work, &o->size, lo, &so);
         out->work = work + batch_bytes (o, (int) (o->global_batch / (o->B * lo->D)));
         out->communication = wb_gradsync_bytes (lo, params, o->bucket_floats, o->wire);
-        out->total = out->parameters + out->gradients + out->optimizer + out->activations + out->work + out->communication;
+        out->total =
+            out->parameters + out->gradients + out->optimizer + out->activations + out->work + out->communication;
     }
     wb_schedule_destroy (schedule);
     wb_params_destroy (params);
     return status;
 }
 
-/* ---- new and destroy ----------------------------------------------------------------------------------------------- */
+/* ---- new and destroy --------------------------------------------------------------------------------------------- */
 
-static wb_status new_outbox (outbox_t *box, wb_comm_t *pipe, int peer, int tag, int depth)
-{
+static wb_status new_outbox (outbox_t *box, wb_comm_t *pipe, int peer, int tag, int depth) {
     box->sent = wb_calloc ((size_t) depth, sizeof *box->sent);
     if (box->sent == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for pipeline links");
     return wb_link_new (&box->link, pipe, peer, tag, depth);
 }
 
-static wb_status new_links (wb_trainer_t *t)
-{
+static wb_status new_links (wb_trainer_t *t) {
     struct wb_trainer_impl *m = t->impl;
     wb_comm_t *pipe = t->topo->pipe;
     int P = t->topo->P, p = t->topo->p, next = (p + 1) % P, prev = (p + P - 1) % P, depth;
@@ -153,8 +153,7 @@ static wb_status new_links (wb_trainer_t *t)
 }
 
 /* Local part: tables and memory. */
-static wb_status new_local (wb_trainer_t *t, wb_stage_options_t *so)
-{
+static wb_status new_local (wb_trainer_t *t, wb_stage_options_t *so) {
     struct wb_trainer_impl *m = t->impl;
     int P = t->layout.P;
 
@@ -170,13 +169,12 @@ static wb_status new_local (wb_trainer_t *t, wb_stage_options_t *so)
     for (int i = 0; i < t->params->n; ++i) {
         const wb_param_t *p = &t->params->list[i];
         if (p->offset < 0) continue;
-        m->block[m->nblock++] = (wb_segment_t){ p, 0, wb_param_own (p), p->offset, p->offset };
+        m->block[m->nblock++] = (wb_segment_t){p, 0, wb_param_own (p), p->offset, p->offset};
     }
     return WB_OK;
 }
 
-static wb_status new_memory (wb_trainer_t *t)
-{
+static wb_status new_memory (wb_trainer_t *t) {
     struct wb_trainer_impl *m = t->impl;
     int states = wb_optim_states (t->o.optim.kind);
     size_t block = wb_align ((size_t) t->params->own * sizeof (float));
@@ -198,26 +196,26 @@ static wb_status new_memory (wb_trainer_t *t)
     return WB_OK;
 }
 
-static wb_status fill (wb_trainer_t *t)
-{
+static wb_status fill (wb_trainer_t *t) {
     struct wb_trainer_impl *m = t->impl;
     wb_comm_t *world = t->topo->world;
     wb_stage_options_t so;
 
     WB_TRY (wb_agree (world, new_local (t, &so)));
-    WB_TRY (wb_gradsync_new (&m->sync, t->topo, t->params, t->kern, t->o.bucket_floats, t->o.zero, t->o.sequence, t->o.wire));
+    WB_TRY (wb_gradsync_new (&m->sync, t->topo, t->params, t->kern, t->o.bucket_floats, t->o.zero, t->o.sequence,
+                             t->o.wire));
     so.poll = wb_gradsync_poll;
     so.poll_ctx = m->sync;
     t->state_floats = wb_gradsync_state_floats (m->sync);
     WB_TRY (wb_agree (world, new_memory (t)));
-    WB_TRY (wb_agree (world, wb_stage_new (&m->stage, &t->o.size, &t->layout, t->topo->tensor, t->params, t->kern, &so)));
+    WB_TRY (
+        wb_agree (world, wb_stage_new (&m->stage, &t->o.size, &t->layout, t->topo->tensor, t->params, t->kern, &so)));
     WB_TRY (wb_agree (world, new_links (t)));
     wb_params_init (t->params, t->weights, t->o.seed);
     return WB_OK;
 }
 
-wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o)
-{
+wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o) {
     wb_trainer_t *t = NULL;
     wb_layout_t lo;
     wb_status status;
@@ -247,8 +245,7 @@ wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_st
     return WB_OK;
 }
 
-void wb_trainer_destroy (wb_trainer_t *t)
-{
+void wb_trainer_destroy (wb_trainer_t *t) {
     struct wb_trainer_impl *m;
 
     if (t == NULL) return;
@@ -274,20 +271,21 @@ void wb_trainer_destroy (wb_trainer_t *t)
 }
 
 const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n) { return wb_gradsync_owned (t->impl->sync, n); }
-const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n) { return wb_gradsync_updated (t->impl->sync, n); }
+const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n) {
+    return wb_gradsync_updated (t->impl->sync, n);
+}
 const wb_stage_times_t *wb_trainer_times (const wb_trainer_t *t) { return wb_stage_times (t->impl->stage); }
 
-const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n)
-{
+const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n) {
     *n = t->impl->nblock;
     return t->impl->block;
 }
 
-/* ---- the step ------------------------------------------------------------------------------------------------------- */
+/* ---- the step ---------------------------------------------------------------------------------------------------- */
 
-/* Fill micro-batches with this rank's samples: sequence i of the batch is sample first + i; beyond `n` samples nothing counts. */
-static bool load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, int64_t first, int64_t n, int micros)
-{
+/* Fill micro-batches with this rank's samples: sequence i of the batch is sample first + i; beyond `n` samples nothing
+ * counts. */
+static bool load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, int64_t first, int64_t n, int micros) {
     struct wb_trainer_impl *m = t->impl;
     int64_t T = t->o.T, rows = micros * t->o.B, mine = rows * t->topo->d;
     bool good = true;
@@ -308,28 +306,24 @@ static bool load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, int64_t
 }
 
 /* The slot's last message must have left before its buffer is written again. */
-static void wait_for_slot (outbox_t *box, int at)
-{
+static void wait_for_slot (outbox_t *box, int at) {
     if (box->link == NULL) return;
     for (; box->ended < box->sent[at]; ++box->ended) wb_link_send_end (box->link);
 }
 
-static void send (outbox_t *box, int at, const float *x, int64_t n)
-{
+static void send (outbox_t *box, int at, const float *x, int64_t n) {
     wb_link_send_begin (box->link, x, n);
     box->sent[at] = ++box->begun;
 }
 
-static void receive (wb_link_t *link, float *x, int64_t n)
-{
+static void receive (wb_link_t *link, float *x, int64_t n) {
     wb_link_recv_begin (link, x, n);
     wb_link_recv_end (link);
 }
 
 /* Run a schedule; dw NULL: forward only.  Adds to *loss, the sum over the counted positions of this rank. */
 static void run_schedule (wb_trainer_t *t, const wb_schedule_t *s, float *dw, float scale, double *loss, double *tokens,
-                          wb_step_result_t *r)
-{
+                          wb_step_result_t *r) {
     struct wb_trainer_impl *m = t->impl;
     int64_t n = wb_stage_rows (m->stage) * t->o.size.C, positions = t->o.B * t->o.T;
     bool head = wb_layout_has_head (&t->layout);
@@ -359,24 +353,25 @@ static void run_schedule (wb_trainer_t *t, const wb_schedule_t *s, float *dw, fl
             receive (m->from_next, wb_stage_grad (m->stage, a->chunk, a->slot), n);
             break;
         case WB_OP_BACKWARD:
-            wb_stage_backward (m->stage, dw, t->weights, x, a->chunk, a->slot, a->last ? wb_gradsync_final : NULL, m->sync);
+            wb_stage_backward (m->stage, dw, t->weights, x, a->chunk, a->slot, a->last ? wb_gradsync_final : NULL,
+                               m->sync);
             break;
         case WB_OP_SEND_BWD: send (&m->backward, at, wb_stage_grad (m->stage, a->chunk, a->slot), n); break;
         default: WB_ASSERT (!"a known action");
         }
-        *(a->op == WB_OP_BACKWARD || a->op == WB_OP_RECV_BWD || a->op == WB_OP_SEND_BWD ? &r->t_backward : &r->t_forward) +=
+        *(a->op == WB_OP_BACKWARD || a->op == WB_OP_RECV_BWD || a->op == WB_OP_SEND_BWD ? &r->t_backward
+                                                                                        : &r->t_forward) +=
             wb_now () - start;
     }
     for (; m->forward.ended < m->forward.begun; ++m->forward.ended) wb_link_send_end (m->forward.link);
     for (; m->backward.ended < m->backward.begun; ++m->backward.ended) wb_link_send_end (m->backward.link);
 }
 
-void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, bool stop)
-{
+void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, bool stop) {
     struct wb_trainer_impl *m = t->impl;
     const wb_optim_options_t *oo = &t->o.optim;
     double tokens = (double) t->o.global_batch * (double) t->o.T, clip, t0 = wb_now (), t1, t2, t3;
-    wb_verdict_t v = { 0 };
+    wb_verdict_t v = {0};
     const wb_segment_t *pieces;
     int npieces;
 
@@ -412,12 +407,12 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
     r->t_total = wb_now () - t0;
 }
 
-void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx, int64_t n)
-{
+void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
+                          int64_t n) {
     struct wb_trainer_impl *m = t->impl;
     int64_t round = t->o.B * t->topo->D * m->evaluation_micros;
-    wb_step_result_t times = { 0 };
-    double sums[2] = { 0, 0 };
+    wb_step_result_t times = {0};
+    double sums[2] = {0, 0};
 
     for (int64_t first = 0; first < n; first += round) {
         load_batch (t, sample, ctx, first, n - first, m->evaluation_micros);
