@@ -15,8 +15,6 @@
 #include "cli/cli.h"
 
 const wb_cmd_t wb_commands[] = {
-    {"train", "train CFG [--set key=value]... [--resume auto|none|DIR]", "train a model, on any number of ranks",
-     wb_cmd_train, WB_CMD_COMPUTES | WB_CMD_RANKS},
     {"train", "train CFG [--set KEY=VALUE]... [--resume auto|none|DIR]", "train a model, on any number of ranks",
      wb_cmd_train, WB_CMD_COMPUTES | WB_CMD_RANKS},
     {"bench", "bench step|gemm [OPTION]...", "measure against the machine's own limits", wb_cmd_bench,
