@@ -52,7 +52,7 @@ static const struct option options[] = {
     STRING_ ("run", run, "=must be given", "directory", "run directory: metrics, checkpoints, resolved configuration"),
     INT_ ("seed", seed, "1", 0, MANY, "", "seed of weights, order of samples and generated text"),
     STRING_ ("tokenizer", tokenizer, "=that of model.base, or none", "tokenizer",
-             "`byte`, a vocabulary directory, a SentencePiece model or a model directory"),
+             "`byte`, a vocabulary directory or a model directory"),
 
     CHOICE_ ("model.preset", preset, "=none", "tiny|small|medium|large|xl",
              "sizes by name; those below override it one by one"),

@@ -20,7 +20,7 @@ static const struct {
               "\n"
               "Runs on any number of ranks: mpirun -n 8 wabun train jobs/small.cfg\n"
               "SIGUSR1 and SIGTERM end it after the step and a checkpoint, with exit code 75.\n"},
-    {"encode", "  --tokenizer T     byte, a vocabulary directory, a SentencePiece model or a model directory\n"
+    {"encode", "  --tokenizer T     byte, a vocabulary directory or a model directory\n"
                "  --clean           replace URLs, e-mail addresses, telephone numbers, dates and prices by tags\n"
                "  -o PREFIX         write PREFIX.bin and PREFIX.idx from the INPUT files and directories\n"
                "  --jsonl           stdin lines {\"text\": ...} become stdout lines {\"ids\": [...]}\n"
