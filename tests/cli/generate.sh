@@ -1,0 +1,92 @@
+#!/bin/sh
+# timeout: 120 - wabun generate: seeds, lengths, windows, separators, exit codes.  Writes TAP.
+. "${top_srcdir:=.}/tests/cli/model.sh"
+
+# texts OUT ARGUMENT...
+texts () {
+  out=$T_TMP/$1
+  shift
+  "$WABUN" generate --model "$model" "$@" >"$out" 2>"$out.err" </dev/null
+}
+
+ok "runs" texts a --seed 1 --context abc --max-length 20
+ok "says nothing with a seed" test ! -s "$T_TMP/a.err"
+texts b --seed 1 --context abc --max-length 20
+ok "the same seed, the same text" cmp "$T_TMP/a" "$T_TMP/b"
+texts b --seed 2 --context abc --max-length 20
+ok "another seed, another text" test "$(cat "$T_TMP/a")" != "$(cat "$T_TMP/b")"
+
+texts c --context abc --max-length 20
+seed=$(sed -n 's/.*--seed \([0-9]*\).*/\1/p' "$T_TMP/c.err")
+texts d --context abc --max-length 20 --seed "$seed"
+ok "without a seed one is told" test -n "$seed"
+ok "and gives the text again" cmp "$T_TMP/c" "$T_TMP/d"
+
+# More texts than go together; the first ones are those of a smaller number.
+texts many --seed 3 --num-generate 35 --max-length 30
+texts few --seed 3 --num-generate 3 --max-length 30
+ok "separators stand between texts" test "$(grep -c '^========$' "$T_TMP/many")" -eq 34
+ok "lines are texts and separators" test "$(wc -l <"$T_TMP/many")" -eq 69
+sed -n 1,5p "$T_TMP/many" >"$T_TMP/head"
+ok "the number of texts changes none" cmp "$T_TMP/head" "$T_TMP/few"
+ok "texts differ" test "$(grep -v '^=' "$T_TMP/many" | sort -u | wc -l)" -gt 30
+ok "the end is not printed" test "$(grep -c endoftext "$T_TMP/many")" -eq 0
+
+# Lengths: the model writes letters only, so a token is a letter.
+lengths () { grep -v '^=' "$T_TMP/$1" | awk '{ print length ($0) }' | sort -n; }
+texts ends --seed 5 --num-generate 16 --max-length 200
+ok "some texts end by themselves" test "$(lengths ends | head -n 1)" -lt 200
+texts least --seed 5 --num-generate 16 --max-length 200 --min-length 60
+ok "--min-length holds" test "$(lengths least | head -n 1)" -ge 60
+texts most --seed 5 --num-generate 16 --max-length 50 --min-length 50
+ok "--min-length = --max-length" test "$(lengths most | sort -u)" = 50
+texts window --seed 5 --max-length 150 --min-length 150
+ok "beyond the model's positions" test "$(lengths window)" = 150
+texts greedy --temperature 0 --num-generate 2 --max-length 80 --min-length 80
+ok "temperature 0: the same text twice" test "$(grep -v '^=' "$T_TMP/greedy" | sort -u | wc -l)" -eq 1
+ok "temperature 0 needs no seed" test ! -s "$T_TMP/greedy.err"
+texts one --top-k 1 --seed 9 --max-length 80 --min-length 80
+ok "--top-k 1 is the most likely" test "$(cat "$T_TMP/one")" = "$(head -n 1 "$T_TMP/greedy")"
+texts one --top-k 0 --top-p 1e-9 --seed 9 --max-length 80 --min-length 80
+ok "and so is a small --top-p" test "$(cat "$T_TMP/one")" = "$(head -n 1 "$T_TMP/greedy")"
+
+# Contexts.
+long=abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz
+texts long --seed 1 --context "$long" --max-length 10
+ok "a long context is a warning" grep -q "warning: the context has 52 tokens.*32" "$T_TMP/long.err"
+texts cut --seed 1 --context "$(printf %s "$long" | tail -c 32)" --max-length 10
+ok "of which the end is used" cmp "$T_TMP/long" "$T_TMP/cut"
+printf 'abc\r\n' >"$T_TMP/context"
+texts file --seed 1 --context-file "$T_TMP/context" --max-length 20
+ok "--context-file" cmp "$T_TMP/file" "$T_TMP/a"
+texts raw --seed 1 --temperature 9 --top-k 0 --max-length 200 --min-length 200
+ok "whatever is drawn, UTF-8 comes out" iconv -f UTF-8 -t UTF-16 "$T_TMP/raw"
+
+# Files.
+texts none --seed 3 --num-generate 3 --max-length 30 --output-file "$T_TMP/file"
+ok "--output-file" cmp "$T_TMP/file" "$T_TMP/few"
+ok "and nothing on the standard output" test ! -s "$T_TMP/none"
+fails "a file that cannot be written" 3 "none/file" generate --model "$model" --seed 1 --output-file "$T_TMP/x/none/file"
+"$WABUN" generate --model "$model" --seed 1 --max-length 5 >/dev/full 2>"$T_TMP/err"
+ok "a full disk" test $? -eq 3
+
+# Ctrl-C: what is written so far, and the exit code of an interruption.
+if env --default-signal=INT true 2>/dev/null; then
+  env --default-signal=INT timeout --preserve-status -s INT 1 "$WABUN" generate --model "$model" --seed 1 \
+    --max-length 100000000 --min-length 100000000 >"$T_TMP/out" 2>/dev/null
+  ok "interrupted" test $? -eq 130
+  ok "with a text" test "$(wc -c <"$T_TMP/out")" -gt 10
+fi
+
+fails "no model" 2 "wants --model" generate --context abc
+fails "no such model" 3 "no such directory" generate --model "$T_TMP/none/x"
+fails "a model without tokenizer" 5 "no tokenizer.*--tokenizer" generate --model "$T_TMP/bare"
+fails "unknown option" 2 "did you mean --top-k" generate --model "$model" --top-j 3
+fails "bad number" 2 "temperature wants a number" generate --model "$model" --temperature warm
+fails "out of range" 2 "top-p wants a number between 0 and 1" generate --model "$model" --top-p 1.5
+fails "no text" 2 "num-generate wants" generate --model "$model" --num-generate 0
+fails "lengths that cross" 2 "min-length 9 is more than --max-length 8" generate --model "$model" --min-length 9 \
+  --max-length 8
+"$WABUN" generate --model "$T_TMP/bare" --tokenizer byte --seed 1 --context abc --max-length 20 >"$T_TMP/b"
+ok "--tokenizer" cmp "$T_TMP/a" "$T_TMP/b"
+done_testing

@@ -1,0 +1,85 @@
+#!/bin/sh
+# timeout: 120 - wabun score: against a sum token by token, long lines, options, odd input.  Writes TAP.
+. "${top_srcdir:=.}/tests/cli/model.sh"
+
+long=thequickbrownfoxjumpsoverthelazydogandwritesjapanesetextallthelongdayuntilitsleeps
+cat >"$T_TMP/lines" <<END
+abc
+
+日本語
+$long
+z
+END
+score () { "$WABUN" score --model "$model" "$@"; }
+direct () { "$make_model" --score "$model" "$1"; }
+number () { printf '%s\n' "$1" | sed 's/.*	//'; }
+near () { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(a != "" && d * d <= 1e-7 * b * b) }'; }
+
+score "$T_TMP/lines" >"$T_TMP/out"
+ok "a line for each" test "$(wc -l <"$T_TMP/out")" -eq 5
+i=0
+while IFS= read -r line; do
+  i=$((i + 1))
+  got=$(sed -n "${i}p" "$T_TMP/out")
+  ok "line $i: its text" test "${got%	*}" = "$line"
+  ok "line $i: the sum token by token" near "$(number "$got")" "$(direct "$line")"
+done <"$T_TMP/lines"
+score - <"$T_TMP/lines" >"$T_TMP/stdin"
+ok "the standard input" cmp "$T_TMP/out" "$T_TMP/stdin"
+sed 's/$/\r/' "$T_TMP/lines" | score - >"$T_TMP/crlf"
+ok "CRLF" cmp "$T_TMP/out" "$T_TMP/crlf"
+printf 'abc\n\nz' | score - >"$T_TMP/last"
+sed -n '1,2p;5p' "$T_TMP/out" >"$T_TMP/want"
+ok "no newline at the end" cmp "$T_TMP/want" "$T_TMP/last"
+: | score - >"$T_TMP/empty"
+ok "nothing to score" test ! -s "$T_TMP/empty"
+
+# More lines than run together, of many lengths, in their order.
+awk -v s="$long$long" 'BEGIN { for (i = 0; i < 400; i++) print substr (s, 1 + i % 60, i * 7 % 90) }' >"$T_TMP/many"
+score "$T_TMP/many" >"$T_TMP/out"
+cut -f 1 "$T_TMP/out" >"$T_TMP/texts"
+ok "many lines, in order" cmp "$T_TMP/many" "$T_TMP/texts"
+for i in 1 57 200 311 400; do
+  got=$(sed -n "${i}p" "$T_TMP/out")
+  ok "many lines: line $i" near "$(number "$got")" "$(direct "${got%	*}")"
+done
+
+printf 'ab\n' | score --tokens - >"$T_TMP/tokens"
+ok "--tokens: tokens, end and total" test "$(cut -f 1 "$T_TMP/tokens" | tr '\n' ' ')" = "a b <|endoftext|> ab "
+# shellcheck disable=SC2016 # awk
+ok "--tokens: they sum up" awk -F '	' '{ x[NR] = $2 } END { d = x[1] + x[2] + x[3] - x[4]; exit !(d * d < 1e-5) }' \
+  "$T_TMP/tokens"
+printf 'ab\n\n' | score --tokens --exclude-end - >"$T_TMP/without"
+ok "--exclude-end: no end" test "$(cut -f 1 "$T_TMP/without" | tr '\n' ' ')" = "a b ab  "
+# shellcheck disable=SC2016 # awk
+ok "--exclude-end: the sum without it" awk -F '	' 'NR == FNR { t[NR] = $2; next } FNR == 3 {
+  d = t[1] + t[2] - $2; exit !(d * d < 1e-5) }' "$T_TMP/tokens" "$T_TMP/without"
+ok "--exclude-end: nothing scores 0" test "$(sed -n 4p "$T_TMP/without")" = "	0"
+printf '\377あ\tb\n' | score --tokens - >"$T_TMP/odd"
+ok "--tokens: characters where they are whole" grep -q '^あ	' "$T_TMP/odd"
+ok "--tokens: a tab is written \\t" grep -q '^\\t	' "$T_TMP/odd"
+ok "any bytes" test "$(wc -l <"$T_TMP/odd")" -eq 8
+
+# Who writes a line and waits for its answer gets it.
+mkfifo "$T_TMP/fifo"
+score - <"$T_TMP/fifo" >"$T_TMP/answer" &
+exec 3>"$T_TMP/fifo"
+echo abc >&3
+i=0
+while [ $i -lt 50 ] && [ ! -s "$T_TMP/answer" ]; do
+  i=$((i + 1))
+  sleep 0.1
+done
+ok "a line is answered before the next one" test -s "$T_TMP/answer"
+exec 3>&-
+wait
+
+fails "no file" 2 "wants a FILE" score --model "$model"
+fails "no such file" 3 "none: cannot open" score --model "$model" "$T_TMP/none"
+fails "two files" 2 "one argument too many" score --model "$model" a b
+fails "unknown option" 2 "did you mean --tokens" score --model "$model" --token -
+fails "a flag with a value" 2 "tokens takes no value" score --model "$model" --tokens=yes -
+fails "no tokenizer" 5 "no tokenizer" score --model "$T_TMP/bare" -
+score "$T_TMP/many" >/dev/full 2>"$T_TMP/err"
+ok "a full disk" test $? -eq 3
+done_testing

@@ -1,0 +1,47 @@
+#!/bin/sh
+# timeout: 120 - wabun transform: against the state token by token, files of lines, exit codes.  Writes TAP.
+. "${top_srcdir:=.}/tests/cli/model.sh"
+
+transform () { "$WABUN" transform --model "$model" "$@"; }
+# The list as words with five digits, as make_model prints a vector.
+words () { tr -d '[]' | awk -F ', ' '{ for (i = 1; i <= NF; i++) printf "%s%.5f", (i > 1 ? " " : ""), $i; print "" }'; }
+near () { # FILE FILE
+  paste -d ' ' "$1" "$2" | awk '{ n = NF / 2; for (i = 1; i <= n; i++) { d = $i - $(i + n); if (d * d > 1e-8) bad = 1 } }
+    END { exit bad || n != 32 }'
+}
+
+transform --context 日本語 >"$T_TMP/out"
+ok "one line" test "$(wc -l <"$T_TMP/out")" -eq 1
+ok "a JSON list" grep -Eq '^\[(-?[0-9.]+(e-?[0-9]+)?, ){31}-?[0-9.]+(e-?[0-9]+)?\]$' "$T_TMP/out"
+words <"$T_TMP/out" >"$T_TMP/got"
+"$make_model" --vector "$model" 日本語 >"$T_TMP/want"
+ok "the vector token by token" near "$T_TMP/got" "$T_TMP/want"
+
+awk 'BEGIN { for (i = 0; i < 60; i++) print substr ("thequickbrownfoxjumpsoverthelazydog", 1 + i % 5, 1 + i * 7 % 30) }' \
+  >"$T_TMP/lines"
+transform --input "$T_TMP/lines" >"$T_TMP/many"
+ok "a list for each line" test "$(wc -l <"$T_TMP/many")" -eq 60
+for i in 1 2 17 33 60; do
+  sed -n "${i}p" "$T_TMP/many" | words >"$T_TMP/got"
+  "$make_model" --vector "$model" "$(sed -n "${i}p" "$T_TMP/lines")" >"$T_TMP/want"
+  ok "line $i" near "$T_TMP/got" "$T_TMP/want"
+done
+transform --input - <"$T_TMP/lines" >"$T_TMP/stdin"
+ok "the standard input" cmp "$T_TMP/many" "$T_TMP/stdin"
+
+long=thequickbrownfoxjumpsoverthelazydogandthelazycat
+transform --context "$long" 2>"$T_TMP/err" | words >"$T_TMP/got"
+"$make_model" --vector "$model" "$(printf %s $long | tail -c 32)" >"$T_TMP/want"
+ok "of a long text the end" near "$T_TMP/got" "$T_TMP/want"
+ok "with a warning" grep -q "warning.*48 tokens.*last 32" "$T_TMP/err"
+
+fails "an empty context" 2 "context is empty" transform --model "$model" --context ""
+fails "no text" 2 "wants --context TEXT, or --input" transform --model "$model"
+fails "two texts" 2 "wants --context TEXT, or --input" transform --model "$model" --context a --input b
+printf 'a\n\nb\n' >"$T_TMP/hole"
+transform --input "$T_TMP/hole" >"$T_TMP/out" 2>"$T_TMP/err"
+ok "an empty line" test $? -eq 5
+ok "named" grep -q "hole:2: an empty line" "$T_TMP/err"
+fails "no such file" 3 "cannot open" transform --model "$model" --input "$T_TMP/none"
+fails "no tokenizer" 5 "no tokenizer" transform --model "$T_TMP/bare" --context a
+done_testing
