@@ -22,12 +22,17 @@ static const struct {
               "SIGUSR1 and SIGTERM end it after the step and a checkpoint, with exit code 75.\n"},
     {"encode", "  --tokenizer T     byte, a vocabulary directory or a model directory\n"
                "  --clean           replace URLs, e-mail addresses, telephone numbers, dates and prices by tags\n"
-               "  -o PREFIX         write PREFIX.bin and PREFIX.idx from the INPUT files and directories\n"
+               "  -o PREFIX         write PREFIX.bin and PREFIX.idx\n"
+               "  INPUT             files and directories: a .txt is one document, a .jsonl one in each line\n"
+               "                    {\"text\": ...}; - is the standard input\n"
                "  --jsonl           stdin lines {\"text\": ...} become stdout lines {\"ids\": [...]}\n"
+               "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"
                "\n"
-               "Under mpirun the ranks share the input files.\n"},
-    {"decode", "  --tokenizer T     as in wabun encode\n"
-               "  --jsonl           stdin lines {\"ids\": [...]} become stdout lines {\"text\": ...}\n"},
+               "Under mpirun the ranks share the input; the file is the same on any number of them.\n"},
+    {"decode",
+     "  --tokenizer T     as in wabun encode\n"
+     "  PREFIX            the documents of a token file; with --jsonl as lines {\"text\": ...}\n"
+     "  --jsonl           without PREFIX: stdin lines {\"ids\": [...]} become stdout lines {\"text\": ...}\n"},
     {"generate", "  --model DIR          a checkpoint or any Hugging Face GPT-2 directory\n"
                  "  --tokenizer T        instead of the model's own\n"
                  "  --context TEXT       what the text begins with; --context-file F: the same from a file\n"
