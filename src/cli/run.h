@@ -26,6 +26,11 @@ typedef struct wb_run_data {
     double train_bytes_per_token; /* 0 = not known */
 } wb_run_data_t;
 
+/* The model's size and tokenizer (NULL: none) of a configuration.  Not collective.  Errors: WB_EUSAGE, WB_EIO,
+ * WB_EDATA. */
+wb_status wb_run_size (wb_size_t *out, wb_tokenizer_t **tokenizer, const wb_config_t *c) WB_NODISCARD;
+/* The options of a trainer. */
+void wb_run_step_options (wb_step_options_t *out, const wb_config_t *c, const wb_size_t *size);
 /* Open everything the configuration names and check every id.  Collective over world; errors agreed. */
 wb_status wb_run_data_open (wb_run_data_t *out, wb_comm_t *world, const wb_config_t *c) WB_NODISCARD;
 void wb_run_data_close (wb_run_data_t *d);

@@ -13,14 +13,13 @@ bool wb_run_sample (void *loader, int32_t *ids, int64_t k) {
     return true;
 }
 
-static wb_status find_size (wb_run_data_t *d, const wb_config_t *c) {
-    wb_size_t *s = &d->size;
-
+/* The model's size, the vocabulary's share of it given or from the tokenizer. */
+static wb_status find_size (wb_size_t *s, const wb_tokenizer_t *tokenizer, const wb_config_t *c) {
     if (c->base != NULL) {
         WB_TRY (wb_model_config_read (s, c->base));
     } else {
         *s = (wb_size_t){c->layers, c->width, c->heads, c->context, 0};
-        s->V = d->tokenizer != NULL ? wb_tokenizer_size (d->tokenizer) : c->vocab_size;
+        s->V = tokenizer != NULL ? wb_tokenizer_size (tokenizer) : c->vocab_size;
     }
     if (c->base == NULL && c->vocab_size > 0) {
         if (c->vocab_size < s->V)
@@ -28,20 +27,46 @@ static wb_status find_size (wb_run_data_t *d, const wb_config_t *c) {
                             (long long) c->vocab_size, (long long) s->V);
         s->V = c->vocab_size;
     }
-    if (d->tokenizer != NULL && wb_tokenizer_size (d->tokenizer) > s->V)
-        return WB_FAIL (
-            WB_EUSAGE, "tokenizer %s has %d ids, the model %s has room for %lld: they do not belong together",
-            c->tokenizer, wb_tokenizer_size (d->tokenizer), c->base != NULL ? c->base : "", (long long) s->V);
+    if (tokenizer != NULL && wb_tokenizer_size (tokenizer) > s->V)
+        return WB_FAIL (WB_EUSAGE,
+                        "the tokenizer has %d ids, the model %s has room for %lld: they do not belong together",
+                        wb_tokenizer_size (tokenizer), c->base != NULL ? c->base : "", (long long) s->V);
     return wb_size_check (s);
 }
 
-static wb_status open_tokenizer (wb_run_data_t *d, const wb_config_t *c) {
-    const char *spec = c->tokenizer;
+wb_status wb_run_size (wb_size_t *out, wb_tokenizer_t **tokenizer, const wb_config_t *c) {
+    *tokenizer = NULL;
+    if (c->tokenizer != NULL)
+        WB_TRY (wb_tokenizer_new (tokenizer, c->tokenizer));
+    else if (c->base != NULL && wb_tokenizer_new (tokenizer, c->base) != WB_OK) /* it may come without one */
+        wb_error_clear ();
+    return find_size (out, *tokenizer, c);
+}
 
-    if (spec == NULL && c->base == NULL) return WB_OK;
-    if (spec != NULL) return wb_tokenizer_new (&d->tokenizer, spec);
-    if (wb_tokenizer_new (&d->tokenizer, c->base) != WB_OK) wb_error_clear (); /* a base model may come without one */
-    return WB_OK;
+void wb_run_step_options (wb_step_options_t *o, const wb_config_t *c, const wb_size_t *size) {
+    memset (o, 0, sizeof *o);
+    o->size = *size;
+    o->B = c->micro_batch;
+    o->T = c->sequence_length > 0 ? c->sequence_length : size->T;
+    o->global_batch = c->global_batch;
+    o->v = (int) c->interleave;
+    o->schedule = (wb_schedule_kind) wb_config_choice ("parallel.schedule", c->schedule);
+    o->recompute = (wb_recompute) wb_config_choice ("parallel.recompute", c->recompute);
+    o->sequence = c->sequence_parallel;
+    o->zero = c->zero > 0;
+    o->wire = (wb_wire) wb_config_choice ("parallel.wire", c->wire);
+    o->seed = (uint64_t) c->seed;
+    o->optim.kind = (wb_optim_kind) wb_config_choice ("train.optimizer", c->optimizer);
+    o->optim.decay = (wb_decay_kind) wb_config_choice ("train.decay", c->decay);
+    o->optim.lr = c->lr;
+    o->optim.min_lr = c->min_lr;
+    o->optim.beta1 = c->beta1;
+    o->optim.beta2 = c->beta2;
+    o->optim.eps = c->eps;
+    o->optim.weight_decay = c->weight_decay;
+    o->optim.clip = c->clip;
+    o->optim.warmup = c->warmup;
+    o->optim.steps = c->steps;
 }
 
 static wb_status open_files (wb_run_data_t *d, const wb_config_t *c) {
@@ -104,12 +129,8 @@ static wb_status open_loaders (wb_run_data_t *d, const wb_config_t *c) {
 }
 
 wb_status wb_run_data_open (wb_run_data_t *d, wb_comm_t *world, const wb_config_t *c) {
-    wb_status status;
-
     memset (d, 0, sizeof *d);
-    status = open_tokenizer (d, c);
-    if (status == WB_OK) status = find_size (d, c);
-    WB_TRY (wb_agree (world, status));
+    WB_TRY (wb_agree (world, wb_run_size (&d->size, &d->tokenizer, c)));
     WB_TRY (wb_agree (world, open_files (d, c)));
     WB_TRY (wb_agree (world, check_ids (d, world)));
     return wb_agree (world, open_loaders (d, c));

@@ -67,32 +67,6 @@ static wb_status parse (train_args_t *a, int argc, char **argv) {
     return WB_OK;
 }
 
-static void step_options (wb_step_options_t *o, const wb_config_t *c, const wb_size_t *size) {
-    memset (o, 0, sizeof *o);
-    o->size = *size;
-    o->B = c->micro_batch;
-    o->T = c->sequence_length > 0 ? c->sequence_length : size->T;
-    o->global_batch = c->global_batch;
-    o->v = (int) c->interleave;
-    o->schedule = (wb_schedule_kind) wb_config_choice ("parallel.schedule", c->schedule);
-    o->recompute = (wb_recompute) wb_config_choice ("parallel.recompute", c->recompute);
-    o->sequence = c->sequence_parallel;
-    o->zero = c->zero > 0;
-    o->wire = (wb_wire) wb_config_choice ("parallel.wire", c->wire);
-    o->seed = (uint64_t) c->seed;
-    o->optim.kind = (wb_optim_kind) wb_config_choice ("train.optimizer", c->optimizer);
-    o->optim.decay = (wb_decay_kind) wb_config_choice ("train.decay", c->decay);
-    o->optim.lr = c->lr;
-    o->optim.min_lr = c->min_lr;
-    o->optim.beta1 = c->beta1;
-    o->optim.beta2 = c->beta2;
-    o->optim.eps = c->eps;
-    o->optim.weight_decay = c->weight_decay;
-    o->optim.clip = c->clip;
-    o->optim.warmup = c->warmup;
-    o->optim.steps = c->steps;
-}
-
 /* The run directory with the resolved configuration. */
 static wb_status make_run_dir (wb_run_t *r) {
     wb_status status = WB_OK;
@@ -136,7 +110,7 @@ static wb_status start (wb_run_t *r, const train_args_t *a) {
     WB_TRY (wb_threads_set (&r->threads, r->world, c->threads));
     WB_TRY (wb_topo_new (&r->topo, r->world, (int) c->data, (int) c->pipeline, (int) c->tensor));
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
-    step_options (&o, c, &r->data.size);
+    wb_run_step_options (&o, c, &r->data.size);
     WB_TRY (wb_agree (r->world, wb_trainer_layout (&lo, &o, r->topo->D, r->topo->P, r->topo->T)));
     if (strcmp (a->resume, "none") == 0) WB_TRY (check_fresh (r));
     WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
