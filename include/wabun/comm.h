@@ -1,8 +1,8 @@
 /* wabun - comm: ranks.  The only folder that calls MPI.
  *
- * A group of ranks is a wb_comm_t, passed in, never global.  Calls that move data cannot fail for a reason of their own:
- * a failed MPI call means a broken network, and ends all ranks with who, where and which call (exit 70).  Everything else
- * that can go wrong is a status, agreed on over the group (wb_agree), so no rank ever leaves alone.
+ * A group of ranks is a wb_comm_t, passed in, never global.  Calls that move data cannot fail for a reason of their
+ * own: a failed MPI call means a broken network, and ends all ranks with who, where and which call (exit 70).
+ * Everything else that can go wrong is a status, agreed on over the group (wb_agree), so no rank ever leaves alone.
  *
  * A group of one rank never touches MPI: programs that were not started by a launcher run without it.
  */
@@ -15,20 +15,21 @@
 extern "C" {
 #endif
 
-/* ---- groups (world.c) --------------------------------------------------------------------------------------------- */
+/* ---- groups (world.c) -------------------------------------------------------------------------------------------- */
 
 typedef struct wb_comm wb_comm_t;
 
 /** Was this process started by a launcher (mpirun, srun --mpi=...)?  Looks at the environment only. */
 bool wb_world_launched (void);
-/** The world.  Starts MPI (funneled threads) only when launched; otherwise a world of one.  Collective over all processes.
- * Also sets the abort hook of base, and the rank of the error record.
- * Errors: WB_EUSAGE when the launcher says more tasks than the world has (srun without a matching PMI plugin starts N
- * singletons): the message names the remedy. */
+/** The world.  Starts MPI (funneled threads) only when launched; otherwise a world of one.  Collective over all
+ * processes. Also sets the abort hook of base, and the rank of the error record. Errors: WB_EUSAGE when the launcher
+ * says more tasks than the world has (srun without a matching PMI plugin starts N singletons): the message names the
+ * remedy. */
 wb_status wb_world_new (wb_comm_t **out) WB_NODISCARD;
 /** Ends MPI.  Collective over the world. */
 void wb_world_destroy (wb_comm_t *world);
-/** Ranks with the same `color` (>= 0) form a group, ordered by `key`; color < 0: *out = NULL.  Collective over `parent`. */
+/** Ranks with the same `color` (>= 0) form a group, ordered by `key`; color < 0: *out = NULL.  Collective over
+ * `parent`. */
 wb_status wb_comm_split (wb_comm_t **out, wb_comm_t *parent, int color, int key) WB_NODISCARD;
 /** The ranks of `parent` that share this rank's memory (node). Collective over `parent`. */
 wb_status wb_comm_split_node (wb_comm_t **out, wb_comm_t *parent) WB_NODISCARD;
@@ -59,10 +60,10 @@ void wb_comm_sum_f32 (wb_comm_t *c, float *x, int64_t n);
 void wb_comm_send (wb_comm_t *c, const void *data, size_t bytes, int to, int tag);
 void wb_comm_recv (wb_comm_t *c, void *data, size_t bytes, int from, int tag);
 
-/* ---- agreement (agree.c) ------------------------------------------------------------------------------------------ */
+/* ---- agreement (agree.c) ----------------------------------------------------------------------------------------- */
 
-/** The status of the lowest rank that has one, on every rank, with that rank's error record.  One 4-byte all-reduce when
- * all is well.  Collective over c. */
+/** The status of the lowest rank that has one, on every rank, with that rank's error record.  One 4-byte all-reduce
+ * when all is well.  Collective over c. */
 wb_status wb_agree (wb_comm_t *c, wb_status mine) WB_NODISCARD;
 /** Are these bytes the same on every rank?  Errors: WB_EUSAGE "`what` differs between ranks A and B".  Collective. */
 wb_status wb_same (wb_comm_t *c, const void *data, size_t bytes, const char *what) WB_NODISCARD;
@@ -78,26 +79,24 @@ typedef struct wb_verdict {
 /** Sum each field over c, the same bits on every rank; a NaN in loss or gradsq counts into bad.  Collective over c. */
 void wb_verdict (wb_comm_t *c, wb_verdict_t *v);
 
-/* ---- who owns which piece of n things ----------------------------------------------------------------------------- */
+/* ---- who owns which piece of n things ---------------------------------------------------------------------------- */
 
 /** n things over P ranks: the first n % P ranks have one more.  First thing of rank r (r = P gives n). */
-static inline int64_t wb_split_first (int64_t n, int P, int r)
-{
+static inline int64_t wb_split_first (int64_t n, int P, int r) {
     int64_t q = n / P, m = n % P;
     return q * r + (r < m ? r : m);
 }
-static inline int64_t wb_split_count (int64_t n, int P, int r)
-{
+static inline int64_t wb_split_count (int64_t n, int P, int r) {
     return wb_split_first (n, P, r + 1) - wb_split_first (n, P, r);
 }
 
-/* ---- the ring (ring.c) -------------------------------------------------------------------------------------------- */
+/* ---- the ring (ring.c) ------------------------------------------------------------------------------------------- */
 
 /** Our own collectives for large fp32 vectors: chunked ring reduce-scatter and all-gather (Patarasuk and Yuan, JPDC 69,
- * 2009).  Split-phase: `begin` queues an operation, `poll` moves the queue on without waiting (Open MPI makes no progress
- * by itself), `end` waits for all.  Operations run in the order they were queued, which must be the same on every rank of the
- * group.  The order of additions is a function of the layout only: same layout, same bits.  Nothing is allocated after
- * new.  Group of one: all are no-ops. */
+ * 2009).  Split-phase: `begin` queues an operation, `poll` moves the queue on without waiting (Open MPI makes no
+ * progress by itself), `end` waits for all.  Operations run in the order they were queued, which must be the same on
+ * every rank of the group.  The order of additions is a function of the layout only: same layout, same bits.  Nothing
+ * is allocated after new.  Group of one: all are no-ops. */
 typedef struct wb_ring wb_ring_t;
 typedef enum wb_wire { WB_WIRE_FP32 = 0, WB_WIRE_BF16 = 1 } wb_wire; /**< bf16: half the bytes, summed in fp32 */
 
@@ -116,11 +115,11 @@ wb_status wb_ring_new (wb_ring_t **out, wb_comm_t *group, int64_t max_floats, in
 void wb_ring_destroy (wb_ring_t *r);
 /** Bytes a ring will allocate. */
 size_t wb_ring_bytes (int P, int64_t max_floats, int max_queue, wb_wire wire, int64_t chunk_floats);
-/** x [n]: afterwards piece r = wb_split_first/count (n, P, r) holds the sum over the group on rank r; the other pieces hold
- * partial sums.  With the bf16 wire each hop rounds once. */
+/** x [n]: afterwards piece r = wb_split_first/count (n, P, r) holds the sum over the group on rank r; the other pieces
+ * hold partial sums.  With the bf16 wire each hop rounds once. */
 void wb_ring_reduce_scatter_begin (wb_ring_t *r, float *x, int64_t n);
-/** Piece r of x on rank r goes to every rank.  With the bf16 wire the owner's piece is rounded too, so that all have the same
- * bits. */
+/** Piece r of x on rank r goes to every rank.  With the bf16 wire the owner's piece is rounded too, so that all have
+ * the same bits. */
 void wb_ring_all_gather_begin (wb_ring_t *r, float *x, int64_t n);
 /** Reduce-scatter, then all-gather. */
 void wb_ring_all_reduce_begin (wb_ring_t *r, float *x, int64_t n);
@@ -132,50 +131,52 @@ int64_t wb_ring_finished (const wb_ring_t *r);
 int64_t wb_ring_bytes_sent (const wb_ring_t *r);
 double wb_ring_seconds_waited (const wb_ring_t *r);
 
-/* ---- stage to stage (link.c) -------------------------------------------------------------------------------------- */
+/* ---- stage to stage (link.c) ------------------------------------------------------------------------------------- */
 
-/** Point-to-point messages between two ranks of a group, posted ahead.  `depth` messages of at most `max_floats` may be in
- * flight each way.  Buffers are the caller's and stay untouched until the matching wait. */
+/** Point-to-point messages between two ranks of a group, posted ahead.  `depth` messages of at most `max_floats` may be
+ * in flight each way.  Buffers are the caller's and stay untouched until the matching wait. */
 typedef struct wb_link wb_link_t;
 wb_status wb_link_new (wb_link_t **out, wb_comm_t *group, int peer, int tag, int depth) WB_NODISCARD;
 void wb_link_destroy (wb_link_t *l);
 void wb_link_send_begin (wb_link_t *l, const float *x, int64_t n); /**< queue a send */
 void wb_link_recv_begin (wb_link_t *l, float *x, int64_t n);       /**< queue a receive */
-void wb_link_send_end (wb_link_t *l); /**< wait for the oldest send not yet waited for */
+void wb_link_send_end (wb_link_t *l);                              /**< wait for the oldest send not yet waited for */
 void wb_link_recv_end (wb_link_t *l); /**< wait for the oldest receive not yet waited for */
 void wb_link_poll (wb_link_t *l);     /**< let MPI progress */
 double wb_link_seconds_waited (const wb_link_t *l);
 
-/* ---- topology (topo.c) -------------------------------------------------------------------------------------------- */
+/* ---- topology (topo.c) ------------------------------------------------------------------------------------------- */
 
-/** The grid data x pipeline x tensor.  World rank = (d P + p) T + t in node-aware order: tensor groups are neighbours inside a
- * node, pipeline stages next, data last.  Makes, owns and frees its groups.  Fields are read-only. */
+/** The grid data x pipeline x tensor.  World rank = (d P + p) T + t in node-aware order: tensor groups are neighbours
+ * inside a node, pipeline stages next, data last.  Makes, owns and frees its groups.  Fields are read-only. */
 typedef struct wb_topo {
     wb_comm_t *world;  /**< borrowed */
     wb_comm_t *data;   /**< ranks with the same stage and tensor place: gradients */
     wb_comm_t *pipe;   /**< ranks with the same data and tensor place: activations */
     wb_comm_t *tensor; /**< ranks with the same data and stage place: slices of a layer */
-    wb_comm_t *embed;  /**< first and last stage of the same pipeline (tied embedding), NULL on other stages and when P = 1 */
-    wb_comm_t *node;   /**< ranks on this node */
-    int D, P, T;       /**< sizes of data, pipeline, tensor */
-    int d, p, t;       /**< own place */
-    int nodes;         /**< number of nodes */
+    wb_comm_t
+        *embed; /**< first and last stage of the same pipeline (tied embedding), NULL on other stages and when P = 1 */
+    wb_comm_t *node; /**< ranks on this node */
+    int D, P, T;     /**< sizes of data, pipeline, tensor */
+    int d, p, t;     /**< own place */
+    int nodes;       /**< number of nodes */
 } wb_topo_t;
 /** \param data, pipeline, tensor: sizes, data 0 = what is left over.  Collective over world.
  * Errors: WB_EUSAGE when they do not multiply to the size of the world: the message names layouts that would. */
 wb_status wb_topo_new (wb_topo_t **out, wb_comm_t *world, int data, int pipeline, int tensor) WB_NODISCARD;
 void wb_topo_destroy (wb_topo_t *t);
 
-/* ---- one file, many ranks (pfile.c) ------------------------------------------------------------------------------- */
+/* ---- one file, many ranks (pfile.c) ------------------------------------------------------------------------------ */
 
 /** A file that all ranks of a group write or read at their own offsets.  POSIX calls on a shared file system. */
 typedef struct wb_pfile wb_pfile_t;
-/** Rank 0 creates `path` with its final size (space is reserved where the file system can, so that a full disk is noticed
- * here), then all open it.  Collective over c.  Errors: WB_EIO, agreed. */
+/** Rank 0 creates `path` with its final size (space is reserved where the file system can, so that a full disk is
+ * noticed here), then all open it.  Collective over c.  Errors: WB_EIO, agreed. */
 wb_status wb_pfile_create (wb_pfile_t **out, wb_comm_t *c, const char *path, int64_t bytes) WB_NODISCARD;
 /** Open for reading.  Collective over c.  Errors: WB_EIO, agreed. */
 wb_status wb_pfile_open (wb_pfile_t **out, wb_comm_t *c, const char *path) WB_NODISCARD;
-/** Not collective: the status is remembered and comes out of wb_pfile_close(); short transfers and EINTR are handled. */
+/** Not collective: the status is remembered and comes out of wb_pfile_close(); short transfers and EINTR are handled.
+ */
 wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t offset) WB_NODISCARD;
 wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset) WB_NODISCARD;
 int64_t wb_pfile_size (const wb_pfile_t *f);

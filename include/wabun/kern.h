@@ -1,7 +1,7 @@
 /* wabun - kern: the arithmetic.  No MPI, no allocation, no globals, cannot fail.
  *
- * All matrices are row-major fp32 with contiguous rows unless a leading dimension is given.  A name with `d` in front is
- * the gradient of the name behind it.  "+=" in a comment means that the kernel adds to what is there.
+ * All matrices are row-major fp32 with contiguous rows unless a leading dimension is given.  A name with `d` in front
+ * is the gradient of the name behind it.  "+=" in a comment means that the kernel adds to what is there.
  *
  * Every kernel but the matrix product is an entry of a table: one plain-C twin (wb_kern_ref, slow, in the order of the
  * formula, the oracle of the tests) and one table an instruction set, made from one source (simd.c).  Kernels thread
@@ -19,24 +19,24 @@ extern "C" {
 
 /* ---- matrix product and the BLAS behind it (gemm.c, the only file that calls CBLAS) ------------------------------ */
 
-/** C [m, n] = alpha op(A) op(B) + beta C, with op(A) [m, k], op(B) [k, n]; ta: A is stored [k, m]; tb: B is stored [n, k].
- * lda, ldb, ldc: floats from one stored row to the next.  Threads by the BLAS.  2 m n k flop. */
+/** C [m, n] = alpha op(A) op(B) + beta C, with op(A) [m, k], op(B) [k, n]; ta: A is stored [k, m]; tb: B is stored [n,
+ * k]. lda, ldb, ldc: floats from one stored row to the next.  Threads by the BLAS.  2 m n k flop. */
 void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
               int64_t ldb, bool ta, bool tb, float alpha, float beta);
 
 /** What the BLAS is and does; strings are borrowed from the BLAS or constant. */
 typedef struct wb_blas_info {
-    const char *config;     /**< e.g. "OpenBLAS 0.3.21 DYNAMIC_ARCH USE_OPENMP" */
-    const char *core;       /**< kernel in use: "SkylakeX", "Prescott", ... */
-    const char *want;       /**< what OPENBLAS_CORETYPE should be for this processor, NULL when `core` is good */
-    const char *threading;  /**< "OpenMP", "pthreads", "serial" */
-    int threads;            /**< threads the BLAS will use */
+    const char *config;    /**< e.g. "OpenBLAS 0.3.21 DYNAMIC_ARCH USE_OPENMP" */
+    const char *core;      /**< kernel in use: "SkylakeX", "Prescott", ... */
+    const char *want;      /**< what OPENBLAS_CORETYPE should be for this processor, NULL when `core` is good */
+    const char *threading; /**< "OpenMP", "pthreads", "serial" */
+    int threads;           /**< threads the BLAS will use */
 } wb_blas_info_t;
 void wb_blas_info (wb_blas_info_t *out);
 /** An OpenMP build of OpenBLAS sets the number of threads of OpenMP with it, and so of the kernels. */
 void wb_blas_threads_set (int threads);
 
-/* ---- the table ---------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 typedef struct wb_kern {
     const char *name; /**< "ref", "portable", "avx2", "avx512" */
@@ -49,8 +49,8 @@ typedef struct wb_kern {
     void (*embed_backward) (float *dwte, float *dwpe, const float *dout, const int32_t *tokens, int64_t n, int64_t T,
                             int64_t C, int64_t v0, int64_t v1);
 
-    /** out [n, C] = (x - mean) rstd g + b over each row, rstd = 1 / sqrt (var + 1e-5), var biased; mean, rstd [n] are kept
-     *  for the backward pass (may be NULL).  Ba et al., arXiv:1607.06450. */
+    /** out [n, C] = (x - mean) rstd g + b over each row, rstd = 1 / sqrt (var + 1e-5), var biased; mean, rstd [n] are
+     * kept for the backward pass (may be NULL).  Ba et al., arXiv:1607.06450. */
     void (*layernorm_forward) (float *out, float *mean, float *rstd, const float *x, const float *g, const float *b,
                                int64_t n, int64_t C);
     /** dx [n, C] += ..., dg [C] +=, db [C] +=.  dx must not alias dout. */
@@ -61,8 +61,8 @@ typedef struct wb_kern {
     void (*bias_add) (float *y, const float *b, int64_t n, int64_t m);
     /** db [m] += column sums of dy [n, m]. */
     void (*bias_backward) (float *db, const float *dy, int64_t n, int64_t m);
-    /** z [n, m] += b; out = gelu (z), gelu (z) = z/2 (1 + tanh (sqrt (2/pi) (z + 0.044715 z^3))).  Hendrycks and Gimpel,
-     *  arXiv:1606.08415. z is kept for the backward pass. */
+    /** z [n, m] += b; out = gelu (z), gelu (z) = z/2 (1 + tanh (sqrt (2/pi) (z + 0.044715 z^3))).  Hendrycks and
+     * Gimpel, arXiv:1606.08415. z is kept for the backward pass. */
     void (*bias_gelu_forward) (float *out, float *z, const float *b, int64_t n, int64_t m);
     /** out [n] = gelu (z): to make the activation again in the backward pass. */
     void (*gelu_forward) (float *out, const float *z, int64_t n);
@@ -71,30 +71,31 @@ typedef struct wb_kern {
     /** out [n, C] = x + y + b (b NULL: x + y); out may be x or y. */
     void (*bias_residual) (float *out, const float *x, const float *y, const float *b, int64_t n, int64_t C);
 
-    /** Causal self-attention, scores in cache only (Dao et al., arXiv:2205.14135).  qkv [B, T, 3, H, D]: a row holds the
-     *  queries of all heads, then the keys, then the values; out [B, T, H, D]; lse [B, H, T] = log sum exp of the scaled
-     *  scores, for the backward pass.  Scale 1 / sqrt (D).  Blocks above the diagonal are skipped.
-     *  \param work  wb_attention_work_floats (T, D, threads) floats, threads = wb_kern_threads (). */
+    /** Causal self-attention, scores in cache only (Dao et al., arXiv:2205.14135).  qkv [B, T, 3, H, D]: a row holds
+     * the queries of all heads, then the keys, then the values; out [B, T, H, D]; lse [B, H, T] = log sum exp of the
+     * scaled scores, for the backward pass.  Scale 1 / sqrt (D).  Blocks above the diagonal are skipped. \param work
+     * wb_attention_work_floats (T, D, threads) floats, threads = wb_kern_threads (). */
     void (*attention_forward) (float *out, float *lse, const float *qkv, float *work, int64_t B, int64_t T, int64_t H,
                                int64_t D);
     /** dqkv (overwritten, same layout as qkv) from dout; out, lse as the forward pass left them. */
     void (*attention_backward) (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
                                 float *work, int64_t B, int64_t T, int64_t H, int64_t D);
     /** Inference: n new positions of one sequence attend to a cache that already holds them.  q [n, H, D] with rows ldq
-     *  floats apart; kcache, vcache [H, Tmax, D] hold `len` positions, the last n being the queries' own; position i sees
-     *  len - n + i + 1 keys.  out [n, H, D], rows ldo apart.  work: as above with T = Tmax. */
-    void (*attention_cached) (float *out, const float *q, const float *kcache, const float *vcache, float *work, int64_t n,
-                              int64_t len, int64_t Tmax, int64_t H, int64_t D, int64_t ldq, int64_t ldo);
+     *  floats apart; kcache, vcache [H, Tmax, D] hold `len` positions, the last n being the queries' own; position i
+     * sees len - n + i + 1 keys.  out [n, H, D], rows ldo apart.  work: as above with T = Tmax. */
+    void (*attention_cached) (float *out, const float *q, const float *kcache, const float *vcache, float *work,
+                              int64_t n, int64_t len, int64_t Tmax, int64_t H, int64_t D, int64_t ldq, int64_t ldo);
 
     /** mx [n] = row maxima of logits [n, V] (leading dimension ld). */
     void (*xent_max) (float *mx, const float *logits, int64_t n, int64_t V, int64_t ld);
-    /** sum [n] = sum_j exp (logits_j - mx); hit [n] = logit of the target where targets[i] - v0 lies in 0 .. V-1, else 0.
-     *  loss_i = log sum_i + mx_i - hit_i after the sums over the vocabulary shards. targets[i] < 0: not counted, hit 0. */
+    /** sum [n] = sum_j exp (logits_j - mx); hit [n] = logit of the target where targets[i] - v0 lies in 0 .. V-1, else
+     * 0. loss_i = log sum_i + mx_i - hit_i after the sums over the vocabulary shards. targets[i] < 0: not counted, hit
+     * 0. */
     void (*xent_sum) (float *sum, float *hit, const float *logits, const float *mx, const int32_t *targets, int64_t n,
                       int64_t V, int64_t ld, int64_t v0);
     /** logits (in place) = scale (exp (logits - mx) / sum - [j = target - v0]); rows with target < 0 become 0. */
-    void (*xent_backward) (float *logits, const float *mx, const float *sum, const int32_t *targets, int64_t n, int64_t V,
-                           int64_t ld, int64_t v0, float scale);
+    void (*xent_backward) (float *logits, const float *mx, const float *sum, const int32_t *targets, int64_t n,
+                           int64_t V, int64_t ld, int64_t v0, float scale);
 
     /** y [n] += x [n]. */
     void (*add) (float *y, const float *x, int64_t n);
@@ -107,9 +108,9 @@ typedef struct wb_kern {
     void (*bf16_unpack) (float *out, const uint16_t *x, int64_t n);
     void (*bf16_add) (float *y, const uint16_t *x, int64_t n); /**< y += x */
 
-    /** One pass of Adam (Kingma and Ba, arXiv:1412.6980) with decoupled decay (Loshchilov and Hutter, arXiv:1711.05101):
-     *  g' = gscale g; w *= 1 - decay; m = b1 m + (1 - b1) g'; v = b2 v + (1 - b2) g'^2; w -= step m / (sqrt (v) + eps).
-     *  The caller folds the bias corrections into step and eps. */
+    /** One pass of Adam (Kingma and Ba, arXiv:1412.6980) with decoupled decay (Loshchilov and Hutter,
+     * arXiv:1711.05101): g' = gscale g; w *= 1 - decay; m = b1 m + (1 - b1) g'; v = b2 v + (1 - b2) g'^2; w -= step m /
+     * (sqrt (v) + eps). The caller folds the bias corrections into step and eps. */
     void (*adam) (float *w, float *m, float *v, const float *g, int64_t n, float step, float b1, float b2, float eps,
                   float decay, float gscale);
     /** h += g'^2; w *= 1 - decay; w -= step g' / (sqrt (h) + eps).  Duchi et al., JMLR 12 (2011). */
@@ -128,8 +129,8 @@ void wb_kern_threads_set (int threads);
 /** Floats of work space the attention kernels need: per thread 4 T D and some blocks, D rounded up to 16. */
 int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 
-/** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s (fp32).
- * The limit every other figure is compared with. */
+/** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s
+ * (fp32). The limit every other figure is compared with. */
 double wb_kern_fma_peak (int threads, double seconds);
 
 #ifdef __cplusplus

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* ---- sizes (size.c) ----------------------------------------------------------------------------------------------- */
+/* ---- sizes (size.c) ---------------------------------------------------------------------------------------------- */
 
 typedef struct wb_size {
     int64_t L, C, H, T, V; /**< layers, width, heads, context (positions), vocabulary */
@@ -22,34 +22,37 @@ wb_status wb_size_preset (wb_size_t *out, const char *name) WB_NODISCARD;
 /** Errors: WB_EUSAGE: what is wrong (C not a multiple of H, ...) and what would do. */
 wb_status wb_size_check (const wb_size_t *s) WB_NODISCARD;
 int64_t wb_size_parameters (const wb_size_t *s);
-/** flop of forward and backward for one token of a window of T positions: 6 x (parameters of linears and of the tied output)
+/** flop of forward and backward for one token of a window of T positions: 6 x (parameters of linears and of the tied
+ * output)
  * + 6 L C (T + 1) for causal attention (scores and values, half the square). */
 double wb_size_flops (const wb_size_t *s, int64_t T);
 
-/* ---- the parameter table (params.c) ------------------------------------------------------------------------------- */
+/* ---- the parameter table (params.c) ------------------------------------------------------------------------------ */
 
 typedef struct wb_params {
-    wb_param_t *list; /**< owned; all parameters of the model, in file order: wte, wpe, h.0.ln_1.weight, ..., ln_f.bias */
+    wb_param_t
+        *list; /**< owned; all parameters of the model, in file order: wte, wpe, h.0.ln_1.weight, ..., ln_f.bias */
     int n;
     int64_t own;   /**< floats of this rank's block */
     int64_t total; /**< parameters of the model */
 } wb_params_t;
-/** The table for a place in a layout.  In the block, parameters lie in the order in which the backward pass finishes them,
- * last first: wte, wpe, then chunk by chunk the layers, ln_f; so whatever is final is always a tail of the block. */
+/** The table for a place in a layout.  In the block, parameters lie in the order in which the backward pass finishes
+ * them, last first: wte, wpe, then chunk by chunk the layers, ln_f; so whatever is final is always a tail of the block.
+ */
 wb_status wb_params_new (wb_params_t **out, const wb_size_t *s, const wb_layout_t *lo) WB_NODISCARD;
 void wb_params_destroy (wb_params_t *p);
 /** By name, NULL when there is none. */
 const wb_param_t *wb_params_find (const wb_params_t *p, const char *name);
 /** Values of the own slices from (seed, name, global index): the same model on any layout. */
 void wb_params_init (const wb_params_t *p, float *block, uint64_t seed);
-/** Where the block of layer l (a layer this rank holds) begins: all that lies at or behind it is final once the backward pass of
- * layer l is done. */
+/** Where the block of layer l (a layer this rank holds) begins: all that lies at or behind it is final once the
+ * backward pass of layer l is done. */
 int64_t wb_params_layer_begin (const wb_params_t *p, int64_t l);
 
-/* ---- one pipeline stage (stage.c, block.c) ------------------------------------------------------------------------ */
+/* ---- one pipeline stage (stage.c, block.c) ----------------------------------------------------------------------- */
 
-/** What the backward pass makes again instead of keeping: nothing; the inputs of linears and the attention (keeps 6 of 16 floats a
- * position and channel); the whole block (keeps its input only). */
+/** What the backward pass makes again instead of keeping: nothing; the inputs of linears and the attention (keeps 6 of
+ * 16 floats a position and channel); the whole block (keeps its input only). */
 typedef enum wb_recompute { WB_RECOMPUTE_NONE, WB_RECOMPUTE_ATTENTION, WB_RECOMPUTE_BLOCK } wb_recompute;
 
 /** Called between kernels, so that communication moves while the arithmetic runs; must not block. */
@@ -58,12 +61,12 @@ typedef void (*wb_poll_fn) (void *ctx);
 typedef void (*wb_final_fn) (void *ctx, int64_t begin);
 
 typedef struct wb_stage_options {
-    int64_t B, T;       /**< sequences and positions of a micro-batch */
-    int v;              /**< chunks, as in the layout */
+    int64_t B, T;             /**< sequences and positions of a micro-batch */
+    int v;                    /**< chunks, as in the layout */
     int slots[WB_MAX_CHUNKS]; /**< micro-batches in flight in each chunk, from the schedule */
     wb_recompute recompute;
-    bool sequence;      /**< sequence parallelism */
-    wb_poll_fn poll;    /**< may be NULL */
+    bool sequence;   /**< sequence parallelism */
+    wb_poll_fn poll; /**< may be NULL */
     void *poll_ctx;
 } wb_stage_options_t;
 
@@ -75,11 +78,12 @@ void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_lay
 wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t *lo, wb_comm_t *tensor_group,
                         const wb_params_t *params, const wb_kern_t *k, const wb_stage_options_t *o) WB_NODISCARD;
 void wb_stage_destroy (wb_stage_t *st);
-/** The residual stream a chunk takes in and gives out, in slot: [rows, C], rows = wb_stage_rows ().  The in-buffer of chunk 0 of
- * stage 0 is filled by the embedding; others by the link before forward. */
+/** The residual stream a chunk takes in and gives out, in slot: [rows, C], rows = wb_stage_rows ().  The in-buffer of
+ * chunk 0 of stage 0 is filled by the embedding; others by the link before forward. */
 float *wb_stage_in (wb_stage_t *st, int chunk, int slot);
 float *wb_stage_out (wb_stage_t *st, int chunk, int slot);
-/** One buffer: before backward the gradient of out (filled by the link, on all but the last virtual stage), after it that of in. */
+/** One buffer: before backward the gradient of out (filled by the link, on all but the last virtual stage), after it
+ * that of in. */
 float *wb_stage_grad (wb_stage_t *st, int chunk, int slot);
 int64_t wb_stage_rows (const wb_stage_t *st);
 
@@ -93,8 +97,8 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
 /** Backward; dw += .  tokens as in forward.  `final` (may be NULL) is told after each layer. */
 void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
                         wb_final_fn final, void *final_ctx);
-/** Logits [B T, Vown] of the own vocabulary shard from the out-buffer of the last virtual stage: for tests only.  Collective over the
- * tensor group. */
+/** Logits [B T, Vown] of the own vocabulary shard from the out-buffer of the last virtual stage: for tests only.
+ * Collective over the tensor group. */
 void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot);
 
 /** Seconds by phase since new: what the profile prints. */
@@ -103,12 +107,12 @@ typedef struct wb_stage_times {
 } wb_stage_times_t;
 const wb_stage_times_t *wb_stage_times (const wb_stage_t *st);
 
-/* ---- inference with a KV cache (infer.c) -------------------------------------------------------------------------- */
+/* ---- inference with a KV cache (infer.c) ------------------------------------------------------------------------- */
 
 /** One process, whole model, B sequences of at most s->T positions.  Not collective. */
 typedef struct wb_infer wb_infer_t;
-/** \param weights  block of a 1 x 1 x 1 layout; borrowed.  \param B sequences held at once;  max_rows: most new positions in one
- * call, all sequences together.  Errors: WB_ENOMEM. */
+/** \param weights  block of a 1 x 1 x 1 layout; borrowed.  \param B sequences held at once;  max_rows: most new
+ * positions in one call, all sequences together.  Errors: WB_ENOMEM. */
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, const float *weights,
                         const wb_kern_t *k, int B, int64_t max_rows) WB_NODISCARD;
 void wb_infer_destroy (wb_infer_t *inf);
@@ -119,9 +123,9 @@ int64_t wb_infer_length (const wb_infer_t *inf, int b);
 void wb_infer_rewind (wb_infer_t *inf, int b, int64_t length);
 /** Sequence `to` becomes a copy of sequence `from` (a prompt is processed once for all samples). */
 void wb_infer_copy (wb_infer_t *inf, int to, int from);
-/** Append counts[i] tokens to sequence seqs[i], i = 0 .. nseq - 1; tokens lie one sequence after the other.  All rows go through the
- * linears as one batch.  hidden [rows, C] (may be NULL): state behind the final LayerNorm of every new position; logits
- * [nseq, V] (may be NULL): of the last new position of each sequence.  Lengths must stay <= T. */
+/** Append counts[i] tokens to sequence seqs[i], i = 0 .. nseq - 1; tokens lie one sequence after the other.  All rows
+ * go through the linears as one batch.  hidden [rows, C] (may be NULL): state behind the final LayerNorm of every new
+ * position; logits [nseq, V] (may be NULL): of the last new position of each sequence.  Lengths must stay <= T. */
 void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,
                     const int64_t *counts, int nseq);
 /** Log-probability (nats) of targets [n] after hidden [n, C]: logits in blocks, never n V; target < 0 gives 0. */

@@ -1,8 +1,8 @@
 /* wabun - par: who owns which slice of what, and the layers that are cut over the tensor group.
  *
- * Three cuts at once: the batch over D data ranks, the layers over P pipeline stages (each rank may hold v of P v virtual
- * stages), each layer over T tensor ranks (Shoeybi et al., arXiv:1909.08053).  A parameter descriptor says how a tensor is
- * cut; initialisation, checkpoints, optimizer sharding and the memory plan all go through it.
+ * Three cuts at once: the batch over D data ranks, the layers over P pipeline stages (each rank may hold v of P v
+ * virtual stages), each layer over T tensor ranks (Shoeybi et al., arXiv:1909.08053).  A parameter descriptor says how
+ * a tensor is cut; initialisation, checkpoints, optimizer sharding and the memory plan all go through it.
  */
 #ifndef WABUN_PAR_H
 #define WABUN_PAR_H
@@ -20,18 +20,19 @@ extern "C" {
 #define WB_MAX_STAGES 1024
 #define WB_MAX_CHUNKS 16 /**< virtual stages of one rank */
 
-/** A grid, a place in it, and which layers each virtual stage holds.  Virtual stage s = c P + p is chunk c of rank p. */
+/** A grid, a place in it, and which layers each virtual stage holds.  Virtual stage s = c P + p is chunk c of rank p.
+ */
 typedef struct wb_layout {
-    int D, P, T; /**< ranks along data, pipeline, tensor */
-    int d, p, t; /**< own place */
-    int v;       /**< virtual stages (chunks) a rank holds: 1, or the interleave */
+    int D, P, T;                      /**< ranks along data, pipeline, tensor */
+    int d, p, t;                      /**< own place */
+    int v;                            /**< virtual stages (chunks) a rank holds: 1, or the interleave */
     int32_t first[WB_MAX_STAGES + 1]; /**< virtual stage s holds layers first[s] .. first[s + 1] - 1 */
 } wb_layout_t;
 
-/** Cut L layers over P v virtual stages, balanced by cost: `head` is the cost of embedding-side and loss-side work in layers,
- * counted for the first and the last stage.
- * Errors: WB_EUSAGE for an impossible layout (heads, layers, vocabulary or positions that do not divide ...), naming the
- * nearest layouts that would work.  Not collective: a function of its arguments only. */
+/** Cut L layers over P v virtual stages, balanced by cost: `head` is the cost of embedding-side and loss-side work in
+ * layers, counted for the first and the last stage. Errors: WB_EUSAGE for an impossible layout (heads, layers,
+ * vocabulary or positions that do not divide ...), naming the nearest layouts that would work.  Not collective: a
+ * function of its arguments only. */
 wb_status wb_layout_init (wb_layout_t *out, int D, int P, int T, int v, int64_t L, int64_t H, double embed_cost,
                           double head_cost) WB_NODISCARD;
 /** Place of grid rank r = (d P + p) T + t. */
@@ -40,29 +41,29 @@ void wb_layout_place (wb_layout_t *lo, int r);
 static inline bool wb_layout_has_embed (const wb_layout_t *lo) { return lo->p == 0; }
 static inline bool wb_layout_has_head (const wb_layout_t *lo) { return lo->p == lo->P - 1; }
 
-/* ---- parameters as cut tensors (shard.c) -------------------------------------------------------------------------- */
+/* ---- parameters as cut tensors (shard.c) ------------------------------------------------------------------------- */
 
 typedef enum wb_param_class { WB_CLASS_EMBED, WB_CLASS_MATRIX, WB_CLASS_VECTOR } wb_param_class;
 typedef enum wb_init_kind { WB_INIT_ZERO, WB_INIT_ONE, WB_INIT_NORMAL } wb_init_kind;
 
 /** One parameter: what it is everywhere, and the slice this rank holds.  A vector is a matrix of one row. */
 typedef struct wb_param {
-    char name[48];        /**< Hugging Face GPT-2 name: "h.0.attn.c_attn.weight" */
-    int ndim;             /**< as Hugging Face stores it: 1 or 2 */
-    int64_t rows, cols;   /**< global shape; linears are [in, out] (Conv1D) */
-    int axis;             /**< cut over the tensor group along 0 (rows), 1 (columns), or -1: every tensor rank holds all */
-    int parts;            /**< the cut axis consists of `parts` equal parts, each cut alike (3 for q, k, v) */
-    int layer;            /**< 0 .. L-1; -1 embeddings; L final LayerNorm */
+    char name[48];      /**< Hugging Face GPT-2 name: "h.0.attn.c_attn.weight" */
+    int ndim;           /**< as Hugging Face stores it: 1 or 2 */
+    int64_t rows, cols; /**< global shape; linears are [in, out] (Conv1D) */
+    int axis;  /**< cut over the tensor group along 0 (rows), 1 (columns), or -1: every tensor rank holds all */
+    int parts; /**< the cut axis consists of `parts` equal parts, each cut alike (3 for q, k, v) */
+    int layer; /**< 0 .. L-1; -1 embeddings; L final LayerNorm */
     wb_param_class cls;
     wb_init_kind init;
-    double std;           /**< of WB_INIT_NORMAL */
-    bool decay;           /**< weight decay applies (matrices) */
+    double std;            /**< of WB_INIT_NORMAL */
+    bool decay;            /**< weight decay applies (matrices) */
     bool sequence_partial; /**< with sequence parallelism its gradient is a partial sum over the tensor group */
     /* this rank */
     int64_t own_rows, own_cols; /**< shape of the slice */
-    int64_t row0, col0;   /**< first global row; first column inside each part */
-    int64_t offset;       /**< floats from the start of the rank's block, -1: not held */
-    bool primary;         /**< of all holders with the same data place, this one counts it in norms and writes it to files */
+    int64_t row0, col0;         /**< first global row; first column inside each part */
+    int64_t offset;             /**< floats from the start of the rank's block, -1: not held */
+    bool primary; /**< of all holders with the same data place, this one counts it in norms and writes it to files */
 } wb_param_t;
 
 static inline int64_t wb_param_own (const wb_param_t *p) { return p->offset < 0 ? 0 : p->own_rows * p->own_cols; }
@@ -77,10 +78,11 @@ typedef struct wb_segment {
     int64_t state;           /**< floats from the start of this rank's optimizer state */
 } wb_segment_t;
 
-/* ---- tensor-parallel layers (linear.c, vocab.c) ------------------------------------------------------------------- */
+/* ---- tensor-parallel layers (linear.c, vocab.c) ------------------------------------------------------------------ */
 
 /** What a layer needs to know of its tensor group.  With `sequence`, the residual stream is cut over rows: a rank holds
- * rows n / T of it; reductions become reduce-scatters and all-gathers (Korthikanti et al., arXiv:2205.05198).  T = 1: no calls. */
+ * rows n / T of it; reductions become reduce-scatters and all-gathers (Korthikanti et al., arXiv:2205.05198).  T = 1:
+ * no calls. */
 typedef struct wb_tensor {
     wb_comm_t *group; /**< borrowed */
     wb_ring_t *ring;  /**< owned; NULL when T = 1 */
@@ -89,21 +91,24 @@ typedef struct wb_tensor {
     const wb_kern_t *k; /**< borrowed */
 } wb_tensor_t;
 /** \param max_floats  largest activation [n, C] to be reduced.  Collective over group.  Errors: WB_ENOMEM. */
-wb_status wb_tensor_init (wb_tensor_t *out, wb_comm_t *group, const wb_kern_t *k, int64_t max_floats, bool sequence) WB_NODISCARD;
+wb_status wb_tensor_init (wb_tensor_t *out, wb_comm_t *group, const wb_kern_t *k, int64_t max_floats,
+                          bool sequence) WB_NODISCARD;
 void wb_tensor_fini (wb_tensor_t *tp);
 /** Rows of the residual stream this rank holds, of n. */
 static inline int64_t wb_tensor_rows (const wb_tensor_t *tp, int64_t n) { return tp->sequence ? n / tp->T : n; }
-/** own [n / T, C] -> the whole [n, C]: returns `own` itself without sequence parallelism, else fills and returns `full`.
- * Collective over the group. */
+/** own [n / T, C] -> the whole [n, C]: returns `own` itself without sequence parallelism, else fills and returns
+ * `full`. Collective over the group. */
 const float *wb_tensor_gather (wb_tensor_t *tp, float *full, const float *own, int64_t n, int64_t C);
 /** Sum partial [n, C] over the group, in place: returns the rows this rank holds of the sum (a pointer into `partial`).
  * Collective over the group. */
 float *wb_tensor_reduce (wb_tensor_t *tp, float *partial, int64_t n, int64_t C);
 
-/** Y [n, m] = X [n, k] A [k, m], one product for both cuts (column: m is the own share; row: k is the own share and Y partial). */
+/** Y [n, m] = X [n, k] A [k, m], one product for both cuts (column: m is the own share; row: k is the own share and Y
+ * partial). */
 void wb_linear_forward (float *Y, const float *X, const float *A, int64_t n, int64_t k, int64_t m);
 /** dX [n, k] = dY A^T (skipped when NULL);  dA [k, m] += X^T dY. */
-void wb_linear_backward (float *dX, float *dA, const float *dY, const float *X, const float *A, int64_t n, int64_t k, int64_t m);
+void wb_linear_backward (float *dX, float *dA, const float *dY, const float *X, const float *A, int64_t n, int64_t k,
+                         int64_t m);
 
 /** Loss of n rows with the vocabulary cut over the group, logits made in row blocks so that n V is never stored.
  * \param dh     [n, C] partial gradient of h over the vocabulary shards, overwritten; NULL: loss only.

@@ -1,9 +1,9 @@
 /* wabun - train: from micro-batches to a trained model.  Read src/train/step.c first.
  *
- *   schedule   the list of actions of a stage (data, no ranks): the trainer runs it, the planner counts it, a test prints it
- *   gradsync   gradients into the ring bucket by bucket while the backward pass still runs; weights round the ring afterwards
- *   optim      optimizers on the own pieces, clipping, learning rate
- *   step       one training step: the only place where these meet
+ *   schedule   the list of actions of a stage (data, no ranks): the trainer runs it, the planner counts it, a test
+ * prints it gradsync   gradients into the ring bucket by bucket while the backward pass still runs; weights round the
+ * ring afterwards optim      optimizers on the own pieces, clipping, learning rate step       one training step: the
+ * only place where these meet
  */
 #ifndef WABUN_TRAIN_H
 #define WABUN_TRAIN_H
@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/* ---- schedule (schedule.c) ---------------------------------------------------------------------------------------- */
+/* ---- schedule (schedule.c) --------------------------------------------------------------------------------------- */
 
 typedef enum wb_op {
     WB_OP_RECV_FWD, /**< activation from the previous virtual stage */
@@ -24,26 +24,36 @@ typedef enum wb_op {
     WB_OP_BACKWARD,
     WB_OP_SEND_BWD
 } wb_op;
-/** One action: op on micro-batch `micro` of `chunk`, whose activations lie in `slot`. `last`: nothing is added to the gradients of
- * this chunk after it, so they are final layer by layer. */
-typedef struct wb_action { int32_t op, chunk, micro, slot; bool last; } wb_action_t;
+/** One action: op on micro-batch `micro` of `chunk`, whose activations lie in `slot`. `last`: nothing is added to the
+ * gradients of this chunk after it, so they are final layer by layer. */
+typedef struct wb_action {
+    int32_t op, chunk, micro, slot;
+    bool last;
+} wb_action_t;
 typedef enum wb_schedule_kind { WB_SCHEDULE_GPIPE, WB_SCHEDULE_1F1B } wb_schedule_kind;
 typedef struct wb_schedule {
     wb_action_t *actions; /**< owned */
     int n;
     int slots[WB_MAX_CHUNKS]; /**< activations in flight in each chunk: as few as the order of actions allows */
 } wb_schedule_t;
-/** Actions of pipeline rank p of P with v chunks for M micro-batches; 1F1B with v > 1 is the interleaved schedule (Narayanan et
- * al., SC'21), which wants M to be a multiple of P.  forward_only: no backward actions (validation).
+/** Actions of pipeline rank p of P with v chunks for M micro-batches; 1F1B with v > 1 is the interleaved schedule
+ * (Narayanan et al., SC'21), which wants M to be a multiple of P.  forward_only: no backward actions (validation).
  * Errors: WB_EUSAGE, WB_ENOMEM.  Not collective. */
-wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, int p, int v, int M, bool forward_only) WB_NODISCARD;
+wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, int p, int v, int M,
+                           bool forward_only) WB_NODISCARD;
 void wb_schedule_destroy (wb_schedule_t *s);
 /** "F0.1" and so on, for tests and `wabun plan`. */
 void wb_schedule_print (const wb_schedule_t *s, FILE *to);
 
-/* ---- optimizer (optim.c) ------------------------------------------------------------------------------------------ */
+/* ---- optimizer (optim.c) ----------------------------------------------------------------------------------------- */
 
-typedef enum wb_optim_kind { WB_OPTIM_ADAMW, WB_OPTIM_ADAM, WB_OPTIM_ADAM_TF1, WB_OPTIM_ADAGRAD, WB_OPTIM_SGD } wb_optim_kind;
+typedef enum wb_optim_kind {
+    WB_OPTIM_ADAMW,
+    WB_OPTIM_ADAM,
+    WB_OPTIM_ADAM_TF1,
+    WB_OPTIM_ADAGRAD,
+    WB_OPTIM_SGD
+} wb_optim_kind;
 typedef enum wb_decay_kind { WB_DECAY_COSINE, WB_DECAY_LINEAR, WB_DECAY_CONSTANT } wb_decay_kind;
 typedef struct wb_optim_options {
     wb_optim_kind kind;
@@ -56,15 +66,15 @@ double wb_optim_lr (const wb_optim_options_t *o, int64_t step);
 /** State tensors an optimizer keeps for each parameter: 0, 1 or 2, and the prefix of each in checkpoints. */
 int wb_optim_states (wb_optim_kind kind);
 const char *wb_optim_state_name (wb_optim_kind kind, int i); /**< "exp_avg.", "exp_avg_sq.", "sum." */
-/** Update the pieces named by the segments: w, g are the rank's blocks; state[i] the i-th state, indexed by segment.state.
- * gscale multiplies every gradient (clipping).  step counts from 1. */
+/** Update the pieces named by the segments: w, g are the rank's blocks; state[i] the i-th state, indexed by
+ * segment.state. gscale multiplies every gradient (clipping).  step counts from 1. */
 void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w, float *const state[2], const float *g,
                       const wb_segment_t *segments, int nsegments, int64_t step, double lr, double gscale);
 
-/* ---- gradient synchronisation (gradsync.c) ------------------------------------------------------------------------ */
+/* ---- gradient synchronisation (gradsync.c) ----------------------------------------------------------------------- */
 
-/** The block of a rank is cut in buckets; each bucket is reduce-scattered over the data group, so that piece d of every bucket
- * belongs to data rank d: those pieces are the rank's segments. */
+/** The block of a rank is cut in buckets; each bucket is reduce-scattered over the data group, so that piece d of every
+ * bucket belongs to data rank d: those pieces are the rank's segments. */
 typedef struct wb_gradsync wb_gradsync_t;
 /** \param bucket_floats  0 = default.  zero: shard the optimizer (ZeRO-1, Rajbhandari et al., arXiv:1910.02054).
  * Collective over topo->world.  Errors: WB_ENOMEM. */
@@ -72,12 +82,15 @@ wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_
                            int64_t bucket_floats, bool zero, bool sequence, wb_wire wire) WB_NODISCARD;
 void wb_gradsync_destroy (wb_gradsync_t *g);
 size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire);
-/** The pieces this rank writes to checkpoints and counts in norms: over all ranks disjoint, together every parameter once. */
+/** The pieces this rank writes to checkpoints and counts in norms: over all ranks disjoint, together every parameter
+ * once. */
 const wb_segment_t *wb_gradsync_owned (const wb_gradsync_t *g, int *n);
-/** The pieces this rank updates: zero: its share (replicas of tied and uncut tensors included); else the whole block. */
+/** The pieces this rank updates: zero: its share (replicas of tied and uncut tensors included); else the whole block.
+ */
 const wb_segment_t *wb_gradsync_updated (const wb_gradsync_t *g, int *n);
 int64_t wb_gradsync_state_floats (const wb_gradsync_t *g); /**< floats of one optimizer state */
-/** Everything at or behind `begin` is final: start the buckets that lie wholly there. A wb_final_fn; ctx is the gradsync. */
+/** Everything at or behind `begin` is final: start the buckets that lie wholly there. A wb_final_fn; ctx is the
+ * gradsync. */
 void wb_gradsync_final (void *ctx, int64_t begin);
 /** Name the gradient block of this step and start a new round. */
 void wb_gradsync_begin (wb_gradsync_t *g, float *grads);
@@ -89,15 +102,16 @@ double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads);
 /** Give the updated weights to the data group (zero only). Collective over the data group. */
 void wb_gradsync_weights (wb_gradsync_t *g, float *weights);
 
-/* ---- a step (step.c) ---------------------------------------------------------------------------------------------- */
+/* ---- a step (step.c) --------------------------------------------------------------------------------------------- */
 
 typedef struct wb_step_result {
     double loss;      /**< mean loss in nats per token over the global batch */
     double grad_norm; /**< before clipping */
     double lr;
-    bool bad;         /**< NaN or infinity somewhere, or a batch could not be read: nothing was updated */
-    bool stop;        /**< some rank was asked to stop */
-    double t_data, t_forward, t_backward, t_sync, t_update, t_total; /**< seconds on this rank; sync: waiting for gradients */
+    bool bad;  /**< NaN or infinity somewhere, or a batch could not be read: nothing was updated */
+    bool stop; /**< some rank was asked to stop */
+    double t_data, t_forward, t_backward, t_sync, t_update,
+        t_total; /**< seconds on this rank; sync: waiting for gradients */
 } wb_step_result_t;
 
 typedef struct wb_step_options {
@@ -135,26 +149,28 @@ typedef struct wb_memory {
     size_t parameters, gradients, optimizer, activations, work, communication, total;
 } wb_memory_t;
 
-/** The layout of a grid for these options: refuses what cannot work, before anything is allocated (batch, heads, layers,
- * positions that do not divide), naming what would.  Not collective: the same answer everywhere.  Errors: WB_EUSAGE. */
+/** The layout of a grid for these options: refuses what cannot work, before anything is allocated (batch, heads,
+ * layers, positions that do not divide), naming what would.  Not collective: the same answer everywhere.  Errors:
+ * WB_EUSAGE. */
 wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D, int P, int T) WB_NODISCARD;
 /** Bytes of the rank at lo's place.  Not collective.  Errors: WB_ENOMEM. */
 wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) WB_NODISCARD;
-/** Allocate everything; weights are drawn from the seed.  Collective over topo->world.  Errors: WB_EUSAGE, WB_ENOMEM; agreed. */
+/** Allocate everything; weights are drawn from the seed.  Collective over topo->world.  Errors: WB_EUSAGE, WB_ENOMEM;
+ * agreed. */
 wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o) WB_NODISCARD;
 void wb_trainer_destroy (wb_trainer_t *t);
 
 /** Where samples come from: fill ids [T + 1] of sample k; false: could not be read. */
 typedef bool (*wb_sample_fn) (void *ctx, int32_t *ids, int64_t k);
-/** One step on samples step * global_batch ... of `sample`, step counted up.  `stop`: this rank was asked to stop; all ranks learn of it
- * in the same step.  A step whose numbers went bad changes nothing, is not counted, and says so.
+/** One step on samples step * global_batch ... of `sample`, step counted up.  `stop`: this rank was asked to stop; all
+ * ranks learn of it in the same step.  A step whose numbers went bad changes nothing, is not counted, and says so.
  * Collective over topo->world.  Allocates nothing. */
 void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn sample, void *ctx, bool stop);
-/** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights untouched.  Does not depend on the layout but for
- * rounding.  Collective over topo->world. */
+/** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights untouched.  Does not depend on the layout
+ * but for rounding.  Collective over topo->world. */
 void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx, int64_t n);
-/** The pieces this rank writes to checkpoints; those whose state it updates and so must load; the whole block by parameter (weights
- * to load). */
+/** The pieces this rank writes to checkpoints; those whose state it updates and so must load; the whole block by
+ * parameter (weights to load). */
 const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n);
 const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n);
 const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n);

@@ -4,6 +4,8 @@
  * file also finds out: Debian's OpenBLAS 0.3.21, for one, takes newer Xeons for a Prescott and runs five times slower
  * than the processor can.  It does not act on that: main() starts the program again with OPENBLAS_CORETYPE.
  */
+#include "config.h"
+
 #include <cblas.h>
 #include <string.h>
 

@@ -3,6 +3,8 @@
  * The oracle of the tests, and readable documentation of what the fast kernels compute.  No threads, no tricks, no
  * speed; nothing but the tests should run it.
  */
+#include "config.h"
+
 #include <math.h>
 #include <string.h>
 

@@ -10,6 +10,8 @@
  * Accuracy: exp within 2 ulp for x in [-87.33, 88.37], exactly 0 below -87.7, infinity above 88.38, NaN stays NaN.
  * gelu and its derivative are computed as z sigmoid (2 u): relative, not only absolute, accuracy for negative z.
  */
+#include "config.h"
+
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -60,7 +62,7 @@ typedef uint32_t vu __attribute__ ((vector_size (W * 4)));
 
 INLINE int64_t min64 (int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* ---- vectors --------------------------------------------------------------------------------------------------------- */
+/* ---- vectors ----------------------------------------------------------------------------------------------------- */
 
 INLINE vf vload (const float *p) { return *(const vfu *) p; }
 INLINE void vstore (float *p, vf v) { *(vfu *) p = v; }
@@ -141,7 +143,7 @@ void ISA_NAME (wb_simd_exp_) (float *out, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i += W) vstore_some (out + i, vexp (vload_some (x + i, n - i, 0.0f)), n - i);
 }
 
-/* ---- embedding ------------------------------------------------------------------------------------------------------- */
+/* ---- embedding --------------------------------------------------------------------------------------------------- */
 
 static void embed_forward (float *out, const int32_t *tokens, const float *wte, const float *wpe, int64_t n, int64_t T,
                            int64_t C, int64_t v0, int64_t v1, int64_t pos0) {
@@ -186,7 +188,7 @@ static void embed_backward (float *dwte, float *dwpe, const float *dout, const i
     }
 }
 
-/* ---- layer normalisation ----------------------------------------------------------------------------------------------- */
+/* ---- layer normalisation ----------------------------------------------------------------------------------------- */
 
 /* Two passes for mean and variance, the row being in cache. */
 static void layernorm_row (float *restrict out, float *mean, float *rstd, const float *restrict x,
@@ -285,7 +287,7 @@ static void layernorm_backward (float *dx, float *dg, float *db, const float *do
     }
 }
 
-/* ---- bias, gelu, residual ------------------------------------------------------------------------------------------------ */
+/* ---- bias, gelu, residual ---------------------------------------------------------------------------------------- */
 
 static void bias_add (float *y, const float *b, int64_t n, int64_t m) {
 #pragma omp parallel for schedule(static) if (n * m >= PARALLEL_MIN)
@@ -373,7 +375,7 @@ static void bias_residual (float *out, const float *x, const float *y, const flo
     }
 }
 
-/* ---- attention --------------------------------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 /* The register block: C [rows, vecs W] = (add ? C : 0) + A B over k; A's element (r, j) is a [r ars + j acs], B's row j
  * is contiguous.  rows and vecs are constants where it is called. */
@@ -741,7 +743,7 @@ static void attention_cached (float *out, const float *q, const float *kcache, c
     }
 }
 
-/* ---- cross entropy -------------------------------------------------------------------------------------------------------- */
+/* ---- cross entropy ----------------------------------------------------------------------------------------------- */
 
 static void xent_max (float *mx, const float *logits, int64_t n, int64_t V, int64_t ld) {
 #pragma omp parallel for schedule(static) if (n * V >= PARALLEL_MIN)
@@ -802,7 +804,7 @@ static void xent_backward (float *logits, const float *mx, const float *sum, con
     }
 }
 
-/* ---- elementwise ------------------------------------------------------------------------------------------------------------ */
+/* ---- elementwise ------------------------------------------------------------------------------------------------- */
 
 static void add (float *y, const float *x, int64_t n) { IN_RANGES (n, add_row (y + lo, x + lo, hi - lo)); }
 
@@ -874,7 +876,7 @@ static void bf16_add (float *y, const uint16_t *x, int64_t n) {
     IN_RANGES (n, bf16_add_range (y + lo, x + lo, hi - lo));
 }
 
-/* ---- optimizers --------------------------------------------------------------------------------------------------------------- */
+/* ---- optimizers -------------------------------------------------------------------------------------------------- */
 
 static void adam_range (float *restrict w, float *restrict m, float *restrict v, const float *restrict g, int64_t n,
                         float step, float b1, float b2, float eps, float decay, float gscale) {
@@ -912,7 +914,7 @@ static void sgd (float *w, const float *g, int64_t n, float step, float decay, f
     IN_RANGES (n, sgd_range (w + lo, g + lo, hi - lo, step, decay, gscale));
 }
 
-/* ---- the peak --------------------------------------------------------------------------------------------------------------------- */
+/* ---- the peak ---------------------------------------------------------------------------------------------------- */
 
 /* Twelve independent chains: more than latency times ports (4 x 2), fewer than the registers. */
 double ISA_NAME (wb_simd_fma_) (int64_t rounds, float *sink) {

@@ -10,7 +10,7 @@
 #include "config.h"
 #include "kern/kern_priv.h"
 
-/* ---- helpers ------------------------------------------------------------------------------------------------------- */
+/* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t stream;
 
@@ -40,7 +40,7 @@ static bool same (const float *a, const float *b, int64_t n) { return memcmp (a,
 
 static int isas (void) { return (int) wb_cpu_isa () + 1; }
 
-/* ---- one kernel after the other against the twin --------------------------------------------------------------------- */
+/* ---- one kernel after the other against the twin ----------------------------------------------------------------- */
 
 static void check_embed (const wb_kern_t *k, int64_t B, int64_t T, int64_t C) {
     const wb_kern_t *ref = wb_kern_ref ();
@@ -269,7 +269,7 @@ static void check_elementwise (const wb_kern_t *k, int64_t n) {
     wb_free (p0), wb_free (p1);
 }
 
-/* ---- accuracy of the exponential ----------------------------------------------------------------------------------- */
+/* ---- accuracy of the exponential --------------------------------------------------------------------------------- */
 
 static void simd_exp (wb_isa isa, float *out, const float *x, int64_t n) {
 #ifdef WB_X86
@@ -335,7 +335,7 @@ static void check_exp (wb_isa isa) {
           k->name, (double) g[0], (double) g[1], (double) g[3], (double) g[4]);
 }
 
-/* ---- the twins' derivatives by finite differences -------------------------------------------------------------------- */
+/* ---- the twins' derivatives by finite differences ---------------------------------------------------------------- */
 
 /* sum (out w), with the kernel run on x: the scalar whose gradient is taken. */
 typedef double (*scalar_fn) (const float *x);
@@ -419,7 +419,7 @@ static void check_differences (void) {
     drop (x, FA), drop (r, FA), drop (d, FA);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 /* Everything that sums, at a size worth threads: all results one after the other in `out`. */
 enum { SN = 150, SC = 516, SB = 2, ST = 150, SH = 3, SD = 25 };
@@ -478,7 +478,7 @@ static void check_threads (const wb_kern_t *k) {
     wb_free (one), wb_free (more);
 }
 
-/* ---- the matrix product ---------------------------------------------------------------------------------------------------- */
+/* ---- the matrix product ------------------------------------------------------------------------------------------ */
 
 static void check_gemm (int64_t m, int64_t n, int64_t k) {
     for (int form = 0; form < 4; form++) {
