@@ -15,6 +15,7 @@ wb_status wb_cmd_decode (int argc, char **argv) WB_NODISCARD;
 wb_status wb_cmd_generate (int argc, char **argv) WB_NODISCARD;
 wb_status wb_cmd_score (int argc, char **argv) WB_NODISCARD;
 wb_status wb_cmd_transform (int argc, char **argv) WB_NODISCARD;
+wb_status wb_cmd_plan (int argc, char **argv) WB_NODISCARD;
 wb_status wb_cmd_bench (int argc, char **argv) WB_NODISCARD;
 
 /* ---- command line (opts.c) ------------------------------------------------------------------------------------- */

@@ -502,8 +502,6 @@ static wb_status check (wb_config_t *c) {
 
     if (isnan (c->min_lr)) c->min_lr = c->lr / 10;
     TOGETHER (c->min_lr <= c->lr, "%s: `train.min_lr` = %g is above `train.lr` = %g", f, c->min_lr, c->lr);
-    TOGETHER (c->warmup <= c->steps, "%s: `train.warmup` = %lld is longer than `train.steps` = %lld", f,
-              (long long) c->warmup, (long long) c->steps);
     TOGETHER (c->global_batch % c->micro_batch == 0,
               "%s: `train.global_batch` = %lld is no multiple of `parallel.micro_batch` = %lld", f,
               (long long) c->global_batch, (long long) c->micro_batch);

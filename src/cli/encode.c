@@ -134,12 +134,14 @@ static wb_status list_make (list_t *l, char **paths, int n, const char *prefix, 
             return WB_FAIL (WB_EUSAGE, "on several ranks %s, a pipe, must be the first INPUT", paths[i]);
         stream = stream || is_stream;
     }
+    const char *more = n > 1 ? " and the other inputs" : "";
+    if (l->n == 0 && l->others == 0) return WB_FAIL (WB_EDATA, "no text in %s%s: no file is there", paths[0], more);
     if (l->n == 0)
-        return WB_FAIL (WB_EDATA, "no text in %s%s: %lld files are there, but none ends in .txt or .jsonl", paths[0],
-                        n > 1 ? " and the other inputs" : "", (long long) l->others);
+        return WB_FAIL (WB_EDATA, "no text in %s%s: none of the %lld files there ends in .txt or .jsonl", paths[0],
+                        more, (long long) l->others);
     if (l->bytes == 0 && !stream)
-        return WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s .txt or .jsonl, all empty", paths[0],
-                        n > 1 ? " and the other inputs" : "", (long long) l->n, l->n > 1 ? "s" : "");
+        return WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s there, all empty", paths[0], more, (long long) l->n,
+                        l->n > 1 ? "s" : "");
     const char *slash = strrchr (prefix, '/');
     if (slash == NULL || slash == prefix) return WB_OK;
     char *dir = wb_strndup (prefix, (size_t) (slash - prefix));
@@ -384,10 +386,10 @@ static wb_status join (const char *prefix, int32_t vocab, int ranks) {
 static void report (const char *prefix, const int64_t sum[4], double seconds) {
     char documents[32], tokens[32], bytes[32], skipped[32], note[80] = "", time[32];
     if (sum[3] > 0) snprintf (note, sizeof note, "; %s without text left out", wb_format_count (skipped, sum[3]));
-    wb_info ("%s: %s documents, %s tokens, %s bytes, %.3f bytes per token, %s, %.1f MB/s%s", prefix,
-             wb_format_count (documents, sum[0]), wb_format_count (tokens, sum[1]), wb_format_count (bytes, sum[2]),
-             (double) sum[2] / (double) sum[1], wb_format_seconds (time, seconds), (double) sum[2] / seconds / 1e6,
-             note);
+    wb_info ("%s: %s document%s, %s tokens, %s bytes, %.3f bytes per token, %s, %.1f MB/s%s", prefix,
+             wb_format_count (documents, sum[0]), sum[0] != 1 ? "s" : "", wb_format_count (tokens, sum[1]),
+             wb_format_count (bytes, sum[2]), (double) sum[2] / (double) sum[1], wb_format_seconds (time, seconds),
+             (double) sum[2] / seconds / 1e6, note);
 }
 
 /* Collective over world: between two agreements each rank goes on whatever happened to it. */
@@ -414,8 +416,8 @@ static wb_status encode_files (wb_comm_t *world, const char *spec, const char *p
         wb_comm_sum_i64 (world, &documents, 1);
         mine = wb_agree (world, mine);
         if (mine == WB_OK && documents == 0)
-            mine = WB_FAIL (WB_EDATA, "no text in %s%s: %lld files .txt or .jsonl, but no document with text in them",
-                            paths[0], n > 1 ? " and the other inputs" : "", (long long) l.n);
+            mine = WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s there, but no document has any text", paths[0],
+                            n > 1 ? " and the other inputs" : "", (long long) l.n, l.n > 1 ? "s" : "");
         if (mine == WB_OK)
             mine = wb_tokens_writer_end (j.writer, NULL, &sum[1]);
         else

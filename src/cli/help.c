@@ -56,6 +56,13 @@ static const struct {
                   "  --input FILE      one text a line; - is the standard input\n"
                   "\n"
                   "Prints, for each text, the state behind the last layer at the last position as a JSON list.\n"},
+    {"plan", "  CFG               as for wabun train\n"
+             "  --ranks N         ranks of the job (default: what parallel asks for)\n"
+             "  --threads N       threads of a rank (default: parallel.threads, or the cores here)\n"
+             "  --set KEY=VALUE   override one key\n"
+             "\n"
+             "Prints, for each pipeline stage, the bytes a rank will allocate, and what it sends in a step.  A layout\n"
+             "that cannot work is refused with the words of wabun train.\n"},
     {"bench", "  step              training steps of a model on random tokens; under mpirun on all ranks\n"
               "  gemm              the matrix products of the model alone\n"
               "\n"

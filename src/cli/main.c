@@ -26,6 +26,8 @@ const wb_cmd_t wb_commands[] = {
      WB_CMD_COMPUTES},
     {"transform", "transform --model DIR --context TEXT | --input FILE", "give the vectors of texts", wb_cmd_transform,
      WB_CMD_COMPUTES},
+    {"plan", "plan CFG [--ranks N] [--set KEY=VALUE]...", "memory and traffic of a rank, before a job is queued",
+     wb_cmd_plan, 0},
     {"bench", "bench step|gemm [OPTION]...", "measure against the machine's own limits", wb_cmd_bench,
      WB_CMD_COMPUTES | WB_CMD_RANKS},
     {NULL, NULL, NULL, NULL, 0},

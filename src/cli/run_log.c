@@ -102,6 +102,9 @@ wb_status wb_run_report (wb_run_t *r) {
              (long long) s->T, (long long) s->V);
     report_data (r);
     WB_TRY (report_memory (r));
+    if (c->warmup > c->steps)
+        wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
+                 (long long) c->warmup, (long long) c->steps);
     /* half of the peak is what a CPU gives at best to begin with; the progress line soon knows better */
     wb_info ("  time        at least %s at the measured peak; the progress line tells what it comes to",
              wb_format_seconds (sec, (double) (c->steps - t->step) * (double) t->o.global_batch * (double) t->o.T *

@@ -348,7 +348,6 @@ static void test_refused (void) {
     REFUSED (BASE, "train.sequence_length=1025",
              "a.cfg: `train.sequence_length` = 1025 is longer than `model.context` = 1024");
     REFUSED (BASE, "train.min_lr=1", "a.cfg: `train.min_lr` = 1 is above `train.lr` = 0.0006");
-    REFUSED (BASE, "train.steps=100", "a.cfg: `train.warmup` = 200 is longer than `train.steps` = 100");
     REFUSED (BASE, "parallel.micro_batch=3",
              "a.cfg: `train.global_batch` = 64 is no multiple of `parallel.micro_batch` = 3");
     REFUSED (BASE, "parallel.interleave=2", "a.cfg: `parallel.interleave` = 2 needs `parallel.pipeline` above 1");
