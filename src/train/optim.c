@@ -30,10 +30,11 @@ double wb_optim_lr (const wb_optim_options_t *o, int64_t step) {
 
 void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w, float *const state[2], const float *g,
                       const wb_segment_t *segments, int nsegments, int64_t step, double lr, double gscale) {
-    double c1 = 1 - pow (o->beta1, (double) step), c2 = 1 - pow (o->beta2, (double) step);
+    float b1 = (float) o->beta1, b2 = (float) o->beta2, gs = (float) gscale;
+    /* of the rounded betas, which the moments decay with: 1 - 0.999f is 1.3e-5 away from 1 - 0.999 */
+    double c1 = 1 - pow ((double) b1, (double) step), c2 = 1 - pow ((double) b2, (double) step);
     float rate = (float) (lr * sqrt (c2) / c1);
     float eps = (float) (o->kind == WB_OPTIM_ADAM_TF1 ? o->eps : o->eps * sqrt (c2));
-    float b1 = (float) o->beta1, b2 = (float) o->beta2, gs = (float) gscale;
 
     for (int i = 0; i < nsegments; ++i) {
         const wb_segment_t *s = &segments[i];
