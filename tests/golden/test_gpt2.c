@@ -1,0 +1,121 @@
+/* timeout: 120 - the model and its optimizers against golden files that another program wrote (make_gpt2.py):
+ * logits, loss, every gradient, ten steps of each optimizer; every kernel table, every recomputation. */
+#include "config.h"
+
+#include <jansson.h>
+
+#include "tmpi.h"
+#include "golden.h"
+
+/* Seen: loss 3e-7, logits 1e-6, gradients 2e-6, norms 3e-6. */
+#define TOLERANCE 1e-5
+
+static wb_comm_t *world;
+
+static double number (const json_t *o, const char *key) { return json_number_value (json_object_get (o, key)); }
+
+static void load_run (golden_run_t *run, const json_t *o) {
+    static const char *const kinds[] = {"adamw", "adam", "adam-tf1", "adagrad", "sgd"};
+    const char *kind = json_string_value (json_object_get (o, "optimizer"));
+    const char *decay = json_string_value (json_object_get (o, "decay"));
+    memset (run, 0, sizeof *run);
+    snprintf (run->name, sizeof run->name, "%s%s", kind, decay != NULL ? ", lr decays" : "");
+    for (int i = 0; i < 5; i++)
+        if (strcmp (kind, kinds[i]) == 0) run->optim.kind = (wb_optim_kind) i;
+    run->optim.decay = decay == NULL                   ? WB_DECAY_CONSTANT
+                       : strcmp (decay, "cosine") == 0 ? WB_DECAY_COSINE
+                                                       : WB_DECAY_LINEAR;
+    run->optim.lr = number (o, "lr");
+    run->optim.min_lr = number (o, "min_lr");
+    run->optim.beta1 = number (o, "beta1");
+    run->optim.beta2 = number (o, "beta2");
+    run->optim.eps = number (o, "eps");
+    run->optim.weight_decay = number (o, "weight_decay");
+    run->optim.clip = number (o, "clip");
+    run->optim.warmup = (int64_t) number (o, "warmup");
+    run->optim.steps = GOLDEN_STEPS;
+    for (size_t i = 0; i <= GOLDEN_STEPS; i++)
+        run->losses[i] = json_number_value (json_array_get (json_object_get (o, "losses"), i));
+    for (size_t i = 0; i < GOLDEN_STEPS; i++)
+        run->norms[i] = json_number_value (json_array_get (json_object_get (o, "grad_norms"), i));
+}
+
+static bool load (golden_t *g, const char *dir) {
+    char path[1024];
+    json_error_t error;
+    snprintf (path, sizeof path, "%s/golden.json", dir);
+    json_t *root = json_load_file (path, 0, &error);
+    memset (g, 0, sizeof *g);
+    if (!T_OK (root != NULL, "%s: %s", path, error.text)) return false;
+    const json_t *model = json_object_get (root, "model"), *windows = json_object_get (root, "windows");
+    const json_t *runs = json_object_get (root, "runs");
+    g->size = (wb_size_t){(int64_t) number (model, "layers"), (int64_t) number (model, "width"),
+                          (int64_t) number (model, "heads"), (int64_t) number (model, "context"),
+                          (int64_t) number (model, "vocab_size")};
+    g->B = (int64_t) json_array_size (windows);
+    g->T = (int64_t) json_array_size (json_array_get (windows, 0)) - 1;
+    golden_alloc (g);
+    g->loss = number (root, "loss");
+    for (int64_t i = 0; i < g->B * (g->T + 1); i++)
+        g->windows[i] = (int32_t) json_integer_value (
+            json_array_get (json_array_get (windows, (size_t) (i / (g->T + 1))), (size_t) (i % (g->T + 1))));
+    g->nruns = (int) json_array_size (runs);
+    for (int i = 0; i < g->nruns; i++) load_run (&g->runs[i], json_array_get (runs, (size_t) i));
+    json_decref (root);
+    golden_read (g->logits, g->B * g->T * g->size.V, dir, "logits.f32");
+    wb_ckpt_set_t weights = {"model.safetensors", "", g->weights, false};
+    wb_ckpt_set_t grads = {"grads.safetensors", "", g->grads, false};
+    bool good = T_STATUS (wb_ckpt_load (world, dir, &weights, g->block, g->params->n), WB_OK) &&
+                T_STATUS (wb_ckpt_load (world, dir, &grads, g->block, g->params->n), WB_OK);
+    return good && T_OK (g->nruns > 0 && g->nruns <= GOLDEN_RUNS, "%d runs", g->nruns);
+}
+
+static void test (const char *variant) {
+    static const char *const modes[] = {"none", "attention", "block"};
+    const wb_kern_t *kerns[4] = {wb_kern_ref ()};
+    int nkerns = 1;
+    char dir[64];
+    golden_t g;
+    double loss, norm, weights;
+    snprintf (dir, sizeof dir, "tests/golden/gpt2/%s", variant);
+    for (int i = WB_ISA_PORTABLE; i <= (int) wb_cpu_isa (); i++) kerns[nkerns++] = wb_kern_get ((wb_isa) i);
+    if (load (&g, t_src (dir))) {
+        for (int i = 0; i < nkerns; i++)
+            for (int mode = 0; mode < 3; mode++)
+                for (int64_t micro = 1; micro <= g.B; micro += g.B - 1) {
+                    golden_errors_t e;
+                    golden_compare (&e, &g, world, kerns[i], (wb_recompute) mode, micro);
+                    T_OK (e.loss < TOLERANCE && e.logits < TOLERANCE && e.grads < TOLERANCE,
+                          "%s, %s, recompute %s, micro-batch %lld: loss %.1e, logits %.1e, gradients %.1e (%s)",
+                          variant, kerns[i]->name, modes[mode], (long long) micro, e.loss, e.logits, e.grads, e.where);
+                    if (mode == 0 && micro == g.B)
+                        printf ("%s, %s: errors of loss %.1e, logits %.1e, gradients %.1e (%s)\n", variant,
+                                kerns[i]->name, e.loss, e.logits, e.grads, e.where);
+                }
+        for (int i = 0; i < nkerns; i++)
+            for (int r = 0; r < g.nruns; r++) {
+                golden_train (&loss, &norm, &weights, &g, &g.runs[r], world, kerns[i], (wb_recompute) (r % 3), g.B,
+                              NULL);
+                T_OK (loss < TOLERANCE && norm < TOLERANCE, "%s, %s, %s: losses %.1e, norms %.1e", variant,
+                      kerns[i]->name, g.runs[r].name, loss, norm);
+                if (i == nkerns - 1)
+                    printf ("%s, %s, %s: errors of losses %.1e, norms %.1e\n", variant, kerns[i]->name, g.runs[r].name,
+                            loss, norm);
+            }
+        for (int r = 0; r < g.nruns; r++)
+            for (int64_t micro = 1; micro <= g.B; micro += g.B - 1) {
+                golden_trainer (&loss, &norm, &g, &g.runs[r], world, (wb_recompute) (r % 3), micro);
+                T_OK (loss < TOLERANCE && norm < TOLERANCE,
+                      "%s, trainer, %s, micro-batch %lld: losses %.1e, norms %.1e", variant, g.runs[r].name,
+                      (long long) micro, loss, norm);
+            }
+    }
+    golden_free (&g);
+}
+
+int main (void) {
+    world = T_BEGIN ();
+    test ("init");
+    test ("stress");
+    return T_END ();
+}
