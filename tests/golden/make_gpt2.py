@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """make_gpt2.py [DIR] - writes the golden files of tests/golden/test_gpt2.c (default: gpt2/ beside this script).
 
-GPT-2 by PyTorch's own layers, autograd and optimizers in float64, on weights rounded to float32 first and results rounded
-to float32 last: a float32 program differs from these files by its own rounding only.  Nothing here is shared with the
-program under test.  The tests read the files; only a change of what they hold wants this script (PyTorch 1.12 or newer).
+GPT-2 by PyTorch's own layers, autograd and optimizers in float64, on weights rounded to float32 first and results
+rounded to float32 last: a float32 program differs from these files by its own rounding only.  Nothing here is shared
+with the program under test.  The tests read the files; only a change of what they hold wants this script (PyTorch 1.12
+or newer).
 
-Two variants: `init` as a model starts (normal, 0.02), `stress` with large weights, biases and gains, where a wrong mask,
-scale, GELU or epsilon shows at once.  In each:
+Two variants: `init` as a model starts (normal, 0.02), `stress` with large weights, biases and gains, where a wrong
+mask, scale, GELU or epsilon shows at once.  In each:
     model.safetensors, config.json   the weights, as a Hugging Face directory
     grads.safetensors                gradient of the mean loss, same names
     golden.json                      windows of T + 1 tokens, loss, and for each optimizer losses and gradient norms
@@ -50,7 +51,8 @@ def draw(variant, rng):
         x = rng.standard_normal(shape)
         gain = len(shape) == 1 and 'ln_' in name and name.endswith('weight')
         if variant == 'init':
-            x = np.ones(shape) if gain else np.zeros(shape) if len(shape) == 1 else x * (0.01 if name[:3] == 'wpe' else 0.02)
+            spread = 0.01 if name[:3] == 'wpe' else 0.02
+            x = np.ones(shape) if gain else np.zeros(shape) if len(shape) == 1 else x * spread
         elif gain:
             x = 1 + 0.3 * x
         else:
@@ -64,7 +66,8 @@ def logits_of(w, x):
         return F.layer_norm(h, (C,), w[name + '.weight'], w[name + '.bias'], 1e-5)
 
     def linear(h, name):
-        return torch.addmm(w[name + '.bias'], h.reshape(-1, h.shape[-1]), w[name + '.weight']).reshape(h.shape[:-1] + (-1,))
+        y = torch.addmm(w[name + '.bias'], h.reshape(-1, h.shape[-1]), w[name + '.weight'])
+        return y.reshape(h.shape[:-1] + (-1,))
 
     n, t = x.shape
     future = torch.ones(t, t, dtype=torch.bool).triu(1)
@@ -76,7 +79,8 @@ def logits_of(w, x):
         scores = torch.einsum('bhid,bhjd->bhij', q, k) / math.sqrt(C // H)
         mix = torch.softmax(scores.masked_fill(future, float('-inf')), -1)
         h = h + linear(torch.einsum('bhij,bhjd->bihd', mix, v).reshape(n, t, C), block + 'attn.c_proj')
-        h = h + linear(F.gelu(linear(norm(h, block + 'ln_2'), block + 'mlp.c_fc'), approximate='tanh'), block + 'mlp.c_proj')
+        wide = F.gelu(linear(norm(h, block + 'ln_2'), block + 'mlp.c_fc'), approximate='tanh')
+        h = h + linear(wide, block + 'mlp.c_proj')
     return norm(h, 'ln_f') @ w['wte.weight'].T
 
 
@@ -107,8 +111,8 @@ RUNS = [
     dict(optimizer='adam', lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8),
     dict(optimizer='adam-tf1', lr=1e-3, beta1=0.9, beta2=0.98, eps=1e-4),
     dict(optimizer='adamw', lr=2e-3, beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1, clip=1.0),
-    dict(optimizer='adamw', lr=2e-3, min_lr=2e-4, warmup=3, decay='cosine', beta1=0.9, beta2=0.95, eps=1e-8, weight_decay=0.1,
-         clip=0.5),
+    dict(optimizer='adamw', lr=2e-3, min_lr=2e-4, warmup=3, decay='cosine', beta1=0.9, beta2=0.95, eps=1e-8,
+         weight_decay=0.1, clip=0.5),
     dict(optimizer='adagrad', lr=1e-2, eps=1e-8),
     dict(optimizer='sgd', lr=3e-2, min_lr=1e-3, warmup=2, decay='linear', clip=1.0),
 ]
@@ -209,11 +213,12 @@ def main():
         with open(os.path.join(where, 'logits.f32'), 'wb') as f:
             f.write(logits.numpy().astype('<f4').tobytes())
         write_json(os.path.join(where, 'config.json'), dict(
-            model_type='gpt2', architectures=['GPT2LMHeadModel'], activation_function='gelu_new', layer_norm_epsilon=1e-5,
-            vocab_size=V, n_positions=CONTEXT, n_ctx=CONTEXT, n_embd=C, n_layer=L, n_head=H, tie_word_embeddings=True))
+            model_type='gpt2', architectures=['GPT2LMHeadModel'], activation_function='gelu_new',
+            layer_norm_epsilon=1e-5, vocab_size=V, n_positions=CONTEXT, n_ctx=CONTEXT, n_embd=C, n_layer=L, n_head=H,
+            tie_word_embeddings=True))
         write_json(os.path.join(where, 'golden.json'), dict(
-            model=dict(layers=L, width=C, heads=H, context=CONTEXT, vocab_size=V), windows=ids.tolist(), loss=loss.item(),
-            runs=[train(run, weights, x, y) for run in RUNS]))
+            model=dict(layers=L, width=C, heads=H, context=CONTEXT, vocab_size=V), windows=ids.tolist(),
+            loss=loss.item(), runs=[train(run, weights, x, y) for run in RUNS]))
         print('%s: loss %.9f' % (variant, loss.item()))
 
 
