@@ -211,7 +211,7 @@ wb_status wb_cmd_generate (int argc, char **argv) {
     wb_model_t *m;
     WB_TRY (read_options (&p, argc, argv));
     WB_TRY (wb_using_open (&m, &p.using, argv[0]));
-    struct sigaction catch = {.sa_handler = on_interrupt}, before;
+    struct sigaction catch = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART}, before;
     sigemptyset (&catch.sa_mask);
     sigaction (SIGINT, NULL, &before);
     if (before.sa_handler != SIG_IGN) sigaction (SIGINT, &catch, NULL); /* background jobs of a script ignore it */

@@ -78,6 +78,16 @@ if env --default-signal=INT true 2>/dev/null; then
   ok "with a text" test "$(wc -c <"$T_TMP/out")" -gt 10
 fi
 
+# On a terminal a single text appears while it is written.
+if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; then
+  script -qec "$WABUN generate --model $model --seed 1 --context abc --max-length 20" /dev/null </dev/null |
+    tr -d '\r' >"$T_TMP/tty"
+  ok "on a terminal: the same text" cmp "$T_TMP/a" "$T_TMP/tty"
+  script -qec "timeout --foreground --preserve-status -s INT 1 $WABUN generate --model $model --seed 1 \
+    --max-length 100000000 --min-length 100000000" /dev/null </dev/null >"$T_TMP/tty"
+  ok "on a terminal: interrupted" test "$(tail -c 2000 "$T_TMP/tty" | grep -c 'wabun:')" -eq 0
+fi
+
 fails "no model" 2 "wants --model" generate --context abc
 fails "no such model" 3 "no such directory" generate --model "$T_TMP/none/x"
 fails "a model without tokenizer" 5 "no tokenizer.*--tokenizer" generate --model "$T_TMP/bare"
