@@ -29,6 +29,12 @@ void openblas_set_num_threads (int num_threads) __attribute__ ((weak));
 void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
               int64_t ldb, bool ta, bool tb, float alpha, float beta) {
     if (m <= 0 || n <= 0) return;
+    if (m == 1 && !ta) { /* one row (generation): sgemm would copy B first, sgemv reads it at the speed of the memory */
+        if (beta == 0.0f) memset (C, 0, (size_t) n * sizeof *C);
+        cblas_sgemv (CblasRowMajor, tb ? CblasNoTrans : CblasTrans, wb_int (tb ? n : k), wb_int (tb ? k : n), alpha, B,
+                     wb_int (ldb), A, 1, beta == 0.0f ? 1.0f : beta, C, 1);
+        return;
+    }
     cblas_sgemm (CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, wb_int (m), wb_int (n),
                  wb_int (k), alpha, A, wb_int (lda), B, wb_int (ldb), beta, C, wb_int (ldc));
 }
