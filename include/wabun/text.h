@@ -43,7 +43,8 @@ wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) WB_NODISCARD
 void wb_tokenizer_destroy (wb_tokenizer_t *t);
 /** Append the ids of text[0..n) to `out`.  Any bytes are allowed: malformed UTF-8 becomes byte tokens, one for each
  * byte (where the vocabulary lacks the byte token, the bytes of U+FFFD).  clean: URL, e-mail, telephone, date, price
- * become tags (ja-bpe; ignored by byte).  Errors: WB_ENOMEM. */
+ * become tags (ja-bpe; ignored by byte).  ja-bpe takes tags written in the text, <|endoftext|> too, for the tags
+ * themselves, as the original does; byte takes them for text.  Linear in n.  Errors: WB_ENOMEM. */
 wb_status wb_tokenizer_encode (const wb_tokenizer_t *t, wb_ids_t *out, const char *text, size_t n,
                                bool clean) WB_NODISCARD;
 /** Append the text of ids[0..n).  Malformed byte sequences become U+FFFD, one for each maximal subpart, as Python's

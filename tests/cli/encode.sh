@@ -1,0 +1,178 @@
+#!/bin/sh
+# timeout: 120 - wabun encode and decode: files, lines, bad input, exit codes, any number of ranks.  Writes TAP.
+# shellcheck disable=SC2016,SC2034 # what verdict evaluates
+: "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}" "${MPIRUN:=mpirun}"
+unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK SLURM_PROCID
+vocab=$top_srcdir/tests/golden/bpe
+work=$T_TMP
+point=0
+
+"$WABUN" help encode >/dev/null 2>&1 || { echo "1..0 # SKIP this program has no wabun encode"; exit 0; }
+
+verdict () { # WHAT COMMAND...
+  what=$1
+  shift
+  point=$((point + 1))
+  if "$@"; then
+    echo "ok $point - $what"
+  else
+    sed 's/^/# /' "$work/err"
+    echo "not ok $point - $what"
+  fi
+}
+
+# check WHAT CODE STDERR-PATTERN ARGUMENT...: stdin is $work/in; stdout stays in $work/out; one line of error at most
+check () {
+  what=$1 want=$2 pattern=$3
+  shift 3
+  "$WABUN" "$@" <"$work/in" >"$work/out" 2>"$work/err"
+  code=$?
+  [ $code -eq "$want" ] || echo "# exit code $code, expected $want"
+  if [ "$want" -eq 0 ]; then
+    verdict "$what" test $code -eq 0
+  else
+    verdict "$what" eval '[ $code -eq "$want" ] && grep -q -e "$pattern" "$work/err" &&
+      [ "$(grep -c "^wabun: " "$work/err")" -eq 1 ]'
+  fi
+}
+
+says () { # WHAT FILE TEXT
+  printf '%s\n' "$3" >"$work/want"
+  verdict "$1" cmp "$2" "$work/want" 2>>"$work/err"
+}
+
+: >"$work/in"
+: >"$work/err"
+
+# ---- lines
+printf '%s\n' '{"text": "日本 猫\n"}' '' '{"text": "", "more": 1}' '{"text": "a\u0000b"}' '{"text": "http://a.b"}' >"$work/in"
+check "lines: byte" 0 "" encode --tokenizer byte --jsonl
+says "lines: ids of bytes" "$work/out" '{"ids": [230, 151, 165, 230, 156, 172, 32, 231, 140, 171, 10]}
+{"ids": []}
+{"ids": [97, 0, 98]}
+{"ids": [104, 116, 116, 112, 58, 47, 47, 97, 46, 98]}'
+check "lines: ja-bpe" 0 "" encode --tokenizer "$vocab" --clean --jsonl
+cp "$work/out" "$work/in"
+check "lines: back" 0 "" decode --tokenizer "$vocab" --jsonl
+says "lines: text" "$work/out" '{"text": "日本 猫\n"}
+{"text": ""}
+{"text": "a\u0000b"}
+{"text": "<URL>"}'
+
+printf '%s\n' '{"text": "a"}' '{"text": ' >"$work/in"
+check "lines: bad JSON is named" 5 "input:2: not JSON" encode --tokenizer byte --jsonl
+verdict "lines: the good ones before it were answered" test "$(wc -l <"$work/out")" -eq 1
+echo '{"text": "\ud800"}' >"$work/in"
+check "lines: half a surrogate pair" 5 "input:1" encode --tokenizer byte --jsonl
+printf '{"text": "\377"}\n' >"$work/in"
+check "lines: not UTF-8" 5 "input:1" encode --tokenizer byte --jsonl
+echo '{"txt": "a"}' >"$work/in"
+check "lines: no text" 5 'no string "text"' encode --tokenizer byte --jsonl
+echo '[1]' >"$work/in"
+check "lines: no object" 5 "input:1" decode --tokenizer byte --jsonl
+echo '{"ids": [1, 257]}' >"$work/in"
+check "lines: an id outside" 5 'ids\[1\] is 257' decode --tokenizer byte --jsonl
+echo '{"ids": [1.5]}' >"$work/in"
+check "lines: half an id" 5 'ids\[0\]' decode --tokenizer byte --jsonl
+: >"$work/in"
+check "lines: none" 0 "" encode --tokenizer byte --jsonl
+verdict "lines: none, so no answer" test ! -s "$work/out"
+
+# A co-process gets each answer before it sends the next line.
+mkfifo "$work/to" "$work/from"
+"$WABUN" encode --tokenizer byte --jsonl <"$work/to" >"$work/from" &
+exec 3>"$work/to" 4<"$work/from"
+answers=
+for x in a b c; do
+  echo "{\"text\": \"$x\"}" >&3
+  read -r line <&4
+  answers="$answers$line"
+done
+exec 3>&- 4<&-
+wait
+verdict "co-process" test "$answers" = '{"ids": [97]}{"ids": [98]}{"ids": [99]}'
+
+# ---- files
+mkdir -p "$work/texts/b" "$work/texts/a/deep" "$work/none" "$work/blank"
+printf '\357\273\277日本' >"$work/texts/b/1.txt"
+printf '猫\r\n犬' >"$work/texts/a/2.txt"
+printf '{"text": "山"}\n\n{"text": "川", "id": 7}\n{"text": ""}\n{"text": "東京"}' >"$work/texts/a/deep/3.jsonl"
+: >"$work/texts/a/0.txt"
+echo "not read" >"$work/texts/a/readme.md"
+ln -s . "$work/texts/b/circle"
+touch "$work/none/a.pdf" "$work/blank/a.txt"
+check "a directory" 0 "" encode --tokenizer "$vocab" -o "$work/tok/one" "$work/texts"
+verdict "a summary" grep -q "5 documents, 12 tokens, .* bytes per token.*2 without text" "$work/err"
+check "decoding a token file" 0 "" decode --tokenizer "$vocab" "$work/tok/one"
+says "documents in the order of names" "$work/out" '猫
+犬<|endoftext|>
+山<|endoftext|>
+川<|endoftext|>
+東京<|endoftext|>
+日本<|endoftext|>'
+check "as lines" 0 "" decode --tokenizer "$vocab" --jsonl "$work/tok/one"
+mv "$work/out" "$work/again.jsonl"
+check "and back" 0 "" encode --tokenizer "$vocab" -o "$work/tok/again" "$work/again.jsonl"
+verdict "gives the same ids" cmp "$work/tok/one.bin" "$work/tok/again.bin"
+printf 'a b' >"$work/in"
+check "the standard input" 0 "" encode --tokenizer byte -o "$work/tok/in" -
+check "decoding it" 0 "" decode --tokenizer byte "$work/tok/in"
+says "one document" "$work/out" 'a b<|endoftext|>'
+
+# ---- what is wrong
+check "no tokenizer" 2 "tokenizer is missing" encode -o "$work/x" "$work/texts"
+check "no prefix" 2 "PREFIX is missing" encode --tokenizer byte "$work/texts"
+check "no input" 2 "no INPUT" encode --tokenizer byte -o "$work/x"
+check "unknown option" 2 "did you mean --clean" encode --tokenizer byte --claen -o "$work/x" "$work/texts"
+check "lines and files" 2 "neither" encode --tokenizer byte --jsonl -o "$work/x"
+check "unknown tokenizer" 3 "kinds known" encode --tokenizer "$work/nowhere" -o "$work/x" "$work/texts"
+check "a directory without tokenizer" 2 "kinds known" encode --tokenizer "$work/none" -o "$work/x" "$work/texts"
+check "no such input" 3 "nowhere.txt" encode --tokenizer byte -o "$work/x" "$work/nowhere.txt"
+check "no text files" 5 "none of the 1 file" encode --tokenizer byte -o "$work/x" "$work/none"
+check "empty files" 5 "all empty" encode --tokenizer byte -o "$work/x" "$work/blank"
+echo '{"text": ""}' >"$work/empty.jsonl"
+check "empty documents" 5 "no document has any text" encode --tokenizer byte -o "$work/x" "$work/empty.jsonl"
+touch "$work/x.gz"
+check "compressed" 2 "unpack" encode --tokenizer byte -o "$work/x" "$work/x.gz"
+printf '{"text": "a"}\n\n{"text"}\n{"text": "b"}\n' >"$work/bad.jsonl"
+check "a bad line" 5 "bad.jsonl:3: not JSON" encode --tokenizer byte -o "$work/x" "$work/texts" "$work/bad.jsonl"
+check "another vocabulary" 5 "vocabulary has" decode --tokenizer byte "$work/tok/one"
+check "no such token file" 3 "nowhere.idx" decode --tokenizer byte "$work/nowhere"
+head -c 40 "$work/tok/one.idx" >"$work/tok/again.idx"
+check "a truncated index" 5 "truncated" decode --tokenizer "$vocab" "$work/tok/again"
+verdict "nothing is left of what failed" eval '! ls "$work"/x.* "$work"/*tmp* 2>/dev/null | grep -v "x\.gz$"'
+
+# ---- ranks and threads
+i=0
+while [ $i -lt 500 ]; do
+  i=$((i + 1))
+  printf '{"text": "%d 日本の山と川。電話は(03)1234-%04d、猫\\n犬%d"}\n' $i $i $((i * i))
+done >"$work/texts/many.jsonl"
+i=0
+while [ $i -lt 20 ]; do
+  i=$((i + 1))
+  printf '東京大学%d\n' $i $((i * 3)) $((i * 7)) >"$work/texts/b/t$i.txt"
+done
+OMP_NUM_THREADS=1 "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/serial" "$work/texts" 2>"$work/err"
+OMP_NUM_THREADS=3 "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/threads" "$work/texts" 2>"$work/err"
+verdict "3 threads: the same file" eval 'cmp "$work/serial.bin" "$work/threads.bin" && cmp "$work/serial.idx" "$work/threads.idx"'
+if command -v "$MPIRUN" >/dev/null; then
+  if [ "$(id -u)" = 0 ]; then
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
+  fi
+  for ranks in 1 2 3 5; do
+    # shellcheck disable=SC2086 # MPIRUN_FLAGS is a list of words
+    timeout 60 $MPIRUN ${MPIRUN_FLAGS-} -np $ranks "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/r$ranks" "$work/texts" \
+      </dev/null 2>"$work/err"
+    verdict "$ranks ranks: the same file" eval 'cmp "$work/serial.bin" "$work/r$ranks.bin" &&
+      cmp "$work/serial.idx" "$work/r$ranks.idx" && [ "$(ls "$work"/r"$ranks".* | wc -l)" -eq 2 ]'
+  done
+  # shellcheck disable=SC2086
+  timeout 60 $MPIRUN ${MPIRUN_FLAGS-} -np 3 "$WABUN" encode --tokenizer byte -o "$work/x" "$work/texts" "$work/bad.jsonl" \
+    </dev/null >/dev/null 2>"$work/err"
+  code=$?
+  verdict "3 ranks: one of them meets a bad line, one message" eval '[ $code -eq 5 ] &&
+    [ "$(grep -c "bad.jsonl:3: not JSON" "$work/err")" -eq 1 ] && ! ls "$work"/x.bin "$work"/x.rank* 2>/dev/null'
+fi
+echo "1..$point"
