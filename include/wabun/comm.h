@@ -96,7 +96,8 @@ static inline int64_t wb_split_count (int64_t n, int P, int r) {
  * 2009).  Split-phase: `begin` queues an operation, `poll` moves the queue on without waiting (Open MPI makes no
  * progress by itself), `end` waits for all.  Operations run in the order they were queued, which must be the same on
  * every rank of the group.  The order of additions is a function of the layout only: same layout, same bits.  Nothing
- * is allocated after new.  Group of one: all are no-ops. */
+ * is allocated after new.  Vectors that share memory are safe: the later operation begins when the earlier is finished.
+ * Group of one: all are no-ops. */
 typedef struct wb_ring wb_ring_t;
 typedef enum wb_wire { WB_WIRE_FP32 = 0, WB_WIRE_BF16 = 1 } wb_wire; /**< bf16: half the bytes, summed in fp32 */
 
@@ -108,11 +109,12 @@ typedef struct wb_ring_ops {
     void (*bf16_add) (float *y, const uint16_t *x, int64_t n);
 } wb_ring_ops_t;
 
-/** \param max_floats  longest vector of one operation;  \param max_queue  operations queued at once;
- *  \param chunk_floats  floats in a message, 0 = default.  Collective over group (borrowed). Errors: WB_ENOMEM. */
+/** \param max_floats  longest vector of one operation;  \param max_queue  operations queued at once, `begin` waits when
+ * there are more; \param chunk_floats  floats in a message, 0 = default.  Collective over group (borrowed). Errors:
+ * WB_ENOMEM. */
 wb_status wb_ring_new (wb_ring_t **out, wb_comm_t *group, int64_t max_floats, int max_queue, wb_wire wire,
                        int64_t chunk_floats, const wb_ring_ops_t *ops) WB_NODISCARD;
-void wb_ring_destroy (wb_ring_t *r);
+void wb_ring_destroy (wb_ring_t *r); /**< NULL is fine; when all operations are finished, collective over the group */
 /** Bytes a ring will allocate. */
 size_t wb_ring_bytes (int P, int64_t max_floats, int max_queue, wb_wire wire, int64_t chunk_floats);
 /** x [n]: afterwards piece r = wb_split_first/count (n, P, r) holds the sum over the group on rank r; the other pieces
@@ -133,9 +135,12 @@ double wb_ring_seconds_waited (const wb_ring_t *r);
 
 /* ---- stage to stage (link.c) ------------------------------------------------------------------------------------- */
 
-/** Point-to-point messages between two ranks of a group, posted ahead.  `depth` messages of at most `max_floats` may be
- * in flight each way.  Buffers are the caller's and stay untouched until the matching wait. */
+/** Point-to-point messages between two ranks of a group, posted ahead.  `depth` messages may be in flight each way.
+ * Buffers are the caller's and stay untouched until the matching wait.  The k-th receive takes the k-th send that the
+ * other end gave this tag, and must have its length; a link may be used in one direction only. */
 typedef struct wb_link wb_link_t;
+/** Not collective: both ends call it, naming each other as `peer` (never the rank itself) and the same tag, 0 .. 9999.
+ * Group borrowed.  Errors: WB_ENOMEM, of this rank alone: agree on it. */
 wb_status wb_link_new (wb_link_t **out, wb_comm_t *group, int peer, int tag, int depth) WB_NODISCARD;
 void wb_link_destroy (wb_link_t *l);
 void wb_link_send_begin (wb_link_t *l, const float *x, int64_t n); /**< queue a send */
@@ -154,12 +159,11 @@ typedef struct wb_topo {
     wb_comm_t *data;   /**< ranks with the same stage and tensor place: gradients */
     wb_comm_t *pipe;   /**< ranks with the same data and tensor place: activations */
     wb_comm_t *tensor; /**< ranks with the same data and stage place: slices of a layer */
-    wb_comm_t
-        *embed; /**< first and last stage of the same pipeline (tied embedding), NULL on other stages and when P = 1 */
-    wb_comm_t *node; /**< ranks on this node */
-    int D, P, T;     /**< sizes of data, pipeline, tensor */
-    int d, p, t;     /**< own place */
-    int nodes;       /**< number of nodes */
+    wb_comm_t *embed;  /**< first and last stage of a pipeline (tied embedding); NULL elsewhere and when P = 1 */
+    wb_comm_t *node;   /**< ranks on this node */
+    int D, P, T;       /**< sizes of data, pipeline, tensor */
+    int d, p, t;       /**< own place */
+    int nodes;         /**< number of nodes */
 } wb_topo_t;
 /** \param data, pipeline, tensor: sizes, data 0 = what is left over.  Collective over world.
  * Errors: WB_EUSAGE when they do not multiply to the size of the world: the message names layouts that would. */
@@ -175,8 +179,8 @@ typedef struct wb_pfile wb_pfile_t;
 wb_status wb_pfile_create (wb_pfile_t **out, wb_comm_t *c, const char *path, int64_t bytes) WB_NODISCARD;
 /** Open for reading.  Collective over c.  Errors: WB_EIO, agreed. */
 wb_status wb_pfile_open (wb_pfile_t **out, wb_comm_t *c, const char *path) WB_NODISCARD;
-/** Not collective: the status is remembered and comes out of wb_pfile_close(); short transfers and EINTR are handled.
- */
+/** Not collective: the first failure is remembered and comes out of wb_pfile_close(); short transfers and EINTR are
+ * handled.  Errors: WB_EIO; WB_EDATA when the file ends before what is read. */
 wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t offset) WB_NODISCARD;
 wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset) WB_NODISCARD;
 int64_t wb_pfile_size (const wb_pfile_t *f);

@@ -1,111 +1,169 @@
-/* One file, many ranks: POSIX calls at explicit offsets on a shared file system.
+/* One file, many ranks: POSIX reads and writes at each rank's own offsets.
  *
- * Rank 0 creates the file with its whole size, so that a full disk is noticed before anything is written; then every
- * rank opens it.  A failed transfer is remembered: whoever does not look at a write's status gets it from close, which
- * all ranks agree on. */
+ * Rank 0 creates the file and reserves its space, so that a full disk shows before the first byte is written; then
+ * every rank opens it.  What fails between is remembered and agreed on when the file is closed.
+ *
+ * Not done here: MPI-IO (its collective buffering gains nothing for large slices, and its errors say less); locks,
+ * because ranks write disjoint ranges; temporary names and renaming (ckpt does). */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "comm_priv.h"
+#include "comm/comm_priv.h"
+
+#define IO_MAX ((size_t) 1 << 30) /* bytes in one call: Linux moves at most 2^31 - 4096 */
+#define VISIBLE_SECONDS 10.0      /* how long a network file system may hide a new file from other nodes */
 
 struct wb_pfile {
-    wb_comm_t *group;
+    wb_comm_t *comm; /* borrowed */
     int fd;
-    bool writing;
+    bool writable, wrote;
     int64_t bytes;
-    wb_status status;
-    char *path;
+    wb_error_t error; /* the first failure since the file was opened */
+    char path[];
 };
 
-static wb_status fail (const wb_pfile_t *f, const char *what) {
-    if (errno == ENOSPC || errno == EDQUOT)
-        return WB_FAIL (WB_EIO, "%s: %s: %s; free some space, what was there before is untouched", f->path, what,
-                        strerror (errno));
-    return WB_FAIL (WB_EIO, "%s: %s: %s", f->path, what, strerror (errno));
+static wb_status fail_errno (const wb_pfile_t *f, const char *what) {
+    int err = errno;
+    const char *advice = err == ENOSPC || err == EDQUOT ? "; free some space or write somewhere else"
+                         : err == ENOENT                ? "; is it on a file system that all nodes share?"
+                                                        : "";
+    return WB_FAIL (WB_EIO, "%s: %s on %s: %s%s", f->path, what, wb_comm_host (f->comm), strerror (err), advice);
 }
 
-static wb_status reserve (wb_pfile_t *f) {
-    int code;
-
-    f->fd = open (f->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (f->fd < 0) return fail (f, "cannot create");
-    if (ftruncate (f->fd, f->bytes) != 0) return fail (f, "cannot set its size");
-    if (f->bytes == 0) return WB_OK;
-    code = fallocate (f->fd, 0, 0, f->bytes) == 0 ? 0 : errno;
-    if (code == 0 || code == EOPNOTSUPP || code == ENOSYS || code == EINVAL) return WB_OK;
-    errno = code;
-    return fail (f, "cannot reserve its space");
+static int open_file (const char *path, int flags) {
+    int fd;
+    do fd = open (path, flags | O_CLOEXEC, 0666);
+    while (fd < 0 && errno == EINTR);
+    return fd;
 }
 
-static wb_status open_old (wb_pfile_t *f) {
-    struct stat s;
+/* Give the file its size, with its blocks where the file system can. */
+static int reserve (int fd, int64_t bytes) {
+    int rc;
+    if (bytes == 0) return 0;
+#ifdef __linux__
+    do rc = fallocate (fd, 0, 0, (off_t) bytes);
+    while (rc != 0 && errno == EINTR);
+    if (rc == 0) return 0;
+    if (errno != EOPNOTSUPP && errno != ENOSYS) return rc;
+#endif
+    do rc = ftruncate (fd, (off_t) bytes);
+    while (rc != 0 && errno == EINTR);
+    return rc;
+}
 
-    f->fd = open (f->path, (f->writing ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-    if (f->fd < 0) return fail (f, "cannot open");
-    if (fstat (f->fd, &s) != 0) return fail (f, "cannot look at it");
-    if (!S_ISREG (s.st_mode)) return WB_FAIL (WB_EIO, "%s: is not a file", f->path);
-    f->bytes = s.st_size;
+static wb_status create (wb_pfile_t *f) {
+    char text[160], size[32];
+    struct stat st;
+    f->fd = open_file (f->path, O_RDWR | O_CREAT | O_TRUNC);
+    if (f->fd < 0) return fail_errno (f, "cannot create");
+    if (fstat (f->fd, &st) == 0 && !S_ISREG (st.st_mode))
+        return WB_FAIL (WB_EIO, "%s: cannot create: there is something that is no regular file", f->path);
+    if (reserve (f->fd, f->bytes) == 0) return WB_OK;
+    int err = errno;
+    unlink (f->path);
+    errno = err;
+    snprintf (text, sizeof text, "cannot reserve %lld bytes (%s)", (long long) f->bytes,
+              wb_format_bytes (size, (double) f->bytes));
+    return fail_errno (f, text);
+}
+
+/* Open what another rank has just created. */
+static wb_status open_created (wb_pfile_t *f) {
+    double start = wb_now ();
+    while ((f->fd = open_file (f->path, O_RDWR)) < 0) {
+        if ((errno != ENOENT && errno != ESTALE) || wb_now () - start > VISIBLE_SECONDS)
+            return fail_errno (f, "cannot open the file that rank 0 created");
+        nanosleep (&(struct timespec){.tv_nsec = 50 * 1000 * 1000}, NULL);
+    }
     return WB_OK;
 }
 
-static void drop (wb_pfile_t *f) {
+static wb_status open_existing (wb_pfile_t *f) {
+    struct stat st;
+    f->fd = open_file (f->path, O_RDONLY);
+    if (f->fd < 0 || fstat (f->fd, &st) != 0) return fail_errno (f, "cannot open");
+    if (!S_ISREG (st.st_mode)) return WB_FAIL (WB_EIO, "%s: cannot open: it is no regular file", f->path);
+    f->bytes = st.st_size;
+    return WB_OK;
+}
+
+static void free_file (wb_pfile_t *f) {
     if (f == NULL) return;
     if (f->fd >= 0) close (f->fd);
-    wb_free (f->path);
     wb_free (f);
 }
 
-static wb_status new_file (wb_pfile_t **out, wb_comm_t *c, const char *path, int64_t bytes, bool writing) {
-    wb_pfile_t *f = wb_calloc (1, sizeof *f);
-    wb_status status = WB_OK;
-
-    *out = NULL;
+/* The object, on every rank or on none. */
+static wb_status make (wb_pfile_t **out, wb_comm_t *c, const char *path, bool writable) {
+    size_t n = strlen (path) + 1;
+    wb_pfile_t *f = *out = wb_calloc (1, sizeof *f + n);
+    wb_status st = wb_agree (c, f == NULL ? WB_FAIL (WB_ENOMEM, "%s: no memory to open it", path) : WB_OK);
     if (f != NULL) {
+        f->comm = c;
         f->fd = -1;
-        f->group = c;
-        f->writing = writing;
-        f->bytes = bytes;
-        f->path = wb_strdup (path);
+        f->writable = writable;
+        memcpy (f->path, path, n);
     }
-    if (f == NULL || f->path == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory for a file");
-    if (writing && status == WB_OK && c->rank == 0) status = reserve (f);
-    if (writing) status = wb_agree (c, status);
-    if (status == WB_OK && f->fd < 0) status = open_old (f);
-    status = wb_agree (c, status);
-    if (status != WB_OK) {
-        drop (f);
-        return status;
-    }
-    *out = f;
-    return WB_OK;
+    if (st == WB_OK) return WB_OK;
+    free_file (f);
+    *out = NULL;
+    return st;
 }
 
 wb_status wb_pfile_create (wb_pfile_t **out, wb_comm_t *c, const char *path, int64_t bytes) {
-    return new_file (out, c, path, bytes, true);
+    WB_ASSERT (bytes >= 0);
+    WB_TRY (make (out, c, path, true));
+    wb_pfile_t *f = *out;
+    f->bytes = bytes;
+    wb_status st = wb_agree (c, wb_comm_rank (c) == 0 ? create (f) : WB_OK);
+    if (st == WB_OK) st = wb_agree (c, wb_comm_rank (c) != 0 ? open_created (f) : WB_OK);
+    if (st == WB_OK) return WB_OK;
+    free_file (f);
+    *out = NULL;
+    return st;
 }
 
-wb_status wb_pfile_open (wb_pfile_t **out, wb_comm_t *c, const char *path) { return new_file (out, c, path, 0, false); }
+wb_status wb_pfile_open (wb_pfile_t **out, wb_comm_t *c, const char *path) {
+    WB_TRY (make (out, c, path, false));
+    wb_pfile_t *f = *out;
+    wb_status st = wb_agree (c, open_existing (f));
+    if (st == WB_OK) {
+        /* A path longer than the record is cut there as well. */
+        char what[WB_ERROR_TEXT];
+        snprintf (what, sizeof what, "%s: its size", path);
+        st = wb_same (c, &f->bytes, sizeof f->bytes, what);
+    }
+    if (st == WB_OK) return WB_OK;
+    free_file (f);
+    *out = NULL;
+    return st;
+}
 
-static wb_status remember (wb_pfile_t *f, wb_status status) {
-    if (f->status == WB_OK) f->status = status;
-    return status;
+/* Remember the first failure: close brings it to the others. */
+static wb_status remember (wb_pfile_t *f, wb_status st) {
+    if (st != WB_OK && f->error.status == WB_OK) {
+        f->error = *wb_error_get ();
+        f->error.status = st;
+    }
+    return st;
 }
 
 wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t offset) {
     const char *p = data;
-
+    WB_ASSERT (f->writable && offset >= 0 && (int64_t) bytes <= f->bytes - offset);
+    f->wrote = f->wrote || bytes > 0;
     while (bytes > 0) {
-        ssize_t n = pwrite (f->fd, p, bytes, offset);
+        ssize_t n = pwrite (f->fd, p, bytes < IO_MAX ? bytes : IO_MAX, (off_t) offset);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) {
-            if (n == 0) errno = ENOSPC;
-            return remember (f, fail (f, "cannot write"));
-        }
+        if (n == 0) errno = EIO;
+        if (n <= 0) return remember (f, fail_errno (f, "cannot write"));
         p += n;
         offset += n;
         bytes -= (size_t) n;
@@ -115,12 +173,15 @@ wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t
 
 wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset) {
     char *p = data;
-
+    WB_ASSERT (offset >= 0);
     while (bytes > 0) {
-        ssize_t n = pread (f->fd, p, bytes, offset);
+        ssize_t n = pread (f->fd, p, bytes < IO_MAX ? bytes : IO_MAX, (off_t) offset);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return remember (f, fail (f, "cannot read"));
-        if (n == 0) return remember (f, WB_FAIL (WB_EIO, "%s: ends at byte %lld", f->path, (long long) offset));
+        if (n < 0) return remember (f, fail_errno (f, "cannot read"));
+        if (n == 0)
+            return remember (f,
+                             WB_FAIL (WB_EDATA, "%s: ends before byte %lld, %zu more were expected: is it cut short?",
+                                      f->path, (long long) offset + 1, bytes));
         p += n;
         offset += n;
         bytes -= (size_t) n;
@@ -131,12 +192,19 @@ wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset
 int64_t wb_pfile_size (const wb_pfile_t *f) { return f->bytes; }
 
 wb_status wb_pfile_close (wb_pfile_t *f) {
-    wb_comm_t *c = f->group;
-    wb_status status = f->status;
-
-    if (f->writing && status == WB_OK && fsync (f->fd) != 0) status = fail (f, "cannot write to the disk");
-    if (close (f->fd) != 0 && status == WB_OK && f->writing) status = fail (f, "cannot close");
+    if (f == NULL) return WB_OK;
+    wb_comm_t *c = f->comm;
+    if (f->wrote || (f->writable && wb_comm_rank (c) == 0)) {
+        int rc;
+        do rc = fsync (f->fd);
+        while (rc != 0 && errno == EINTR);
+        if (rc != 0 && errno != EINVAL) remember (f, fail_errno (f, "cannot bring to disk"));
+    }
+    int rc = close (f->fd);
     f->fd = -1;
-    drop (f);
-    return wb_agree (c, status);
+    if (rc != 0 && errno != EINTR) remember (f, fail_errno (f, "cannot close"));
+    wb_status st = (wb_status) f->error.status;
+    if (st != WB_OK) wb_error_put (&f->error);
+    free_file (f);
+    return wb_agree (c, st);
 }

@@ -1,317 +1,354 @@
-/* Ring reduce-scatter, all-gather and all-reduce of large fp32 vectors (Patarasuk and Yuan, JPDC 69, 2009).
+/* The ring: reduce-scatter and all-gather of long fp32 vectors (Patarasuk and Yuan, JPDC 69, 2009).
  *
- * One picture serves all three.  A rank sends a first piece of its own, and from then on hands on to the next rank what
- * it has received from the one before it: in the reduce-scatter steps after adding its own numbers, in the all-gather
- * steps as it is.  An all-reduce is the steps of the one followed by the steps of the other.  With r the own rank:
+ * A vector is cut in P pieces.  In step s of a reduce-scatter, rank r sends piece r-s-1 to rank r+1 and adds what rank
+ * r-1 sends, piece r-s-2, to its own; after P-1 steps it holds the sum of piece r.  An all-gather sends piece r-s and
+ * receives piece r-s-1 in place.  What is sent in a step is what came in the step before, also where an all-reduce
+ * goes from the one to the other, so an operation is one list of steps.  Each piece travels in chunks, and a chunk goes
+ * on as soon as it was received and added: chunk k+1 is on the wire while chunk k is being added.
  *
- *     reduce-scatter   first piece r - 1, receives pieces r - 2, r - 3, ..., r         (P - 1 steps; ends with the own
- * piece) all-gather       first piece r,     receives pieces r - 1, r - 2, ..., r + 1     (P - 1 steps)
+ * All operations together are one endless sequence of chunks to receive and one of chunks to send, in the same order on
+ * all ranks.  Four cursors run along them: receives posted, receives done, sends posted, sends done.  At most WINDOW
+ * chunks lie between two of them, which is all the memory there is.  The first sends of the next operation leave while
+ * the last receives of this one are under way, unless the two share memory. Piece p is summed in the order p+1, p+2,
+ * ..., p-1, p: it depends on the layout only.
  *
- * Pieces travel in chunks, a few of them in flight, so that one chunk is added while others are under way.  Messages
- * between two neighbours never overtake each other, so one tag serves.  Piece q is always summed in the order q + 1, q
- * + 2, ..., q: same layout, same bits.
- *
- * Nothing moves but inside poll and end: Open MPI makes no progress by itself. */
+ * Not done here: hiding latency for short vectors (wb_comm_sum_f32 has the means), compression other than bf16, and
+ * progress without wb_ring_poll(). */
 #include "config.h"
 
 #include <sched.h>
 #include <string.h>
 
-#include "comm_priv.h"
+#include "comm/comm_priv.h"
 
-#define CHUNK_FLOATS ((int64_t) 64 << 10)
-enum { WINDOW = 4, TAG = 1, SPINS = 64 };
-
-typedef enum kind { REDUCE_SCATTER, ALL_GATHER, ALL_REDUCE } kind_t;
+#define WINDOW 4            /* chunks in flight, each way */
+#define SPINS 64            /* fruitless polls before the core is offered to others */
+#define CHUNK_DEFAULT 65536 /* floats: a 256 KiB message, half of a small L2 */
 
 typedef struct op {
-    kind_t kind;
     float *x;
     int64_t n;
+    bool scatter, gather; /* reduce-scatter steps, then all-gather steps */
+    bool alone;           /* shares memory with an operation before it: waits until those are finished */
 } op_t;
 
-/* A walk over the chunks of an operation's steps; step -1 is the first piece. */
+/* The next chunk to do. */
 typedef struct cursor {
+    int64_t op; /* number of the operation since new */
     int step;
-    int64_t at; /* floats into the piece */
+    int64_t chunk;
 } cursor_t;
 
 struct wb_ring {
-    wb_comm_t *group;
     MPI_Comm mpi;
-    int P, r;
+    bool own_mpi; /* a duplicate that destroy frees */
+    int rank, size;
+    int tag;
     wb_wire wire;
     wb_ring_ops_t ops;
-    int64_t chunk;
-    op_t *queue; /* [max_queue], a ring buffer */
-    int max_queue;
-    int64_t head, tail;
-    /* the operation at the head */
-    bool running;
-    cursor_t post, take, give;                 /* receives posted, receives taken, sends posted */
-    int64_t posted, taken, given, sent, first; /* chunks so far; chunks of the first piece */
-    MPI_Request recvs[WINDOW], sends[WINDOW];
-    void *in[WINDOW], *out[WINDOW]; /* scratch for chunks; out only with the bf16 wire */
+    int64_t max_floats, chunk, slot; /* floats */
+    int queue;                       /* operations there is room for */
+    op_t *op;                        /* [queue], by number modulo queue */
+    int64_t queued, finished;
+    cursor_t recv_post, recv_done, send_post, send_done;
+    int64_t recvs_posted, recvs_done, sends_posted, sends_done; /* messages, as the cursors count them */
+    MPI_Request recv[WINDOW], send[WINDOW];
+    char *recv_slot; /* [WINDOW][slot] of the wire's type: partial sums on their way into x */
+    char *send_slot; /* the same; bf16 only, fp32 is sent from where it lies */
     int64_t bytes_sent;
     double waited;
 };
 
-/* ---- steps, pieces, chunks --------------------------------------------------------------------------------------- */
+static size_t wire_size (wb_wire wire) { return wire == WB_WIRE_BF16 ? sizeof (uint16_t) : sizeof (float); }
 
-static int steps_of (const wb_ring_t *g, const op_t *o) { return o->kind == ALL_REDUCE ? 2 * (g->P - 1) : g->P - 1; }
-
-/* Does this step add (reduce-scatter), or only store? */
-static bool adds (const wb_ring_t *g, const op_t *o, int step) {
-    return o->kind == REDUCE_SCATTER || (o->kind == ALL_REDUCE && step < g->P - 1);
+static int64_t chunk_of (int64_t chunk_floats) {
+    int64_t most = (int64_t) (WB_MESSAGE_MAX / sizeof (float));
+    if (chunk_floats <= 0) return CHUNK_DEFAULT;
+    return chunk_floats < most ? chunk_floats : most;
 }
 
-/* Piece of a step: what is received there; for step -1 the piece that is sent first. */
-static int piece_of (const wb_ring_t *g, const op_t *o, int step) {
-    int k;
-
-    if (o->kind == ALL_GATHER)
-        k = g->r - 1 - step;
-    else if (step < g->P - 1)
-        k = g->r - 2 - step;
-    else
-        k = g->r - 1 - (step - (g->P - 1));
-    return ((k % g->P) + g->P) % g->P;
+/* Floats of the longest message. */
+static int64_t slot_of (int P, int64_t max_floats, int64_t chunk) {
+    int64_t piece = wb_split_count (max_floats, P, 0);
+    piece = piece < chunk ? piece : chunk;
+    return piece > 0 ? piece : 1;
 }
 
-/* Go on to the next chunk that exists, up to (not including) step `end`; false at the end. */
-static bool settle (const wb_ring_t *g, const op_t *o, cursor_t *c, int end) {
-    while (c->step < end && c->at >= wb_split_count (o->n, g->P, piece_of (g, o, c->step))) {
-        ++c->step;
-        c->at = 0;
-    }
-    return c->step < end;
-}
-
-static float *chunk_at (const wb_ring_t *g, const op_t *o, const cursor_t *c, int *count) {
-    int piece = piece_of (g, o, c->step);
-    int64_t left = wb_split_count (o->n, g->P, piece) - c->at;
-
-    *count = (int) (left < g->chunk ? left : g->chunk);
-    return o->x + wb_split_first (o->n, g->P, piece) + c->at;
-}
-
-/* ---- progress ---------------------------------------------------------------------------------------------------- */
-
-static void start (wb_ring_t *g) {
-    const op_t *o = &g->queue[g->head % g->max_queue];
-    int64_t n = wb_split_count (o->n, g->P, piece_of (g, o, -1));
-
-    g->running = true;
-    g->post = g->take = (cursor_t){0, 0};
-    g->give = (cursor_t){-1, 0};
-    g->posted = g->taken = g->given = g->sent = 0;
-    g->first = (n + g->chunk - 1) / g->chunk;
-}
-
-/* Post receives while there is room. */
-static void post_receives (wb_ring_t *g, const op_t *o) {
-    while (g->posted - g->taken < WINDOW && settle (g, o, &g->post, steps_of (g, o))) {
-        int n, slot = (int) (g->posted % WINDOW), prev = (g->r + g->P - 1) % g->P;
-        float *x = chunk_at (g, o, &g->post, &n);
-        bool direct = g->wire == WB_WIRE_FP32 && !adds (g, o, g->post.step);
-
-        WB_MPI (MPI_Irecv (direct ? (void *) x : g->in[slot], n, g->wire == WB_WIRE_FP32 ? MPI_FLOAT : MPI_UINT16_T,
-                           prev, TAG, g->mpi, &g->recvs[slot]));
-        g->post.at += n;
-        ++g->posted;
-    }
-}
-
-/* Take receives that have come, in order. */
-static bool take_receives (wb_ring_t *g, const op_t *o) {
-    bool moved = false;
-    int came = 1;
-
-    while (g->taken < g->posted) {
-        int n, slot = (int) (g->taken % WINDOW);
-        float *x;
-
-        WB_MPI (MPI_Test (&g->recvs[slot], &came, MPI_STATUS_IGNORE));
-        if (!came) break;
-        settle (g, o, &g->take, steps_of (g, o));
-        x = chunk_at (g, o, &g->take, &n);
-        if (adds (g, o, g->take.step)) {
-            if (g->wire == WB_WIRE_FP32)
-                g->ops.add (x, g->in[slot], n);
-            else
-                g->ops.bf16_add (x, g->in[slot], n);
-        } else if (g->wire != WB_WIRE_FP32) {
-            g->ops.bf16_unpack (x, g->in[slot], n);
-        }
-        g->take.at += n;
-        ++g->taken;
-        moved = true;
-    }
-    return moved;
-}
-
-static bool give_sends (wb_ring_t *g, const op_t *o) {
-    bool moved = false;
-    int gone = 1;
-
-    while (g->sent < g->given) {
-        WB_MPI (MPI_Test (&g->sends[g->sent % WINDOW], &gone, MPI_STATUS_IGNORE));
-        if (!gone) break;
-        ++g->sent;
-        moved = true;
-    }
-    while (g->given - g->sent < WINDOW && settle (g, o, &g->give, steps_of (g, o) - 1) &&
-           (g->given < g->first || g->given - g->first < g->taken)) {
-        int n, slot = (int) (g->given % WINDOW), next = (g->r + 1) % g->P;
-        float *x = chunk_at (g, o, &g->give, &n);
-        void *from = x;
-
-        if (g->wire != WB_WIRE_FP32) {
-            from = g->out[slot];
-            g->ops.bf16_pack (from, x, n);
-            /* the owner keeps what the others get */
-            if (piece_of (g, o, g->give.step) == g->r) g->ops.bf16_unpack (x, from, n);
-        }
-        WB_MPI (MPI_Isend (from, n, g->wire == WB_WIRE_FP32 ? MPI_FLOAT : MPI_UINT16_T, next, TAG, g->mpi,
-                           &g->sends[slot]));
-        g->bytes_sent += n * (g->wire == WB_WIRE_FP32 ? 4 : 2);
-        g->give.at += n;
-        ++g->given;
-        moved = true;
-    }
-    return moved;
-}
-
-/* One round; true when something moved. */
-static bool progress (wb_ring_t *g) {
-    const op_t *o;
-    bool moved;
-
-    if (g->head == g->tail) return false;
-    o = &g->queue[g->head % g->max_queue];
-    if (!g->running) start (g);
-    post_receives (g, o);
-    moved = take_receives (g, o);
-    moved |= give_sends (g, o);
-    post_receives (g, o);
-    if (!settle (g, o, &g->take, steps_of (g, o)) && !settle (g, o, &g->give, steps_of (g, o) - 1) &&
-        g->sent == g->given) {
-        g->running = false;
-        ++g->head;
-        moved = true;
-    }
-    return moved;
-}
-
-bool wb_ring_poll (wb_ring_t *g) {
-    if (g == NULL || g->P == 1) return true;
-    while (progress (g)) {}
-    return g->head == g->tail;
-}
-
-void wb_ring_end (wb_ring_t *g) {
-    double since;
-    int idle = 0;
-
-    if (g == NULL || g->P == 1 || g->head == g->tail) return;
-    since = wb_now ();
-    while (g->head != g->tail) {
-        if (progress (g))
-            idle = 0;
-        else if (++idle > SPINS)
-            sched_yield (); /* more ranks than cores: let the neighbour run */
-    }
-    g->waited += wb_now () - since;
-}
-
-/* ---- queue ------------------------------------------------------------------------------------------------------- */
-
-static void enqueue (wb_ring_t *g, kind_t kind, float *x, int64_t n) {
-    if (g->P == 1) {
-        ++g->head;
-        ++g->tail;
-        return;
-    }
-    while (g->tail - g->head == g->max_queue) progress (g);
-    g->queue[g->tail % g->max_queue] = (op_t){kind, x, n};
-    ++g->tail;
-    progress (g);
-}
-
-void wb_ring_reduce_scatter_begin (wb_ring_t *g, float *x, int64_t n) { enqueue (g, REDUCE_SCATTER, x, n); }
-void wb_ring_all_gather_begin (wb_ring_t *g, float *x, int64_t n) { enqueue (g, ALL_GATHER, x, n); }
-void wb_ring_all_reduce_begin (wb_ring_t *g, float *x, int64_t n) { enqueue (g, ALL_REDUCE, x, n); }
-int64_t wb_ring_finished (const wb_ring_t *g) { return g->head; }
-int64_t wb_ring_bytes_sent (const wb_ring_t *g) { return g->bytes_sent; }
-double wb_ring_seconds_waited (const wb_ring_t *g) { return g->waited; }
-
-/* ---- new, destroy ------------------------------------------------------------------------------------------------ */
-
-static int64_t chunk_of (int P, int64_t max_floats, int64_t chunk_floats) {
-    int64_t chunk = chunk_floats > 0 ? chunk_floats : CHUNK_FLOATS, piece = max_floats / P + 1;
-
-    return chunk < piece ? chunk : piece;
-}
-
-static size_t scratch_bytes (int P, int64_t max_floats, wb_wire wire, int64_t chunk_floats) {
-    size_t chunk = wb_align ((size_t) chunk_of (P, max_floats, chunk_floats) * (wire == WB_WIRE_FP32 ? 4 : 2));
-
-    return chunk * WINDOW * (wire == WB_WIRE_FP32 ? 1 : 2);
-}
+static size_t slots_bytes (int64_t slot, wb_wire wire) { return WINDOW * wb_align ((size_t) slot * wire_size (wire)); }
 
 size_t wb_ring_bytes (int P, int64_t max_floats, int max_queue, wb_wire wire, int64_t chunk_floats) {
-    if (P == 1) return sizeof (wb_ring_t);
-    return sizeof (wb_ring_t) + (size_t) max_queue * sizeof (op_t) + scratch_bytes (P, max_floats, wire, chunk_floats);
+    size_t bytes = sizeof (wb_ring_t) + (size_t) max_queue * sizeof (op_t);
+    if (P == 1) return bytes;
+    size_t slots = slots_bytes (slot_of (P, max_floats, chunk_of (chunk_floats)), wire);
+    return bytes + (wire == WB_WIRE_BF16 ? 2 : 1) * slots;
+}
+
+wb_status wb_ring_make (wb_ring_t **out, MPI_Comm mpi, int rank, int size, int64_t max_floats, int max_queue,
+                        wb_wire wire, int64_t chunk_floats, const wb_ring_ops_t *ops) {
+    wb_ring_t *r = wb_calloc (1, sizeof *r);
+    *out = NULL;
+    if (r == NULL) goto full;
+    WB_ASSERT (max_floats >= 0 && max_queue >= 1);
+    r->mpi = mpi;
+    r->rank = rank;
+    r->size = size;
+    r->tag = WB_TAG_RING;
+    r->wire = wire;
+    if (ops != NULL) r->ops = *ops;
+    r->max_floats = max_floats;
+    r->chunk = chunk_of (chunk_floats);
+    r->slot = slot_of (size, max_floats, r->chunk);
+    r->queue = max_queue;
+    for (int i = 0; i < WINDOW; i++) r->recv[i] = r->send[i] = MPI_REQUEST_NULL;
+    r->op = wb_calloc ((size_t) max_queue, sizeof *r->op);
+    if (r->op == NULL) goto full;
+    if (size > 1) {
+        r->recv_slot = wb_malloc (slots_bytes (r->slot, wire));
+        if (r->recv_slot == NULL) goto full;
+        if (wire == WB_WIRE_BF16) r->send_slot = wb_malloc (slots_bytes (r->slot, wire));
+        if (wire == WB_WIRE_BF16 && r->send_slot == NULL) goto full;
+    }
+    *out = r;
+    return WB_OK;
+full:
+    wb_ring_destroy (r);
+    return WB_FAIL (WB_ENOMEM, "no memory for a ring of %d ranks (%zu bytes)", size,
+                    wb_ring_bytes (size, max_floats, max_queue, wire, chunk_floats));
 }
 
 wb_status wb_ring_new (wb_ring_t **out, wb_comm_t *group, int64_t max_floats, int max_queue, wb_wire wire,
                        int64_t chunk_floats, const wb_ring_ops_t *ops) {
-    wb_ring_t *g = wb_calloc (1, sizeof *g);
-    wb_status status;
-    char *scratch = NULL;
-
-    *out = NULL;
-    if (g != NULL) {
-        g->group = group;
-        g->mpi = MPI_COMM_NULL;
-        g->P = wb_comm_size (group);
-        g->r = wb_comm_rank (group);
-        g->wire = wire;
-        g->ops = *ops;
-        g->max_queue = max_queue;
-        g->chunk = chunk_of (g->P, max_floats, chunk_floats);
-        if (g->P > 1) {
-            size_t one =
-                scratch_bytes (g->P, max_floats, wire, chunk_floats) / (wire == WB_WIRE_FP32 ? WINDOW : 2 * WINDOW);
-            g->queue = wb_calloc ((size_t) max_queue, sizeof *g->queue);
-            scratch = wb_malloc (scratch_bytes (g->P, max_floats, wire, chunk_floats));
-            for (int i = 0; i < WINDOW && scratch != NULL; ++i) {
-                g->in[i] = scratch + (size_t) i * one;
-                g->out[i] = wire == WB_WIRE_FP32 ? NULL : scratch + (size_t) (WINDOW + i) * one;
-            }
-        }
+    WB_ASSERT (ops != NULL || group->size == 1);
+    wb_status st =
+        wb_ring_make (out, MPI_COMM_NULL, group->rank, group->size, max_floats, max_queue, wire, chunk_floats, ops);
+    st = wb_agree (group, st);
+    if (st != WB_OK) {
+        wb_ring_destroy (*out);
+        *out = NULL;
+        return st;
     }
-    status = g == NULL || (g->P > 1 && (g->queue == NULL || scratch == NULL))
-                 ? WB_FAIL (WB_ENOMEM, "out of memory for a ring")
-                 : WB_OK;
-    status = wb_agree (group, status);
-    if (status != WB_OK) {
-        if (g != NULL && g->in[0] == NULL) wb_free (scratch);
-        wb_ring_destroy (g);
-        return status;
+    if (group->size > 1) {
+        WB_MPI (MPI_Comm_dup (group->mpi, &(*out)->mpi));
+        WB_MPI (MPI_Comm_set_errhandler ((*out)->mpi, MPI_ERRORS_RETURN));
+        (*out)->own_mpi = true;
     }
-    if (g->P > 1) {
-        WB_MPI (MPI_Comm_dup (group->mpi, &g->mpi));
-        MPI_Comm_set_errhandler (g->mpi, MPI_ERRORS_RETURN);
-    }
-    *out = g;
     return WB_OK;
 }
 
-void wb_ring_destroy (wb_ring_t *g) {
-    if (g == NULL) return;
-    if (g->mpi != MPI_COMM_NULL) MPI_Comm_free (&g->mpi);
-    wb_free (g->queue);
-    wb_free (g->in[0]);
-    wb_free (g);
+void wb_ring_destroy (wb_ring_t *r) {
+    if (r == NULL) return;
+    WB_ASSERT (r->finished == r->queued);
+    if (r->own_mpi) WB_MPI (MPI_Comm_free (&r->mpi));
+    wb_free (r->recv_slot);
+    wb_free (r->send_slot);
+    wb_free (r->op);
+    wb_free (r);
 }
+
+/* ---- the two sequences ------------------------------------------------------------------------------------------ */
+
+static op_t *op_at (const wb_ring_t *r, int64_t number) { return &r->op[number % r->queue]; }
+
+static int steps_of (const wb_ring_t *r, const op_t *o) { return (o->scatter + o->gather) * (r->size - 1); }
+
+/* Is this step one of adding (reduce-scatter), not of copying? */
+static bool adds (const wb_ring_t *r, const op_t *o, int step) { return o->scatter && step < r->size - 1; }
+
+/* Piece that is received in a step; the one that is sent in step s is received in step s - 1. */
+static int piece_of (const wb_ring_t *r, const op_t *o, int step, bool sending) {
+    int back = step + (sending ? 0 : 1) + (o->scatter ? 1 : 0);
+    return ((r->rank - back) % r->size + r->size) % r->size;
+}
+
+/* Chunk under the cursor: where it lies in x, and its floats. */
+static float *chunk_at (const wb_ring_t *r, const cursor_t *c, bool sending, int64_t *count) {
+    const op_t *o = op_at (r, c->op);
+    int piece = piece_of (r, o, c->step, sending);
+    int64_t first = c->chunk * r->chunk, left = wb_split_count (o->n, r->size, piece) - first;
+    *count = left < r->chunk ? left : r->chunk;
+    return o->x + wb_split_first (o->n, r->size, piece) + first;
+}
+
+/* Walk over what is empty (pieces of short vectors, the end of an operation).  False at the end of the queue. */
+static bool settle (const wb_ring_t *r, cursor_t *c, bool sending) {
+    while (c->op < r->queued) {
+        const op_t *o = op_at (r, c->op);
+        if (c->step == steps_of (r, o)) {
+            *c = (cursor_t){.op = c->op + 1};
+        } else if (c->chunk * r->chunk >= wb_split_count (o->n, r->size, piece_of (r, o, c->step, sending))) {
+            c->step++;
+            c->chunk = 0;
+        } else {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is the cursor past this chunk? */
+static bool past (const cursor_t *c, int64_t op, int step, int64_t chunk) {
+    if (c->op != op) return c->op > op;
+    return c->step != step ? c->step > step : c->chunk > chunk;
+}
+
+static bool may_start (const wb_ring_t *r, const cursor_t *c) {
+    return !op_at (r, c->op)->alone || r->finished >= c->op;
+}
+
+static int tag_of (const wb_ring_t *r, const cursor_t *c) { return r->tag + (int) (c->op & (WB_TAG_RINGS - 1)); }
+
+static void *slot_at (const wb_ring_t *r, char *slots, int64_t message) {
+    return slots + (size_t) (message % WINDOW) * wb_align ((size_t) r->slot * wire_size (r->wire));
+}
+
+/* ---- the four cursors ------------------------------------------------------------------------------------------- */
+
+static bool post_recv (wb_ring_t *r) {
+    cursor_t *c = &r->recv_post;
+    if (!settle (r, c, false) || r->recvs_posted - r->recvs_done == WINDOW || !may_start (r, c)) return false;
+    const op_t *o = op_at (r, c->op);
+    bool adding = adds (r, o, c->step);
+    /* An all-reduce gathers over a piece it has sent before: not before that message has left. */
+    if (!adding && o->scatter && !past (&r->send_done, c->op, c->step - (r->size - 1), c->chunk)) return false;
+    int64_t n;
+    void *to = chunk_at (r, c, false, &n);
+    bool direct = !adding && r->wire == WB_WIRE_FP32;
+    if (!direct) to = slot_at (r, r->recv_slot, r->recvs_posted);
+    WB_MPI (MPI_Irecv (to, (int) n, r->wire == WB_WIRE_FP32 ? MPI_FLOAT : MPI_UINT16_T,
+                       (r->rank + r->size - 1) % r->size, tag_of (r, c), r->mpi, &r->recv[r->recvs_posted % WINDOW]));
+    r->recvs_posted++;
+    c->chunk++;
+    return true;
+}
+
+static bool post_send (wb_ring_t *r) {
+    cursor_t *c = &r->send_post;
+    if (!settle (r, c, true) || r->sends_posted - r->sends_done == WINDOW || !may_start (r, c)) return false;
+    if (c->step > 0 && !past (&r->recv_done, c->op, c->step - 1, c->chunk)) return false;
+    const op_t *o = op_at (r, c->op);
+    int64_t n;
+    float *x = chunk_at (r, c, true, &n);
+    const void *from = x;
+    if (r->wire == WB_WIRE_BF16) {
+        uint16_t *packed = slot_at (r, r->send_slot, r->sends_posted);
+        r->ops.bf16_pack (packed, x, n);
+        /* The owner keeps what the others will get. */
+        if (o->gather && c->step == (o->scatter ? r->size - 1 : 0)) r->ops.bf16_unpack (x, packed, n);
+        from = packed;
+    }
+    WB_MPI (MPI_Isend (from, (int) n, r->wire == WB_WIRE_FP32 ? MPI_FLOAT : MPI_UINT16_T, (r->rank + 1) % r->size,
+                       tag_of (r, c), r->mpi, &r->send[r->sends_posted % WINDOW]));
+    r->bytes_sent += n * (int64_t) wire_size (r->wire);
+    r->sends_posted++;
+    c->chunk++;
+    return true;
+}
+
+/* The oldest receive, when it has come: add it, or put it where it belongs. */
+static bool finish_recv (wb_ring_t *r) {
+    cursor_t *c = &r->recv_done;
+    if (!settle (r, c, false) || r->recvs_done == r->recvs_posted) return false;
+    int done = 0, count;
+    MPI_Status got;
+    WB_MPI (MPI_Test (&r->recv[r->recvs_done % WINDOW], &done, &got));
+    if (!done) return false;
+    int64_t n;
+    float *x = chunk_at (r, c, false, &n);
+    WB_MPI (MPI_Get_count (&got, r->wire == WB_WIRE_FP32 ? MPI_FLOAT : MPI_UINT16_T, &count));
+    WB_ASSERT (count == n); /* or the ranks queued different operations */
+    const void *slot = slot_at (r, r->recv_slot, r->recvs_done);
+    bool adding = adds (r, op_at (r, c->op), c->step);
+    if (adding && r->wire == WB_WIRE_FP32)
+        r->ops.add (x, slot, n);
+    else if (adding)
+        r->ops.bf16_add (x, slot, n);
+    else if (r->wire == WB_WIRE_BF16)
+        r->ops.bf16_unpack (x, slot, n);
+    r->recvs_done++;
+    c->chunk++;
+    settle (r, c, false);
+    return true;
+}
+
+static bool finish_send (wb_ring_t *r) {
+    cursor_t *c = &r->send_done;
+    if (!settle (r, c, true) || r->sends_done == r->sends_posted) return false;
+    int done = 0;
+    WB_MPI (MPI_Test (&r->send[r->sends_done % WINDOW], &done, MPI_STATUS_IGNORE));
+    if (!done) return false;
+    r->sends_done++;
+    c->chunk++;
+    settle (r, c, true);
+    return true;
+}
+
+/* Moves what can be moved; false when nothing could. */
+static bool progress (wb_ring_t *r) {
+    bool moved = r->finished < r->queued, any = false;
+    while (moved) {
+        moved = false;
+        while (post_recv (r)) moved = true;
+        while (post_send (r)) moved = true;
+        if (finish_recv (r)) moved = true;
+        if (finish_send (r)) moved = true;
+        int64_t finished = r->recv_done.op < r->send_done.op ? r->recv_done.op : r->send_done.op;
+        if (finished > r->finished) r->finished = finished, moved = true;
+        any = any || moved;
+    }
+    return any;
+}
+
+bool wb_ring_poll (wb_ring_t *r) {
+    if (r == NULL) return true;
+    progress (r);
+    return r->finished == r->queued;
+}
+
+/* Until at most `left` operations are unfinished.  Where there are more ranks than cores, the others need this one. */
+static void wait_for (wb_ring_t *r, int64_t left) {
+    if (r->queued - r->finished <= left) return;
+    double start = wb_now ();
+    for (int idle = 0; r->queued - r->finished > left;) {
+        idle = progress (r) ? 0 : idle + 1;
+        if (idle > SPINS) sched_yield ();
+    }
+    r->waited += wb_now () - start;
+}
+
+void wb_ring_end (wb_ring_t *r) {
+    if (r == NULL) return;
+    progress (r);
+    wait_for (r, 0);
+}
+
+static void begin (wb_ring_t *r, float *x, int64_t n, bool scatter, bool gather) {
+    WB_ASSERT (n >= 0 && n <= r->max_floats);
+    if (r->size == 1) {
+        r->queued++;
+        r->finished++;
+        return;
+    }
+    wait_for (r, r->queue - 1);
+    bool alone = false;
+    for (int64_t k = r->finished; k < r->queued; k++) {
+        const op_t *o = op_at (r, k);
+        if (x < o->x + o->n && o->x < x + n) alone = true;
+    }
+    *op_at (r, r->queued) = (op_t){.x = x, .n = n, .scatter = scatter, .gather = gather, .alone = alone};
+    r->queued++;
+    wb_ring_poll (r);
+}
+
+void wb_ring_reduce_scatter_begin (wb_ring_t *r, float *x, int64_t n) { begin (r, x, n, true, false); }
+void wb_ring_all_gather_begin (wb_ring_t *r, float *x, int64_t n) { begin (r, x, n, false, true); }
+void wb_ring_all_reduce_begin (wb_ring_t *r, float *x, int64_t n) { begin (r, x, n, true, true); }
+
+void wb_ring_reduce_now (wb_ring_t *r, float *x, int64_t n, void (*add) (float *y, const float *x, int64_t n)) {
+    r->ops.add = add;
+    begin (r, x, n, true, true);
+    wb_ring_end (r);
+}
+
+int64_t wb_ring_finished (const wb_ring_t *r) { return r->finished; }
+int64_t wb_ring_bytes_sent (const wb_ring_t *r) { return r->bytes_sent; }
+double wb_ring_seconds_waited (const wb_ring_t *r) { return r->waited; }

@@ -1,88 +1,156 @@
 /* The grid data x pipeline x tensor over the ranks of the world.
  *
- * Ranks are put in order by node first, so that the tensor groups, which talk most, are neighbours inside a node.  The
- * environment variable WABUN_RANK_ORDER=world keeps the launcher's order. */
+ * Ranks are put in the order (node, rank), a node being numbered by its lowest world rank, and that order is read as
+ * (d, p, t) with t fastest: whatever the launcher did (by node, by slot), the ranks of a tensor group, which talk most,
+ * share a node as long as the tensor size divides the ranks of each.  WABUN_RANK_ORDER=world reads plain world ranks.
+ *
+ * Not done here: switches and racks above the nodes; choosing the sizes (the planner does). */
 #include "config.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "comm_priv.h"
+#include "comm/comm_priv.h"
+#include "comm/topo_priv.h"
 
-static wb_status check (int size, int data, int pipeline, int tensor) {
-    int64_t model = (int64_t) pipeline * tensor;
+int wb_topo_place (const int *node, int size, int rank) {
+    int before = 0;
+    for (int r = 0; r < size; r++) before += node[r] < node[rank] || (node[r] == node[rank] && r < rank);
+    return before;
+}
 
-    if (pipeline < 1 || tensor < 1 || data < 0)
-        return WB_FAIL (WB_EUSAGE, "parallel: data %d, pipeline %d, tensor %d: pipeline and tensor must be at least 1",
-                        data, pipeline, tensor);
-    if (data == 0 && size % model == 0) return WB_OK;
-    if (data > 0 && data * model == size) return WB_OK;
-    if (data > 0)
+/* How far a layout is from the one that was asked for; data 0 is any. */
+static double distance (int data, int pipeline, int tensor, int d, int p, int t) {
+    double off = fabs (log ((double) p / pipeline)) + fabs (log ((double) t / tensor));
+    return off + (data > 0 ? fabs (log ((double) d / data)) : 0.0);
+}
+
+wb_status wb_topo_check (int *data, int pipeline, int tensor, int size) {
+    if (*data < 0 || pipeline < 1 || tensor < 1)
         return WB_FAIL (
-            WB_EUSAGE, "parallel: data %d x pipeline %d x tensor %d wants %lld ranks, there are %d: start %lld ranks%s",
-            data, pipeline, tensor, (long long) (data * model), size, (long long) (data * model),
-            size % model == 0 ? ", or set parallel.data = 0 (what is left over)" : "");
-    if (model > size)
-        return WB_FAIL (WB_EUSAGE,
-                        "parallel: pipeline %d x tensor %d wants at least %lld ranks, there %s %d: start more, or make "
-                        "them smaller",
-                        pipeline, tensor, (long long) model, size == 1 ? "is" : "are", size);
-    return WB_FAIL (WB_EUSAGE,
-                    "parallel: %d ranks are no multiple of pipeline %d x tensor %d: start %lld or %lld ranks", size,
-                    pipeline, tensor, (long long) (size / model * model), (long long) ((size / model + 1) * model));
-}
+            WB_EUSAGE,
+            "parallel.data = %d, pipeline = %d, tensor = %d: sizes start at 1 (data = 0 is what is left over)", *data,
+            pipeline, tensor);
+    int64_t line = (int64_t) pipeline * tensor;
+    if (*data == 0 && size % line == 0) *data = (int) (size / line);
+    if (*data > 0 && line <= size && *data * line == size) return WB_OK;
 
-/* Place of this rank in node order, and the number of nodes. */
-static wb_status order (int *place, int *nodes, wb_comm_t *world, wb_comm_t *node) {
-    const char *kept = getenv ("WABUN_RANK_ORDER");
-    int32_t mine = world->rank, *all = wb_malloc ((size_t) world->size * sizeof *all);
-
-    if (all == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for the topology");
-    wb_comm_bcast (node, &mine, sizeof mine, 0); /* a node is named by its lowest world rank */
-    wb_comm_all_gather (world, all, &mine, sizeof mine);
-    *place = *nodes = 0;
-    for (int r = 0; r < world->size; ++r) {
-        if (all[r] == r) ++*nodes;
-        if (all[r] < mine || (all[r] == mine && r < world->rank)) ++*place;
+    /* The three nearest layouts that work. */
+    int best[3][3], n = 0;
+    double far[3] = {0.0, 0.0, 0.0};
+    for (int p = 1; p <= size; p++) {
+        for (int t = 1; size % p == 0 && t <= size / p; t++) {
+            if (size / p % t != 0) continue;
+            int d = size / p / t, at = n < 3 ? n++ : 2;
+            double off = distance (*data, pipeline, tensor, d, p, t);
+            if (at == 2 && n == 3 && far[2] > 0.0 && off >= far[2]) continue;
+            for (; at > 0 && off < far[at - 1]; at--) {
+                far[at] = far[at - 1];
+                memcpy (best[at], best[at - 1], sizeof best[at]);
+            }
+            far[at] = off;
+            best[at][0] = d, best[at][1] = p, best[at][2] = t;
+        }
     }
-    if (kept != NULL && strcmp (kept, "world") == 0) *place = world->rank;
-    wb_free (all);
-    return WB_OK;
+    char text[256] = "", asked[64];
+    for (int i = 0; i < n; i++) {
+        size_t used = strlen (text);
+        snprintf (text + used, sizeof text - used, "%s%d x %d x %d",
+                  i == 0       ? ""
+                  : i == n - 1 ? " or "
+                               : ", ",
+                  best[i][0], best[i][1], best[i][2]);
+    }
+    if (*data > 0)
+        snprintf (asked, sizeof asked, "%d x %d x %d", *data, pipeline, tensor);
+    else
+        snprintf (asked, sizeof asked, "(what is left over) x %d x %d", pipeline, tensor);
+    int64_t more = *data > 0 ? *data * line : (size + line - 1) / line * line;
+    return WB_FAIL (WB_EUSAGE,
+                    "data x pipeline x tensor = %s does not fit %d rank%s: set parallel to %s, or start %lld ranks",
+                    asked, size, size == 1 ? "" : "s", text, (long long) more);
 }
 
-static wb_status fill (wb_topo_t *t, wb_comm_t *world, int data, int pipeline, int tensor) {
-    int place = 0;
-    bool ends;
-
-    WB_TRY (wb_agree (world, check (world->size, data, pipeline, tensor)));
-    t->world = world;
+/* This rank's place in the node-aware order, with its node's group. */
+static wb_status place (wb_topo_t *t, int *index) {
+    wb_comm_t *world = t->world;
+    int size = wb_comm_size (world), rank = wb_comm_rank (world), first = rank;
     WB_TRY (wb_comm_split_node (&t->node, world));
-    WB_TRY (wb_agree (world, order (&place, &t->nodes, world, t->node)));
-    t->P = pipeline;
-    t->T = tensor;
-    t->D = world->size / (pipeline * tensor);
-    t->t = place % t->T;
-    t->p = place / t->T % t->P;
-    t->d = place / t->T / t->P;
-    ends = t->P > 1 && (t->p == 0 || t->p == t->P - 1);
-    WB_TRY (wb_comm_split (&t->data, world, t->p * t->T + t->t, t->d));
-    WB_TRY (wb_comm_split (&t->pipe, world, t->d * t->T + t->t, t->p));
-    WB_TRY (wb_comm_split (&t->tensor, world, t->d * t->P + t->p, t->t));
-    return wb_comm_split (&t->embed, world, ends ? t->d * t->T + t->t : -1, t->p);
+    wb_comm_bcast (t->node, &first, sizeof first, 0);
+    int64_t nodes = first == rank ? 1 : 0;
+    wb_comm_sum_i64 (world, &nodes, 1);
+    t->nodes = (int) nodes;
+    *index = rank;
+    const char *order = getenv ("WABUN_RANK_ORDER");
+    bool plain = order != NULL && strcmp (order, "world") == 0;
+    wb_status st = WB_OK;
+    if (order != NULL && !plain && *order != 0 && strcmp (order, "node") != 0)
+        st = WB_FAIL (WB_EUSAGE, "WABUN_RANK_ORDER=%s: it is \"node\" or \"world\"", order);
+    WB_TRY (wb_agree (world, st));
+    WB_TRY (wb_same (world, &plain, sizeof plain, "WABUN_RANK_ORDER"));
+    int *node = wb_malloc ((size_t) size * sizeof *node);
+    st = wb_agree (world, node == NULL ? WB_FAIL (WB_ENOMEM, "no memory for the list of nodes") : WB_OK);
+    if (st == WB_OK) {
+        wb_comm_all_gather (world, node, &first, sizeof first);
+        if (!plain) *index = wb_topo_place (node, size, rank);
+    }
+    wb_free (node);
+    return st;
+}
+
+static wb_status fill (wb_topo_t *t) {
+    int index, crossing = 0, first = 0;
+    WB_TRY (place (t, &index));
+    t->t = index % t->T;
+    t->p = index / t->T % t->P;
+    t->d = index / t->T / t->P;
+    WB_TRY (wb_comm_split (&t->data, t->world, t->p * t->T + t->t, t->d));
+    WB_TRY (wb_comm_split (&t->pipe, t->world, t->d * t->T + t->t, t->p));
+    WB_TRY (wb_comm_split (&t->tensor, t->world, t->d * t->P + t->p, t->t));
+    bool ends = t->P > 1 && (t->p == 0 || t->p == t->P - 1);
+    WB_TRY (wb_comm_split (&t->embed, t->world, ends ? t->d * t->T + t->t : -1, t->p));
+    WB_ASSERT (wb_comm_size (t->data) == t->D && wb_comm_rank (t->data) == t->d);
+    WB_ASSERT (wb_comm_size (t->pipe) == t->P && wb_comm_rank (t->pipe) == t->p);
+    WB_ASSERT (wb_comm_size (t->tensor) == t->T && wb_comm_rank (t->tensor) == t->t);
+
+    if (t->nodes > 1 && t->T > 1) {
+        first = wb_comm_rank (t->world);
+        wb_comm_bcast (t->node, &first, sizeof first, 0);
+        int64_t low = first, high = first;
+        wb_comm_max_i64 (t->tensor, &high, 1);
+        low = -low;
+        wb_comm_max_i64 (t->tensor, &low, 1);
+        crossing = -low != high;
+    }
+    int64_t any = crossing;
+    wb_comm_max_i64 (t->world, &any, 1);
+    if (any > 0)
+        wb_warn ("tensor groups of %d ranks reach over nodes, which is slow: start a multiple of %d ranks on each node",
+                 t->T, t->T);
+    return WB_OK;
 }
 
 wb_status wb_topo_new (wb_topo_t **out, wb_comm_t *world, int data, int pipeline, int tensor) {
-    wb_topo_t *t = wb_calloc (1, sizeof *t);
-    wb_status status = wb_agree (world, t != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for the topology"));
-
+    const int asked[3] = {data, pipeline, tensor};
     *out = NULL;
-    if (status == WB_OK) status = fill (t, world, data, pipeline, tensor);
-    if (status != WB_OK) {
+    WB_TRY (wb_same (world, asked, sizeof asked, "the layout (parallel.data, pipeline, tensor)"));
+    WB_TRY (wb_agree (world, wb_topo_check (&data, pipeline, tensor, wb_comm_size (world))));
+    wb_topo_t *t = wb_calloc (1, sizeof *t);
+    wb_status st = wb_agree (world, t == NULL ? WB_FAIL (WB_ENOMEM, "no memory for the layout of ranks") : WB_OK);
+    if (st == WB_OK) {
+        t->world = world;
+        t->D = data;
+        t->P = pipeline;
+        t->T = tensor;
+        st = fill (t);
+    }
+    if (st != WB_OK) {
         wb_topo_destroy (t);
-        return status;
+        t = NULL;
     }
     *out = t;
-    return WB_OK;
+    return st;
 }
 
 void wb_topo_destroy (wb_topo_t *t) {

@@ -1,157 +1,221 @@
-/* Groups of ranks and small collectives.
+/* The world, groups of ranks, small collectives.
  *
- * The world starts MPI only when a launcher started the process.  A group of one rank has no MPI communicator at all:
- * every function returns at once, so the same code runs without a launcher.  Communicators return errors, so that a
- * failed call can say who, where and which before all ranks are ended.
+ * A group is an MPI communicator with errors returned, or nothing at all when it has one rank.  Small all-reduces are
+ * our own recursive doubling (Rabenseifner, "Optimization of collective reduction operations", ICCS 2004, section 2):
+ * the partner with the lower rank always stands on the left of the operator, so all ranks compute the same tree and
+ * hold the same bits, run after run, whatever algorithm the MPI library would choose.  Long fp32 vectors go round the
+ * ring.
  *
- * The reductions of floats are fixed in order: everybody gathers everything and adds it up in rank order where vectors
- * are short, by pieces where they are long.  That gives the same bits on every rank, which MPI_Allreduce does not
- * promise. */
+ * Not done here: surviving a lost rank.  MPI 3 cannot, so a failed call ends all ranks and the job starts again from
+ * its last checkpoint. */
 #include "config.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "comm_priv.h"
+#include "comm/comm_priv.h"
 
-/* ---- failures ---------------------------------------------------------------------------------------------------- */
+/* From here on the ring's 2 (P-1) / P n floats beat doubling's log2 (P) n, in floats; below it, fewer messages win. */
+#define RING_FROM 8192
+#define SCRATCH_BYTES ((size_t) RING_FROM * sizeof (float))
+/* Floats in a message of the group's own ring: smaller than a gradient ring's, its vectors are. */
+#define RING_CHUNK 16384
 
-static int own_rank = -1;
-static char own_host[64];
+static int world_rank;
+static char world_host[256] = "?";
 
-static void end_all (int code) {
-    MPI_Abort (MPI_COMM_WORLD, code);
+int wb_world_rank (void) { return world_rank; }
+
+/* ---- failure ---------------------------------------------------------------------------------------------------- */
+
+void wb_mpi_failed (const char *file, int line, const char *call, int rc) {
+    char text[MPI_MAX_ERROR_STRING + 1] = "";
+    int n = 0, name = (int) strcspn (call, " (");
+    if (MPI_Error_string (rc, text, &n) != MPI_SUCCESS) snprintf (text, sizeof text, "error %d", rc);
+    wb_abort (file, line,
+              "rank %d on %s: %.*s failed: %s; a rank or the network between nodes was lost: start again from the last "
+              "checkpoint",
+              world_rank, world_host, name, call, text);
+}
+
+static void abort_all (int code) {
+    int up = 0, down = 0;
+    MPI_Initialized (&up);
+    MPI_Finalized (&down);
+    if (up && !down) MPI_Abort (MPI_COMM_WORLD, code);
     _exit (code);
 }
 
-void wb_mpi_check (int code, const char *call, const char *file, int line) {
-    char text[MPI_MAX_ERROR_STRING] = "";
-    int n = 0;
+/* ---- what the launcher says ------------------------------------------------------------------------------------- */
 
-    if (code == MPI_SUCCESS) return;
-    MPI_Error_string (code, text, &n);
-    wb_abort (file, line, "rank %d on %s: %.60s failed: %s", own_rank, own_host, call, text);
+/* A whole number >= 0 from the environment, -1 where there is none. */
+static int64_t env_number (const char *name) {
+    const char *s = getenv (name);
+    char *end;
+    if (s == NULL || *s < '0' || *s > '9') return -1;
+    int64_t v = strtoll (s, &end, 10);
+    return *end == 0 ? v : -1;
 }
-
-/* ---- world ------------------------------------------------------------------------------------------------------- */
 
 bool wb_world_launched (void) {
-    static const char *const marks[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"};
-
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; ++i)
-        if (getenv (marks[i]) != NULL) return true;
-    return false;
+    return env_number ("OMPI_COMM_WORLD_SIZE") > 0 || env_number ("PMIX_RANK") >= 0 || env_number ("PMI_RANK") >= 0 ||
+           env_number ("PMI_SIZE") > 0;
 }
 
-/* Tasks of the Slurm step this process is a task of, 0 when it is none: a batch script's own step is "batch", and what
- * mpirun starts has Open MPI's variables. */
-static int slurm_tasks (void) {
-    const char *step = getenv ("SLURM_STEP_ID"), *tasks = getenv ("SLURM_STEP_NUM_TASKS");
-
-    if (step == NULL || tasks == NULL || getenv ("SLURM_PROCID") == NULL || getenv ("OMPI_COMM_WORLD_SIZE") != NULL)
-        return 0;
-    if (strtoul (step, NULL, 10) >= 0xfffffff0ul) return 0; /* batch and extern steps */
-    return atoi (tasks);
+/* Tasks of the srun step this process is one of, or 1.  A batch script outside any srun has no step, or one of the
+ * numbers Slurm keeps for itself (SLURM_BATCH_SCRIPT, SLURM_INTERACTIVE_STEP: 0xfffffff0 and above).  Below mpirun the
+ * step is the one that started mpirun's daemons, so its own variable goes first. */
+static int64_t srun_tasks (void) {
+    int64_t step = env_number ("SLURM_STEP_ID"), n = env_number ("SLURM_STEP_NUM_TASKS");
+    if (env_number ("OMPI_COMM_WORLD_SIZE") > 0 || step < 0 || step >= 0xfffffff0) return 1;
+    return n > 1 ? n : 1;
 }
 
-static wb_comm_t *new_comm (MPI_Comm mpi, int rank, int size) {
-    wb_comm_t *c = wb_calloc (1, sizeof *c);
-
-    if (c == NULL) return NULL;
-    c->mpi = mpi;
-    c->rank = rank;
-    c->size = size;
-    snprintf (c->host, sizeof c->host, "%s", own_host);
-    return c;
-}
-
-wb_status wb_world_new (wb_comm_t **out) {
-    int rank = 0, size = 1, had = 0, tasks = slurm_tasks ();
-    MPI_Comm mpi = MPI_COMM_NULL;
-
-    *out = NULL;
-    gethostname (own_host, sizeof own_host - 1);
-    if (wb_world_launched ()) {
-        if (MPI_Init_thread (NULL, NULL, MPI_THREAD_FUNNELED, &had) != MPI_SUCCESS)
-            return WB_FAIL (WB_EIO, "MPI does not start");
-        MPI_Comm_set_errhandler (MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-        wb_abort_hook (end_all);
-        WB_MPI (MPI_Comm_rank (MPI_COMM_WORLD, &rank));
-        WB_MPI (MPI_Comm_size (MPI_COMM_WORLD, &size));
-        own_rank = rank;
-        wb_error_rank (rank);
-        if (size > 1) WB_MPI (MPI_Comm_dup (MPI_COMM_WORLD, &mpi));
-        if (size > 1) MPI_Comm_set_errhandler (mpi, MPI_ERRORS_RETURN);
-    }
-    *out = new_comm (mpi, rank, size);
-    if (*out == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for the world");
-    (*out)->world = true;
-    if (tasks > size)
+/* Does a world of `size` ranks have all that were started? */
+static wb_status check_size (int size) {
+    int64_t srun = srun_tasks (), ompi = env_number ("OMPI_COMM_WORLD_SIZE"), pmi = env_number ("PMI_SIZE");
+    if (size == 1 && srun > 1)
         return WB_FAIL (WB_EUSAGE,
-                        "srun started %d tasks, but this process sees a world of %d: start with `srun --mpi=pmix` "
-                        "(`srun --mpi=list` tells what "
-                        "there is), or with mpirun inside the job",
-                        tasks, size);
+                        "srun started %lld single processes that do not know of each other: use srun --mpi=pmix (srun "
+                        "--mpi=list shows what this cluster has), or mpirun inside the job script",
+                        (long long) srun);
+    if (size < ompi || size < pmi)
+        return WB_FAIL (WB_EUSAGE,
+                        "the launcher started %lld processes but MPI sees %d: start wabun with the mpirun of the MPI "
+                        "library it was built with (%s)",
+                        (long long) (ompi > pmi ? ompi : pmi), size, wb_comm_library ());
     return WB_OK;
 }
 
-void wb_world_destroy (wb_comm_t *world) {
-    int on = 0, off = 0;
+/* ---- groups ----------------------------------------------------------------------------------------------------- */
 
-    if (world == NULL) return;
-    if (world->mpi != MPI_COMM_NULL) {
-        WB_MPI (MPI_Barrier (world->mpi));
-        MPI_Comm_free (&world->mpi);
-    }
-    MPI_Initialized (&on);
-    if (on) MPI_Finalized (&off);
-    if (on && !off) {
-        wb_abort_hook (NULL);
-        MPI_Finalize ();
-    }
-    wb_free (world);
+static void free_group (wb_comm_t *c) {
+    if (c == NULL) return;
+    wb_ring_destroy (c->ring);
+    wb_free (c->scratch);
+    wb_free (c);
 }
 
-static wb_status adopt (wb_comm_t **out, MPI_Comm mpi) {
-    int rank, size;
-
+/* A group around `mpi`, which it owns from now on (the world's excepted): memory only, so each rank has its status. */
+static wb_status make_group (wb_comm_t **out, MPI_Comm mpi) {
+    wb_comm_t *c = wb_calloc (1, sizeof *c);
     *out = NULL;
-    if (mpi == MPI_COMM_NULL) return WB_OK;
-    WB_MPI (MPI_Comm_rank (mpi, &rank));
-    WB_MPI (MPI_Comm_size (mpi, &size));
-    if (size == 1)
-        MPI_Comm_free (&mpi);
-    else
-        MPI_Comm_set_errhandler (mpi, MPI_ERRORS_RETURN);
-    *out = new_comm (size == 1 ? MPI_COMM_NULL : mpi, rank, size);
-    return *out != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for a group of ranks");
-}
-
-wb_status wb_comm_split (wb_comm_t **out, wb_comm_t *parent, int color, int key) {
-    MPI_Comm mpi = MPI_COMM_NULL;
-
-    if (parent->mpi == MPI_COMM_NULL) {
-        *out = color < 0 ? NULL : new_comm (MPI_COMM_NULL, 0, 1);
-        return color < 0 || *out != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for a group of ranks");
+    if (c == NULL) return WB_FAIL (WB_ENOMEM, "no memory for a group of ranks");
+    c->mpi = MPI_COMM_NULL;
+    c->size = 1;
+    snprintf (c->host, sizeof c->host, "%s", world_host);
+    if (mpi != MPI_COMM_NULL) {
+        WB_MPI (MPI_Comm_size (mpi, &c->size));
+        WB_MPI (MPI_Comm_rank (mpi, &c->rank));
     }
-    WB_MPI (MPI_Comm_split (parent->mpi, color < 0 ? MPI_UNDEFINED : color, key, &mpi));
-    return wb_agree (parent, adopt (out, mpi));
+    if (c->size > 1) {
+        wb_status st = WB_OK;
+        c->mpi = mpi;
+        c->scratch_bytes = SCRATCH_BYTES;
+        c->scratch = wb_malloc (c->scratch_bytes);
+        if (c->scratch == NULL) st = WB_FAIL (WB_ENOMEM, "no memory for a group of %d ranks", c->size);
+        if (st == WB_OK)
+            st = wb_ring_make (&c->ring, mpi, c->rank, c->size, INT64_MAX, 1, WB_WIRE_FP32, RING_CHUNK, NULL);
+        if (st != WB_OK) {
+            free_group (c);
+            return st;
+        }
+    }
+    *out = c;
+    return WB_OK;
 }
 
-wb_status wb_comm_split_node (wb_comm_t **out, wb_comm_t *parent) {
-    MPI_Comm mpi = MPI_COMM_NULL;
+wb_status wb_world_new (wb_comm_t **out) {
+    *out = NULL;
+    world_rank = 0;
+    if (gethostname (world_host, sizeof world_host - 1) != 0) snprintf (world_host, sizeof world_host, "?");
+    if (!wb_world_launched ()) {
+        WB_TRY (check_size (1));
+        return make_group (out, MPI_COMM_NULL);
+    }
+    int size, provided;
+    MPI_Comm mpi = MPI_COMM_WORLD;
+    WB_MPI (MPI_Init_thread (NULL, NULL, MPI_THREAD_FUNNELED, &provided));
+    WB_MPI (MPI_Comm_set_errhandler (mpi, MPI_ERRORS_RETURN));
+    WB_MPI (MPI_Comm_set_errhandler (MPI_COMM_SELF, MPI_ERRORS_RETURN));
+    WB_MPI (MPI_Comm_size (mpi, &size));
+    WB_MPI (MPI_Comm_rank (mpi, &world_rank));
+    wb_abort_hook (abort_all);
+    wb_error_rank (size > 1 ? world_rank : -1);
+    /* Our own communicator, so that no library that also uses the world can take our messages. */
+    wb_status st = check_size (size);
+    int bad = 0, mine;
+    if (size > 1 && st == WB_OK) WB_MPI (MPI_Comm_dup (MPI_COMM_WORLD, &mpi));
+    if (size > 1 && st == WB_OK) WB_MPI (MPI_Comm_set_errhandler (mpi, MPI_ERRORS_RETURN));
+    if (st == WB_OK) st = make_group (out, size > 1 ? mpi : MPI_COMM_NULL);
+    mine = st;
+    WB_MPI (MPI_Allreduce (&mine, &bad, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD));
+    if (bad == 0) return WB_OK;
+    if (st == WB_OK) st = WB_FAIL ((wb_status) bad, "another rank could not start");
+    free_group (*out);
+    *out = NULL;
+    if (mpi != MPI_COMM_WORLD && mpi != MPI_COMM_NULL) WB_MPI (MPI_Comm_free (&mpi));
+    wb_abort_hook (NULL);
+    WB_MPI (MPI_Finalize ());
+    return st;
+}
 
-    if (parent->mpi == MPI_COMM_NULL) return wb_comm_split (out, parent, 0, 0);
-    WB_MPI (MPI_Comm_split_type (parent->mpi, MPI_COMM_TYPE_SHARED, parent->rank, MPI_INFO_NULL, &mpi));
-    return wb_agree (parent, adopt (out, mpi));
+void wb_world_destroy (wb_comm_t *world) {
+    if (world == NULL) return;
+    wb_comm_barrier (world); /* no exit code makes the launcher kill a rank that is still at work */
+    wb_comm_destroy (world);
+    int up = 0, down = 0;
+    WB_MPI (MPI_Initialized (&up));
+    WB_MPI (MPI_Finalized (&down));
+    if (up && !down) {
+        wb_abort_hook (NULL);
+        WB_MPI (MPI_Finalize ());
+    }
 }
 
 void wb_comm_destroy (wb_comm_t *c) {
     if (c == NULL) return;
-    WB_ASSERT (!c->world);
-    if (c->mpi != MPI_COMM_NULL) MPI_Comm_free (&c->mpi);
-    wb_free (c);
+    MPI_Comm mpi = c->mpi;
+    free_group (c);
+    if (mpi != MPI_COMM_NULL) WB_MPI (MPI_Comm_free (&mpi));
+}
+
+/* Put a group around what a split gave this rank. */
+static wb_status adopt (wb_comm_t **out, wb_comm_t *parent, MPI_Comm mpi) {
+    wb_status st = WB_OK;
+    int size = 0;
+    *out = NULL;
+    if (mpi != MPI_COMM_NULL) {
+        WB_MPI (MPI_Comm_size (mpi, &size));
+        WB_MPI (MPI_Comm_set_errhandler (mpi, MPI_ERRORS_RETURN));
+        if (size == 1) WB_MPI (MPI_Comm_free (&mpi)); /* leaves MPI_COMM_NULL */
+        st = make_group (out, mpi);
+    }
+    st = wb_agree (parent, st);
+    if (st != WB_OK) {
+        free_group (*out);
+        *out = NULL;
+        if (mpi != MPI_COMM_NULL) WB_MPI (MPI_Comm_free (&mpi));
+    }
+    return st;
+}
+
+wb_status wb_comm_split (wb_comm_t **out, wb_comm_t *parent, int color, int key) {
+    MPI_Comm mpi = MPI_COMM_NULL;
+    *out = NULL;
+    if (parent->size == 1) return color < 0 ? WB_OK : make_group (out, MPI_COMM_NULL);
+    WB_MPI (MPI_Comm_split (parent->mpi, color < 0 ? MPI_UNDEFINED : color, key, &mpi));
+    return adopt (out, parent, mpi);
+}
+
+wb_status wb_comm_split_node (wb_comm_t **out, wb_comm_t *parent) {
+    MPI_Comm mpi = MPI_COMM_NULL;
+    *out = NULL;
+    if (parent->size == 1) return make_group (out, MPI_COMM_NULL);
+    WB_MPI (MPI_Comm_split_type (parent->mpi, MPI_COMM_TYPE_SHARED, parent->rank, MPI_INFO_NULL, &mpi));
+    return adopt (out, parent, mpi);
 }
 
 int wb_comm_rank (const wb_comm_t *c) { return c->rank; }
@@ -159,86 +223,153 @@ int wb_comm_size (const wb_comm_t *c) { return c->size; }
 const char *wb_comm_host (const wb_comm_t *c) { return c->host; }
 
 const char *wb_comm_library (void) {
-    static char name[64];
-    char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
-    int n = 0;
-
-    if (!wb_world_launched ()) return "without MPI";
-    MPI_Get_library_version (text, &n);
-    text[strcspn (text, ",\n")] = 0; /* "Open MPI v4.1.4, package: ..." */
-    snprintf (name, sizeof name, "%.60s", text);
+    static char name[MPI_MAX_LIBRARY_VERSION_STRING + 1];
+    int up = 0, n = 0;
+    MPI_Initialized (&up);
+    if (!up) return "none";
+    if (name[0] == 0) {
+        /* "Open MPI v4.1.4, package: ..." and "MPICH Version:\t4.0.2\nMPICH Release date: ..." */
+        char full[MPI_MAX_LIBRARY_VERSION_STRING + 1] = "";
+        if (MPI_Get_library_version (full, &n) != MPI_SUCCESS) return "unknown";
+        full[strcspn (full, ",\n")] = 0;
+        char *v = strstr (full, " Version:"), *digit = strstr (full, " v");
+        if (v != NULL) {
+            char *rest = v + 9;
+            rest += strspn (rest, " \t");
+            memmove (v + 1, rest, strlen (rest) + 1);
+        } else if (digit != NULL && digit[2] >= '0' && digit[2] <= '9') {
+            memmove (digit + 1, digit + 2, strlen (digit + 2) + 1);
+        }
+        memcpy (name, full, sizeof name);
+    }
     return name;
 }
 
-/* ---- small collectives ------------------------------------------------------------------------------------------- */
+/* ---- small collectives ------------------------------------------------------------------------------------------ */
 
 void wb_comm_barrier (wb_comm_t *c) {
     if (c->size > 1) WB_MPI (MPI_Barrier (c->mpi));
 }
 
+/* One message of at most WB_MESSAGE_MAX bytes after the other. */
+#define IN_CHUNKS(p, bytes, len)                                                                    \
+    for (size_t at_ = 0, len;                                                                       \
+         at_ < (bytes) && (len = (bytes) -at_ < WB_MESSAGE_MAX ? (bytes) -at_ : WB_MESSAGE_MAX, 1); \
+         at_ += len, (p) += len)
+
 void wb_comm_bcast (wb_comm_t *c, void *data, size_t bytes, int root) {
     char *p = data;
-
     if (c->size == 1) return;
-    for (; bytes > 0;) {
-        size_t n = bytes < WB_MPI_BYTES ? bytes : WB_MPI_BYTES;
-        WB_MPI (MPI_Bcast (p, (int) n, MPI_BYTE, root, c->mpi));
-        p += n;
-        bytes -= n;
-    }
+    IN_CHUNKS (p, bytes, len) WB_MPI (MPI_Bcast (p, (int) len, MPI_BYTE, root, c->mpi));
 }
-
-void wb_comm_all_gather (wb_comm_t *c, void *all, const void *mine, size_t bytes) {
-    if (c->size == 1)
-        memcpy (all, mine, bytes);
-    else
-        WB_MPI (
-            MPI_Allgather (mine, wb_int ((int64_t) bytes), MPI_BYTE, all, wb_int ((int64_t) bytes), MPI_BYTE, c->mpi));
-}
-
-/* Reductions: rank 0 combines in MPI's order and sends the result round, so that all have the same bits. */
-static void reduce (wb_comm_t *c, void *x, int64_t n, size_t width, MPI_Datatype type, MPI_Op op) {
-    char *p = x;
-
-    if (c->size == 1) return;
-    for (; n > 0;) {
-        int m = n < (1 << 24) ? (int) n : 1 << 24;
-        if (c->rank == 0)
-            WB_MPI (MPI_Reduce (MPI_IN_PLACE, p, m, type, op, 0, c->mpi));
-        else
-            WB_MPI (MPI_Reduce (p, NULL, m, type, op, 0, c->mpi));
-        WB_MPI (MPI_Bcast (p, m, type, 0, c->mpi));
-        p += (size_t) m * width;
-        n -= m;
-    }
-}
-
-void wb_comm_sum_f64 (wb_comm_t *c, double *x, int n) { reduce (c, x, n, sizeof *x, MPI_DOUBLE, MPI_SUM); }
-void wb_comm_max_f64 (wb_comm_t *c, double *x, int n) { reduce (c, x, n, sizeof *x, MPI_DOUBLE, MPI_MAX); }
-void wb_comm_min_f64 (wb_comm_t *c, double *x, int n) { reduce (c, x, n, sizeof *x, MPI_DOUBLE, MPI_MIN); }
-void wb_comm_sum_i64 (wb_comm_t *c, int64_t *x, int n) { reduce (c, x, n, sizeof *x, MPI_INT64_T, MPI_SUM); }
-void wb_comm_max_i64 (wb_comm_t *c, int64_t *x, int n) { reduce (c, x, n, sizeof *x, MPI_INT64_T, MPI_MAX); }
-void wb_comm_max_f32 (wb_comm_t *c, float *x, int64_t n) { reduce (c, x, n, sizeof *x, MPI_FLOAT, MPI_MAX); }
-void wb_comm_sum_f32 (wb_comm_t *c, float *x, int64_t n) { reduce (c, x, n, sizeof *x, MPI_FLOAT, MPI_SUM); }
 
 void wb_comm_send (wb_comm_t *c, const void *data, size_t bytes, int to, int tag) {
     const char *p = data;
-
-    do {
-        size_t n = bytes < WB_MPI_BYTES ? bytes : WB_MPI_BYTES;
-        WB_MPI (MPI_Send (p, (int) n, MPI_BYTE, to, tag, c->mpi));
-        p += n;
-        bytes -= n;
-    } while (bytes > 0);
+    WB_ASSERT (tag >= 0 && tag < WB_TAG_FOLD && to >= 0 && to < c->size && to != c->rank);
+    IN_CHUNKS (p, bytes, len) WB_MPI (MPI_Send (p, (int) len, MPI_BYTE, to, WB_TAG_USER + tag, c->mpi));
 }
 
 void wb_comm_recv (wb_comm_t *c, void *data, size_t bytes, int from, int tag) {
     char *p = data;
+    WB_ASSERT (tag >= 0 && tag < WB_TAG_FOLD && from >= 0 && from < c->size && from != c->rank);
+    IN_CHUNKS (p, bytes, len) {
+        MPI_Status got;
+        int count;
+        WB_MPI (MPI_Recv (p, (int) len, MPI_BYTE, from, WB_TAG_USER + tag, c->mpi, &got));
+        WB_MPI (MPI_Get_count (&got, MPI_BYTE, &count));
+        WB_ASSERT ((size_t) count == len);
+    }
+}
 
-    do {
-        size_t n = bytes < WB_MPI_BYTES ? bytes : WB_MPI_BYTES;
-        WB_MPI (MPI_Recv (p, (int) n, MPI_BYTE, from, tag, c->mpi, MPI_STATUS_IGNORE));
-        p += n;
-        bytes -= n;
-    } while (bytes > 0);
+void wb_comm_all_gather (wb_comm_t *c, void *all, const void *mine, size_t bytes) {
+    char *to = (char *) all;
+    char *own = to + bytes * (size_t) c->rank;
+    if (bytes == 0) return;
+    if (own != (const char *) mine) memmove (own, mine, bytes);
+    if (c->size == 1) return;
+    if (bytes <= WB_MESSAGE_MAX / (size_t) c->size) {
+        WB_MPI (MPI_Allgather (MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, (int) bytes, MPI_BYTE, c->mpi));
+        return;
+    }
+    for (int r = 0; r < c->size; r++) wb_comm_bcast (c, to + bytes * (size_t) r, bytes, r);
+}
+
+/* y = a op b, n elements; y may be a or b. */
+typedef void op_fn (void *y, const void *a, const void *b, int64_t n);
+
+#define OP(name, type, expr)                                                 \
+    static void name (void *y_, const void *a_, const void *b_, int64_t n) { \
+        type *y = y_;                                                        \
+        const type *aa = a_, *bb = b_;                                       \
+        for (int64_t i = 0; i < n; i++) {                                    \
+            type a = aa[i], b = bb[i];                                       \
+            y[i] = (expr);                                                   \
+        }                                                                    \
+    }
+/* A NaN wins in maxima and minima: it must not get lost on the way to whoever looks for it. */
+OP (sum_f64, double, a + b)
+OP (max_f64, double, a > b || isnan (a) ? a : b)
+OP (min_f64, double, a < b || isnan (a) ? a : b)
+OP (sum_i64, int64_t, a + b)
+OP (max_i64, int64_t, a > b ? a : b)
+OP (sum_f32, float, a + b)
+OP (max_f32, float, a > b || isnan (a) ? a : b)
+
+/* x = op over the ranks in the order of a fixed tree; at most scratch_bytes.  When P is not a power of two, the first
+ * 2 (P - 2^k) ranks join in pairs and the even ones go on. */
+static void fold_block (wb_comm_t *c, void *x, int64_t n, size_t size, op_fn *op) {
+    int bytes = (int) ((size_t) n * size), P = c->size, r = c->rank, p2 = 1;
+    while (p2 <= P / 2) p2 *= 2;
+    int rest = P - p2, place = r < 2 * rest ? r / 2 : r - rest;
+    if (r < 2 * rest && r % 2 == 1) {
+        WB_MPI (MPI_Send (x, bytes, MPI_BYTE, r - 1, WB_TAG_FOLD, c->mpi));
+        WB_MPI (MPI_Recv (x, bytes, MPI_BYTE, r - 1, WB_TAG_FOLD, c->mpi, MPI_STATUS_IGNORE));
+        return;
+    }
+    if (r < 2 * rest) {
+        WB_MPI (MPI_Recv (c->scratch, bytes, MPI_BYTE, r + 1, WB_TAG_FOLD, c->mpi, MPI_STATUS_IGNORE));
+        op (x, x, c->scratch, n);
+    }
+    for (int bit = 1; bit < p2; bit *= 2) {
+        int other = place ^ bit, peer = other < rest ? 2 * other : other + rest;
+        WB_MPI (MPI_Sendrecv (x, bytes, MPI_BYTE, peer, WB_TAG_FOLD, c->scratch, bytes, MPI_BYTE, peer, WB_TAG_FOLD,
+                              c->mpi, MPI_STATUS_IGNORE));
+        if (other > place)
+            op (x, x, c->scratch, n);
+        else
+            op (x, c->scratch, x, n);
+    }
+    if (r < 2 * rest) WB_MPI (MPI_Send (x, bytes, MPI_BYTE, r + 1, WB_TAG_FOLD, c->mpi));
+}
+
+static void fold (wb_comm_t *c, void *x, int64_t n, size_t size, op_fn *op) {
+    if (c->size == 1) return;
+    int64_t most = (int64_t) (c->scratch_bytes / size);
+    for (int64_t at = 0; at < n; at += most)
+        fold_block (c, (char *) x + (size_t) at * size, n - at < most ? n - at : most, size, op);
+}
+
+void wb_comm_sum_f64 (wb_comm_t *c, double *x, int n) { fold (c, x, n, sizeof *x, sum_f64); }
+void wb_comm_max_f64 (wb_comm_t *c, double *x, int n) { fold (c, x, n, sizeof *x, max_f64); }
+void wb_comm_min_f64 (wb_comm_t *c, double *x, int n) { fold (c, x, n, sizeof *x, min_f64); }
+void wb_comm_sum_i64 (wb_comm_t *c, int64_t *x, int n) { fold (c, x, n, sizeof *x, sum_i64); }
+void wb_comm_max_i64 (wb_comm_t *c, int64_t *x, int n) { fold (c, x, n, sizeof *x, max_i64); }
+
+static void ring_add (float *y, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+static void ring_max (float *y, const float *x, int64_t n) { max_f32 (y, y, x, n); }
+
+void wb_comm_sum_f32 (wb_comm_t *c, float *x, int64_t n) {
+    if (c->size > 1 && n > RING_FROM)
+        wb_ring_reduce_now (c->ring, x, n, ring_add);
+    else
+        fold (c, x, n, sizeof *x, sum_f32);
+}
+
+void wb_comm_max_f32 (wb_comm_t *c, float *x, int64_t n) {
+    if (c->size > 1 && n > RING_FROM)
+        wb_ring_reduce_now (c->ring, x, n, ring_max);
+    else
+        fold (c, x, n, sizeof *x, max_f32);
 }
