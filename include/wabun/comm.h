@@ -28,6 +28,9 @@ bool wb_world_launched (void);
 wb_status wb_world_new (wb_comm_t **out) WB_NODISCARD;
 /** Ends MPI.  Collective over the world. */
 void wb_world_destroy (wb_comm_t *world);
+/** A group of this process alone, which never touches MPI, world or no world: what a program of one process gives to
+ * functions that are collective.  Not collective.  Errors: WB_ENOMEM. */
+wb_status wb_comm_alone (wb_comm_t **out) WB_NODISCARD;
 /** Ranks with the same `color` (>= 0) form a group, ordered by `key`; color < 0: *out = NULL.  Collective over
  * `parent`. */
 wb_status wb_comm_split (wb_comm_t **out, wb_comm_t *parent, int color, int key) WB_NODISCARD;

@@ -157,10 +157,10 @@ static wb_status load_weights (wb_model_t *m, const char *dir) {
     }
     const wb_ckpt_set_t set = {.file = "model.safetensors", .prefix = "", .data = m->weights};
     wb_comm_t *alone;
-    wb_status status = wb_world_new (&alone);
+    wb_status status = wb_comm_alone (&alone);
     if (status == WB_OK) {
         status = wb_ckpt_load (alone, dir, &set, segments, m->params->n);
-        wb_world_destroy (alone);
+        wb_comm_destroy (alone);
     }
     wb_free (segments);
     return status;

@@ -127,6 +127,8 @@ static wb_status make_group (wb_comm_t **out, MPI_Comm mpi) {
     return WB_OK;
 }
 
+wb_status wb_comm_alone (wb_comm_t **out) { return make_group (out, MPI_COMM_NULL); }
+
 wb_status wb_world_new (wb_comm_t **out) {
     *out = NULL;
     world_rank = 0;
