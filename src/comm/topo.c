@@ -27,14 +27,14 @@ static double distance (int data, int pipeline, int tensor, int d, int p, int t)
 }
 
 wb_status wb_topo_check (int *data, int pipeline, int tensor, int size) {
-    if (*data < 0 || pipeline < 1 || tensor < 1)
-        return WB_FAIL (
-            WB_EUSAGE,
-            "parallel.data = %d, pipeline = %d, tensor = %d: sizes start at 1 (data = 0 is what is left over)", *data,
-            pipeline, tensor);
+    const int most = 1 << 20; /* so that products fit */
+    if (*data < 0 || pipeline < 1 || tensor < 1 || *data > most || pipeline > most || tensor > most)
+        return WB_FAIL (WB_EUSAGE,
+                        "parallel: data %d, pipeline %d, tensor %d: sizes are 1 to %d (data = 0 is what is left over)",
+                        *data, pipeline, tensor, most);
     int64_t line = (int64_t) pipeline * tensor;
     if (*data == 0 && size % line == 0) *data = (int) (size / line);
-    if (*data > 0 && line <= size && *data * line == size) return WB_OK;
+    if (*data > 0 && *data * line == size) return WB_OK;
 
     /* The three nearest layouts that work. */
     int best[3][3], n = 0;

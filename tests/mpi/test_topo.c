@@ -74,6 +74,8 @@ static void advice (void) {
     wb_error_clear ();
     data = 0x40000000;
     T_STATUS (wb_topo_check (&data, 0x40000000, 0x40000000, 4), WB_EUSAGE);
+    data = 1 << 20;
+    T_STATUS (wb_topo_check (&data, 1 << 20, 1 << 20, 4), WB_EUSAGE);
     data = 0;
     T_OK (wb_topo_check (&data, 4, 6, 240) == WB_OK && data == 10, "data is what is left over");
 }
