@@ -31,7 +31,7 @@ static inline bool t_agree (bool ok) {
 
 static inline wb_comm_t *t_begin (void) {
     if (wb_world_new (&t_world) != WB_OK) {
-        wb_error_print (wb_error_get ());
+        wb_error_print ();
         exit (99);
     }
     t_group = t_world;

@@ -81,8 +81,12 @@ void wb_error_put (const wb_error_t *e);
 void wb_error_clear (void);
 /** World rank that later records carry; comm sets it (-1 before). */
 void wb_error_rank (int rank);
-/** Print the record to stderr in the one form users see: `wabun: [rank R: ]TEXT`.  Not collective. */
-void wb_error_print (const wb_error_t *e);
+/** Print the record to stderr in the one form users see: `wabun: [rank R: ]TEXT`, unless that was done already.  main()
+ * does it; wb_world_destroy() does it earlier on rank 0, before a rank's exit code can make the launcher kill it.  Not
+ * collective. */
+void wb_error_print (void);
+/** A line to print behind errors of usage; borrowed, NULL: none. */
+void wb_error_hint (const char *hint);
 /** Short English name of a status: "usage or configuration", ... */
 const char *wb_status_name (wb_status code);
 

@@ -18,6 +18,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static wb_error_t record = {.rank = -1};
 static int32_t own_rank = -1;
 static void (*abort_hook) (int code);
+static bool printed; /* people have read the record */
+static const char *usage_hint;
 
 /* Make `text` one printable line and end it between two UTF-8 characters when it was cut. */
 static void tidy (char *text, bool cut) {
@@ -71,18 +73,23 @@ void wb_error_clear (void) {
     pthread_mutex_lock (&lock);
     memset (&record, 0, sizeof record);
     record.rank = -1;
+    printed = false;
     pthread_mutex_unlock (&lock);
 }
 
 void wb_error_rank (int rank) { own_rank = rank; }
 
-void wb_error_print (const wb_error_t *e) {
-    if (e->status == WB_OK) return;
+void wb_error_hint (const char *hint) { usage_hint = hint; }
+
+void wb_error_print (void) {
+    if (record.status == WB_OK || printed) return;
+    printed = true;
     wb_log_fresh_line ();
-    if (e->rank >= 0)
-        fprintf (stderr, "wabun: rank %d: %s\n", (int) e->rank, e->text);
+    if (record.rank >= 0)
+        fprintf (stderr, "wabun: rank %d: %s\n", (int) record.rank, record.text);
     else
-        fprintf (stderr, "wabun: %s\n", e->text);
+        fprintf (stderr, "wabun: %s\n", record.text);
+    if (record.status == WB_EUSAGE && usage_hint != NULL) fprintf (stderr, "%s\n", usage_hint);
     fflush (stderr);
 }
 

@@ -77,7 +77,14 @@ static bool take (int *argc, char **argv, const char *name) {
     return false;
 }
 
-static wb_status run (int argc, char **argv, char **whole, const wb_cmd_t **ran) {
+/* What stands behind an error of usage. */
+static void hint (const char *command) {
+    static char text[64];
+    snprintf (text, sizeof text, "Try `wabun help%s%s`.", command != NULL ? " " : "", command != NULL ? command : "");
+    wb_error_hint (text);
+}
+
+static wb_status run (int argc, char **argv, char **whole) {
     bool may_retune = getenv ("WABUN_NO_RETUNE") == NULL;
     if (argc > 1 && strcmp (argv[1], "--no-retune") == 0) argc--, argv++, may_retune = false;
     if (argc < 2 || strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0) return help (0, NULL);
@@ -90,7 +97,7 @@ static wb_status run (int argc, char **argv, char **whole, const wb_cmd_t **ran)
     if (c == NULL && argv[1][0] == '-') return WB_FAIL (WB_EUSAGE, "unknown option %s before the subcommand", argv[1]);
     if (c == NULL) return no_such_command (argv[1]);
     argc--, argv++;
-    *ran = c;
+    hint (c->name);
     if (take (&argc, argv, "--help") || take (&argc, argv, "-h")) {
         wb_help_command (stdout, c);
         return WB_OK;
@@ -111,17 +118,17 @@ static wb_log_level log_level (void) {
 
 int main (int argc, char **argv) {
     const bool speaks = wb_launcher_rank () == 0;
-    const wb_cmd_t *ran = NULL;
     /* A reader that goes away (wabun generate | head) is an error of the write, not a death without a word. */
     signal (SIGPIPE, SIG_IGN);
     wb_log_init (log_level (), speaks);
+    hint (NULL);
 
     /* run() shortens the vector; starting again needs it as it was. */
     char **copy = wb_malloc (((size_t) argc + 1) * sizeof *copy);
     wb_status status;
     if (copy != NULL) {
         memcpy (copy, argv, ((size_t) argc + 1) * sizeof *copy);
-        status = run (argc, copy, argv, &ran);
+        status = run (argc, copy, argv);
         wb_free (copy);
     } else {
         status = WB_FAIL (WB_ENOMEM, "out of memory");
@@ -133,9 +140,7 @@ int main (int argc, char **argv) {
                           errno != 0 ? strerror (errno) : "");
     if (status != WB_OK && speaks) {
         if (wb_error_get ()->status == WB_OK) (void) WB_FAIL (status, "failed: %s", wb_status_name (status));
-        wb_error_print (wb_error_get ());
-        if (status == WB_EUSAGE)
-            fprintf (stderr, "Try `wabun help%s%s`.\n", ran != NULL ? " " : "", ran != NULL ? ran->name : "");
+        wb_error_print ();
     }
 #ifdef WB_DEBUG
     if (wb_mem_balance () != 0)

@@ -159,6 +159,8 @@ wb_status wb_world_new (wb_comm_t **out) {
     free_group (*out);
     *out = NULL;
     if (mpi != MPI_COMM_WORLD && mpi != MPI_COMM_NULL) WB_MPI (MPI_Comm_free (&mpi));
+    if (wb_world_speaks ()) wb_error_print ();
+    WB_MPI (MPI_Barrier (MPI_COMM_WORLD));
     wb_abort_hook (NULL);
     WB_MPI (MPI_Finalize ());
     return st;
@@ -166,6 +168,7 @@ wb_status wb_world_new (wb_comm_t **out) {
 
 void wb_world_destroy (wb_comm_t *world) {
     if (world == NULL) return;
+    if (world->rank == 0) wb_error_print ();
     wb_comm_barrier (world); /* no exit code makes the launcher kill a rank that is still at work */
     wb_comm_destroy (world);
     int up = 0, down = 0;

@@ -172,6 +172,6 @@ int main (int argc, char **argv) {
     if (argc == 3 && strcmp (argv[1], "--bare") == 0) status = make (argv[2], true);
     if (argc == 4 && strcmp (argv[1], "--score") == 0) status = ask (argv[2], argv[3], false);
     if (argc == 4 && strcmp (argv[1], "--vector") == 0) status = ask (argv[2], argv[3], true);
-    if (status != WB_OK) wb_error_print (wb_error_get ());
+    if (status != WB_OK) wb_error_print ();
     return (int) status;
 }
