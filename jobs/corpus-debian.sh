@@ -1,0 +1,107 @@
+#!/bin/sh
+# corpus-debian.sh DIR - 13 MB of Japanese text from packages of Debian or Ubuntu, a document a file.
+# shellcheck disable=SC2086,SC2094 # $apt_options is a list of words; lists are written before they are read
+set -eu
+LC_ALL=C.UTF-8
+export LC_ALL
+
+usage () {
+  cat <<'END'
+usage: jobs/corpus-debian.sh DIR
+
+Fetches packages (34 MB) with Japanese manuals and stories into DIR, unpacks them there and writes their text:
+  DIR/text/manuals/*.txt   manual pages and handbooks, 13 MB
+  DIR/text/stories/*.txt   stories and dialogue of a game's campaigns, 0.2 MB
+Nothing is installed and no rights are needed. A second call finds the text and does nothing. The texts have the
+licences of their packages (DIR/text/licences).
+Exit code: 0 done, 2 usage or not Debian, 3 fetching failed.
+END
+}
+
+case ${1-} in
+  -h | --help) usage; exit 0 ;;
+  '' | -*) usage >&2; exit 2 ;;
+esac
+[ $# -eq 1 ] || { usage >&2; exit 2; }
+
+say () { echo "corpus: $*"; }
+fail () { echo "corpus: $2" >&2; exit "$1"; }
+
+jobs=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1"
+cd "$1"
+dir=$PWD
+[ -e text/done ] && { say "$dir/text is there: $(cat text/done)"; exit 0; }
+for tool in apt-get apt-cache dpkg-deb perl; do
+  command -v "$tool" >/dev/null 2>&1 ||
+    fail 2 "$tool is not here: this takes text from packages of Debian or Ubuntu. With text of your own: --corpus DIR"
+done
+
+# Apt's own lists, or, where there are none (a fresh container), lists fetched into DIR: this needs no rights either.
+manuals="manpages-ja manpages-ja-dev debian-reference-ja groonga-doc libreoffice-help-ja developers-reference-ja
+  aptitude-doc-ja"
+apt_options="-q -o APT::Sandbox::User=$(id -un) -o Dir::Cache=$dir/apt/cache -o Dir::Cache::archives=$dir/apt/cache/archives"
+mkdir -p apt/cache/archives/partial apt/state/lists/partial packages root
+known () { [ -n "$(apt-cache $apt_options show "$1" 2>/dev/null | head -n 1)" ]; }
+if ! known manpages-ja; then
+  say "fetching the lists of packages"
+  apt_options="$apt_options -o Dir::State=$dir/apt/state -o Dir::State::status=/var/lib/dpkg/status"
+  apt-get $apt_options update >apt/log 2>&1 || { tail -n 5 apt/log >&2; fail 3 "apt-get update failed"; }
+  known manpages-ja || fail 3 "apt knows no package manpages-ja: with text of your own: --corpus DIR"
+fi
+
+# The campaigns' packages carry their version in their name.
+stories=
+for campaign in did dm l; do
+  stories="$stories $(apt-cache $apt_options pkgnames wesnoth-1. | grep -E "^wesnoth-[0-9.]+-$campaign\$" | sort -V | tail -n 1)"
+done
+# mandoc reads manual pages; the package is unpacked, not installed.
+for package in mandoc $manuals $stories; do
+  [ -e "root/$package/done" ] && continue
+  known "$package" || { say "there is no package $package here, going on without it"; continue; }
+  say "fetching $package"
+  rm -rf packages/* "root/$package"
+  (cd packages && apt-get $apt_options download "$package" >../apt/log 2>&1) ||
+    { tail -n 5 apt/log >&2; fail 3 "apt-get download $package failed; call again to go on"; }
+  dpkg-deb -x packages/*.deb "root/$package"
+  touch "root/$package/done"
+done
+[ -e root/mandoc/done ] || fail 3 "the package mandoc is missing"
+MANDOC=$dir/root/mandoc/usr/bin/mandoc
+export MANDOC
+
+say "taking the text out of the packages"
+rm -rf text
+mkdir -p text/manuals text/stories text/licences
+tab=$(printf '\t')
+# KIND, NAME, FILE; the name is the path with - for /.
+list () { # KIND ROOT FIND-ARGUMENT...
+  kind=$1 root=$2
+  shift 2
+  (cd "$root" && find . -type f "$@") | sort | sed -n "s,^\./,,p" | awk -v kind="$kind" -v root="$root" '{
+    name = $0
+    gsub (/^usr\/share\/|\.gz$|\.html$|\.cfg$/, "", name)
+    gsub (/[^A-Za-z0-9._+-]/, "-", name)
+    printf "%s\t%s\t%s/%s\n", kind, name, root, $0 }'
+}
+for package in $manuals; do
+  [ -e "root/$package/done" ] || continue
+  list man "root/$package" -path '*/man/ja/man*' -name '*.gz'
+  list html "root/$package" \( -path '*/ja/*' -o -name '*.ja.html' \) -name '*.html'
+done >list
+perl "$jobs/corpus-debian.pl" text/manuals <list >log
+printf 'manuals: %s' "$(cat log)" >text/found
+for package in $stories; do
+  [ -e "root/$package/done" ] || continue
+  catalogue=$(find "root/$package" -path '*/ja/*' -name '*.mo' | head -n 1)
+  [ -z "$catalogue" ] || list scenario "root/$package" -path '*/scenarios/*.cfg' | sed "s,\$,$tab$catalogue,"
+done >list
+perl "$jobs/corpus-debian.pl" text/stories <list >log
+printf '; stories: %s\n' "$(cat log)" >>text/found
+for package in $manuals $stories; do
+  file=root/$package/usr/share/doc/$package/copyright
+  [ ! -f "$file" ] || cp "$file" "text/licences/$package"
+done
+mv text/found text/done
+rm -rf packages root apt list log
+say "$(cat text/done)"

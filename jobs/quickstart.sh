@@ -1,0 +1,197 @@
+#!/bin/sh
+# quickstart.sh - from a fresh clone to Japanese text by a model of your own; see --help.
+set -eu
+
+usage () {
+  cat <<'END'
+usage: jobs/quickstart.sh [OPTION]...
+
+Installs what is missing (jobs/install-deps.sh), builds wabun, takes Japanese text from packages of Debian
+(jobs/corpus-debian.sh), turns it into tokens, trains a tiny GPT-2 on two ranks and lets it write.
+  --corpus DIR     train on your own text: .txt files (a document each) and .jsonl files (a line {"text": ...} each),
+                   UTF-8; also a single file
+  --ranks N        ranks of the training (2)
+  --minutes M      time of the training (5); its number of steps follows from the speed of this machine
+  --tokenizer T    byte (the default), or a directory with ja-bpe.txt and emoji.json
+  --build DIR      where to build (build/quickstart)
+  --work DIR       where text, tokens and the model go (quickstart-run)
+  --no-install     do not install anything
+Ctrl-C saves the model and ends; the same command goes on from there.
+Exit code: 0 done, 75 stopped after a checkpoint, else what went wrong (see wabun --help).
+END
+}
+
+say () { printf '\n==> %s\n' "$*"; }
+fail () { code=$1; shift; echo "quickstart: $*" >&2; exit "$code"; }
+
+corpus='' ranks=2 minutes=5 tokenizer=byte build='' work=quickstart-run install=yes
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --no-install) install=no; shift; continue ;;
+    --corpus | --ranks | --minutes | --tokenizer | --build | --work) ;;
+    *) usage >&2; fail 2 "unknown option $1" ;;
+  esac
+  [ $# -ge 2 ] || fail 2 "$1 wants a value"
+  case $1 in
+    --corpus) corpus=$2 ;;
+    --ranks) ranks=$2 ;;
+    --minutes) minutes=$2 ;;
+    --tokenizer) tokenizer=$2 ;;
+    --build) build=$2 ;;
+    --work) work=$2 ;;
+  esac
+  shift 2
+done
+number () { case $2 in '' | *[!0-9]* | 0*) fail 2 "$1 wants a number from 1 on, not $2" ;; esac; }
+number --ranks "$ranks"
+number --minutes "$minutes"
+
+here=$PWD
+top=$(cd "$(dirname "$0")/.." && pwd)
+absolute () { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
+[ -z "$corpus" ] || { corpus=$(absolute "$corpus"); [ -e "$corpus" ] || fail 3 "$corpus does not exist"; }
+case $tokenizer in byte) ;; *) tokenizer=$(absolute "$tokenizer") ;; esac
+if [ -n "$build" ]; then build=$(absolute "$build"); else build=$top/build/quickstart; fi
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
+case $work$tokenizer in *[\"\\]*) fail 2 "no \" and no \\ in the names of --work and --tokenizer, please" ;; esac
+
+# ---- build ----------------------------------------------------------------------------------------------------------
+
+say "building wabun in $build"
+if [ $install = yes ]; then "$top/jobs/install-deps.sh"; fi
+jobs=$(nproc 2>/dev/null || echo 2)
+mkdir -p "$build"
+log=$build/quickstart.log
+(
+  if [ ! -x "$top/configure" ]; then cd "$top" && ./autogen.sh; fi
+  cd "$build"
+  if [ ! -e config.status ]; then "$top/configure"; fi
+  make -j"$jobs"
+) >"$log" 2>&1 </dev/null || { tail -n 30 "$log" >&2; fail 3 "the build failed, $log has it all"; }
+wabun=$build/wabun
+"$wabun" --version
+# shellcheck source=jobs/local-mpi.sh
+. "$top/jobs/local-mpi.sh"
+
+# ---- text -----------------------------------------------------------------------------------------------------------
+
+cd "$work"
+# What this directory was begun with stays.
+inputs="corpus=$corpus tokenizer=$tokenizer"
+if [ -e inputs ] && [ "$(cat inputs)" != "$inputs" ]; then
+  fail 2 "$work was begun with other text or another tokenizer ($(cat inputs)): choose another --work"
+fi
+echo "$inputs" >inputs
+
+# encode PREFIX INPUT...: a token file, once.
+encode () {
+  prefix=$1
+  shift
+  [ -e "$prefix.idx" ] || "$wabun" encode --tokenizer "$tokenizer" -o "$prefix" "$@"
+}
+
+say "text"
+mkdir -p split tok
+if [ -z "$corpus" ]; then
+  "$top/jobs/corpus-debian.sh" corpus
+  if [ ! -e tok/valid.idx ]; then
+    perl "$top/jobs/split-corpus.pl" split/manuals.jsonl split/manuals-valid.jsonl corpus/text/manuals
+    perl "$top/jobs/split-corpus.pl" split/stories.jsonl split/stories-valid.jsonl corpus/text/stories
+  fi
+  encode tok/manuals split/manuals.jsonl
+  encode tok/stories split/stories.jsonl
+  encode tok/valid split/manuals-valid.jsonl split/stories-valid.jsonl
+  # There is little of the stories: each is seen more often.
+  train='( { tokens = "tok/manuals"; weight = 0.85; }, { tokens = "tok/stories"; weight = 0.15; } )'
+else
+  if [ ! -e tok/valid.idx ]; then
+    perl "$top/jobs/split-corpus.pl" split/train.jsonl split/valid.jsonl "$corpus"
+  fi
+  encode tok/train split/train.jsonl
+  encode tok/valid split/valid.jsonl
+  train='"tok/train"'
+fi
+rm -rf split
+
+# ---- training -------------------------------------------------------------------------------------------------------
+
+# Ranks run in a session of their own, so that Ctrl-C reaches this script only: mpirun would give them one second.
+# SIGUSR1 makes them finish the step, save and leave with 75.
+mpi () {
+  setsid mpirun -n "$ranks" "$@" </dev/null &
+  pid=$!
+  trap 'kill -USR1 $pid 2>/dev/null || :' INT TERM HUP
+  code=0
+  wait $pid || code=$?
+  while kill -0 $pid 2>/dev/null; do # a signal has ended the wait
+    code=0
+    wait $pid || code=$?
+  done
+  trap - INT TERM HUP
+  return $code
+}
+
+batch=8 context=256
+if [ $((batch % ranks)) -ne 0 ]; then batch=$((ranks * ((batch + ranks - 1) / ranks))); fi
+if [ ! -e train.cfg ]; then
+  say "measuring the speed of this machine"
+  vocabulary=257
+  case $tokenizer in byte) ;; *) vocabulary=20573 ;; esac
+  mpi "$wabun" bench step --preset tiny --vocab "$vocabulary" --batch $batch --steps 20 --json >speed || fail $? "no speed"
+  speed=$(sed -n 's/.*"tokens_per_s": *\([0-9]*\).*/\1/p' speed)
+  [ -n "$speed" ] || fail 3 "wabun bench gave no speed"
+  steps=$((speed * minutes * 57 / (batch * context))) # 57 s a minute: validations take their share
+  [ $steps -ge 100 ] || steps=100
+  every=$((steps / 10))
+  echo "$speed tokens a second: $steps steps of $((batch * context)) tokens in $minutes minutes"
+  cat >train.cfg.new <<END
+# Written by jobs/quickstart.sh; wabun help train tells what else there is.
+run = "run";
+seed = 1;
+model = { preset = "tiny"; };
+tokenizer = "$tokenizer";
+data = { train = $train; validation = "tok/valid"; };
+train = { global_batch = $batch; steps = $steps; lr = 2e-3; warmup = $((steps / 20)); };
+checkpoint = { every = $((every * 2)); keep = 2; };
+validation = { every = $every; samples = 64; };
+log = { every = $((every / 2)); };
+sample = { every = $((every * 2)); length = 200; context = "この"; };
+END
+  mv train.cfg.new train.cfg
+fi
+
+say "training"
+code=0
+mpi "$wabun" train train.cfg || code=$?
+case $code in
+  0) ;;
+  75) say "stopped; go on with the same command"; exit 75 ;;
+  *) exit $code ;;
+esac
+
+# ---- what came of it ------------------------------------------------------------------------------------------------
+
+say "result"
+sed -n 's/.*"step": *\([0-9]*\).*"val_bpb": *\([0-9.e+-]*\).*/\1 \2/p' run/metrics.jsonl | awk '
+  NR == 1 { first = $2 }
+  { last = $2; step = $1 }
+  END { printf "Validation, bits per byte: %.3f before the first step, %.3f after step %d (%.0f %% less).\n", first, last, step,
+    100 * (1 - last / first) }'
+if [ -z "$corpus" ]; then set -- "この関数は" "「" "ファイルを"; else set -- "" "日本" "この"; fi
+seed=0
+for context; do
+  seed=$((seed + 1))
+  printf '\n--- it goes on from: %s\n%s' "${context:-<nothing>}" "$context"
+  "$wabun" generate --model run/latest --context "$context" --max-length 400 --temperature 0.7 --seed $seed
+done
+cat <<END
+
+The model has learnt for minutes, letter by letter; hours and a larger model make sense of it.  Next:
+  $wabun generate --model $work/run/latest --context '昔々'
+  jobs/quickstart.sh --corpus DIR --work DIR2 --minutes 60    your own text, a longer training
+  jobs/small.cfg, jobs/train.sbatch                           larger models, a cluster with Slurm
+  README.md                                                   what else there is
+The model is a Hugging Face GPT-2 directory: $work/run/latest
+END
