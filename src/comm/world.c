@@ -35,7 +35,7 @@ void wb_mpi_failed (const char *file, int line, const char *call, int rc) {
     int n = 0, name = (int) strcspn (call, " (");
     if (MPI_Error_string (rc, text, &n) != MPI_SUCCESS) snprintf (text, sizeof text, "error %d", rc);
     wb_abort (file, line,
-              "rank %d on %s: %.*s failed: %s; a rank or the network between nodes was lost: start again from the last "
+              "rank %d on %s: %.*s failed: %s; mostly a rank or a node was lost: start again from the last "
               "checkpoint",
               world_rank, world_host, name, call, text);
 }
@@ -159,7 +159,7 @@ wb_status wb_world_new (wb_comm_t **out) {
     free_group (*out);
     *out = NULL;
     if (mpi != MPI_COMM_WORLD && mpi != MPI_COMM_NULL) WB_MPI (MPI_Comm_free (&mpi));
-    if (wb_world_speaks ()) wb_error_print ();
+    if (size > 1 && world_rank == 0) wb_error_print (); /* of single processes, main() knows which one speaks */
     WB_MPI (MPI_Barrier (MPI_COMM_WORLD));
     wb_abort_hook (NULL);
     WB_MPI (MPI_Finalize ());
