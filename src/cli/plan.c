@@ -41,7 +41,8 @@ static void name_layers (char *name, size_t size, const wb_layout_t *lo) {
 static wb_status print_memory (plan_t *p) {
     wb_memory_t m;
     size_t most = 0;
-    char name[64], b[32];
+    char name[64], b[32], c[32];
+    size_t program = wb_run_overhead (p->ranks, wb_kern_threads ());
 
     printf ("\n%-16s %12s %12s %12s %12s %12s %14s %12s\n", "stage: layers", "parameters", "gradients", "optimizer",
             "activations", "work", "communication", "total");
@@ -53,7 +54,8 @@ static wb_status print_memory (plan_t *p) {
         if (m.total > most) most = m.total;
     }
     p->lo.p = 0;
-    printf ("\nThe most a rank holds: %s, and about 0.1 GiB for program, MPI and BLAS.\n", bytes (b, most));
+    printf ("\nThe most a rank takes: %s, %s of it for program, MPI and BLAS.\n", bytes (b, most + program),
+            bytes (c, program));
     return WB_OK;
 }
 

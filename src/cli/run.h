@@ -2,6 +2,7 @@
  *
  *   train.c     the command: the loop over steps
  *   run_data.c  tokenizer, token files, loaders, the model's size
+ *   run_lock.c  one run at a time in a run directory
  *   run_ckpt.c  save, resume, start from a base model
  *   run_log.c   start-up report, progress, metrics.jsonl
  */
@@ -47,20 +48,40 @@ typedef struct wb_run {
     int threads;
     int64_t saved;       /* step of the newest checkpoint of this run, -1: none */
     double tokens;       /* tokens seen since step 0 */
+    bool resumed;        /* weights and step are those of a checkpoint */
     FILE *metrics;       /* metrics.jsonl, rank 0 */
+    int lock;            /* descriptor of the locked file, rank 0; -1: none */
     double started;      /* wb_now () when the loop began */
     int64_t first;       /* step it began at */
     double peak;         /* measured FMA peak of all ranks, GFLOP/s */
     double step_seconds; /* of late */
+    double planned;      /* bytes a rank takes at most, by the plan */
+    double mapped;       /* bytes of mapped files, before the token files were */
 } wb_run_t;
+
+/* What wabun itself makes and removes in a run directory: the tokenizer's files of a checkpoint under way. */
+#define WB_RUN_SCRATCH ".tokenizer"
+
+/* Make the run directory, lock it and clear away what a killed run left half written.  Collective over world.  Errors:
+ * WB_EIO, also when another run holds it; agreed. */
+wb_status wb_run_lock (wb_run_t *r) WB_NODISCARD;
+void wb_run_unlock (wb_run_t *r); /* not collective */
 
 /* Save step trainer->step, point `latest` at it, prune.  Collective over world.  Errors: WB_EIO, agreed. */
 wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
-/* Load weights, optimizer and step: from `resume` "auto" (newest good checkpoint of the run, or none), "none", or a
- * directory. Collective over world.  Errors: WB_EIO, WB_EDATA, agreed. */
+/* Load weights, optimizer and step: from `resume` "auto" (newest good checkpoint of the run, or none) or a directory.
+ * A checkpoint from elsewhere is refused where the run has its own of that step or later: the next run would go on from
+ * those.  r->saved tells whether it is one of the run.  Collective over world.  Errors: WB_EIO, WB_EDATA, WB_EUSAGE;
+ * agreed. */
 wb_status wb_run_resume (wb_run_t *r, const char *resume) WB_NODISCARD;
 /* Weights only, from a model directory.  Collective. */
 wb_status wb_run_load_weights (wb_run_t *r, const char *dir) WB_NODISCARD;
+
+/* Bytes of a rank that no table of the trainer knows: program, MPI library, buffers of the BLAS.  An estimate from
+ * measurements: with the plan it meets the real peak within a few percent for all but toy models. */
+size_t wb_run_overhead (int ranks, int threads);
+/* Bytes of files that are mapped and in memory now, 0 where the system does not tell. */
+double wb_run_mapped (void);
 
 /* Start-up report.  Collective over world (it gathers memory, hosts and threads). */
 wb_status wb_run_report (wb_run_t *r) WB_NODISCARD;
@@ -69,6 +90,8 @@ wb_status wb_run_report (wb_run_t *r) WB_NODISCARD;
 wb_status wb_run_metrics_open (wb_run_t *r) WB_NODISCARD;
 /* After a step: progress line or plain line, metrics at log intervals.  Collective where it gathers. */
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s);
+/* At the end: peak of memory over ranks against the plan.  Collective over world. */
+void wb_run_log_memory (wb_run_t *r);
 /* After a validation: loss in nats per token. */
 void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double seconds);
 /* Write `text` generated at this step to the log and to samples.txt of the run. */

@@ -40,24 +40,61 @@ static void report_machine (const wb_run_t *r, double peak) {
                  "(libopenblas0-openmp)");
 }
 
-static wb_status report_memory (const wb_run_t *r) {
+/* Megabytes as measured on x86-64 with Open MPI 4.1 and OpenBLAS 0.3.21; what MPI holds for each peer is guessed high.
+ */
+size_t wb_run_overhead (int ranks, int threads) {
+    const size_t MiB = (size_t) 1 << 20;
+
+    return 8 * MiB + (ranks > 1 ? 11 * MiB + (size_t) ranks * (MiB / 16) : 0) + 8 * MiB * (size_t) threads;
+}
+
+double wb_run_mapped (void) {
+    FILE *f = fopen ("/proc/self/status", "re");
+    char line[128];
+    double KiB = 0;
+
+    if (f == NULL) return 0;
+    while (fgets (line, sizeof line, f) != NULL)
+        if (sscanf (line, "RssFile: %lf", &KiB) == 1) break;
+    fclose (f);
+    return KiB * 1024;
+}
+
+/* Pages of token files are no need of the run's: the system takes them back when it wants them. */
+static double peak_memory (const wb_run_t *r) {
+    double files = wb_run_mapped () - r->mapped;
+
+    return (double) wb_mem_rss_peak () - (files > 0 ? files : 0);
+}
+
+void wb_run_log_memory (wb_run_t *r) {
+    double peak = peak_memory (r);
+    char a[32], b[32];
+
+    wb_comm_max_f64 (r->world, &peak, 1);
+    wb_info ("peak memory %s a rank at most, %s planned", wb_format_bytes (a, peak), wb_format_bytes (b, r->planned));
+}
+
+static wb_status report_memory (wb_run_t *r) {
     wb_memory_t m;
-    double v[7];
-    char b[7][32];
+    double v[8];
+    char b[8][32];
 
     WB_TRY (wb_agree (r->world, wb_trainer_memory (&m, &r->trainer->o, &r->trainer->layout)));
-    v[0] = (double) m.total;
+    v[7] = (double) wb_run_overhead (wb_comm_size (r->world), r->threads);
+    v[0] = (double) m.total + v[7];
     v[1] = (double) m.parameters;
     v[2] = (double) m.gradients;
     v[3] = (double) m.optimizer;
     v[4] = (double) m.activations;
     v[5] = (double) m.work;
     v[6] = (double) m.communication;
-    wb_comm_max_f64 (r->world, v, 7);
-    for (int i = 0; i < 7; ++i) wb_format_bytes (b[i], v[i]);
+    wb_comm_max_f64 (r->world, v, 8);
+    r->planned = v[0];
+    for (int i = 0; i < 8; ++i) wb_format_bytes (b[i], v[i]);
     wb_info ("  memory      %s a rank at most: parameters %s, gradients %s, optimizer %s, activations %s, work %s, "
-             "communication %s",
-             b[0], b[1], b[2], b[3], b[4], b[5], b[6]);
+             "communication %s, program about %s",
+             b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]);
     return WB_OK;
 }
 
@@ -105,7 +142,6 @@ wb_status wb_run_report (wb_run_t *r) {
     if (c->warmup > c->steps)
         wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
                  (long long) c->warmup, (long long) c->steps);
-    /* half of the peak is what a CPU gives at best to begin with; the progress line soon knows better */
     wb_info ("  time        at least %s at the measured peak; the progress line tells what it comes to",
              wb_format_seconds (sec, (double) (c->steps - t->step) * (double) t->o.global_batch * (double) t->o.T *
                                          per_token_flops (r) / (peak * 1e9 * threads[0] / r->threads)));
@@ -115,7 +151,7 @@ wb_status wb_run_report (wb_run_t *r) {
 
 /* ---- metrics.jsonl ----------------------------------------------------------------------------------------------- */
 
-/* Keep the lines of steps up to `step`; a last line that was cut off goes too. */
+/* Keep the lines of steps up to `step`, none where nothing was resumed; a last line that was cut off goes too. */
 static wb_status trim_metrics (const char *path, int64_t step) {
     char *text, *to, *line, *end;
     size_t bytes;
@@ -129,7 +165,7 @@ static wb_status trim_metrics (const char *path, int64_t step) {
         if (end == NULL) break;
         ++end;
         j = json_loadb (line, (size_t) (end - line), 0, NULL);
-        if (j != NULL && json_integer_value (json_object_get (j, "step")) <= step) {
+        if (j != NULL && step > 0 && json_integer_value (json_object_get (j, "step")) <= step) {
             memmove (to, line, (size_t) (end - line));
             to += end - line;
         }
@@ -158,7 +194,7 @@ static double finite_or_0 (double x) { return isfinite (x) ? x : 0; }
 
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     const wb_trainer_t *t = r->trainer;
-    double batch = (double) t->o.global_batch * (double) t->o.T, phases[6], speed, mfu, left;
+    double batch = (double) t->o.global_batch * (double) t->o.T, phases[7], speed, mfu, left;
     bool due = t->step % r->config->log_every == 0 || t->step == r->first + 1 || t->step == r->config->steps;
     char time[32], count[32];
 
@@ -177,7 +213,8 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     phases[3] = s->t_sync;
     phases[4] = s->t_update;
     phases[5] = s->t_total;
-    wb_comm_max_f64 (r->world, phases, 6);
+    phases[6] = peak_memory (r);
+    wb_comm_max_f64 (r->world, phases, 7);
     if (!wb_log_is_tty ())
         wb_info ("step %lld/%lld  loss %.4f  lr %.3g  |g| %.3g  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step,
                  (long long) r->config->steps, s->loss, s->lr, s->grad_norm, wb_format_count (count, (int64_t) speed),
@@ -187,9 +224,9 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
              "{\"step\": %lld, \"tokens\": %.0f, \"loss\": %.9g, \"lr\": %.9g, \"grad_norm\": %.9g, \"tokens_per_s\": "
              "%.6g, \"mfu\": %.4g, "
              "\"seconds\": {\"data\": %.4g, \"forward\": %.4g, \"backward\": %.4g, \"sync\": %.4g, \"update\": %.4g, "
-             "\"total\": %.4g}}\n",
+             "\"total\": %.4g}, \"memory\": %.0f}\n",
              (long long) t->step, r->tokens, finite_or_0 (s->loss), s->lr, finite_or_0 (s->grad_norm), speed, mfu,
-             phases[0], phases[1], phases[2], phases[3], phases[4], phases[5]);
+             phases[0], phases[1], phases[2], phases[3], phases[4], phases[5], phases[6]);
     fflush (r->metrics);
 }
 

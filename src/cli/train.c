@@ -1,11 +1,11 @@
 /* wabun train: the loop over steps, and what stands around a step: validation, samples, checkpoints, stopping.
  *
- * Order of a start: configuration -> grid -> data -> trainer -> resume -> report -> loop.  Every part is collective and
- * agreed, so an error of one rank is everybody's, and is printed once.
+ * Order of a start: configuration -> grid -> data -> lock -> trainer -> resume -> report -> loop.  Every part is
+ * collective and agreed, so an error of one rank is everybody's, and is printed once.
  *
  * SIGINT, SIGTERM and SIGUSR1 set a flag that rides on the verdict of the next step: all ranks finish that step, save,
- * and exit with
- * 75.  A second SIGINT ends at once. */
+ * and exit with 75.  A second SIGINT ends at once.  They are caught from the start on, so that a job that is told early
+ * to go still leaves a checkpoint. */
 #include "config.h"
 
 #include <math.h>
@@ -67,14 +67,13 @@ static wb_status parse (train_args_t *a, int argc, char **argv) {
     return WB_OK;
 }
 
-/* The run directory with the resolved configuration. */
-static wb_status make_run_dir (wb_run_t *r) {
+/* The resolved configuration beside what it makes. */
+static wb_status write_config (wb_run_t *r) {
     wb_status status = WB_OK;
 
     if (wb_comm_rank (r->world) == 0) {
         char *path = wb_format ("%s/config.cfg", r->config->run), *text = wb_config_text (r->config);
         if (path == NULL || text == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory");
-        if (status == WB_OK) status = wb_dir_make (r->config->run);
         if (status == WB_OK) status = wb_file_write (path, text, strlen (text));
         wb_free (path);
         wb_free (text);
@@ -109,14 +108,19 @@ static wb_status start (wb_run_t *r, const train_args_t *a) {
     c = r->config;
     WB_TRY (wb_threads_set (&r->threads, r->world, c->threads));
     WB_TRY (wb_topo_new (&r->topo, r->world, (int) c->data, (int) c->pipeline, (int) c->tensor));
+    r->mapped = wb_run_mapped ();
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
     wb_run_step_options (&o, c, &r->data.size);
     WB_TRY (wb_agree (r->world, wb_trainer_layout (&lo, &o, r->topo->D, r->topo->P, r->topo->T)));
+    WB_TRY (wb_run_lock (r));
     if (strcmp (a->resume, "none") == 0) WB_TRY (check_fresh (r));
     WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
-    if (c->base != NULL) WB_TRY (wb_run_load_weights (r, c->base));
     if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
-    WB_TRY (make_run_dir (r));
+    if (c->base != NULL && !r->resumed) {
+        WB_TRY (wb_ckpt_verify (r->world, c->base));
+        WB_TRY (wb_run_load_weights (r, c->base));
+    }
+    WB_TRY (write_config (r));
     return wb_run_metrics_open (r);
 }
 
@@ -150,16 +154,20 @@ static wb_status write_sample (wb_run_t *r) {
 
 static bool due (int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
-/* Numbers went bad: nothing was updated in that step; keep what is good. */
-static wb_status bad_numbers (wb_run_t *r, const wb_step_result_t *s) {
-    long long next = (long long) r->trainer->step + 1;
+/* printf tells the sign of a NaN, which means nothing. */
+static double plain (double x) { return isnan (x) ? (double) NAN : x; }
 
-    if (r->saved != r->trainer->step && r->trainer->step > 0) WB_TRY (wb_run_save (r));
+/* Numbers went bad.  The step changed nothing, but the weights before it are what made them bad, so they are not saved:
+ * they would be the newest checkpoint, and push a good one out. */
+static wb_status bad_numbers (const wb_run_t *r, const wb_step_result_t *s) {
+    char kept[96] = "no checkpoint was written yet; start again";
+
+    if (r->saved >= 0)
+        snprintf (kept, sizeof kept, "the checkpoint of step %lld is kept; go on from it", (long long) r->saved);
     return WB_FAIL (WB_ENUMERIC,
-                    "step %lld: loss %g, gradient norm %g: the numbers went bad. Step %lld is saved; go on with a "
-                    "lower train.lr or a smaller "
-                    "train.clip",
-                    next, s->loss, s->grad_norm, next - 1);
+                    "step %lld: loss %g, gradient norm %g: the numbers went bad; %s with a lower train.lr, a longer "
+                    "train.warmup or a smaller train.clip",
+                    (long long) r->trainer->step + 1, plain (s->loss), plain (s->grad_norm), kept);
 }
 
 static wb_status stop (wb_run_t *r) {
@@ -184,7 +192,7 @@ static wb_status loop (wb_run_t *r) {
         for (int64_t i = 0; i < t->o.B; ++i)
             wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + (t->topo->d * t->micros) * t->o.B + i);
         wb_run_log_step (r, &s);
-        if (s.stop) return stop (r);
+        if (s.stop && t->step < c->steps) return stop (r);
         if (due (c->valid_every, t->step) || t->step == c->steps) validate (r);
         if (due (c->ckpt_every, t->step) || t->step == c->steps) WB_TRY (wb_run_save (r));
         if (due (c->sample_every, t->step)) WB_TRY (write_sample (r));
@@ -195,15 +203,17 @@ static wb_status loop (wb_run_t *r) {
 static wb_status run (wb_run_t *r, const train_args_t *a) {
     char time[32], *latest;
 
+    catch_signals ();
     WB_TRY (start (r, a));
     if (r->trainer->step >= r->config->steps) {
+        if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r)); /* it came from elsewhere */
         wb_info ("%s is done: %lld of %lld steps; set train.steps higher to go on", r->config->run,
                  (long long) r->trainer->step, (long long) r->config->steps);
         return WB_OK;
     }
     WB_TRY (wb_run_report (r));
-    catch_signals ();
     WB_TRY (loop (r));
+    wb_run_log_memory (r);
     latest = wb_format ("%s/latest", r->config->run);
     wb_info ("done: %lld steps in %s; try: wabun generate --model %s --context '...'",
              (long long) (r->trainer->step - r->first), wb_format_seconds (time, wb_now () - r->started),
@@ -219,11 +229,12 @@ wb_status wb_cmd_train (int argc, char **argv) {
 
     WB_TRY (parse (&a, argc, argv));
     memset (&r, 0, sizeof r);
-    r.saved = -1;
+    r.saved = r.lock = -1;
     status = wb_world_new (&r.world);
     if (status == WB_OK) {
         status = wb_agree (r.world, run (&r, &a));
         if (r.metrics != NULL) fclose (r.metrics);
+        wb_run_unlock (&r);
         wb_trainer_destroy (r.trainer);
         wb_run_data_close (&r.data);
         if (r.topo != NULL) wb_topo_destroy (r.topo);

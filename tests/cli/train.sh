@@ -1,0 +1,149 @@
+#!/bin/sh
+# timeout: 240 - wabun train: the same losses on any number of ranks, resuming bit for bit, checkpoints, signals.
+. "${top_srcdir:=.}/tests/cli/train_common.sh"
+prepare
+
+# ---- the number of ranks --------------------------------------------------------------------------------------------
+for n in 1 2 3 4; do
+  ok "20 steps on $n ranks" trained $n "run$n"
+  [ $n -eq 1 ] || ok "$n ranks have the losses of one" near run1 "run$n" 1e-5
+done
+for n in 1 2 3; do
+  trained $n "again$n" >/dev/null
+  ok "the same bits again on $n ranks" same_files "run$n/step-00000020" "again$n/step-00000020"
+done
+ok "every step is in metrics.jsonl once" once run3
+ok "the loss falls" awk -v a="$(losses run1 | sed -n '1s/.* //p')" -v b="$(losses run1 | sed -n '$s/.* //p')" \
+  'BEGIN { print a, b; exit !(b < 0.9 * a) }'
+ok "metrics are JSON with a known set of keys" grep -q \
+  '^{"step": 20, "tokens": 7680, "loss": .*, "lr": .*, "grad_norm": .*, "tokens_per_s": .*, "mfu": .*, "seconds": {"data": .*, "total": [^}]*}, "memory": [0-9]*}$' \
+  run2/metrics.jsonl
+ok "validation, bits per byte" trained 2 valid --set 'data.validation="tokens"' --set validation.every=10 --set train.steps=10
+ok "are in metrics.jsonl" test "$(grep -c '"val_loss": .*"val_bpb": ' valid/metrics.jsonl)" -eq 2
+
+# ---- resuming -------------------------------------------------------------------------------------------------------
+# halved RUN: as if it had been stopped after step 10, and then a little further
+halved () {
+  rm -rf half
+  cp -R "$1" half && rm -r half/step-00000020 half/latest && ln -s step-00000010 half/latest
+}
+for n in 1 2 3; do
+  halved "run$n"
+  ok "10 steps and 10 more on $n ranks" trained $n half
+  ok "are 20, bit for bit" same_files "run$n/step-00000020" half/step-00000020
+  ok "with the same metrics" near "run$n" half 0
+done
+for optimizer in adagrad adam sgd; do
+  trained 2 $optimizer --set "train.optimizer=\"$optimizer\"" >/dev/null
+  halved $optimizer
+  ok "10 and 10 more with $optimizer" trained 2 half --set "train.optimizer=\"$optimizer\""
+  ok "are 20, bit for bit" same_files $optimizer/step-00000020 half/step-00000020
+done
+halved run1
+ok "10 steps on 1 rank and 10 more on 3" trained 3 half
+ok "and has the losses of one" near run1 half 1e-5
+
+# ---- the end, and beyond --------------------------------------------------------------------------------------------
+ok "a finished run says that it is done" trained 2 run2
+ok "in one line" grep -q 'run2 is done: 20 of 20 steps' log
+ok "train.steps raised goes on" trained 2 run2 --set train.steps=23
+ok "metrics go on as well" once run2
+ok "at the right step" test "$(steps run2)" = "10 20 23"
+ok "latest is the newest" test "$(readlink run2/latest)" = step-00000023
+ok "keep = 2" trained 1 keep --set checkpoint.every=3 --set checkpoint.keep=2
+ok "keeps two" test "$(steps keep)" = "18 20"
+
+# ---- --resume -------------------------------------------------------------------------------------------------------
+ok "--resume DIR" trained 2 new --resume run1/step-00000010
+ok "says so" grep -q "resuming from run1/step-00000010 (step 10)" log
+losses run1 | sed 1,10d >want
+losses new >got
+ok "and goes on with the same losses" awk 'NR == FNR { a[$1] = $2; next } { d = (a[$1] - $2) / $2; if (d * d > 1e-10) exit 1 } END { exit FNR != 10 }' want got
+ok "--resume DIR with nothing to do writes the checkpoint" trained 3 copy --resume run1/step-00000020
+ok "as it was, from any layout" same_files run1/step-00000020 copy/step-00000020
+ok "--resume RUN/latest" trained 1 keep --resume keep/latest
+ok "--resume of an older one is refused" ends_with 2 1 run1 --resume run1/step-00000010
+ok "and says which is in the way" grep -q 'has a checkpoint of step 20.*move step 11 and later away' log
+ok "--resume none is refused where there are checkpoints" ends_with 2 2 run1 --resume none
+ok "and says so" grep -q 'run1 already has checkpoints (newest: step 20)' log
+ok "nothing was touched" test "$(steps run1)" = "10 20"
+ok "--resume none in a new run" trained 1 none --resume none --set train.steps=2
+ok "--resume of a directory that is not there" ends_with 3 1 new2 --resume nowhere
+
+# ---- killed ---------------------------------------------------------------------------------------------------------
+# A run without end, in the background; $pid is the process that was started.
+pid=
+trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null' EXIT
+endless () {
+  n=$1 dir=$2
+  shift 2
+  set -- "$WABUN" train cfg --set "run=\"$dir\"" --set train.steps=1000000 --set checkpoint.every=4 \
+    --set checkpoint.keep=2 "$@"
+  # shellcheck disable=SC2086 # a list of words
+  [ "$n" -eq 1 ] || set -- $MPIRUN ${MPIRUN_FLAGS-} -np "$n" "$@"
+  if env --default-signal=INT true 2>/dev/null; then set -- env --default-signal=INT "$@"; fi
+  "$@" </dev/null >"$dir.log" 2>&1 &
+  pid=$!
+  within 60 test -e "$dir/step-00000008/state.json"
+}
+# One more step than it has.
+goes_on () {
+  newest=$(steps "$2" | sed 's/.* //')
+  trained "$1" "$2" --set "train.steps=$((newest + 3))" --set checkpoint.keep=2 && grep -q "resuming from $2/step-" log
+}
+
+for n in 1 2; do
+  endless $n "killed$n"
+  # The lock names rank 0, which is killed as the kernel would do it.
+  kill -9 "$(sed 's/process \([0-9]*\).*/\1/' "killed$n/.lock")"
+  wait $pid
+  mkdir -p "killed$n/step-00000099.tmp" "killed$n/.tokenizer"
+  echo rubbish >"killed$n/step-00000099.tmp/model.safetensors"
+  echo rubbish >"killed$n/config.cfg.tmp-1-0"
+  ok "a killed run on $n ranks goes on" goes_on $n "killed$n"
+  ok "no step twice" once "killed$n"
+  ok "what was half written is gone" clean "killed$n"
+done
+
+# ---- one run at a time ----------------------------------------------------------------------------------------------
+endless 1 alone
+ok "a second run in the same directory is refused" ends_with 3 2 alone --set checkpoint.keep=2
+ok "and names the first" grep -q "alone: another run is writing there (process $pid on " log
+kill -TERM $pid
+wait $pid
+ok "while the first goes on to its end" test $? -eq 75
+
+# ---- stopped --------------------------------------------------------------------------------------------------------
+# stopped SIGNAL N CODE: sent to the process that was started
+stopped () {
+  endless "$2" "stop-$1-$2"
+  kill -"$1" $pid
+  wait $pid
+  code=$?
+  [ $code -eq "$3" ] && return
+  echo "exit code $code, expected $3"
+  return 1
+}
+for signal in TERM USR1 INT; do
+  if [ $signal = INT ] && ! env --default-signal=INT true 2>/dev/null; then continue; fi
+  ok "SIG$signal to a single process" stopped $signal 1 75
+  ok "a message" grep -q 'wabun: .*stopped on request at step .*run the same command again' stop-$signal-1.log
+  newest=$(steps stop-$signal-1 | sed 's/.* //')
+  ok "the step it stopped at is saved" grep -q "at step $newest of" stop-$signal-1.log
+  ok "the next run goes on" goes_on 1 stop-$signal-1
+done
+ok "SIGUSR1 to mpirun reaches the ranks" stopped USR1 2 75
+ok "one message" test "$(grep -c '^wabun: .*stopped on request' stop-USR1-2.log)" -eq 1
+ok "the next run goes on" goes_on 2 stop-USR1-2
+ok "no step twice" once stop-USR1-2
+# mpirun ends the ranks itself on these: it sends them SIGTERM, shortly later SIGKILL, and gives an exit code of its
+# own.  Small checkpoints are through before that; in any case the run goes on.
+for signal in TERM INT; do
+  if [ $signal = INT ] && ! env --default-signal=INT true 2>/dev/null; then continue; fi
+  endless 2 "mpirun-$signal"
+  kill -$signal $pid
+  wait $pid
+  ok "SIG$signal to mpirun: the next run goes on" goes_on 2 "mpirun-$signal"
+  ok "no step twice" once "mpirun-$signal"
+done
+done_testing
