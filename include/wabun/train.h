@@ -28,6 +28,7 @@ typedef enum wb_op {
  * gradients of this chunk after it, so they are final layer by layer. */
 typedef struct wb_action {
     int32_t op, chunk, micro, slot;
+    int32_t after; /**< of a receive: its buffer is free once so many actions are done, and may be posted then */
     bool last;
 } wb_action_t;
 typedef enum wb_schedule_kind { WB_SCHEDULE_GPIPE, WB_SCHEDULE_1F1B } wb_schedule_kind;

@@ -2,8 +2,9 @@
  *
  * First the order of the computations: GPipe (all forward, then all backward), 1F1B, or interleaved 1F1B.  Then each
  * computation is given its transfers and a slot: a forward takes the lowest free slot of its chunk, the backward frees
- * it, so the number of slots is what the order really needs.  The trainer runs the list, the planner counts it, a test
- * prints it.
+ * it, so the number of slots is what the order really needs.  A receive also learns how early it may be posted: a
+ * message then moves while the receiver still computes, and its sender never waits for a receiver who is busy.  The
+ * trainer runs the list, the planner counts it, a test prints it.
  *
  * Sources: GPipe, arXiv:1811.06965; 1F1B and its interleaved form, Narayanan et al., SC'21 (arXiv:2104.04473). */
 #include "config.h"
@@ -54,34 +55,40 @@ static int order_work (work_t *out, wb_schedule_kind kind, int P, int p, int v, 
     return n;
 }
 
-static void put (wb_schedule_t *s, wb_op op, const work_t *w, int slot, bool last) {
-    s->actions[s->n++] = (wb_action_t){(int32_t) op, w->chunk, w->micro, slot, last};
+static void put (wb_schedule_t *s, wb_op op, const work_t *w, int slot, int32_t after, bool last) {
+    s->actions[s->n++] = (wb_action_t){(int32_t) op, w->chunk, w->micro, slot, after, last};
 }
 
-/* Slots and transfers; slot_of[chunk * M + micro], busy[chunk * M + slot] are scratch. */
+/* Slots and transfers.  Scratch: slot_of[chunk * M + micro], busy[chunk * M + slot], and used[chunk * M + slot]: the
+ * actions up to and with the last computation in that slot. */
 static void lay_out (wb_schedule_t *s, const work_t *work, int n, int P, int p, int v, int M, bool forward_only,
-                     int32_t *slot_of, bool *busy) {
+                     int32_t *slot_of, int32_t *used, bool *busy) {
     int stages = P * v, left[WB_MAX_CHUNKS];
 
     for (int c = 0; c < v; ++c) left[c] = M;
     for (int i = 0; i < n; ++i) {
         const work_t *w = &work[i];
-        int stage = w->chunk * P + p, slot;
+        int stage = w->chunk * P + p, slot = 0, at;
 
-        if (!w->backward) {
-            for (slot = 0; busy[w->chunk * M + slot]; ++slot) {}
-            if (slot + 1 > s->slots[w->chunk]) s->slots[w->chunk] = slot + 1;
-            busy[w->chunk * M + slot] = !forward_only;
-            slot_of[w->chunk * M + w->micro] = slot;
-            if (stage > 0) put (s, WB_OP_RECV_FWD, w, slot, false);
-            put (s, WB_OP_FORWARD, w, slot, false);
-            if (stage < stages - 1) put (s, WB_OP_SEND_FWD, w, slot, false);
-        } else {
+        if (w->backward)
             slot = slot_of[w->chunk * M + w->micro];
-            if (stage < stages - 1) put (s, WB_OP_RECV_BWD, w, slot, false);
-            put (s, WB_OP_BACKWARD, w, slot, --left[w->chunk] == 0);
-            if (stage > 0) put (s, WB_OP_SEND_BWD, w, slot, false);
-            busy[w->chunk * M + slot] = false;
+        else
+            while (busy[w->chunk * M + slot]) ++slot;
+        at = w->chunk * M + slot;
+        if (!w->backward) {
+            if (slot + 1 > s->slots[w->chunk]) s->slots[w->chunk] = slot + 1;
+            busy[at] = !forward_only;
+            slot_of[w->chunk * M + w->micro] = slot;
+            if (stage > 0) put (s, WB_OP_RECV_FWD, w, slot, used[at], false);
+            put (s, WB_OP_FORWARD, w, slot, 0, false);
+            used[at] = s->n;
+            if (stage < stages - 1) put (s, WB_OP_SEND_FWD, w, slot, 0, false);
+        } else {
+            if (stage < stages - 1) put (s, WB_OP_RECV_BWD, w, slot, used[at], false);
+            put (s, WB_OP_BACKWARD, w, slot, 0, --left[w->chunk] == 0);
+            used[at] = s->n;
+            if (stage > 0) put (s, WB_OP_SEND_BWD, w, slot, 0, false);
+            busy[at] = false;
         }
     }
 }
@@ -101,7 +108,7 @@ wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, in
                         v, M, P);
     s = wb_calloc (1, sizeof *s);
     work = wb_calloc (2 * n, sizeof *work);
-    slot_of = wb_calloc (n, sizeof *slot_of);
+    slot_of = wb_calloc (2 * n, sizeof *slot_of);
     busy = wb_calloc (n + 1, sizeof *busy);
     if (s != NULL) s->actions = wb_calloc (6 * n, sizeof *s->actions);
     if (s == NULL || s->actions == NULL || work == NULL || slot_of == NULL || busy == NULL) {
@@ -109,7 +116,7 @@ wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, in
         s = NULL;
     } else {
         int count = order_work (work, kind, P, p, v, M, forward_only);
-        lay_out (s, work, count, P, p, v, M, forward_only, slot_of, busy);
+        lay_out (s, work, count, P, p, v, M, forward_only, slot_of, slot_of + n, busy);
     }
     wb_free (work);
     wb_free (slot_of);

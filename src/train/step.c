@@ -196,6 +196,18 @@ static wb_status new_memory (wb_trainer_t *t) {
     return WB_OK;
 }
 
+/* Let messages and gradients move; a wb_poll_fn. */
+static void poll (void *ctx) {
+    struct wb_trainer_impl *m = ctx;
+
+    wb_gradsync_poll (m->sync);
+    if (m->from_prev == NULL) return;
+    wb_link_poll (m->from_prev);
+    wb_link_poll (m->from_next);
+    wb_link_poll (m->forward.link);
+    wb_link_poll (m->backward.link);
+}
+
 static wb_status fill (wb_trainer_t *t) {
     struct wb_trainer_impl *m = t->impl;
     wb_comm_t *world = t->topo->world;
@@ -204,8 +216,8 @@ static wb_status fill (wb_trainer_t *t) {
     WB_TRY (wb_agree (world, new_local (t, &so)));
     WB_TRY (wb_gradsync_new (&m->sync, t->topo, t->params, t->kern, t->o.bucket_floats, t->o.zero, t->o.sequence,
                              t->o.wire));
-    so.poll = wb_gradsync_poll;
-    so.poll_ctx = m->sync;
+    so.poll = poll;
+    so.poll_ctx = m;
     t->state_floats = wb_gradsync_state_floats (m->sync);
     WB_TRY (wb_agree (world, new_memory (t)));
     WB_TRY (
@@ -316,9 +328,21 @@ static void send (outbox_t *box, int at, const float *x, int64_t n) {
     box->sent[at] = ++box->begun;
 }
 
-static void receive (wb_link_t *link, float *x, int64_t n) {
-    wb_link_recv_begin (link, x, n);
-    wb_link_recv_end (link);
+/* Post the receives whose buffers are free once `done` actions are done, in the order of the list: `next` are the
+ * places in it up to which activations and gradients are posted. */
+static void post_receives (wb_trainer_t *t, const wb_schedule_t *s, int next[2], int done, int64_t n) {
+    struct wb_trainer_impl *m = t->impl;
+
+    for (int back = 0; back < 2; ++back)
+        for (; next[back] < s->n; ++next[back]) {
+            const wb_action_t *a = &s->actions[next[back]];
+            if (a->op != (back ? WB_OP_RECV_BWD : WB_OP_RECV_FWD)) continue;
+            if (a->after > done) break;
+            if (back)
+                wb_link_recv_begin (m->from_next, wb_stage_grad (m->stage, a->chunk, a->slot), n);
+            else
+                wb_link_recv_begin (m->from_prev, wb_stage_in (m->stage, a->chunk, a->slot), n);
+        }
 }
 
 /* Run a schedule; dw NULL: forward only.  Adds to *loss, the sum over the counted positions of this rank. */
@@ -327,6 +351,7 @@ static void run_schedule (wb_trainer_t *t, const wb_schedule_t *s, float *dw, fl
     struct wb_trainer_impl *m = t->impl;
     int64_t n = wb_stage_rows (m->stage) * t->o.size.C, positions = t->o.B * t->o.T;
     bool head = wb_layout_has_head (&t->layout);
+    int posted[2] = {0, 0};
 
     for (int i = 0; i < s->n; ++i) {
         const wb_action_t *a = &s->actions[i];
@@ -334,8 +359,9 @@ static void run_schedule (wb_trainer_t *t, const wb_schedule_t *s, float *dw, fl
         int at = a->chunk * m->stride + a->slot;
         double start = wb_now ();
 
+        post_receives (t, s, posted, i, n);
         switch (a->op) {
-        case WB_OP_RECV_FWD: receive (m->from_prev, wb_stage_in (m->stage, a->chunk, a->slot), n); break;
+        case WB_OP_RECV_FWD: wb_link_recv_end (m->from_prev); break;
         case WB_OP_FORWARD:
             wait_for_slot (&m->forward, at);
             wait_for_slot (&m->backward, at);
@@ -348,10 +374,7 @@ static void run_schedule (wb_trainer_t *t, const wb_schedule_t *s, float *dw, fl
                     }
             break;
         case WB_OP_SEND_FWD: send (&m->forward, at, wb_stage_out (m->stage, a->chunk, a->slot), n); break;
-        case WB_OP_RECV_BWD:
-            wait_for_slot (&m->backward, at);
-            receive (m->from_next, wb_stage_grad (m->stage, a->chunk, a->slot), n);
-            break;
+        case WB_OP_RECV_BWD: wb_link_recv_end (m->from_next); break;
         case WB_OP_BACKWARD:
             wb_stage_backward (m->stage, dw, t->weights, x, a->chunk, a->slot, a->last ? wb_gradsync_final : NULL,
                                m->sync);
