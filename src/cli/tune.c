@@ -39,7 +39,6 @@ void wb_retune (char **argv, bool allowed) {
 int wb_launcher_rank (void) {
     static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK",
                                         "SLURM_PROCID"};
-    if (!wb_world_launched ()) return 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *text = getenv (names[i]);
         if (text != NULL && text[0] >= '0' && text[0] <= '9') return atoi (text);
