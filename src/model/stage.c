@@ -50,10 +50,8 @@ static float *take (counter_t *c, int64_t n) {
     return c->arena != NULL ? wb_arena_alloc (c->arena, bytes) : NULL;
 }
 
-/* Activations that recomputation makes again are shared by all layers. */
-static void plan_shared (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e) {
-    memset (a, 0, sizeof *a);
-    if (e->recompute == WB_RECOMPUTE_NONE) return;
+/* What recomputation of the attention half makes again: inputs of the linears, the attention, the output of GELU. */
+static void take_inputs (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e) {
     a->ln1 = take (c, e->r * e->C);
     a->mean1 = take (c, e->r);
     a->rstd1 = take (c, e->r);
@@ -64,31 +62,25 @@ static void plan_shared (wb_block_acts_t *a, counter_t *c, const wb_block_env_t 
     a->mean2 = take (c, e->r);
     a->rstd2 = take (c, e->r);
     a->g = take (c, e->n * 4 * e->F);
-    if (e->recompute != WB_RECOMPUTE_BLOCK) return;
+}
+
+static void take_middle (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e) {
     a->mid = take (c, e->r * e->C);
     a->z = take (c, e->n * 4 * e->F);
 }
 
-static void plan_layer (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e, const wb_block_acts_t *shared) {
-    bool all = e->recompute == WB_RECOMPUTE_NONE, half = e->recompute != WB_RECOMPUTE_BLOCK;
+/* Activations that are made again are shared by all layers. */
+static void plan_shared (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e) {
+    memset (a, 0, sizeof *a);
+    if (e->recompute != WB_RECOMPUTE_NONE) take_inputs (a, c, e);
+    if (e->recompute == WB_RECOMPUTE_BLOCK) take_middle (a, c, e);
+}
 
+static void plan_layer (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e, const wb_block_acts_t *shared) {
     *a = *shared;
     a->x = take (c, e->r * e->C);
-    if (half) {
-        a->mid = take (c, e->r * e->C);
-        a->z = take (c, e->n * 4 * e->F);
-    }
-    if (!all) return;
-    a->ln1 = take (c, e->r * e->C);
-    a->mean1 = take (c, e->r);
-    a->rstd1 = take (c, e->r);
-    a->qkv = take (c, e->n * 3 * e->F);
-    a->att = take (c, e->n * e->F);
-    a->lse = take (c, e->n * e->H);
-    a->ln2 = take (c, e->r * e->C);
-    a->mean2 = take (c, e->r);
-    a->rstd2 = take (c, e->r);
-    a->g = take (c, e->n * 4 * e->F);
+    if (e->recompute != WB_RECOMPUTE_BLOCK) take_middle (a, c, e);
+    if (e->recompute == WB_RECOMPUTE_NONE) take_inputs (a, c, e);
 }
 
 /* Fill in sizes of env and chunks. */
