@@ -44,8 +44,12 @@ struct wb_trainer_impl {
 /* ---- before: what would work, and how much memory it takes ------------------------------------------------------- */
 
 static wb_status check_batch (const wb_step_options_t *o, int D, int P) {
-    int64_t unit = o->B * D, below = o->global_batch / unit * unit;
+    int64_t unit = o->B * D, below;
 
+    if (o->B < 1 || o->global_batch < 1)
+        return WB_FAIL (WB_EUSAGE, "parallel.micro_batch = %lld and train.global_batch = %lld must be at least 1",
+                        (long long) o->B, (long long) o->global_batch);
+    below = o->global_batch / unit * unit;
     if (o->T < 1 || o->T > o->size.T)
         return WB_FAIL (WB_EUSAGE, "train.sequence_length = %lld must lie between 1 and the model's context of %lld",
                         (long long) o->T, (long long) o->size.T);
