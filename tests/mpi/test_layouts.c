@@ -1,0 +1,442 @@
+/* ranks: 1 2 3 4
+ * timeout: 300 - every layout of the ranks trains as one rank does: losses, norms, weights, optimizer state, evaluation
+ *
+ * What must come out is made in the same process by a trainer of its own on a group of one rank.  test_layouts_big.c
+ * runs more layouts on more ranks (make bigcheck). */
+#include "config.h"
+
+#include <string.h>
+
+#include "tmpi.h"
+#include "wabun/train.h"
+
+#ifndef BIG
+#define BIG 0
+#endif
+
+enum { STEPS = 20, FEW = BIG ? STEPS : 6, EVALUATED = 31, MAX_REFERENCES = 24 };
+
+static wb_comm_t *world, *self;
+static wb_topo_t *self_topo;
+static int N;
+static double slowest;
+static int layouts;
+
+/* ---- data ------------------------------------------------------------------------------------------------------ */
+
+/* Sample k: a walk over the vocabulary with a stride of its own and some noise; not easy, but not all chance. */
+static bool sample (void *ctx, int32_t *ids, int64_t k) {
+    const wb_step_options_t *o = ctx;
+    uint64_t r = wb_rng_u64 (5, 1, (uint64_t) k);
+    int64_t V = o->size.V, at = (int64_t) (r % (uint64_t) V), stride = 1 + (int64_t) (r >> 32) % 5;
+    for (int64_t i = 0; i <= o->T; i++) {
+        uint64_t noise = wb_rng_u64 (5, 2, (uint64_t) (k * (o->T + 1) + i));
+        ids[i] = (int32_t) (noise % 8 == 0 ? (int64_t) (noise >> 8) % V : at);
+        at = (at + stride) % V;
+    }
+    return true;
+}
+
+static wb_step_options_t options (int64_t L, int64_t H, int64_t global) {
+    return (wb_step_options_t){
+        .size = {L, H % 3 == 0 ? 48 : 32, H, 20, 101}, /* context 20, windows of 16 */
+        .B = 1,
+        .T = 16,
+        .global_batch = global,
+        .v = 1,
+        .schedule = WB_SCHEDULE_1F1B,
+        .zero = true,
+        .optim = {WB_OPTIM_ADAMW, 3e-3, 3e-4, 0.9, 0.95, 1e-8, 0.1, 1.0, 3, STEPS, WB_DECAY_COSINE},
+        .seed = 42};
+}
+
+/* ---- a run and what it gives ------------------------------------------------------------------------------------ */
+
+typedef struct result {
+    double losses[STEPS], norms[STEPS], evaluated, tokens;
+} result_t;
+
+typedef struct reference {
+    wb_trainer_t *t; /* after its run */
+    result_t r;
+} reference_t;
+
+static reference_t references[MAX_REFERENCES];
+static int nreferences;
+
+/* As many steps as the learning rate is made for; false when some step went bad. */
+static bool train (result_t *r, wb_trainer_t *t) {
+    bool good = true;
+    for (int step = 0; step < t->o.optim.steps; step++) {
+        wb_step_result_t s;
+        wb_trainer_step (t, &s, sample, &t->o, false);
+        r->losses[step] = s.loss;
+        r->norms[step] = s.grad_norm;
+        good = good && !s.bad && !s.stop && t->step == step + 1;
+    }
+    wb_trainer_evaluate (t, &r->evaluated, &r->tokens, sample, &t->o, EVALUATED);
+    return good;
+}
+
+/* One rank's run of this model. */
+static const reference_t *reference (const wb_step_options_t *o) {
+    for (int i = 0; i < nreferences; i++) {
+        const wb_step_options_t *p = &references[i].t->o;
+        if (memcmp (&p->size, &o->size, sizeof p->size) == 0 && p->T == o->T && p->global_batch == o->global_batch &&
+            memcmp (&p->optim, &o->optim, sizeof p->optim) == 0)
+            return &references[i];
+    }
+    WB_ASSERT (nreferences < MAX_REFERENCES);
+    wb_step_options_t plain = options (o->size.L, o->size.H, o->global_batch);
+    plain.size = o->size;
+    plain.T = o->T;
+    plain.optim = o->optim;
+    plain.B = o->global_batch;
+    plain.zero = false; /* state lies as the weights do */
+    reference_t *ref = &references[nreferences++];
+    T_STATUS (wb_trainer_new (&ref->t, self_topo, &plain), WB_OK);
+    T_OK (train (&ref->r, ref->t), "the run on one rank goes well");
+    int64_t n = o->optim.steps;
+    T_OK (ref->r.losses[n - 1] < (n < STEPS ? 1 : 0.98) * ref->r.losses[0], "one rank learns: loss %.4f -> %.4f",
+          ref->r.losses[0], ref->r.losses[n - 1]);
+    return ref;
+}
+
+/* Largest difference of a piece of weights or state from one rank's, relative to the largest value there is.  The key
+ * third of the attention's bias has no gradient but rounding, which Adam makes large: not compared. */
+static double piece_error (const wb_segment_t *s, const float *got, const reference_t *ref, const float *want) {
+    const wb_param_t *p = s->param, *q = wb_params_find (ref->t->params, p->name);
+    bool keys = strstr (p->name, "c_attn.bias") != NULL;
+    double most = 0, worst = 0;
+    int64_t global, run;
+    for (int64_t i = 0; i < wb_param_own (q); i++) most = fmax (most, fabs ((double) want[q->offset + i]));
+    for (int64_t i = 0; i < s->count; i += run) {
+        wb_param_run (p, &global, &run, s->first + i);
+        if (run > s->count - i) run = s->count - i;
+        if (keys && global / (p->cols / 3) == 1) continue;
+        for (int64_t j = 0; j < run; j++) {
+            double d = fabs ((double) got[i + j] - (double) want[q->offset + global + j]);
+            if (!(d <= worst)) worst = isfinite (d) ? d : INFINITY;
+        }
+    }
+    return most > 0 ? worst / most : worst;
+}
+
+static double weights_error (const wb_trainer_t *t, const reference_t *ref) {
+    double worst = 0;
+    int n;
+    const wb_segment_t *s = wb_trainer_block (t, &n);
+    for (int i = 0; i < n; i++) worst = fmax (worst, piece_error (&s[i], t->weights + s[i].flat, ref, ref->t->weights));
+    return worst;
+}
+
+static double state_error (const wb_trainer_t *t, const reference_t *ref) {
+    double worst = 0;
+    int n;
+    const wb_segment_t *s = wb_trainer_updated (t, &n);
+    for (int k = 0; k < wb_optim_states (t->o.optim.kind); k++)
+        for (int i = 0; i < n; i++)
+            worst = fmax (worst, piece_error (&s[i], t->state[k] + s[i].state, ref, ref->t->state[k]));
+    return worst;
+}
+
+static double relative (double a, double b) {
+    double d = fabs (a - b) / fabs (b);
+    return isfinite (d) ? d : INFINITY;
+}
+
+static const char *name_of (const wb_topo_t *topo, const wb_step_options_t *o) {
+    static const char *const recompute[] = {"none", "attention", "block"};
+    static char text[160];
+    snprintf (text, sizeof text, "L %d C %d H %d, %d x %d x %d%s v %d, B %d of %d, recompute %s%s%s%s", (int) o->size.L,
+              (int) o->size.C, (int) o->size.H, topo->D, topo->P, topo->T,
+              o->schedule == WB_SCHEDULE_GPIPE ? " gpipe" : "", o->v, (int) o->B, (int) o->global_batch,
+              recompute[o->recompute], o->sequence ? ", sequence" : "", o->zero ? "" : ", zero 0",
+              o->wire == WB_WIRE_BF16 ? ", bf16" : "");
+    return text;
+}
+
+/* Everything that is owned is owned once. */
+static void check_owned (const wb_trainer_t *t, const char *name) {
+    int n;
+    const wb_segment_t *s = wb_trainer_owned (t, &n);
+    int64_t sum = 0;
+    for (int i = 0; i < n; i++) sum += s[i].count;
+    wb_comm_sum_i64 (world, &sum, 1);
+    T_OK (sum == wb_size_parameters (&t->o.size), "%s: %lld of %lld parameters are owned", name, (long long) sum,
+          (long long) wb_size_parameters (&t->o.size));
+}
+
+/* Train in this layout and compare; `out` (may be NULL) gets the result. */
+static void check (result_t *out, int P, int T, const wb_step_options_t *o, double tolerance) {
+    wb_topo_t *topo = NULL;
+    wb_trainer_t *t = NULL;
+    result_t r = {0};
+    double start = wb_now (), loss = 0, norm = 0, drift[2];
+    const reference_t *ref = reference (o);
+    if (!T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
+    const char *name = name_of (topo, o);
+    if (T_STATUS (wb_trainer_new (&t, topo, o), WB_OK)) {
+        T_OK (train (&r, t), "%s: the run goes well", name);
+        for (int i = 0; i < o->optim.steps; i++) {
+            loss = fmax (loss, relative (r.losses[i], ref->r.losses[i]));
+            norm = fmax (norm, relative (r.norms[i], ref->r.norms[i]));
+        }
+        T_OK (loss < tolerance, "%s: losses are off by %.1e", name, loss);
+        T_OK (norm < 100 * tolerance, "%s: norms are off by %.1e", name, norm);
+        T_OK (r.tokens == (double) (EVALUATED * o->T), "%s: %.0f tokens evaluated", name, r.tokens);
+        T_OK (relative (r.evaluated, ref->r.evaluated) < tolerance, "%s: evaluation %.9g, not %.9g", name, r.evaluated,
+              ref->r.evaluated);
+        drift[0] = weights_error (t, ref);
+        drift[1] = state_error (t, ref);
+        T_OK (drift[0] < 1000 * tolerance, "%s: weights are off by %.1e", name, drift[0]);
+        T_OK (drift[1] < 1000 * tolerance, "%s: optimizer state is off by %.1e", name, drift[1]);
+        check_owned (t, name);
+        wb_comm_max_f64 (world, drift, 2);
+        if (getenv ("T_VERBOSE") != NULL && wb_comm_rank (world) == 0)
+            printf ("%s: losses %.1e, norms %.1e, weights %.1e, state %.1e, %.2f s\n", name, loss, norm, drift[0],
+                    drift[1], wb_now () - start);
+        layouts++;
+    }
+    slowest = fmax (slowest, wb_now () - start);
+    wb_trainer_destroy (t);
+    wb_topo_destroy (topo);
+    if (out != NULL) *out = r;
+}
+
+static bool same_bits (const result_t *a, const result_t *b) {
+    return memcmp (a->losses, b->losses, sizeof a->losses) == 0 && memcmp (a->norms, b->norms, sizeof a->norms) == 0 &&
+           memcmp (&a->evaluated, &b->evaluated, sizeof a->evaluated) == 0;
+}
+
+/* ---- data ranks only -------------------------------------------------------------------------------------------- */
+
+static void test_data (void) {
+    wb_step_options_t o = options (4, 4, N > 6 ? 24 : 12);
+    result_t first, second, whole;
+    check (&first, 1, 1, &o, 1e-5);
+    check (&second, 1, 1, &o, 1e-5);
+    T_OK (same_bits (&first, &second), "the same layout gives the same bits again");
+    o.zero = false;
+    check (&whole, 1, 1, &o, 1e-5);
+    T_OK (same_bits (&first, &whole), "zero = 0 and zero = 1 give the same bits");
+    o.bucket_floats = 1000;
+    check (&whole, 1, 1, &o, 1e-5);
+    o.zero = true;
+    check (&second, 1, 1, &o, 1e-5);
+    T_OK (same_bits (&second, &whole), "zero = 0 and zero = 1 give the same bits with small buckets");
+    for (o.B = 2; o.B <= o.global_batch / N; o.B++) /* accumulation over fewer micro-batches */
+        if (o.global_batch % (o.B * N) == 0) check (NULL, 1, 1, &o, 1e-5);
+    o.B = 1;
+    o.wire = WB_WIRE_BF16;
+    if (N > 1) check (NULL, 1, 1, &o, 2e-2);
+    o.zero = false;
+    if (N > 1) check (NULL, 1, 1, &o, 2e-2);
+}
+
+/* The other optimizers, and their states in slices. */
+static void test_optimizers (void) {
+    for (int kind = WB_OPTIM_ADAM; kind <= WB_OPTIM_SGD; kind++) {
+        wb_step_options_t o = options (4, 4, N > 6 ? 24 : 12);
+        o.optim.kind = (wb_optim_kind) kind;
+        if (kind >= WB_OPTIM_ADAGRAD) o.optim.lr = kind == WB_OPTIM_SGD ? 0.5 : 0.1;
+        check (NULL, 1, 1, &o, 1e-5);
+    }
+}
+
+/* ---- pipelines and tensor groups -------------------------------------------------------------------------------- */
+
+static void test_grid (int P, int T) {
+    int D = N / (P * T);
+    wb_step_options_t o = options (P == 6 ? 6 : 4, T % 3 == 0 ? 6 : T > 4 ? 8 : 4, 12), seq = o;
+    if (12 % D != 0) return;
+    check (NULL, P, T, &o, 1e-4);
+    seq.optim.steps = o.optim.steps = FEW;
+    o.schedule = WB_SCHEDULE_GPIPE;
+    o.recompute = WB_RECOMPUTE_BLOCK;
+    o.zero = false;
+    check (NULL, P, T, &o, 1e-4);
+    o.schedule = WB_SCHEDULE_1F1B;
+    o.recompute = WB_RECOMPUTE_ATTENTION;
+    o.bucket_floats = 1000;
+    o.B = 12 / D % 2 == 0 ? 2 : 1;
+    check (NULL, P, T, &o, 1e-4);
+    if (T > 1) { /* positions are cut too: 48 of a micro-batch can be cut in 2, 3, 4, 6 and 8 */
+        seq.sequence = true;
+        seq.B = 12 / D % 3 == 0 ? 3 : 1;
+        if (seq.B * seq.T % T != 0) return;
+        for (int mode = 0; mode < 3; mode++) {
+            seq.recompute = (wb_recompute) mode;
+            check (NULL, P, T, &seq, 1e-4);
+        }
+        seq.zero = false;
+        check (NULL, P, T, &seq, 1e-4);
+    }
+    if (D > 1) {
+        o.wire = WB_WIRE_BF16;
+        check (NULL, P, T, &o, 2e-2);
+    }
+}
+
+/* Virtual stages: two (and three) chunks of layers a rank. */
+static void test_interleaved (int P, int T) {
+    int D = N / (P * T);
+    for (int v = 2; v <= (P == 2 ? 3 : 2); v++)
+        for (int gpipe = 0; gpipe < 2; gpipe++) {
+            wb_step_options_t o = options (P == 4 ? 8 : 6, T == 3 ? 6 : 4, 12);
+            o.optim.steps = FEW;
+            o.v = v;
+            o.schedule = gpipe ? WB_SCHEDULE_GPIPE : WB_SCHEDULE_1F1B;
+            o.recompute = gpipe ? WB_RECOMPUTE_BLOCK : WB_RECOMPUTE_NONE;
+            o.sequence = T > 1;
+            o.bucket_floats = gpipe ? 0 : 3000;
+            o.zero = v == 2;
+            if (12 % (D * P) == 0 && o.B * o.T % T == 0) check (NULL, P, T, &o, 1e-4);
+        }
+}
+
+/* Messages that MPI does not send eagerly, sums that go round the ring, buckets of many chunks. */
+static void test_large (int P, int T) {
+    int D = N / (P * T);
+    for (int kind = 0; kind < 2; kind++) {
+        wb_step_options_t o = options (4, T == 3 ? 3 : 4, N % 3 == 0 ? 12 : 16);
+        o.size.C = T == 3 ? 132 : 128;
+        o.size.T = 80;
+        o.size.V = 2001;
+        o.T = 72;
+        o.B = 2;
+        o.optim.steps = 2;
+        o.v = P == 2 && kind == 1 ? 2 : 1;
+        o.schedule = kind == 0 ? WB_SCHEDULE_1F1B : WB_SCHEDULE_GPIPE;
+        o.sequence = kind == 1;
+        o.zero = kind == 0;
+        o.bucket_floats = kind == 0 ? 0 : 300000;
+        if (o.global_batch % (o.B * D) == 0 && (o.v == 1 || o.global_batch / (o.B * D) % P == 0))
+            check (NULL, P, T, &o, 1e-4);
+    }
+}
+
+/* All of it with all of it; slow. */
+static void test_products (int P, int T) {
+    int D = N / (P * T);
+    for (int bits = 0; bits < 64; bits++)
+        for (int mode = 0; mode < 3; mode++) {
+            wb_step_options_t o = options (P == 4 && (bits & 1) ? 8 : 6, T % 3 == 0 ? 6 : 4, 12);
+            o.v = bits & 1 ? 2 : 1;
+            o.schedule = bits & 2 ? WB_SCHEDULE_GPIPE : WB_SCHEDULE_1F1B;
+            o.sequence = bits & 4;
+            o.zero = bits & 8;
+            o.bucket_floats = bits & 16 ? 2500 : 0;
+            o.B = bits & 32 ? 2 : 1;
+            o.recompute = (wb_recompute) mode;
+            if (12 % (o.B * D) != 0 || (o.sequence && (T == 1 || o.B * o.T % T != 0))) continue;
+            if (o.v > 1 && (P == 1 || o.v * P > o.size.L || 12 / (o.B * D) % P != 0)) continue;
+            if (o.size.H % T == 0 && P <= o.size.L) check (NULL, P, T, &o, 1e-4);
+        }
+}
+
+/* ---- what may go wrong in a step, and what a trainer takes ------------------------------------------------------- */
+
+typedef struct broken {
+    const wb_step_options_t *o;
+    int64_t missing;
+} broken_t;
+
+static bool broken_sample (void *ctx, int32_t *ids, int64_t k) {
+    broken_t *b = ctx;
+    return k != b->missing && sample ((void *) b->o, ids, k);
+}
+
+/* Bad numbers, a batch that cannot be read, a request to stop: all ranks know it at once, and nothing is updated. */
+static void test_verdict (int P, int T) {
+    wb_step_options_t o = options (P > 4 ? 6 : 4, 4, 12);
+    wb_topo_t *topo = NULL;
+    wb_trainer_t *t = NULL;
+    wb_step_result_t r;
+    broken_t b = {&o, -1};
+    if (12 % (N / (P * T)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
+    if (T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
+        size_t bytes = (size_t) t->params->own * sizeof (float), held = wb_mem_now ();
+        float *before = wb_malloc (bytes);
+        wb_trainer_step (t, &r, broken_sample, &b, wb_comm_rank (world) == N - 1);
+        T_OK (r.stop && !r.bad && t->step == 1, "one rank's wish to stop reaches all");
+        memcpy (before, t->weights, bytes);
+        b.missing = 12 + 11;
+        wb_trainer_step (t, &r, broken_sample, &b, false);
+        T_OK (r.bad && !r.stop && t->step == 1, "a sample that could not be read is known everywhere");
+        T_OK (memcmp (before, t->weights, bytes) == 0, "and nothing is updated");
+        b.missing = -1;
+        wb_trainer_step (t, &r, broken_sample, &b, false);
+        T_OK (!r.bad && t->step == 2, "and the step can be done again");
+        memcpy (before, t->weights, bytes);
+        if (wb_comm_rank (world) == N - 1) t->weights[t->params->own / 2] = NAN;
+        wb_trainer_step (t, &r, broken_sample, &b, false);
+        T_OK (r.bad && t->step == 2, "NaN is known everywhere");
+        if (wb_comm_rank (world) == N - 1) t->weights[t->params->own / 2] = before[t->params->own / 2];
+        T_OK (memcmp (before, t->weights, bytes) == 0, "and nothing is updated");
+        wb_trainer_step (t, &r, broken_sample, &b, false);
+        T_OK (!r.bad && t->step == 3 && isfinite (r.loss), "and once it is gone, training goes on");
+        wb_free (before);
+        T_OK (wb_mem_now () == held, "steps hold no memory");
+    }
+    wb_trainer_destroy (t);
+    wb_topo_destroy (topo);
+}
+
+/* The plan against what is really held; larger, so that tables do not count. */
+static void test_memory (int P, int T) {
+    for (int kind = 0; kind < 6; kind++) {
+        wb_step_options_t o = options (4, 4, 12);
+        wb_topo_t *topo = NULL;
+        wb_trainer_t *t = NULL;
+        wb_memory_t plan;
+        wb_layout_t layout;
+        o.size = (wb_size_t){4, 96, T == 3 ? 3 : 4, 64, 1001};
+        o.T = 48;
+        o.recompute = (wb_recompute) (kind % 3);
+        o.zero = kind % 2 == 0;
+        o.sequence = kind > 2;
+        o.wire = kind == 5 ? WB_WIRE_BF16 : WB_WIRE_FP32;
+        o.optim.kind = kind == 4 ? WB_OPTIM_SGD : WB_OPTIM_ADAMW;
+        if (12 % (N / (P * T)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
+        size_t before = wb_mem_now ();
+        T_STATUS (wb_trainer_layout (&layout, &o, topo->D, P, T), WB_OK);
+        wb_layout_place (&layout, (topo->d * P + topo->p) * T + topo->t);
+        T_STATUS (wb_trainer_memory (&plan, &o, &layout), WB_OK);
+        T_OK (wb_mem_now () == before, "planning holds no memory");
+        if (T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
+            double held = (double) (wb_mem_now () - before), planned = (double) plan.total;
+            T_OK (fabs (held - planned) < 0.03 * held, "%s: %.0f bytes planned, %.0f held", name_of (topo, &o), planned,
+                  held);
+        }
+        wb_trainer_destroy (t);
+        wb_topo_destroy (topo);
+    }
+}
+
+/* ---- main ------------------------------------------------------------------------------------------------------- */
+
+int main (void) {
+    world = T_BEGIN ();
+    N = wb_comm_size (world);
+    T_STATUS (wb_comm_split (&self, world, wb_comm_rank (world), 0), WB_OK);
+    T_STATUS (wb_topo_new (&self_topo, self, 1, 1, 1), WB_OK);
+    test_data ();
+    test_optimizers ();
+    for (int P = 1; P <= N; P++)
+        for (int T = 1; T <= N / P; T++) {
+            if (N % (P * T) != 0 || P > 6 || T > 8) continue;
+            if (T != 3 && T <= 4) test_verdict (P, T);
+            if (P <= 4 && T <= 4) test_memory (P, T);
+            if (P <= 4 && T <= 4) test_large (P, T);
+            if (P * T == 1) continue;
+            test_grid (P, T);
+            if (P > 1 && P <= 4 && T <= 4) test_interleaved (P, T);
+            if (BIG) test_products (P, T);
+        }
+    for (int i = 0; i < nreferences; i++) wb_trainer_destroy (references[i].t);
+    wb_topo_destroy (self_topo);
+    wb_comm_destroy (self);
+    if (wb_comm_rank (world) == 0) printf ("%d layouts, the slowest %.2f s\n", layouts, slowest);
+    return T_END ();
+}
