@@ -80,6 +80,9 @@ wb_status wb_run_lock (wb_run_t *r) {
     if (wb_comm_rank (r->world) == 0) {
         char *path = wb_format ("%s/.lock", r->config->run);
         if (path == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory");
+        if (status == WB_OK && wb_file_exists (r->config->run) && !wb_file_is_dir (r->config->run))
+            status = WB_FAIL (WB_EIO, "%s is no directory, so no run can be written there: set another `run`",
+                              r->config->run);
         if (status == WB_OK) status = wb_dir_make (r->config->run);
         if (status == WB_OK) status = lock (r, path);
         if (status == WB_OK) status = sweep (r->config->run);

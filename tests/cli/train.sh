@@ -4,12 +4,15 @@
 prepare
 
 # ---- the number of ranks --------------------------------------------------------------------------------------------
+for n in 1 2 3 4; do start $n "run$n"; done
+wait
 for n in 1 2 3 4; do
-  ok "20 steps on $n ranks" trained $n "run$n"
+  ok "20 steps on $n ranks" went_well "run$n"
   [ $n -eq 1 ] || ok "$n ranks have the losses of one" near run1 "run$n" 1e-5
 done
+for n in 1 2 3; do start $n "again$n"; done
+wait
 for n in 1 2 3; do
-  trained $n "again$n" >/dev/null
   ok "the same bits again on $n ranks" same_files "run$n/step-00000020" "again$n/step-00000020"
 done
 ok "every step is in metrics.jsonl once" once run3
@@ -22,26 +25,35 @@ ok "validation, bits per byte" trained 2 valid --set 'data.validation="tokens"' 
 ok "are in metrics.jsonl" test "$(grep -c '"val_loss": .*"val_bpb": ' valid/metrics.jsonl)" -eq 2
 
 # ---- resuming -------------------------------------------------------------------------------------------------------
-# halved RUN: as if it had been stopped after step 10, and then a little further
+# halved RUN NEW: as if it had been stopped after step 10, and then a little further
 halved () {
-  rm -rf half
-  cp -R "$1" half && rm -r half/step-00000020 half/latest && ln -s step-00000010 half/latest
+  cp -R "$1" "$2" && rm -r "$2/step-00000020" "$2/latest" && ln -s step-00000010 "$2/latest"
 }
 for n in 1 2 3; do
-  halved "run$n"
-  ok "10 steps and 10 more on $n ranks" trained $n half
-  ok "are 20, bit for bit" same_files "run$n/step-00000020" half/step-00000020
-  ok "with the same metrics" near "run$n" half 0
+  halved "run$n" "half$n"
+  start $n "half$n"
 done
+halved run1 other
+start 3 other
+wait
+for n in 1 2 3; do
+  ok "10 steps and 10 more on $n ranks" went_well "half$n"
+  ok "are 20, bit for bit" same_files "run$n/step-00000020" "half$n/step-00000020"
+  ok "with the same metrics" near "run$n" "half$n" 0
+done
+ok "10 steps on 1 rank and 10 more on 3" went_well other
+ok "have the losses of one rank" near run1 other 1e-5
+for optimizer in adagrad adam sgd; do start 2 $optimizer --set "train.optimizer=\"$optimizer\""; done
+wait
 for optimizer in adagrad adam sgd; do
-  trained 2 $optimizer --set "train.optimizer=\"$optimizer\"" >/dev/null
-  halved $optimizer
-  ok "10 and 10 more with $optimizer" trained 2 half --set "train.optimizer=\"$optimizer\""
-  ok "are 20, bit for bit" same_files $optimizer/step-00000020 half/step-00000020
+  halved $optimizer "half-$optimizer"
+  start 2 "half-$optimizer" --set "train.optimizer=\"$optimizer\""
 done
-halved run1
-ok "10 steps on 1 rank and 10 more on 3" trained 3 half
-ok "and has the losses of one" near run1 half 1e-5
+wait
+for optimizer in adagrad adam sgd; do
+  ok "10 and 10 more with $optimizer" went_well "half-$optimizer"
+  ok "are 20, bit for bit" same_files $optimizer/step-00000020 "half-$optimizer/step-00000020"
+done
 
 # ---- the end, and beyond --------------------------------------------------------------------------------------------
 ok "a finished run says that it is done" trained 2 run2
@@ -73,7 +85,7 @@ ok "--resume of a directory that is not there" ends_with 3 1 new2 --resume nowhe
 # ---- killed ---------------------------------------------------------------------------------------------------------
 # A run without end, in the background; $pid is the process that was started.
 pid=
-trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null' EXIT
+trap '[ -z "$pid" ] || kill "$pid"' EXIT
 endless () {
   n=$1 dir=$2
   shift 2
@@ -86,7 +98,13 @@ endless () {
   pid=$!
   within 60 test -e "$dir/step-00000008/state.json"
 }
-# One more step than it has.
+finish () { # its exit code
+  wait "$pid"
+  code=$?
+  pid=
+  return $code
+}
+# A few more steps than it has.
 goes_on () {
   newest=$(steps "$2" | sed 's/.* //')
   trained "$1" "$2" --set "train.steps=$((newest + 3))" --set checkpoint.keep=2 && grep -q "resuming from $2/step-" log
@@ -96,7 +114,7 @@ for n in 1 2; do
   endless $n "killed$n"
   # The lock names rank 0, which is killed as the kernel would do it.
   kill -9 "$(sed 's/process \([0-9]*\).*/\1/' "killed$n/.lock")"
-  wait $pid
+  finish
   mkdir -p "killed$n/step-00000099.tmp" "killed$n/.tokenizer"
   echo rubbish >"killed$n/step-00000099.tmp/model.safetensors"
   echo rubbish >"killed$n/config.cfg.tmp-1-0"
@@ -110,7 +128,7 @@ endless 1 alone
 ok "a second run in the same directory is refused" ends_with 3 2 alone --set checkpoint.keep=2
 ok "and names the first" grep -q "alone: another run is writing there (process $pid on " log
 kill -TERM $pid
-wait $pid
+finish
 ok "while the first goes on to its end" test $? -eq 75
 
 # ---- stopped --------------------------------------------------------------------------------------------------------
@@ -118,7 +136,7 @@ ok "while the first goes on to its end" test $? -eq 75
 stopped () {
   endless "$2" "stop-$1-$2"
   kill -"$1" $pid
-  wait $pid
+  finish
   code=$?
   [ $code -eq "$3" ] && return
   echo "exit code $code, expected $3"
@@ -142,7 +160,7 @@ for signal in TERM INT; do
   if [ $signal = INT ] && ! env --default-signal=INT true 2>/dev/null; then continue; fi
   endless 2 "mpirun-$signal"
   kill -$signal $pid
-  wait $pid
+  finish
   ok "SIG$signal to mpirun: the next run goes on" goes_on 2 "mpirun-$signal"
   ok "no step twice" once "mpirun-$signal"
 done

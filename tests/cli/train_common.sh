@@ -73,7 +73,7 @@ train () {
   shift 2
   ranks "$n" "$WABUN" train cfg --set "run=\"$dir\"" "$@" >"$(basename "$dir").log" 2>&1
   code=$?
-  cp "$(basename "$dir").log" log
+  cp "$(basename "$dir").log" log 2>/dev/null # several at once: any of them
   return $code
 }
 
@@ -84,6 +84,10 @@ trained () {
   echo "# wabun train $*: exit code $code"
   return 1
 }
+
+# start N RUN ARGUMENT...: train in the background; `wait`, then went_well RUN
+start () { (train "$@" && echo fine >"$dir.fine") & }
+went_well () { [ -f "$1.fine" ] || { cat "$1.log"; return 1; } }
 
 ends_with () { # CODE N RUN ARGUMENT...
   want=$1

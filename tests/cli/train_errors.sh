@@ -1,0 +1,188 @@
+#!/bin/sh
+# timeout: 300 - wabun train: whatever is wrong is one message and the documented exit code on any number of ranks.
+. "${top_srcdir:=.}/tests/cli/train_common.sh"
+prepare
+
+# What may not change when a run is refused.
+contents () { [ ! -d "$1" ] || find "$1" -type f ! -name .lock ! -name config.cfg | sort | xargs cksum; }
+
+# messages FILE: the errors in it, and not the warnings
+messages () { grep '^wabun: ' "$1" | grep -v '^wabun: warning: '; }
+
+# refuse CODE PATTERN RANKS RUN ARGUMENT...: on each number of ranks, in a copy of the run, all at once
+refuse () {
+  want=$1 pattern=$2 counts=$3 where=$4
+  shift 4
+  for k in $counts; do
+    rm -rf "$where.$k" 2>/dev/null
+    [ ! -e "$where" ] || cp -R "$where" "$where.$k"
+    (
+      contents "$where.$k" >"before.$k"
+      train "$k" "$where.$k" "$@"
+      echo $code >"code.$k"
+      contents "$where.$k" >"after.$k"
+    ) &
+  done
+  wait
+  for k in $counts; do
+    code=$(cat "code.$k")
+    log=$(basename "$where").$k.log
+    messages "$log" >found
+    sed -n 1p found
+    if [ "$code" -ne "$want" ] || [ "$(wc -l <found)" -ne 1 ] || ! grep -q -e "$pattern" found ||
+      ! cmp -s "before.$k" "after.$k"; then
+      cat "$log"
+      echo "$k ranks: exit code $code, expected $want; $(wc -l <found) messages; wanted: $pattern"
+      diff "before.$k" "after.$k"
+      return 1
+    fi
+  done
+}
+
+# refused WHAT CODE PATTERN ARGUMENT...: in a run that has checkpoints, on 1, 2 and 3 ranks
+refused () {
+  w=$1 c=$2 p=$3
+  shift 3
+  ok "$w" refuse "$c" "$p" "1 2 3" run "$@"
+}
+
+# with FILE LINE: the configuration with one more line, the eighth
+with () { { echo 'run = "run";'; config; echo "$1"; } >cfg; }
+usual () { with ''; }
+
+# flip FILE BYTE: one byte of it is another one
+flip () {
+  byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+  # shellcheck disable=SC2059 # an octal escape
+  printf "\\$(printf %o $((255 - byte)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+trained 1 run >/dev/null || { cat log; exit 99; }
+cp -R run good
+
+# ---- configuration --------------------------------------------------------------------------------------------------
+ok "a global batch that cannot be dealt" refuse 2 'global_batch = 20.*3 data ranks.*18 or 21' 3 run --set train.global_batch=20
+ok "or is smaller than the ranks" refuse 2 'global_batch = 2 .*4 data ranks.*set it to 4' 4 run --set train.global_batch=2
+with 'trian = { steps = 3; };'
+refused "an unknown group" 2 'cfg:9: .*trian.*did you mean .*train'
+with 'checkpoints = 1;'
+refused "an unknown key" 2 'cfg:9: .*checkpoints'
+usual
+refused "an unknown key of --set" 2 'train.stesp.*did you mean .*train.steps' --set train.stesp=3
+with 'tokenizer = "byte"; '
+refused "a key twice" 2 'cfg:9: '
+with 'validation = { every = "often"; };'
+refused "a wrong type" 2 'cfg:9: .*validation.every.*wants a whole number'
+with 'validation = { every = 1'
+refused "a syntax error" 2 'cfg:1\{0,1\}[0-9]: '
+usual
+refused "a value out of range" 2 'train.steps.*0' --set train.steps=0
+mv cfg away
+refused "no configuration" 3 '^wabun: .*cfg: '
+mv away cfg
+refused "an unknown option" 2 'unknown option --rseume; did you mean --resume' --rseume none
+refused "a vocabulary smaller than the tokenizer" 2 'vocab_size = 100 .*257 ids' --set model.vocab_size=100
+refused "a width that the heads do not divide" 2 'width.*33.*heads' --set model.width=33
+refused "no tokenizer there" 3 'nowhere' --set 'tokenizer="nowhere"'
+refused "no base model there" 3 'nowhere' --set 'model.base="nowhere"'
+
+# ---- token files ----------------------------------------------------------------------------------------------------
+tokens () { cp tokens.bin bad.bin && cp tokens.idx bad.idx; }
+refused "no token file" 3 'nowhere' --set 'data.train="nowhere"'
+refused "no validation file" 3 'nowhere' --set 'data.validation="nowhere"'
+tokens && head -c 1000 tokens.bin >bad.bin
+refused "a .bin that is cut off" 5 'bad.bin' --set 'data.train="bad"'
+tokens && head -c 40 tokens.idx >bad.idx
+refused "an .idx that is cut off" 5 'bad.idx' --set 'data.train="bad"'
+tokens && : >bad.idx
+refused "an .idx that is empty" 5 'bad.idx' --set 'data.train="bad"'
+tokens && flip bad.idx 2
+refused "an .idx of something else" 5 'bad.idx' --set 'data.train="bad"'
+tokens && printf '\377\377' | dd of=bad.bin bs=1 seek=6000 conv=notrunc 2>/dev/null
+refused "an id beyond the vocabulary" 5 'bad.*65535.*0 .. 256' --set 'data.train="bad"'
+refused "the same in the validation" 5 'bad.*65535.*0 .. 256' --set 'data.validation="bad"'
+corpus 1 | head -c 20 >short && "$WABUN" encode --tokenizer byte -o short short >/dev/null 2>&1
+refused "fewer tokens than one window" 5 'short' --set 'data.train="short"'
+
+# ---- layouts --------------------------------------------------------------------------------------------------------
+layout () { # WHAT PATTERN KEY=VALUE...
+  w=$1 p=$2
+  shift 2
+  for set in "$@"; do
+    shift
+    set -- "$@" --set "parallel.$set"
+  done
+  ok "$w" refuse 2 "$p" "1 2 3 4" run "$@"
+}
+layout "ranks that are no multiple" 'ranks' pipeline=5
+layout "a grid of another size" 'ranks' data=3 tensor=2
+ok "tensor does not divide the heads" refuse 2 'parallel.tensor = 3 .*4 heads.*set parallel.tensor to 2 or 4' 3 run --set parallel.tensor=3
+ok "more stages than layers" refuse 2 'parallel.pipeline = 3 .*2 layers.*at most 2' 3 run --set parallel.pipeline=3
+ok "and on 4 ranks" refuse 2 'parallel.pipeline = 4 .*2 layers.*at most 2' 4 run --set parallel.pipeline=4
+layout "interleaving without a pipeline" 'interleave.*= 2 needs .*pipeline' interleave=2
+ok "interleaving with too few layers" refuse 2 'parallel.*interleave.*2' "2 4" run --set parallel.pipeline=2 --set parallel.interleave=2
+ok "a sequence that the tensor ranks do not divide" refuse 2 'sequence' "2 4" run --set parallel.tensor=2 \
+  --set parallel.sequence_parallel=true --set train.sequence_length=31
+ok "a micro-batch too large" refuse 2 'global_batch.*= 12 is no multiple of .*micro_batch.* = 5' "1 2 3 4" run --set parallel.micro_batch=5
+ok "a sequence longer than the context" refuse 2 'sequence_length.*64.*32' "1 2 3 4" run --set train.sequence_length=64
+
+# ---- checkpoints ----------------------------------------------------------------------------------------------------
+damage () { rm -rf run && cp -R good run; }
+newest=run/step-00000020
+refused "another width than the checkpoint's" 2 'step-00000020 has .*width 32.*configuration says .*width 64' --set model.width=64
+refused "another number of layers" 2 'step-00000020 has 2 layers.*configuration says 3 layers' --set model.layers=3
+refused "another number of heads" 2 'step-00000020 has .*4 heads.*configuration says .* 2 heads' --set model.heads=2
+refused "another optimizer" 2 'trained with adamw, the configuration says sgd' --set 'train.optimizer="sgd"'
+refused "--resume of a file" 3 'cfg' --resume cfg
+mkdir -p empty
+refused "--resume of a directory without checkpoint" 2 'empty.*no checkpoint' --resume empty
+flip $newest/model.safetensors 100000
+refused "a damaged checkpoint, named" 5 'model.safetensors.*byte' --resume $newest
+rm -r run/step-00000010
+refused "a damaged checkpoint, the only one" 5 'model.safetensors.*byte'
+damage && flip $newest/state.json 20
+refused "a damaged state" 5 'state.json' --resume $newest
+damage && head -c 5000 good/step-00000020/optimizer.safetensors >$newest/optimizer.safetensors
+refused "an optimizer that is cut off" 5 'optimizer.safetensors' --resume $newest
+damage && rm $newest/optimizer.safetensors
+refused "an optimizer that is gone" 5 'optimizer.safetensors' --resume $newest
+damage && rm $newest/checksums.json && head -c 60000 good/step-00000020/model.safetensors >$newest/model.safetensors
+refused "cut off, and no checksums" 5 'model.safetensors' --resume $newest
+for n in 1 2 3; do
+  damage && flip $newest/model.safetensors 100000
+  ok "auto falls back to the one before on $n ranks" trained $n run
+  ok "with a warning that names file and byte" grep -q \
+    '^wabun: warning: .*step-00000020/model.safetensors.*byte.*going back' log
+  ok "and makes the damaged one anew" ends_with 0 1 run --resume run/latest
+done
+trained 1 fresh >/dev/null
+damage && flip $newest/model.safetensors 100000 && trained 1 run >/dev/null
+ok "with the bits it had" same_files fresh/step-00000020 $newest
+
+# ---- the run directory ----------------------------------------------------------------------------------------------
+echo 'a file' >file
+ok "a file where the directory should be" refuse 3 'file.*is no directory.*another .run' "1 2 3" file
+ok "it is still there" grep -q 'a file' file
+ok "a directory below a file" refuse 3 '^wabun: .*file' "1 2 3" file/run
+if [ "$(id -u)" -ne 0 ]; then
+  mkdir locked && chmod a-w locked
+  ok "a directory that cannot be written" refuse 3 'locked' "1 2 3" locked/run
+fi
+ok "no directory for temporary files" env TMPDIR="$PWD/nowhere" "$WABUN" train cfg --set 'run="tmpdir"' --set train.steps=2
+
+# ---- numbers --------------------------------------------------------------------------------------------------------
+for n in 1 2 3; do start $n "nan$n" --set train.lr=1e30 --set train.clip=0.0; done
+wait
+for n in 1 2 3; do
+  ok "numbers that go bad on $n ranks: one message" test "$(messages "nan$n.log" | grep -c 'step 2: loss nan.*lower train.lr')" -eq 1
+  ok "no checkpoint" test -z "$(steps "nan$n")"
+done
+damage && rm -r run/step-00000020 run/latest && ln -s step-00000010 run/latest
+for n in 1 2 3; do
+  ok "in a run with checkpoints on $n ranks" ends_with 6 $n run --set train.lr=1e30 --set train.clip=0.0 --set train.min_lr=1e30
+  ok "one message, which says what is kept" test "$(messages log | grep -c 'checkpoint of step 10 is kept')" -eq 1
+  ok "the last good one is kept, and no bad one" test "$(steps run)" = 10
+done
+ok "and goes on with a good rate" trained 1 run
+ok "to the same bits" same_files fresh/step-00000020 run/step-00000020
+done_testing
