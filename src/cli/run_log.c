@@ -118,13 +118,32 @@ static void report_data (const wb_run_t *r) {
         wb_info ("  validation  none (data.validation is not given)");
 }
 
+/* GFLOP/s of a product of the model's widest linear, on all ranks at once, the slowest one's.  Weights and gradients
+ * serve as its matrices: the first step clears the gradients. */
+static double product_speed (const wb_run_t *r) {
+    const wb_trainer_t *t = r->trainer;
+    int64_t C = t->o.size.C, m = t->o.B * t->o.T, most = t->params->own / (4 * C), done = 0;
+    double start, speed;
+
+    if (m > most) m = most;
+    wb_gemm (t->grads, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1,
+             0); /* the first is slow */
+    wb_comm_barrier (r->world);
+    start = wb_now ();
+    for (; done < 2 || wb_now () - start < 0.05; ++done)
+        wb_gemm (t->grads, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0);
+    speed = (double) done * 8.0 * (double) (m * C * C) / (wb_now () - start) / 1e9;
+    wb_comm_min_f64 (r->world, &speed, 1);
+    return speed;
+}
+
 wb_status wb_run_report (wb_run_t *r) {
     const wb_trainer_t *t = r->trainer;
     const wb_topo_t *g = r->topo;
     const wb_config_t *c = r->config;
     const wb_size_t *s = &t->o.size;
     char n[32], sec[32];
-    double threads[1] = {(double) r->threads}, peak;
+    double threads[1] = {(double) r->threads}, peak, flops, speed;
 
     wb_comm_barrier (r->world);
     peak = wb_kern_fma_peak (r->threads, 0.05);
@@ -142,9 +161,12 @@ wb_status wb_run_report (wb_run_t *r) {
     if (c->warmup > c->steps)
         wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
                  (long long) c->warmup, (long long) c->steps);
-    wb_info ("  time        at least %s at the measured peak; the progress line tells what it comes to",
-             wb_format_seconds (sec, (double) (c->steps - t->step) * (double) t->o.global_batch * (double) t->o.T *
-                                         per_token_flops (r) / (peak * 1e9 * threads[0] / r->threads)));
+    flops = (double) (c->steps - t->step) * (double) t->o.global_batch * (double) t->o.T * per_token_flops (r);
+    speed = product_speed (r);
+    wb_info ("  time        about %s for %lld steps, if they run at 80 %% of the %.0f GFLOP/s a rank of a matrix "
+             "product here",
+             wb_format_seconds (sec, flops / (0.8e9 * speed * wb_comm_size (r->world))),
+             (long long) (c->steps - t->step), speed);
     r->peak = peak * threads[0] / r->threads;
     return WB_OK;
 }
@@ -190,6 +212,14 @@ wb_status wb_run_metrics_open (wb_run_t *r) {
     return wb_agree (r->world, status);
 }
 
+/* A line is through, or was cut off: then no other follows it, for what is behind half a line is lost as well. */
+static void flush_metrics (wb_run_t *r) {
+    if (fflush (r->metrics) == 0) return;
+    wb_warn ("%s/metrics.jsonl: cannot write: %s; no more lines are written there", r->config->run, strerror (errno));
+    fclose (r->metrics);
+    r->metrics = NULL;
+}
+
 static double finite_or_0 (double x) { return isfinite (x) ? x : 0; }
 
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
@@ -227,7 +257,7 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
              "\"total\": %.4g}, \"memory\": %.0f}\n",
              (long long) t->step, r->tokens, finite_or_0 (s->loss), s->lr, finite_or_0 (s->grad_norm), speed, mfu,
              phases[0], phases[1], phases[2], phases[3], phases[4], phases[5], phases[6]);
-    fflush (r->metrics);
+    flush_metrics (r);
 }
 
 void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double seconds) {
@@ -242,7 +272,7 @@ void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double secon
              r->tokens, finite_or_0 (loss));
     if (bpb > 0) fprintf (r->metrics, ", \"val_bpb\": %.9g", finite_or_0 (bpb));
     fprintf (r->metrics, ", \"seconds\": {\"validation\": %.4g}}\n", seconds);
-    fflush (r->metrics);
+    flush_metrics (r);
 }
 
 void wb_run_log_sample (wb_run_t *r, const char *text) {

@@ -1,0 +1,44 @@
+#!/bin/sh
+# timeout: 120 - a disk that fills up during a save: one message, nothing lost, and the run goes on later.  Writes TAP.
+# The disk is a tmpfs of 1 MiB in a mount namespace of its own; where that is not allowed the test is skipped.
+if [ "${1-}" != inside ]; then
+  : "${T_TMP:=$(mktemp -d)}"
+  export T_TMP
+  mkdir -p "$T_TMP/disk" || exit 99
+  for flags in -m -rm; do
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    if unshare $flags sh -c 'mount -t tmpfs -o size=1m wabun "$1"' sh "$T_TMP/disk" 2>/dev/null; then
+      exec unshare $flags "${SHELL:-/bin/sh}" "$0" inside
+    fi
+  done
+  echo "1..0 # SKIP may not mount a small disk here"
+  exit 0
+fi
+. "${top_srcdir:=.}/tests/cli/train_common.sh"
+prepare
+
+# A checkpoint takes about 430 KB: the first two fit, the third does not.
+for n in 1 2 3; do
+  mount -t tmpfs -o size=1m wabun disk || exit 99
+  head -c 20000 text >disk/ballast
+  ok "the disk is full at step 15 on $n ranks" ends_with 3 $n disk/run --set checkpoint.every=5
+  ok "one message" test "$(grep -c '^wabun: .*disk/run/step-00000015.*No space left' log)" -eq 1
+  ok "and no other" test "$(grep '^wabun: ' log | grep -vc '^wabun: warning')" -eq 1
+  ok "nothing half written is left" clean disk/run
+  ok "the checkpoints before it are there" test "$(steps disk/run)" = "5 10"
+  ok "the last one is the latest" test "$(readlink disk/run/latest)" = step-00000010
+  ok "and writes" "$WABUN" generate --model disk/run/latest --seed 1 --max-length 5
+  rm -r disk/run/step-00000005 disk/ballast
+  ok "with space again the run goes on" trained $n disk/run --set checkpoint.every=0
+  ok "to its end" test "$(steps disk/run)" = "10 20"
+  ok "no step twice" once disk/run
+  umount disk || exit 99
+done
+
+# Full from the start: metrics and configuration cannot be written either.
+mount -t tmpfs -o size=1m wabun disk || exit 99
+head -c 2000000 /dev/zero >disk/ballast 2>/dev/null
+ok "no space at all" ends_with 3 2 disk/run
+ok "one message" test "$(grep -c '^wabun: .*No space left' log)" -eq 1
+umount disk || exit 99
+done_testing
