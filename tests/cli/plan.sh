@@ -1,0 +1,84 @@
+#!/bin/sh
+# timeout: 180 - wabun plan: what it prints, what it refuses, and that the memory is what a run really takes.  Writes TAP.
+. "${top_srcdir:=.}/tests/cli/train_common.sh"
+prepare
+
+# plan ARGUMENT...: exit code; `out` and `err`
+plan () {
+  timeout -k 5 60 "$WABUN" plan "$@" >out 2>err </dev/null
+  code=$?
+  return $code
+}
+prints () { # PATTERN ARGUMENT...
+  p=$1
+  shift
+  plan "$@" && [ ! -s err ] && grep -q -e "$p" out && return
+  cat out err
+  echo "exit code $code; wanted: $p"
+  return 1
+}
+refused () { # PATTERN ARGUMENT...
+  p=$1
+  shift
+  plan "$@"
+  sed -n 1p err
+  [ $code -eq 2 ] && [ ! -s out ] && [ "$(grep -c '^wabun: ' err)" -eq 1 ] && grep -q -e "$p" err && return
+  cat out err
+  echo "exit code $code; wanted: $p"
+  return 1
+}
+
+ok "one rank" prints 'on 1 rank: data 1 x pipeline 1 x tensor 1' cfg
+ok "two ranks" prints 'on 2 ranks: data 2 x pipeline 1 x tensor 1' cfg --ranks 2
+ok "eight ranks" prints 'on 8 ranks: data 2 x pipeline 2 x tensor 2' cfg --ranks 8 --set parallel.pipeline=2 \
+  --set parallel.tensor=2 --set train.global_batch=16
+ok "a row for each stage" test "$(grep -c '^[01]: ' out)" -eq 2
+ok "the idle share of the pipeline" grep -q 'idle share .* = 11.1 %' out
+ok "parameters" prints '^34,720 parameters: 2 layers, width 32, 4 heads, context 32, vocabulary 257' cfg
+ok "sums of a row" awk '/^0:/ { exit !($3 == "136" && $4 == "KiB") }' out
+ok "no token file is needed" prints 'on 1 rank' cfg --set 'data.train="nowhere"'
+
+ok "a batch that cannot be dealt" refused 'global_batch = 12 .*8 data ranks' cfg --ranks 8
+ok "tensor that does not divide the heads" refused 'parallel.tensor = 3 .*4 heads.*2 or 4' cfg --set parallel.tensor=3
+ok "more stages than layers" refused 'parallel.pipeline = 4 .*2 layers.*at most 2' cfg --set parallel.pipeline=4
+ok "ranks that are no multiple" refused '3 ranks are not .*multiple of 2' cfg --ranks 3 --set parallel.pipeline=2
+ok "an unknown key" refused 'train.stesp.*train.steps' cfg --set train.stesp=1
+ok "no configuration" refused 'which configuration' --ranks 2
+ok "an unknown option" refused 'unknown option' cfg --rank 2
+
+# ---- the plan and the real peak -------------------------------------------------------------------------------------
+cat >cfg <<'EOF'
+run = "run";
+seed = 3;
+tokenizer = "byte";
+model = { layers = 4; width = 512; heads = 8; context = 256; };
+data = { train = "tokens"; };
+train = { global_batch = 4; steps = 1; };
+EOF
+
+# bytes_of TEXT: "1.5 MiB" as a number of MiB
+bytes_of () { awk -v n="${1% *}" -v unit="${1#* }" 'BEGIN { print unit == "GiB" ? n * 1024 : unit == "KiB" ? n / 1024 : n }'; }
+
+# against NAME DATA PIPELINE TENSOR [ARGUMENT...]
+against () {
+  n=$(($2 * $3 * $4)) name=$1
+  options="--set parallel.pipeline=$3 --set parallel.tensor=$4"
+  shift 4
+  # shellcheck disable=SC2086 # a list of words
+  plan cfg --ranks $n $options "$@"
+  planned=$(sed -n 's/^The most a rank takes: \([^,]*\),.*/\1/p' out)
+  # shellcheck disable=SC2086
+  trained $n "$name" $options "$@" >/dev/null
+  ok "$name: the report says what the plan says" grep -q "^  memory *$planned a rank at most" log
+  real=$(sed -n 's/^peak memory \(.*\) a rank at most.*/\1/p' log)
+  ok "$name: the real peak is within 10 % of it" awk -v real="$(bytes_of "$real")" -v plan="$(bytes_of "$planned")" \
+    'BEGIN { printf "%s MiB, planned %s MiB: %+.1f %%\n", real, plan, 100 * (real / plan - 1)
+             exit !(real > 100 && real < 1.1 * plan && real > 0.9 * plan) }'
+  rm -rf "$name"
+}
+against one 1 1 1
+against data 2 1 1
+against pipeline 1 2 1
+against tensor 1 1 2
+against adagrad 2 1 1 --set 'train.optimizer="adagrad"' --set parallel.zero=0 --set parallel.recompute='"block"'
+done_testing
