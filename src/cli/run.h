@@ -55,6 +55,8 @@ typedef struct wb_run {
     int64_t first;       /* step it began at */
     double peak;         /* measured FMA peak of all ranks, GFLOP/s */
     double step_seconds; /* of late */
+    double loss;         /* of the last step */
+    double shown;        /* wb_now () of the progress line */
     double planned;      /* bytes a rank takes at most, by the plan */
     double mapped;       /* bytes of mapped files, before the token files were */
 } wb_run_t;

@@ -229,13 +229,17 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     char time[32], count[32];
 
     /* the mean over the steps since the last validation or checkpoint would count those: an average that forgets */
+    r->loss = s->loss;
     r->step_seconds = r->step_seconds > 0 ? 0.8 * r->step_seconds + 0.2 * s->t_total : s->t_total;
     speed = batch / r->step_seconds;
     mfu = speed * per_token_flops (r) / (r->peak * 1e9);
     left = (double) (r->config->steps - t->step) * r->step_seconds;
-    wb_log_progress ("step %lld/%lld  loss %.4f  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step,
-                     (long long) r->config->steps, s->loss, wb_format_count (count, (int64_t) speed), 100 * mfu,
-                     wb_format_seconds (time, left));
+    if (wb_now () - r->shown >= 0.1) { /* a terminal far away reads no faster */
+        r->shown = wb_now ();
+        wb_log_progress ("step %lld/%lld  loss %.4f  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step,
+                         (long long) r->config->steps, s->loss, wb_format_count (count, (int64_t) speed), 100 * mfu,
+                         wb_format_seconds (time, left));
+    }
     if (!due) return;
     phases[0] = s->t_data;
     phases[1] = s->t_forward;

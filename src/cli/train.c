@@ -215,8 +215,8 @@ static wb_status run (wb_run_t *r, const train_args_t *a) {
     WB_TRY (loop (r));
     wb_run_log_memory (r);
     latest = wb_format ("%s/latest", r->config->run);
-    wb_info ("done: %lld steps in %s; try: wabun generate --model %s --context '...'",
-             (long long) (r->trainer->step - r->first), wb_format_seconds (time, wb_now () - r->started),
+    wb_info ("done: %lld steps in %s, loss %.4f; try: wabun generate --model %s --context '...'",
+             (long long) (r->trainer->step - r->first), wb_format_seconds (time, wb_now () - r->started), r->loss,
              latest != NULL ? latest : r->config->run);
     wb_free (latest);
     return WB_OK;

@@ -76,9 +76,11 @@ against () {
              exit !(real > 100 && real < 1.1 * plan && real > 0.9 * plan) }'
   rm -rf "$name"
 }
-against one 1 1 1
-against data 2 1 1
-against pipeline 1 2 1
-against tensor 1 1 2
-against adagrad 2 1 1 --set 'train.optimizer="adagrad"' --set parallel.zero=0 --set parallel.recompute='"block"'
+if [ -z "${ASAN_OPTIONS-}" ]; then # whose shadow memory is in nobody's plan
+  against one 1 1 1
+  against data 2 1 1
+  against pipeline 1 2 1
+  against tensor 1 1 2
+  against adagrad 2 1 1 --set 'train.optimizer="adagrad"' --set parallel.zero=0 --set parallel.recompute='"block"'
+fi
 done_testing
