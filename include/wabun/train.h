@@ -1,9 +1,11 @@
 /* wabun - train: from micro-batches to a trained model.  Read src/train/step.c first.
  *
- *   schedule   the list of actions of a stage (data, no ranks): the trainer runs it, the planner counts it, a test
- * prints it gradsync   gradients into the ring bucket by bucket while the backward pass still runs; weights round the
- * ring afterwards optim      optimizers on the own pieces, clipping, learning rate step       one training step: the
- * only place where these meet
+ * - schedule: the list of actions of a stage (data, no ranks); the trainer runs it, the planner counts it, a test
+ * prints it.
+ * - gradsync: gradients into the ring bucket by bucket while the backward pass still runs; weights round the ring
+ * afterwards.
+ * - optim: optimizers on the own pieces, learning rate.
+ * - step: one training step, the only place where these meet.
  */
 #ifndef WABUN_TRAIN_H
 #define WABUN_TRAIN_H
@@ -111,8 +113,9 @@ typedef struct wb_step_result {
     double lr;
     bool bad;  /**< NaN or infinity somewhere, or a batch could not be read: nothing was updated */
     bool stop; /**< some rank was asked to stop */
-    double t_data, t_forward, t_backward, t_sync, t_update,
-        t_total; /**< seconds on this rank; sync: waiting for gradients */
+    /** Seconds on this rank.  wait: part of forward and backward, spent waiting for neighbours in the pipeline (the
+     * bubble); sync: behind the schedule, waiting for gradients. */
+    double t_data, t_forward, t_backward, t_wait, t_sync, t_update, t_total;
 } wb_step_result_t;
 
 typedef struct wb_step_options {

@@ -148,8 +148,8 @@ static bool random_sample (void *ctx, int32_t *ids, int64_t k) {
     return true;
 }
 
-enum phase { DATA, FORWARD, BACKWARD, SYNC, UPDATE, ATTENTION, LINEAR, ELEMENTWISE, HEAD, TENSOR, PHASES };
-static const char *const phase_names[PHASES] = {"data",      "forward", "backward",    "sync", "update",
+enum phase { DATA, FORWARD, BACKWARD, WAIT, SYNC, UPDATE, ATTENTION, LINEAR, ELEMENTWISE, HEAD, TENSOR, PHASES };
+static const char *const phase_names[PHASES] = {"data",      "forward", "backward",    "wait", "sync",       "update",
                                                 "attention", "linear",  "elementwise", "head", "tensor_comm"};
 
 struct result {
@@ -187,7 +187,7 @@ static wb_status measure (struct result *r, const struct bench *b, wb_trainer_t 
         wb_log_progress ("step %lld of %lld: %.3f s", (long long) i + 1, (long long) b->steps, seconds);
         r->seconds[i] = seconds;
         r->phase[DATA] += step.t_data, r->phase[FORWARD] += step.t_forward, r->phase[BACKWARD] += step.t_backward;
-        r->phase[SYNC] += step.t_sync, r->phase[UPDATE] += step.t_update;
+        r->phase[WAIT] += step.t_wait, r->phase[SYNC] += step.t_sync, r->phase[UPDATE] += step.t_update;
     }
     wb_log_progress ("%s", "");
     const wb_stage_times_t *after = wb_trainer_times (t);
@@ -245,6 +245,12 @@ static wb_status report_step (struct result *r, const struct bench *b) {
     for (int i = 0; i < PHASES; i++) {
         if (i == ATTENTION) printf ("of forward and backward\n");
         printf ("  %-12s%9.4f\n", phase_names[i], r->phase[i]);
+    }
+    if (b->pipeline > 1) {
+        double P = (double) b->pipeline,
+               M = (double) (b->o.global_batch * b->pipeline * b->tensor / (b->o.B * b->ranks));
+        printf ("\nidle in the pipeline: %.1f%% of forward and backward; (P - 1) / (v M + P - 1) = %.1f%%\n",
+                100 * r->phase[WAIT] / (r->phase[FORWARD] + r->phase[BACKWARD]), 100 * (P - 1) / (b->o.v * M + P - 1));
     }
     return WB_OK;
 }

@@ -224,7 +224,7 @@ static double finite_or_0 (double x) { return isfinite (x) ? x : 0; }
 
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     const wb_trainer_t *t = r->trainer;
-    double batch = (double) t->o.global_batch * (double) t->o.T, phases[7], speed, mfu, left;
+    double batch = (double) t->o.global_batch * (double) t->o.T, phases[8], speed, mfu, left;
     bool due = t->step % r->config->log_every == 0 || t->step == r->first + 1 || t->step == r->config->steps;
     char time[32], count[32];
 
@@ -248,7 +248,8 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     phases[4] = s->t_update;
     phases[5] = s->t_total;
     phases[6] = peak_memory (r);
-    wb_comm_max_f64 (r->world, phases, 7);
+    phases[7] = s->t_wait;
+    wb_comm_max_f64 (r->world, phases, 8);
     if (!wb_log_is_tty ())
         wb_info ("step %lld/%lld  loss %.4f  lr %.3g  |g| %.3g  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step,
                  (long long) r->config->steps, s->loss, s->lr, s->grad_norm, wb_format_count (count, (int64_t) speed),
@@ -257,10 +258,11 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     fprintf (r->metrics,
              "{\"step\": %lld, \"tokens\": %.0f, \"loss\": %.9g, \"lr\": %.9g, \"grad_norm\": %.9g, \"tokens_per_s\": "
              "%.6g, \"mfu\": %.4g, "
-             "\"seconds\": {\"data\": %.4g, \"forward\": %.4g, \"backward\": %.4g, \"sync\": %.4g, \"update\": %.4g, "
+             "\"seconds\": {\"data\": %.4g, \"forward\": %.4g, \"backward\": %.4g, \"wait\": %.4g, \"sync\": %.4g, "
+             "\"update\": %.4g, "
              "\"total\": %.4g}, \"memory\": %.0f}\n",
              (long long) t->step, r->tokens, finite_or_0 (s->loss), s->lr, finite_or_0 (s->grad_norm), speed, mfu,
-             phases[0], phases[1], phases[2], phases[3], phases[4], phases[5], phases[6]);
+             phases[0], phases[1], phases[2], phases[7], phases[3], phases[4], phases[5], phases[6]);
     flush_metrics (r);
 }
 

@@ -394,6 +394,13 @@ static void run_schedule (wb_trainer_t *t, const wb_schedule_t *s, float *dw, fl
     for (; m->backward.ended < m->backward.begun; ++m->backward.ended) wb_link_send_end (m->backward.link);
 }
 
+/* Seconds spent waiting for neighbours in the pipeline since new. */
+static double waited (const struct wb_trainer_impl *m) {
+    if (m->from_prev == NULL) return 0;
+    return wb_link_seconds_waited (m->from_prev) + wb_link_seconds_waited (m->from_next) +
+           wb_link_seconds_waited (m->forward.link) + wb_link_seconds_waited (m->backward.link);
+}
+
 void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, bool stop) {
     struct wb_trainer_impl *m = t->impl;
     const wb_optim_options_t *oo = &t->o.optim;
@@ -407,9 +414,11 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
     v.stop = stop ? 1 : 0;
     memset (t->grads, 0, (size_t) t->params->own * sizeof (float));
     wb_gradsync_begin (m->sync, t->grads);
+    r->t_wait = -waited (m);
     t1 = wb_now ();
     run_schedule (t, m->schedule, t->grads, (float) (1 / tokens), &v.loss, &v.tokens, r);
     t2 = wb_now ();
+    r->t_wait += waited (m);
     wb_gradsync_end (m->sync);
     v.gradsq = wb_gradsync_sumsq (m->sync, t->grads);
     if (t->topo->t != 0) v.loss = v.tokens = 0; /* every tensor rank has the same loss */
