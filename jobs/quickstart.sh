@@ -16,6 +16,7 @@ Installs what is missing (jobs/install-deps.sh), builds wabun, takes Japanese te
   --build DIR      where to build (build/quickstart)
   --work DIR       where text, tokens and the model go (quickstart-run)
   --no-install     do not install anything
+WABUN=PROGRAM in the environment: this wabun, nothing is built or installed.
 Ctrl-C saves the model and ends; the same command goes on from there.
 Exit code: 0 done, 75 stopped after a checkpoint, else what went wrong (see wabun --help).
 END
@@ -59,18 +60,23 @@ case $work$tokenizer in *[\"\\]*) fail 2 "no \" and no \\ in the names of --work
 
 # ---- build ----------------------------------------------------------------------------------------------------------
 
-say "building wabun in $build"
-if [ $install = yes ]; then "$top/jobs/install-deps.sh"; fi
-jobs=$(nproc 2>/dev/null || echo 2)
-mkdir -p "$build"
-log=$build/quickstart.log
-(
-  if [ ! -x "$top/configure" ]; then cd "$top" && ./autogen.sh; fi
-  cd "$build"
-  if [ ! -e config.status ]; then "$top/configure"; fi
-  make -j"$jobs"
-) >"$log" 2>&1 </dev/null || { tail -n 30 "$log" >&2; fail 3 "the build failed, $log has it all"; }
-wabun=$build/wabun
+if [ -n "${WABUN-}" ]; then
+  wabun=$(absolute "$WABUN")
+  [ -x "$wabun" ] || fail 2 "WABUN=$WABUN is not a program"
+  say "taking $wabun"
+else
+  say "building wabun in $build"
+  if [ $install = yes ]; then "$top/jobs/install-deps.sh"; fi
+  mkdir -p "$build"
+  log=$build/quickstart.log
+  (
+    if [ ! -x "$top/configure" ]; then cd "$top" && ./autogen.sh; fi
+    cd "$build"
+    if [ ! -e config.status ]; then "$top/configure"; fi
+    make -j"$(nproc 2>/dev/null || echo 2)"
+  ) >"$log" 2>&1 </dev/null || { tail -n 30 "$log" >&2; fail 3 "the build failed, $log has it all"; }
+  wabun=$build/wabun
+fi
 "$wabun" --version
 # shellcheck source=jobs/local-mpi.sh
 . "$top/jobs/local-mpi.sh"

@@ -32,6 +32,7 @@ sub json {
     my ($text) = @_;
     $text =~ s/(["\\])/\\$1/g;
     $text =~ s/\n/\\n/g;
+    $text =~ s/\t/\\t/g;
     $text =~ s/([\x00-\x1f])/sprintf '\\u%04x', ord $1/ge;
     return "{\"text\": \"$text\"}\n";
 }

@@ -1,0 +1,114 @@
+#!/bin/sh
+# timeout: 300 - scripts of jobs/: smoke test, splitting a corpus, text out of pages, quickstart on a small corpus.  Writes TAP.
+: "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}"
+unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK SLURM_PROCID
+jobs=$top_srcdir/jobs
+LC_ALL=C.UTF-8
+export LC_ALL WABUN
+point=0
+
+ok () { # WHAT COMMAND...
+  what=$1
+  shift
+  point=$((point + 1))
+  if "$@" >"$T_TMP/ok" 2>&1; then
+    echo "ok $point - $what"
+  else
+    tail -n 30 "$T_TMP/ok" | sed 's/^/# /'
+    echo "not ok $point - $what"
+  fi
+}
+code () { # CODE PATTERN COMMAND...: exit code, and PATTERN in what it prints
+  wanted=$1 pattern=$2
+  shift 2
+  "$@" >"$T_TMP/said" 2>&1 </dev/null
+  got=$?
+  cat "$T_TMP/said"
+  [ $got -eq "$wanted" ] && grep -q -e "$pattern" "$T_TMP/said"
+}
+
+if command -v shellcheck >/dev/null 2>&1; then
+  ok "shellcheck" shellcheck -x -P "$jobs" "$jobs"/*.sh "$jobs/train.sbatch"
+fi
+for script in quickstart smoke corpus-debian install-deps; do
+  ok "$script --help" code 0 usage "$jobs/$script.sh" --help
+  ok "$script --unknown" code 2 usage "$jobs/$script.sh" --unknown
+done
+ok "train.sbatch outside of Slurm" code 2 sbatch env -u SLURM_JOB_ID bash "$jobs/train.sbatch" tiny.cfg
+ok "smoke test" "$jobs/smoke.sh" "$WABUN"
+
+command -v perl >/dev/null 2>&1 || { echo "1..$point"; exit 0; }
+
+# Pages.
+mkdir -p "$T_TMP/text"
+cat >"$T_TMP/page.html" <<'END'
+<html><head><title>題名</title><script>var 日本語 = "日本語の文字列";</script></head><body>
+<nav><ul><li>目次へ戻ります、目次へ戻ります</li></ul></nav>
+<div class="navheader"><div>前のページと次のページへ</div><br></div>
+<h1>は<b>じ</b>めに<a class="headerlink" href="#">¶</a></h1>
+<p>これは試しの文章で、
+   行が変わっても &quot;wabun&quot; という
+   words are separated、文は続きます&#x3002;</p>
+<pre>printf ("日本語の文字列を書きます");</pre>
+<h2>空の節</h2>
+<p>Only English here, which is left out.</p>
+<h2>次</h2>
+<p>同じ段落は一度だけ残ります。</p><p>同じ段落は一度だけ残ります。</p>
+END
+i=0
+while [ $i -lt 20 ]; do
+  echo "<p>長さを足すための段落、その番号は $i 番です。</p>" >>"$T_TMP/page.html"
+  i=$((i + 1))
+done
+printf 'html\tpage\t%s\n' "$T_TMP/page.html" >"$T_TMP/list"
+ok "text out of a page" code 0 '^1 documents' sh -c "perl '$jobs/corpus-debian.pl' '$T_TMP/text' <'$T_TMP/list'"
+cat >"$T_TMP/wanted" <<'END'
+はじめに
+これは試しの文章で、行が変わっても "wabun" という words are separated、文は続きます。
+
+次
+同じ段落は一度だけ残ります。
+END
+head -n 5 "$T_TMP/text/page.txt" >"$T_TMP/got"
+ok "only what is worth keeping" diff "$T_TMP/wanted" "$T_TMP/got"
+
+# Splitting.
+split () { perl "$jobs/split-corpus.pl" "$T_TMP/train.jsonl" "$T_TMP/valid.jsonl" "$@"; }
+mkdir -p "$T_TMP/many"
+i=0
+while [ $i -lt 120 ]; do
+  printf '文書 %d "引用" \\ と\tタブ\n' $i >"$T_TMP/many/$i.txt"
+  i=$((i + 1))
+done
+ok "120 documents" code 0 '^120 documents$' split "$T_TMP/many"
+ok "every 50th is for validation" test "$(wc -l <"$T_TMP/train.jsonl") $(wc -l <"$T_TMP/valid.jsonl")" = "118 2"
+cat "$T_TMP/train.jsonl" "$T_TMP/valid.jsonl" | "$WABUN" encode --tokenizer byte --jsonl |
+  "$WABUN" decode --tokenizer byte --jsonl | sort >"$T_TMP/decoded"
+sort "$T_TMP/train.jsonl" "$T_TMP/valid.jsonl" | sed 's/^{"text": *//' >"$T_TMP/wanted"
+sed 's/^{"text": *//' "$T_TMP/decoded" >"$T_TMP/got"
+ok "the text is the same" diff "$T_TMP/wanted" "$T_TMP/got"
+cat "$T_TMP/many"/*.txt >"$T_TMP/one.txt"
+ok "one file" split "$T_TMP/one.txt"
+ok "is cut at a line" grep -q '^{"text": "文書 [0-9]* .*\\n"}$' "$T_TMP/valid.jsonl"
+mkdir -p "$T_TMP/empty"
+without () { ! split "$1" >"$T_TMP/said" 2>&1 && grep -q -e "$2" "$T_TMP/said"; }
+ok "no text" without "$T_TMP/empty" 'no .txt and no .jsonl'
+ok "nothing there" without "$T_TMP/nowhere" 'no such file'
+
+# Quickstart, with a configuration that is there already: the time is not measured, the training short.
+sed 's/<[^>]*>//g' "$top_srcdir/README.ja.md" >"$T_TMP/own.txt"
+mkdir -p "$T_TMP/work"
+cat >"$T_TMP/work/train.cfg" <<'END'
+run = "run";
+model = { layers = 1; width = 32; heads = 2; context = 32; };
+tokenizer = "byte";
+data = { train = "tok/train"; validation = "tok/valid"; };
+train = { global_batch = 4; steps = 6; lr = 3e-3; warmup = 2; };
+validation = { every = 3; samples = 4; };
+END
+quick () { OMP_NUM_THREADS=1 "$jobs/quickstart.sh" --corpus "$T_TMP/own.txt" --work "$T_TMP/work" "$@"; }
+ok "quickstart" code 0 'bits per byte.*after step 6' quick
+ok "quickstart again" code 0 'run is done: 6 of 6' quick
+ok "quickstart, other text" code 2 'choose another --work' quick --corpus "$T_TMP/many"
+
+echo "1..$point"
