@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 180 - wabun plan: what it prints, what it refuses, and that the memory is what a run really takes.  Writes TAP.
+# timeout: 300 - wabun plan: what it prints, what it refuses, and that the memory is what a run really takes.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 240 - wabun train: the same losses on any number of ranks, resuming bit for bit, checkpoints, signals.
+# timeout: 480 - wabun train: the same losses on any number of ranks, resuming bit for bit, checkpoints, signals.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
 
