@@ -76,7 +76,9 @@ static int64_t document_at (const wb_tokens_t *f, int64_t d) {
 
 static wb_status map_file (unsigned char **out, size_t *bytes, const char *path) {
     int fd = open (path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (errno));
+    if (fd < 0)
+        return WB_FAIL (WB_EIO, "%s: cannot open: %s%s", path, strerror (errno),
+                        errno == ENOENT ? "; a token file is named without .bin or .idx, `wabun encode` makes it" : "");
     struct stat st;
     wb_status status = WB_OK;
     if (fstat (fd, &st) != 0)
