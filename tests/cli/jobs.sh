@@ -28,7 +28,7 @@ code () { # CODE PATTERN COMMAND...: exit code, and PATTERN in what it prints
 }
 
 if command -v shellcheck >/dev/null 2>&1; then
-  ok "shellcheck" shellcheck -x -P "$jobs" "$jobs"/*.sh "$jobs/train.sbatch"
+  ok "shellcheck" shellcheck -x -P "$top_srcdir" "$jobs"/*.sh "$jobs/train.sbatch"
 fi
 for script in quickstart smoke corpus-debian install-deps; do
   ok "$script --help" code 0 usage "$jobs/$script.sh" --help
