@@ -261,4 +261,52 @@ __attribute__ ((unused)) static void golden_trainer (double *loss, double *norm,
     wb_topo_destroy (topo);
 }
 
+/* Loss and gradients on a grid 1 x P x T of all ranks, micro-batches of one sequence: largest relative errors over all
+ * ranks. */
+__attribute__ ((unused)) static void golden_grid (golden_errors_t *e, golden_t *g, wb_comm_t *world, int P, int T,
+                                                  bool sequence) {
+    wb_step_options_t o = {.size = g->size,
+                           .B = 1,
+                           .T = g->T,
+                           .global_batch = g->B,
+                           .v = 1,
+                           .schedule = WB_SCHEDULE_1F1B,
+                           .sequence = sequence,
+                           .optim = {.kind = WB_OPTIM_SGD, .decay = WB_DECAY_CONSTANT, .steps = 1},
+                           .seed = 1};
+    wb_topo_t *topo = NULL;
+    wb_trainer_t *t = NULL;
+    wb_step_result_t r;
+    memset (e, 0, sizeof *e);
+    if (!T_STATUS (wb_topo_new (&topo, world, 1, P, T), WB_OK)) return;
+    if (T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
+        float *want = wb_calloc ((size_t) t->params->own, sizeof *want);
+        int64_t global, run;
+        for (int i = 0; i < t->params->n; i++) {
+            const wb_param_t *p = &t->params->list[i];
+            const int64_t from = wb_params_find (g->params, p->name)->offset;
+            for (int64_t j = 0; j < wb_param_own (p); j += run) {
+                wb_param_run (p, &global, &run, j);
+                memcpy (t->weights + p->offset + j, g->weights + from + global, (size_t) run * sizeof *want);
+                memcpy (want + p->offset + j, g->grads + from + global, (size_t) run * sizeof *want);
+            }
+        }
+        wb_trainer_step (t, &r, golden_sample, g, false); /* rate 0: the gradients stay */
+        e->loss = golden_relative (r.loss, g->loss);
+        for (int i = 0; i < t->params->n; i++) {
+            const wb_param_t *p = &t->params->list[i];
+            if (p->offset < 0) continue;
+            double d = golden_error (t->grads + p->offset, want + p->offset, wb_param_own (p));
+            if (d > e->grads) {
+                e->grads = d;
+                memcpy (e->where, p->name, sizeof e->where);
+            }
+        }
+        wb_comm_max_f64 (world, &e->grads, 1);
+        wb_free (want);
+    }
+    wb_trainer_destroy (t);
+    wb_topo_destroy (topo);
+}
+
 #endif

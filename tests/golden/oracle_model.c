@@ -2,6 +2,7 @@
  * test:
  *
  *     make tests/golden/oracle_model && tests/golden/oracle_model DIR
+ *     mpirun -n 4 tests/golden/oracle_model DIR        loss and gradients on the grids of 4 ranks
  *
  * DIR holds manifest.json {config: {n_vocab, n_ctx, n_embd, n_layer, n_head}, batch, loss, tensors: [{hf (Hugging Face
  * name), offset, count}], runs: {NAME: {args: {rule: torch|tf, wd, decay: none|all|2d, clip}, lr, beta1, beta2, eps,
@@ -108,7 +109,15 @@ static void check (const char *dir) {
     read_block (g.weights, &g, tensors, dir, "weights.f32");
     read_block (g.grads, &g, tensors, dir, "grads.f32");
     printf ("%s: %lld parameters, loss %.9f\n", dir, (long long) wb_size_parameters (&g.size), g.loss);
-    for (int isa = -1; isa <= (int) wb_cpu_isa (); isa++) {
+    for (int P = 1, ranks = wb_comm_size (world); ranks > 1 && P <= ranks; P++) {
+        golden_errors_t e;
+        if (ranks % P != 0 || g.size.L < P || g.size.H % (ranks / P) != 0) continue;
+        golden_grid (&e, &g, world, P, ranks / P, false);
+        if (wb_comm_rank (world) == 0)
+            printf ("  grid 1 x %d x %d: loss %.1e, gradients %.1e (%s)\n", P, ranks / P, e.loss, e.grads, e.where);
+        T_OK (e.loss < TOLERANCE && e.grads < TOLERANCE, "%s: grid 1 x %d x %d", dir, P, ranks / P);
+    }
+    for (int isa = -1; isa <= (int) wb_cpu_isa () && wb_comm_size (world) == 1; isa++) {
         const wb_kern_t *k = isa < 0 ? wb_kern_ref () : wb_kern_get ((wb_isa) isa);
         for (int mode = 0; mode < 3; mode++) {
             golden_errors_t e;

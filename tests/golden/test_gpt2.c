@@ -1,5 +1,6 @@
-/* timeout: 120 - the model and its optimizers against golden files that another program wrote (make_gpt2.py):
- * logits, loss, every gradient, ten steps of each optimizer; every kernel table, every recomputation. */
+/* ranks: 1 3  timeout: 120 - the model and its optimizers against golden files that another program wrote
+ * (make_gpt2.py): logits, loss, every gradient, ten steps of each optimizer; every kernel table, every recomputation.
+ */
 #include "config.h"
 
 #include <jansson.h>
@@ -70,6 +71,21 @@ static bool load (golden_t *g, const char *dir) {
     return good && T_OK (g->nruns > 0 && g->nruns <= GOLDEN_RUNS, "%d runs", g->nruns);
 }
 
+/* The same gradients from ranks that hold slices. */
+static void test_grids (const char *variant) {
+    char dir[64];
+    golden_t g;
+    golden_errors_t e;
+    snprintf (dir, sizeof dir, "tests/golden/gpt2/%s", variant);
+    if (load (&g, t_src (dir)))
+        for (int P = 1; P <= 3; P += 2) {
+            golden_grid (&e, &g, world, P, 3 / P, false);
+            T_OK (e.loss < TOLERANCE && e.grads < TOLERANCE, "%s, grid 1 x %d x %d: loss %.1e, gradients %.1e (%s)",
+                  variant, P, 3 / P, e.loss, e.grads, e.where);
+        }
+    golden_free (&g);
+}
+
 static void test (const char *variant) {
     static const char *const modes[] = {"none", "attention", "block"};
     const wb_kern_t *kerns[4] = {wb_kern_ref ()};
@@ -115,7 +131,8 @@ static void test (const char *variant) {
 
 int main (void) {
     world = T_BEGIN ();
-    test ("init");
-    test ("stress");
+    void (*check) (const char *) = wb_comm_size (world) == 1 ? test : test_grids;
+    check ("init");
+    check ("stress");
     return T_END ();
 }
