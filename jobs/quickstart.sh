@@ -145,21 +145,23 @@ if [ ! -e train.cfg ]; then
   say "measuring the speed of this machine"
   vocabulary=257
   case $tokenizer in byte) ;; *) vocabulary=20573 ;; esac
-  mpi "$wabun" bench step --preset tiny --vocab "$vocabulary" --batch $batch --steps 20 --json >speed || fail $? "no speed"
+  mpi "$wabun" bench step --layers 4 --width 128 --heads 4 --context $context --vocab "$vocabulary" --batch $batch --steps 50 \
+    --json >speed || fail $? "no speed"
   speed=$(sed -n 's/.*"tokens_per_s": *\([0-9]*\).*/\1/p' speed)
   [ -n "$speed" ] || fail 3 "wabun bench gave no speed"
   steps=$((speed * minutes * 57 / (batch * context))) # 57 s a minute: validations take their share
-  [ $steps -ge 100 ] || steps=100
+  [ $steps -ge $((minutes * 60)) ] || steps=$((minutes * 60))
   every=$((steps / 10))
   echo "$speed tokens a second: $steps steps of $((batch * context)) tokens in $minutes minutes"
   cat >train.cfg.new <<END
 # Written by jobs/quickstart.sh; wabun help train tells what else there is.
 run = "run";
 seed = 1;
-model = { preset = "tiny"; };
+# So small because minutes are short: a model of twice the width learns more from a step, but takes half as many.
+model = { layers = 4; width = 128; heads = 4; context = $context; };
 tokenizer = "$tokenizer";
 data = { train = $train; validation = "tok/valid"; };
-train = { global_batch = $batch; steps = $steps; lr = 2e-3; warmup = $((steps / 20)); };
+train = { global_batch = $batch; steps = $steps; lr = 3e-3; warmup = $((steps / 40)); };
 checkpoint = { every = $((every * 2)); keep = 2; };
 validation = { every = $every; samples = 64; };
 log = { every = $((every / 2)); };
