@@ -132,6 +132,8 @@ size_t wb_mem_now (void);
 size_t wb_mem_peak (void);
 /** Peak resident memory of the process as the kernel sees it, in bytes. */
 size_t wb_mem_rss_peak (void);
+/** Bytes the system could still give to processes of this node, SIZE_MAX where it does not tell. */
+size_t wb_mem_free (void);
 
 /** An arena: one block, carved from the front, 64-byte aligned, freed as a whole.  Lifetimes in a run: `run`
  * (configuration, vocabulary, topology), `param` (weights, gradients, optimizer), `act` (activations in flight),

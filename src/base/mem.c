@@ -125,7 +125,7 @@ struct wb_arena {
 
 /* What the system could still give, SIZE_MAX where it does not tell.  Linux promises more memory than there is and
  * kills the process that uses it; asking first gives an error that can be read instead. */
-static size_t system_free (void) {
+size_t wb_mem_free (void) {
     FILE *f = fopen ("/proc/meminfo", "re");
     if (f == NULL) return SIZE_MAX;
     char line[128];
@@ -140,11 +140,11 @@ wb_status wb_arena_new (wb_arena_t **out, const char *name, size_t bytes) {
     char need[32], have[32];
     *out = NULL;
     wb_format_bytes (need, (double) bytes);
-    if (bytes >= HUGE_PAGE && bytes > system_free ())
+    if (bytes >= HUGE_PAGE && bytes > wb_mem_free ())
         return WB_FAIL (WB_ENOMEM,
                         "memory for %s: %s needed, %s free on this machine; use more ranks, a smaller "
                         "parallel.micro_batch or parallel.recompute",
-                        name, need, wb_format_bytes (have, (double) system_free ()));
+                        name, need, wb_format_bytes (have, (double) wb_mem_free ()));
     wb_arena_t *a = wb_calloc (1, sizeof *a);
     if (a == NULL) return WB_FAIL (WB_ENOMEM, "memory for %s: out of memory", name);
     snprintf (a->name, sizeof a->name, "%s", name);

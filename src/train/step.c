@@ -231,6 +231,33 @@ static wb_status fill (wb_trainer_t *t) {
     return WB_OK;
 }
 
+/* Does the node have what its ranks will allocate?  Weights and gradients alone are looked at first: a model beyond all
+ * measure would take long to plan. */
+static wb_status check_memory (const wb_topo_t *topo, const wb_step_options_t *o, const wb_layout_t *lo) {
+    double least = 8.0 * (double) wb_size_parameters (&o->size) / (lo->P * lo->T), sum, have = (double) wb_mem_free ();
+    char a[32], b[32];
+    wb_memory_t m = {0};
+    wb_status status = WB_OK;
+
+    if (least > have)
+        status = WB_FAIL (
+            WB_ENOMEM,
+            "the model's weights and gradients alone want %s of a rank, %s has %s free: cut the model over more ranks "
+            "(parallel.pipeline, parallel.tensor)",
+            wb_format_bytes (a, least), wb_comm_host (topo->world), wb_format_bytes (b, have));
+    WB_TRY (wb_agree (topo->world, status));
+    WB_TRY (wb_agree (topo->world, wb_trainer_memory (&m, o, lo)));
+    sum = (double) m.total;
+    wb_comm_sum_f64 (topo->node, &sum, 1);
+    if (sum > have)
+        status = WB_FAIL (
+            WB_ENOMEM,
+            "the %d ranks on %s want %s together, %s are free: use more nodes, fewer ranks on a node, a smaller "
+            "parallel.micro_batch or parallel.recompute (wabun plan shows what each takes)",
+            wb_comm_size (topo->node), wb_comm_host (topo->world), wb_format_bytes (a, sum), wb_format_bytes (b, have));
+    return wb_agree (topo->world, status);
+}
+
 wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o) {
     wb_trainer_t *t = NULL;
     wb_layout_t lo;
@@ -241,6 +268,7 @@ wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_st
     lo.d = topo->d;
     lo.p = topo->p;
     lo.t = topo->t;
+    WB_TRY (check_memory (topo, o, &lo));
     t = wb_calloc (1, sizeof *t);
     if (t != NULL) t->impl = wb_calloc (1, sizeof *t->impl);
     status = t != NULL && t->impl != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for the trainer");
