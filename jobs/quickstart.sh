@@ -151,7 +151,7 @@ if [ ! -e train.cfg ]; then
   [ -n "$speed" ] || fail 3 "wabun bench gave no speed"
   steps=$((speed * minutes * 57 / (batch * context))) # 57 s a minute: validations take their share
   [ $steps -ge $((minutes * 60)) ] || steps=$((minutes * 60))
-  every=$((steps / 10))
+  every=$((steps / 10)) steps=$((steps / 10 * 10))
   echo "$speed tokens a second: $steps steps of $((batch * context)) tokens in $minutes minutes"
   cat >train.cfg.new <<END
 # Written by jobs/quickstart.sh; wabun help train tells what else there is.
