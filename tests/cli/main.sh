@@ -47,13 +47,14 @@ check "help with too much" 2 "" "one argument too many" help bench step
 check "unknown subcommand" 2 "" "no subcommand .benhc.; did you mean .bench.?" benhc
 check "unknown subcommand, nothing near" 2 "" "no subcommand .zzzzzz.$" zzzzzz
 check "unknown option of the program" 2 "" "unknown option --frobnicate" --frobnicate
-check "an error says where help is" 2 "" "^Try .wabun help bench.\.$" bench
+check "an error says where help is" 2 "" "^Try .wabun help bench.\.$" bench --json
 truth "one line of error and one of advice" test "$(wc -l <"$T_TMP/err")" -eq 2
 check "unknown option of a subcommand" 2 "" "unknown option --treads; did you mean --threads?" --no-retune bench step --treads 2
 check "an option without its value" 2 "" "^wabun: --steps wants a value" bench step --no-retune --steps
 check "an option out of range" 2 "" "^wabun: --steps wants a whole number between 1 and" bench step --no-retune --steps 0
 check "a value that is no number" 2 "" "^wabun: --batch wants a whole number, got .8x.$" bench step --no-retune --batch=8x
-check "unknown bench" 2 "" "no bench .ring., only step and gemm" bench --no-retune ring
+check "bench alone lists the benches" 0 "^  step  " "" bench --no-retune
+check "unknown bench" 2 "" "no bench .weather.: there are step" bench --no-retune weather
 check "unknown preset" 2 "" "tiny, small, medium" bench step --no-retune --preset huge
 
 "$WABUN" help --man >"$T_TMP/wabun.1"

@@ -1,0 +1,37 @@
+/* cli/bench: what the benches share.  Not installed.
+ *
+ * A bench is one file with one function `wb_status wb_bench_NAME (int argc, char **argv)`, argv[0] being its name, and
+ * a line in the table of bench.c.  It starts and ends the world itself.  Every figure is a median of repeats and comes
+ * with its limit, measured in the same run; --json prints the same as one object on one line. */
+#ifndef WABUN_CLI_BENCH_H
+#define WABUN_CLI_BENCH_H
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+#include "wabun/run.h"
+
+wb_status wb_bench_step (int argc, char **argv) WB_NODISCARD;
+wb_status wb_bench_gemm (int argc, char **argv) WB_NODISCARD;
+
+enum { WB_BENCH_MOST_STEPS = 10000 };
+
+/** A model and how it is run: what the command line of a bench says. */
+typedef struct wb_bench {
+    wb_step_options_t o;
+    int64_t batch, steps, threads, pipeline, tensor;
+    const char *preset; /**< "own" when sizes were given one by one */
+    bool json;
+    /* found out by the bench */
+    int nthreads, ranks;
+    wb_blas_info_t blas;
+} wb_bench_t;
+/** Read --preset, --layers, ..., --json.  Errors: WB_EUSAGE. */
+wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) WB_NODISCARD;
+
+/** Median of n > 0 values, which are sorted. */
+double wb_bench_median (double *x, int64_t n);
+/** Print a report as one line and free it; NULL stands for a lack of memory.  Errors: WB_ENOMEM. */
+wb_status wb_bench_print_json (json_t *object) WB_NODISCARD;
+
+#endif

@@ -1,0 +1,161 @@
+/* wabun bench step: a training step.
+ *
+ * Timed from a barrier to the last rank's end, on tokens drawn from the random numbers, so no file is needed.  The
+ * limit is the peak of multiply-adds of the same threads on the same ranks at the same time (before and after, the
+ * better one counts). */
+#include "config.h"
+
+#include <math.h>
+
+#include "cli/bench.h"
+
+static bool random_sample (void *ctx, int32_t *ids, int64_t k) {
+    const wb_step_options_t *o = ctx;
+    const uint64_t stream = wb_rng_stream ("bench");
+    for (int64_t i = 0; i <= o->T; i++)
+        ids[i] = (int32_t) (wb_rng_u64 (o->seed, stream, (uint64_t) (k * (o->T + 1) + i)) % (uint64_t) o->size.V);
+    return true;
+}
+
+enum phase { DATA, FORWARD, BACKWARD, WAIT, SYNC, UPDATE, ATTENTION, LINEAR, ELEMENTWISE, HEAD, TENSOR, PHASES };
+static const char *const phase_names[PHASES] = {"data",      "forward", "backward",    "wait", "sync",       "update",
+                                                "attention", "linear",  "elementwise", "head", "tensor_comm"};
+
+struct result {
+    double *seconds; /* of each step, until the last rank is done */
+    double *tokens_per_s;
+    double phase[PHASES]; /* seconds in a step, mean over steps and ranks */
+    double fma, loss, rss;
+    int64_t params;
+};
+
+static double peak_of_all (const wb_bench_t *b, wb_comm_t *world) {
+    wb_comm_barrier (world);
+    double peak = wb_kern_fma_peak (b->nthreads, 0.3);
+    wb_comm_sum_f64 (world, &peak, 1);
+    return peak;
+}
+
+static wb_status measure (struct result *r, const wb_bench_t *b, wb_trainer_t *t, wb_comm_t *world) {
+    wb_step_options_t o = b->o;
+    wb_step_result_t step;
+    wb_stage_times_t before = {0};
+    r->fma = peak_of_all (b, world);
+    for (int64_t i = -1; i < b->steps; i++) {
+        wb_comm_barrier (world);
+        const double start = wb_now ();
+        wb_trainer_step (t, &step, random_sample, &o, false);
+        double seconds = wb_now () - start;
+        /* The verdict of a step is the same on every rank. */
+        if (step.bad) return WB_FAIL (WB_ENUMERIC, "numbers went bad in step %lld", (long long) i + 2);
+        wb_comm_max_f64 (world, &seconds, 1);
+        if (i < 0) {
+            before = *wb_trainer_times (t);
+            continue;
+        }
+        wb_log_progress ("step %lld of %lld: %.3f s", (long long) i + 1, (long long) b->steps, seconds);
+        r->seconds[i] = seconds;
+        r->phase[DATA] += step.t_data, r->phase[FORWARD] += step.t_forward, r->phase[BACKWARD] += step.t_backward;
+        r->phase[WAIT] += step.t_wait, r->phase[SYNC] += step.t_sync, r->phase[UPDATE] += step.t_update;
+    }
+    wb_log_progress ("%s", "");
+    const wb_stage_times_t *after = wb_trainer_times (t);
+    r->phase[ATTENTION] = after->attention - before.attention, r->phase[LINEAR] = after->linear - before.linear;
+    r->phase[ELEMENTWISE] = after->elementwise - before.elementwise, r->phase[HEAD] = after->head - before.head;
+    r->phase[TENSOR] = after->tensor_comm - before.tensor_comm;
+    wb_comm_sum_f64 (world, r->phase, PHASES);
+    for (int i = 0; i < PHASES; i++) r->phase[i] /= (double) b->steps * b->ranks;
+    r->fma = fmax (r->fma, peak_of_all (b, world));
+    r->loss = step.loss;
+    r->params = t->params->total;
+    r->rss = (double) wb_mem_rss_peak ();
+    wb_comm_max_f64 (world, &r->rss, 1);
+    const double tokens = (double) b->o.global_batch * (double) b->o.T;
+    for (int64_t i = 0; i < b->steps; i++) r->tokens_per_s[i] = tokens / r->seconds[i];
+    return WB_OK;
+}
+
+static wb_status report_step (struct result *r, const wb_bench_t *b) {
+    const wb_size_t *s = &b->o.size;
+    json_t *steps = json_array (), *phases = json_object ();
+    for (int64_t i = 0; i < b->steps; i++) json_array_append_new (steps, json_real (r->seconds[i]));
+    for (int i = 0; i < PHASES; i++) json_object_set_new (phases, phase_names[i], json_real (r->phase[i]));
+    const double rate = wb_bench_median (r->tokens_per_s, b->steps), least = r->tokens_per_s[0],
+                 most = r->tokens_per_s[b->steps - 1];
+    const double gflops = rate * wb_size_flops (s, b->o.T) * 1e-9, mfu = gflops / r->fma;
+    const char *isa = wb_isa_name (wb_cpu_isa ());
+    if (b->json)
+        return wb_bench_print_json (json_pack (
+            "{s:s s:s s:I s:I s:I s:I s:I s:i s:i s:I s:I s:f s:f s:f s:f s:f s:f s:f s:I s:s s:s s:s s:s s:s s:o s:o}",
+            "bench", "step", "preset", b->preset, "params", (json_int_t) r->params, "vocab", (json_int_t) s->V, "batch",
+            (json_int_t) b->o.global_batch, "micro_batch", (json_int_t) b->o.B, "context", (json_int_t) b->o.T,
+            "threads", b->nthreads, "ranks", b->ranks, "pipeline", (json_int_t) b->pipeline, "tensor",
+            (json_int_t) b->tensor, "tokens_per_s", rate, "tokens_per_s_min", least, "tokens_per_s_max", most, "gflops",
+            gflops, "fma_peak_gflops", r->fma, "mfu", mfu, "loss", r->loss, "peak_rss_bytes", (json_int_t) r->rss,
+            "blas", b->blas.config, "blas_core", b->blas.core, "blas_threading", b->blas.threading, "isa", isa, "cpu",
+            wb_cpu_name (), "phases", phases, "steps", steps));
+    json_decref (steps);
+    json_decref (phases);
+
+    char count[32], bytes[32];
+    printf ("model       %s: %s parameters, %lld layers x %lld x %lld heads, context %lld, vocabulary %lld\n",
+            b->preset, wb_format_count (count, r->params), (long long) s->L, (long long) s->C, (long long) s->H,
+            (long long) s->T, (long long) s->V);
+    printf ("layout      %d ranks x %d threads: pipeline %lld, tensor %lld\n", b->ranks, b->nthreads,
+            (long long) b->pipeline, (long long) b->tensor);
+    printf ("batch       %lld sequences, %lld at once\n", (long long) b->o.global_batch, (long long) b->o.B);
+    printf ("processor   %s, kernels %s; BLAS %s (%s)\n", wb_cpu_name (), isa, b->blas.core, b->blas.threading);
+    printf ("memory      %s, the largest rank\n\n", wb_format_bytes (bytes, r->rss));
+    printf ("tokens/s    %10.1f   (median of %lld steps; %.1f to %.1f)\n", rate, (long long) b->steps, least, most);
+    printf ("GFLOP/s     %10.1f\n", gflops);
+    printf ("peak        %10.1f   (multiply-adds of all ranks, measured)\n", r->fma);
+    printf ("MFU         %9.1f%%\n\n", 100 * mfu);
+    printf ("seconds a step, mean of the ranks\n");
+    for (int i = 0; i < PHASES; i++) {
+        if (i == ATTENTION) printf ("of forward and backward\n");
+        printf ("  %-12s%9.4f\n", phase_names[i], r->phase[i]);
+    }
+    if (b->pipeline > 1) {
+        double P = (double) b->pipeline,
+               M = (double) (b->o.global_batch * b->pipeline * b->tensor / (b->o.B * b->ranks));
+        printf ("\nidle in the pipeline: %.1f%% of forward and backward; (P - 1) / (v M + P - 1) = %.1f%%\n",
+                100 * r->phase[WAIT] / (r->phase[FORWARD] + r->phase[BACKWARD]), 100 * (P - 1) / (b->o.v * M + P - 1));
+    }
+    return WB_OK;
+}
+
+/* Everything between the start and the end of the world.  The status is the same on every rank. */
+static wb_status bench_step (wb_bench_t *b, wb_comm_t *world) {
+    wb_topo_t *topo;
+    wb_trainer_t *t = NULL;
+    struct result r = {.seconds = wb_calloc ((size_t) b->steps, sizeof (double)),
+                       .tokens_per_s = wb_calloc ((size_t) b->steps, sizeof (double))};
+    wb_status status = r.seconds != NULL && r.tokens_per_s != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+    status = wb_agree (world, status);
+    if (status == WB_OK) status = wb_threads_set (&b->nthreads, world, b->threads);
+    if (status == WB_OK) status = wb_topo_new (&topo, world, 0, wb_int (b->pipeline), wb_int (b->tensor));
+    if (status == WB_OK) {
+        b->ranks = wb_comm_size (world);
+        b->o.global_batch = b->batch > 0 ? b->batch : topo->D * b->o.B;
+        wb_blas_info (&b->blas);
+        status = wb_trainer_new (&t, topo, &b->o);
+        if (status == WB_OK) status = measure (&r, b, t, world);
+        if (status == WB_OK && wb_comm_rank (world) == 0) status = report_step (&r, b);
+        status = wb_agree (world, status);
+        wb_trainer_destroy (t);
+        wb_topo_destroy (topo);
+    }
+    wb_free (r.seconds);
+    wb_free (r.tokens_per_s);
+    return status;
+}
+
+wb_status wb_bench_step (int argc, char **argv) {
+    wb_bench_t b;
+    wb_comm_t *world;
+    WB_TRY (wb_bench_parse (&b, argc, argv));
+    WB_TRY (wb_world_new (&world));
+    wb_status status = bench_step (&b, world);
+    wb_world_destroy (world);
+    return status;
+}
