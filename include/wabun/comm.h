@@ -120,14 +120,17 @@ wb_status wb_ring_new (wb_ring_t **out, wb_comm_t *group, int64_t max_floats, in
 void wb_ring_destroy (wb_ring_t *r); /**< NULL is fine; when all operations are finished, collective over the group */
 /** Bytes a ring will allocate. */
 size_t wb_ring_bytes (int P, int64_t max_floats, int max_queue, wb_wire wire, int64_t chunk_floats);
-/** x [n]: afterwards piece r = wb_split_first/count (n, P, r) holds the sum over the group on rank r; the other pieces
- * hold partial sums.  With the bf16 wire each hop rounds once. */
-void wb_ring_reduce_scatter_begin (wb_ring_t *r, float *x, int64_t n);
+/** x [n]: afterwards piece r holds the sum over the group on rank r; the other pieces hold partial sums.  With the bf16
+ * wire each hop rounds once.
+ * \param bounds  [P + 1] piece r is floats bounds[r] .. bounds[r + 1] - 1; bounds[0] = 0, bounds[P] = n; pieces may be
+ * empty, one may be all.  The same on every rank; borrowed until the operation is finished.  NULL: the even cut,
+ * wb_split_first/count (n, P, r).  Time about (n - smallest piece) / bandwidth, so the even cut is the fastest. */
+void wb_ring_reduce_scatter_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds);
 /** Piece r of x on rank r goes to every rank.  With the bf16 wire the owner's piece is rounded too, so that all have
  * the same bits. */
-void wb_ring_all_gather_begin (wb_ring_t *r, float *x, int64_t n);
+void wb_ring_all_gather_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds);
 /** Reduce-scatter, then all-gather. */
-void wb_ring_all_reduce_begin (wb_ring_t *r, float *x, int64_t n);
+void wb_ring_all_reduce_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds);
 bool wb_ring_poll (wb_ring_t *r); /**< true when nothing is left to do; cheap, call it between kernels */
 void wb_ring_end (wb_ring_t *r);  /**< waits until nothing is left to do */
 /** Operations finished since new: operation k (0, 1, ...) is done when this is > k. */

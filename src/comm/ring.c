@@ -1,10 +1,12 @@
 /* The ring: reduce-scatter and all-gather of long fp32 vectors (Patarasuk and Yuan, JPDC 69, 2009).
  *
- * A vector is cut in P pieces.  In step s of a reduce-scatter, rank r sends piece r-s-1 to rank r+1 and adds what rank
- * r-1 sends, piece r-s-2, to its own; after P-1 steps it holds the sum of piece r.  An all-gather sends piece r-s and
- * receives piece r-s-1 in place.  What is sent in a step is what came in the step before, also where an all-reduce
- * goes from the one to the other, so an operation is one list of steps.  Each piece travels in chunks, and a chunk goes
- * on as soon as it was received and added: chunk k+1 is on the wire while chunk k is being added.
+ * A vector is cut in P pieces, evenly or where the caller says.  In step s of a reduce-scatter, rank r sends piece
+ * r-s-1 to rank r+1 and adds what rank r-1 sends, piece r-s-2, to its own; after P-1 steps it holds the sum of piece r.
+ * An all-gather sends piece r-s and receives piece r-s-1 in place.  What is sent in a step is what came in the step
+ * before, also where an all-reduce goes from the one to the other, so an operation is one list of steps.  Each piece
+ * travels in chunks, and a chunk goes on as soon as it was received and added: chunk k+1 is on the wire while chunk k
+ * is being added.  So a vector that belongs to one rank streams through the others towards it, in about the time of
+ * sending it once.
  *
  * All operations together are one endless sequence of chunks to receive and one of chunks to send, in the same order on
  * all ranks.  Four cursors run along them: receives posted, receives done, sends posted, sends done.  At most WINDOW
@@ -28,8 +30,9 @@
 typedef struct op {
     float *x;
     int64_t n;
-    bool scatter, gather; /* reduce-scatter steps, then all-gather steps */
-    bool alone;           /* shares memory with an operation before it: waits until those are finished */
+    const int64_t *bounds; /* [P + 1] where the pieces begin, borrowed; NULL: an even cut */
+    bool scatter, gather;  /* reduce-scatter steps, then all-gather steps */
+    bool alone;            /* shares memory with an operation before it: waits until those are finished */
 } op_t;
 
 /* The next chunk to do. */
@@ -67,11 +70,10 @@ static int64_t chunk_of (int64_t chunk_floats) {
     return chunk_floats < most ? chunk_floats : most;
 }
 
-/* Floats of the longest message. */
-static int64_t slot_of (int P, int64_t max_floats, int64_t chunk) {
-    int64_t piece = wb_split_count (max_floats, P, 0);
-    piece = piece < chunk ? piece : chunk;
-    return piece > 0 ? piece : 1;
+/* Floats of the longest message: all may be one piece. */
+static int64_t slot_of (int64_t max_floats, int64_t chunk) {
+    int64_t most = max_floats < chunk ? max_floats : chunk;
+    return most > 0 ? most : 1;
 }
 
 static size_t slots_bytes (int64_t slot, wb_wire wire) { return WINDOW * wb_align ((size_t) slot * wire_size (wire)); }
@@ -79,7 +81,7 @@ static size_t slots_bytes (int64_t slot, wb_wire wire) { return WINDOW * wb_alig
 size_t wb_ring_bytes (int P, int64_t max_floats, int max_queue, wb_wire wire, int64_t chunk_floats) {
     size_t bytes = sizeof (wb_ring_t) + (size_t) max_queue * sizeof (op_t);
     if (P == 1) return bytes;
-    size_t slots = slots_bytes (slot_of (P, max_floats, chunk_of (chunk_floats)), wire);
+    size_t slots = slots_bytes (slot_of (max_floats, chunk_of (chunk_floats)), wire);
     return bytes + (wire == WB_WIRE_BF16 ? 2 : 1) * slots;
 }
 
@@ -97,7 +99,7 @@ wb_status wb_ring_make (wb_ring_t **out, MPI_Comm mpi, int rank, int size, int64
     if (ops != NULL) r->ops = *ops;
     r->max_floats = max_floats;
     r->chunk = chunk_of (chunk_floats);
-    r->slot = slot_of (size, max_floats, r->chunk);
+    r->slot = slot_of (max_floats, r->chunk);
     r->queue = max_queue;
     for (int i = 0; i < WINDOW; i++) r->recv[i] = r->send[i] = MPI_REQUEST_NULL;
     r->op = wb_calloc ((size_t) max_queue, sizeof *r->op);
@@ -160,13 +162,22 @@ static int piece_of (const wb_ring_t *r, const op_t *o, int step, bool sending) 
     return ((r->rank - back) % r->size + r->size) % r->size;
 }
 
+/* First float of a piece; piece P gives n. */
+static int64_t first_of (const wb_ring_t *r, const op_t *o, int piece) {
+    return o->bounds != NULL ? o->bounds[piece] : wb_split_first (o->n, r->size, piece);
+}
+
+static int64_t count_of (const wb_ring_t *r, const op_t *o, int piece) {
+    return first_of (r, o, piece + 1) - first_of (r, o, piece);
+}
+
 /* Chunk under the cursor: where it lies in x, and its floats. */
 static float *chunk_at (const wb_ring_t *r, const cursor_t *c, bool sending, int64_t *count) {
     const op_t *o = op_at (r, c->op);
     int piece = piece_of (r, o, c->step, sending);
-    int64_t first = c->chunk * r->chunk, left = wb_split_count (o->n, r->size, piece) - first;
+    int64_t first = c->chunk * r->chunk, left = count_of (r, o, piece) - first;
     *count = left < r->chunk ? left : r->chunk;
-    return o->x + wb_split_first (o->n, r->size, piece) + first;
+    return o->x + first_of (r, o, piece) + first;
 }
 
 /* Walk over what is empty (pieces of short vectors, the end of an operation).  False at the end of the queue. */
@@ -175,7 +186,7 @@ static bool settle (const wb_ring_t *r, cursor_t *c, bool sending) {
         const op_t *o = op_at (r, c->op);
         if (c->step == steps_of (r, o)) {
             *c = (cursor_t){.op = c->op + 1};
-        } else if (c->chunk * r->chunk >= wb_split_count (o->n, r->size, piece_of (r, o, c->step, sending))) {
+        } else if (c->chunk * r->chunk >= count_of (r, o, piece_of (r, o, c->step, sending))) {
             c->step++;
             c->chunk = 0;
         } else {
@@ -321,8 +332,9 @@ void wb_ring_end (wb_ring_t *r) {
     wait_for (r, 0);
 }
 
-static void begin (wb_ring_t *r, float *x, int64_t n, bool scatter, bool gather) {
+static void begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds, bool scatter, bool gather) {
     WB_ASSERT (n >= 0 && n <= r->max_floats);
+    WB_ASSERT (bounds == NULL || (bounds[0] == 0 && bounds[r->size] == n));
     if (r->size == 1) {
         r->queued++;
         r->finished++;
@@ -334,18 +346,25 @@ static void begin (wb_ring_t *r, float *x, int64_t n, bool scatter, bool gather)
         const op_t *o = op_at (r, k);
         if (x < o->x + o->n && o->x < x + n) alone = true;
     }
-    *op_at (r, r->queued) = (op_t){.x = x, .n = n, .scatter = scatter, .gather = gather, .alone = alone};
+    *op_at (r, r->queued) =
+        (op_t){.x = x, .n = n, .bounds = bounds, .scatter = scatter, .gather = gather, .alone = alone};
     r->queued++;
     wb_ring_poll (r);
 }
 
-void wb_ring_reduce_scatter_begin (wb_ring_t *r, float *x, int64_t n) { begin (r, x, n, true, false); }
-void wb_ring_all_gather_begin (wb_ring_t *r, float *x, int64_t n) { begin (r, x, n, false, true); }
-void wb_ring_all_reduce_begin (wb_ring_t *r, float *x, int64_t n) { begin (r, x, n, true, true); }
+void wb_ring_reduce_scatter_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds) {
+    begin (r, x, n, bounds, true, false);
+}
+void wb_ring_all_gather_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds) {
+    begin (r, x, n, bounds, false, true);
+}
+void wb_ring_all_reduce_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds) {
+    begin (r, x, n, bounds, true, true);
+}
 
 void wb_ring_reduce_now (wb_ring_t *r, float *x, int64_t n, void (*add) (float *y, const float *x, int64_t n)) {
     r->ops.add = add;
-    begin (r, x, n, true, true);
+    begin (r, x, n, NULL, true, true);
     wb_ring_end (r);
 }
 

@@ -39,7 +39,7 @@ const float *wb_tensor_gather (wb_tensor_t *tp, float *full, const float *own, i
     if (!tp->sequence) return own;
     rows = n / tp->T;
     memcpy (full + rows * C * tp->t, own, (size_t) (rows * C) * sizeof *own);
-    wb_ring_all_gather_begin (tp->ring, full, n * C);
+    wb_ring_all_gather_begin (tp->ring, full, n * C, NULL);
     wb_ring_end (tp->ring);
     return full;
 }
@@ -47,14 +47,14 @@ const float *wb_tensor_gather (wb_tensor_t *tp, float *full, const float *own, i
 float *wb_tensor_reduce (wb_tensor_t *tp, float *partial, int64_t n, int64_t C) {
     if (tp->T == 1) return partial;
     if (tp->sequence) {
-        wb_ring_reduce_scatter_begin (tp->ring, partial, n * C);
+        wb_ring_reduce_scatter_begin (tp->ring, partial, n * C, NULL);
         wb_ring_end (tp->ring);
         return partial + n / tp->T * C * tp->t;
     }
     if (n * C <= SMALL_FLOATS) {
         wb_comm_sum_f32 (tp->group, partial, n * C);
     } else {
-        wb_ring_all_reduce_begin (tp->ring, partial, n * C);
+        wb_ring_all_reduce_begin (tp->ring, partial, n * C, NULL);
         wb_ring_end (tp->ring);
     }
     return partial;

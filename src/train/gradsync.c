@@ -6,7 +6,8 @@
  * every tensor rank holds carry partial gradients; a layer's lie side by side and are summed over the tensor group just
  * before their bucket may leave.
  *
- * Piece d of each bucket belongs to data rank d.  zero = 1: only that piece is updated here, and weights are gathered;
+ * Piece d of each bucket belongs to data rank d; deal() says where the pieces begin, and all else (segments, states,
+ * files) follows from that.  zero = 1: only that piece is updated here, and weights are gathered;
  * zero = 0: gradients are gathered and all is updated everywhere.  Norms and files count a piece once in either case,
  * so both give the same bits. */
 #include "config.h"
@@ -18,6 +19,7 @@
 
 typedef struct bucket {
     int64_t begin, end;
+    const int64_t *bounds; /* [D + 1] floats from begin: piece d belongs to data rank d */
 } bucket_t;
 typedef struct stretch {
     int64_t begin, end;
@@ -31,6 +33,7 @@ struct wb_gradsync {
     wb_ring_t *weights;      /* weights over data, fp32; the same ring when the wire is fp32 */
     wb_ring_t *tied;         /* wte over the embed pair, NULL without */
     bucket_t *buckets;       /* [nbuckets], from the end of the block */
+    int64_t *bounds;         /* [nbuckets][D + 1] */
     int nbuckets, tied_from; /* buckets tied_from .. nbuckets - 1 hold wte */
     stretch_t *partial;      /* [npartial] from the end of the block */
     int npartial;
@@ -52,7 +55,7 @@ static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out
         int64_t low = end > edge ? edge : 0, begin = end - low > size ? end - size : low;
 
         if (end == edge || (end <= edge && n == 0)) *tied_from = n;
-        if (out != NULL) out[n] = (bucket_t){begin, end};
+        if (out != NULL) out[n] = (bucket_t){begin, end, NULL};
         ++n;
         end = begin;
     }
@@ -81,6 +84,23 @@ size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int6
     return bytes;
 }
 
+/* Which data rank owns which part of a bucket: bounds [D + 1], floats from its begin.  The same on every rank of the
+ * data group, and on both ends of a pipeline for wte. */
+static void deal (int64_t *bounds, const bucket_t *b, int D) {
+    for (int d = 0; d <= D; ++d) bounds[d] = wb_split_first (b->end - b->begin, D, d);
+}
+
+/* The own piece of a bucket: first float in the block, and how many. */
+static int64_t own_piece (const wb_gradsync_t *g, const bucket_t *b, int64_t *count) {
+    int d = g->topo->d;
+
+    *count = b->bounds[d + 1] - b->bounds[d];
+    return b->begin + b->bounds[d];
+}
+
+/* Floats of optimizer state for a piece: the next piece's begins on a cache line. */
+static int64_t state_of (int64_t count) { return (count + 15) / 16 * 16; }
+
 /* Cut floats begin .. end - 1 of the block by parameters, appending segments; NULL out: count only. */
 static int cut (wb_segment_t *out, int n, const wb_params_t *params, int64_t begin, int64_t end, bool primary_only,
                 int64_t state) {
@@ -106,12 +126,10 @@ static int cut_pieces (wb_segment_t *out, const wb_gradsync_t *g, const wb_param
 
     if (all) return cut (out, 0, params, 0, params->own, primary_only, 0);
     for (int i = 0; i < g->nbuckets; ++i) {
-        const bucket_t *b = &g->buckets[i];
-        int64_t size = b->end - b->begin, first = b->begin + wb_split_first (size, g->topo->D, g->topo->d);
-        int64_t count = wb_split_count (size, g->topo->D, g->topo->d);
+        int64_t count, first = own_piece (g, &g->buckets[i], &count);
 
         n = cut (out, n, params, first, first + count, primary_only, g->zero ? state : first);
-        state += (count + 15) / 16 * 16;
+        state += state_of (count);
     }
     return n;
 }
@@ -142,12 +160,19 @@ static int find_partial (stretch_t *out, const wb_params_t *params) {
 }
 
 static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t bucket_floats, bool sequence) {
-    int64_t size = bucket_size (params, bucket_floats);
+    int64_t size = bucket_size (params, bucket_floats), count;
+    int D = g->topo->D;
 
     g->nbuckets = count_buckets (params, size, NULL, &g->tied_from);
     g->buckets = wb_calloc ((size_t) g->nbuckets + 1, sizeof *g->buckets);
     if (g->buckets == NULL) goto memory;
     count_buckets (params, size, g->buckets, &g->tied_from);
+    g->bounds = wb_calloc ((size_t) g->nbuckets + 1, (size_t) (D + 1) * sizeof *g->bounds);
+    if (g->bounds == NULL) goto memory;
+    for (int i = 0; i < g->nbuckets; ++i) {
+        deal (g->bounds + i * (D + 1), &g->buckets[i], D);
+        g->buckets[i].bounds = g->bounds + i * (D + 1);
+    }
     if (sequence && g->topo->T > 1) {
         g->npartial = find_partial (NULL, params);
         g->partial = wb_calloc ((size_t) g->npartial + 1, sizeof *g->partial);
@@ -161,9 +186,10 @@ static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t buck
     if (g->owned == NULL || g->updated == NULL) goto memory;
     cut_pieces (g->owned, g, params, true, false);
     cut_pieces (g->updated, g, params, false, !g->zero);
-    for (int i = 0; i < g->nbuckets; ++i)
-        g->state_floats +=
-            (wb_split_count (g->buckets[i].end - g->buckets[i].begin, g->topo->D, g->topo->d) + 15) / 16 * 16;
+    for (int i = 0; i < g->nbuckets; ++i) {
+        own_piece (g, &g->buckets[i], &count);
+        g->state_floats += state_of (count);
+    }
     if (!g->zero) g->state_floats = params->own;
     return WB_OK;
 memory:
@@ -210,6 +236,7 @@ void wb_gradsync_destroy (wb_gradsync_t *g) {
     wb_ring_destroy (g->ring);
     wb_ring_destroy (g->tied);
     wb_free (g->buckets);
+    wb_free (g->bounds);
     wb_free (g->partial);
     wb_free (g->owned);
     wb_free (g->updated);
@@ -245,9 +272,9 @@ void wb_gradsync_final (void *ctx, int64_t begin) {
     for (; g->started < g->nbuckets && g->buckets[g->started].begin >= begin; ++g->started) {
         const bucket_t *b = &g->buckets[g->started];
         if (g->zero || is_tied (g, g->started))
-            wb_ring_reduce_scatter_begin (g->ring, g->grads + b->begin, b->end - b->begin);
+            wb_ring_reduce_scatter_begin (g->ring, g->grads + b->begin, b->end - b->begin, b->bounds);
         else
-            wb_ring_all_reduce_begin (g->ring, g->grads + b->begin, b->end - b->begin);
+            wb_ring_all_reduce_begin (g->ring, g->grads + b->begin, b->end - b->begin, b->bounds);
     }
     wb_ring_poll (g->ring);
 }
@@ -258,18 +285,21 @@ void wb_gradsync_poll (void *ctx) {
     wb_ring_poll (g->ring);
 }
 
+/* A bucket of weights or gradients round the data group, each piece from its owner. */
+static void gather (wb_gradsync_t *g, float *block, const bucket_t *b) {
+    wb_ring_all_gather_begin (g->weights, block + b->begin, b->end - b->begin, b->bounds);
+}
+
 /* The tied embedding: own pieces summed over first and last stage, then (zero = 0) gathered. */
 static void sum_tied (wb_gradsync_t *g) {
     for (int i = g->tied_from; i < g->nbuckets; ++i) {
-        const bucket_t *b = &g->buckets[i];
-        int64_t size = b->end - b->begin, first = b->begin + wb_split_first (size, g->topo->D, g->topo->d);
+        int64_t count, first = own_piece (g, &g->buckets[i], &count);
 
-        wb_ring_all_reduce_begin (g->tied, g->grads + first, wb_split_count (size, g->topo->D, g->topo->d));
+        wb_ring_all_reduce_begin (g->tied, g->grads + first, count, NULL);
     }
     wb_ring_end (g->tied);
     if (g->zero) return;
-    for (int i = g->tied_from; i < g->nbuckets; ++i)
-        wb_ring_all_gather_begin (g->weights, g->grads + g->buckets[i].begin, g->buckets[i].end - g->buckets[i].begin);
+    for (int i = g->tied_from; i < g->nbuckets; ++i) gather (g, g->grads, &g->buckets[i]);
     wb_ring_end (g->weights);
 }
 
@@ -288,7 +318,6 @@ double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads) {
 
 void wb_gradsync_weights (wb_gradsync_t *g, float *weights) {
     if (!g->zero) return;
-    for (int i = 0; i < g->nbuckets; ++i)
-        wb_ring_all_gather_begin (g->weights, weights + g->buckets[i].begin, g->buckets[i].end - g->buckets[i].begin);
+    for (int i = 0; i < g->nbuckets; ++i) gather (g, weights, &g->buckets[i]);
     wb_ring_end (g->weights);
 }

@@ -35,7 +35,7 @@ static double time_ring (wb_comm_t *world, wb_ring_t *ring, float *x, int64_t n)
         wb_comm_barrier (world);
         double t = wb_now ();
         if (ring != NULL) {
-            wb_ring_all_reduce_begin (ring, x, n);
+            wb_ring_all_reduce_begin (ring, x, n, NULL);
             wb_ring_end (ring);
         } else {
             wb_comm_sum_f32 (world, x, n);

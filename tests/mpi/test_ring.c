@@ -52,8 +52,10 @@ static void fill (float *x, int64_t n, int salt) {
 }
 
 /* Are elements of the piece of `owner` the sum (rounded: as the others get it)? */
-static bool is_sum (const float *x, int64_t n, int owner, int salt, wb_wire wire, bool rounded) {
-    int64_t first = wb_split_first (n, P, owner), end = wb_split_first (n, P, owner + 1);
+static bool is_sum_at (const float *x, int64_t n, const int64_t *bounds, int owner, int salt, wb_wire wire,
+                       bool rounded) {
+    int64_t first = bounds != NULL ? bounds[owner] : wb_split_first (n, P, owner);
+    int64_t end = bounds != NULL ? bounds[owner + 1] : wb_split_first (n, P, owner + 1);
     for (int64_t i = first; i < end; i++) {
         float want = ordered (owner, i, salt, wire);
         if (rounded && P > 1) want = widen (narrow (want));
@@ -66,11 +68,19 @@ static bool is_sum (const float *x, int64_t n, int owner, int salt, wb_wire wire
     return true;
 }
 
-static bool all_sums (const float *x, int64_t n, int salt, wb_wire wire) {
+static bool is_sum (const float *x, int64_t n, int owner, int salt, wb_wire wire, bool rounded) {
+    return is_sum_at (x, n, NULL, owner, salt, wire, rounded);
+}
+
+static bool all_sums_at (const float *x, int64_t n, const int64_t *bounds, int salt, wb_wire wire) {
     for (int q = 0; q < P; q++) {
-        if (!is_sum (x, n, q, salt, wire, wire == WB_WIRE_BF16)) return false;
+        if (!is_sum_at (x, n, bounds, q, salt, wire, wire == WB_WIRE_BF16)) return false;
     }
     return true;
+}
+
+static bool all_sums (const float *x, int64_t n, int salt, wb_wire wire) {
+    return all_sums_at (x, n, NULL, salt, wire);
 }
 
 static void one_size (wb_comm_t *world, int64_t n, int64_t chunk, wb_wire wire) {
@@ -80,16 +90,16 @@ static void one_size (wb_comm_t *world, int64_t n, int64_t chunk, wb_wire wire) 
     const char *name = wire == WB_WIRE_BF16 ? "bf16" : "fp32";
     x[0] = x[n + 1] = -77.0F; /* nothing outside is touched */
     fill (x + 1, n, 1);
-    wb_ring_reduce_scatter_begin (ring, x + 1, n);
+    wb_ring_reduce_scatter_begin (ring, x + 1, n, NULL);
     wb_ring_end (ring);
     T_OK (is_sum (x + 1, n, rank, 1, wire, false), "%s: reduce-scatter of %lld in chunks of %lld", name, (long long) n,
           (long long) chunk);
-    wb_ring_all_gather_begin (ring, x + 1, n);
+    wb_ring_all_gather_begin (ring, x + 1, n, NULL);
     wb_ring_end (ring);
     T_OK (all_sums (x + 1, n, 1, wire), "%s: all-gather of %lld", name, (long long) n);
     fill (x + 1, n, 2);
     int64_t before = wb_ring_bytes_sent (ring);
-    wb_ring_all_reduce_begin (ring, x + 1, n);
+    wb_ring_all_reduce_begin (ring, x + 1, n, NULL);
     while (!wb_ring_poll (ring)) {}
     T_OK (all_sums (x + 1, n, 2, wire), "%s: all-reduce of %lld", name, (long long) n);
     T_OK (x[0] == -77.0F && x[n + 1] == -77.0F, "nothing outside is touched");
@@ -120,9 +130,9 @@ static void queue (wb_comm_t *world, wb_wire wire) {
         for (int k = 0; k < OPS; k++) {
             while (k - (wb_ring_finished (ring) - done) >= ROOM) wb_ring_poll (ring);
             if (k % 3 == 0)
-                wb_ring_reduce_scatter_begin (ring, v + first[k], size[k]);
+                wb_ring_reduce_scatter_begin (ring, v + first[k], size[k], NULL);
             else
-                wb_ring_all_reduce_begin (ring, v + first[k], size[k]);
+                wb_ring_all_reduce_begin (ring, v + first[k], size[k], NULL);
             /* Ranks get out of step with each other. */
             uint64_t polls = wb_rng_u64 ((uint64_t) (rank + round), 5, (uint64_t) k) % 20;
             for (uint64_t i = 0; i < polls; i++) wb_ring_poll (ring);
@@ -143,9 +153,9 @@ static void queue (wb_comm_t *world, wb_wire wire) {
 
     /* Operations on the same memory, queued at once: each begins when the one before it is over. */
     fill (x, 20000, 99);
-    wb_ring_reduce_scatter_begin (ring, x, 20000);
-    wb_ring_all_gather_begin (ring, x, 20000);
-    wb_ring_all_reduce_begin (ring, x, 1000);
+    wb_ring_reduce_scatter_begin (ring, x, 20000, NULL);
+    wb_ring_all_gather_begin (ring, x, 20000, NULL);
+    wb_ring_all_reduce_begin (ring, x, 1000, NULL);
     wb_ring_end (ring);
     for (int64_t i = 0; i < 20000; i++)
         y[i] = ordered ((int) (i * P / 20000), i, 99, WB_WIRE_FP32) * (i < 1000 ? (float) P : 1.0F);
@@ -153,6 +163,57 @@ static void queue (wb_comm_t *world, wb_wire wire) {
     wb_ring_destroy (ring);
     wb_free (x);
     wb_free (y);
+}
+
+/* Pieces of any size, many of them empty, and vectors that belong to one rank; queued together, in both forms. */
+static void uneven (wb_comm_t *world, wb_wire wire) {
+    enum { OPS = 24, ROOM = 5, MOST = 20000 };
+    wb_ring_t *ring;
+    int64_t *bounds = wb_calloc ((size_t) OPS * (size_t) (P + 1), sizeof *bounds);
+    float *x = wb_malloc ((size_t) OPS * MOST * sizeof *x);
+    if (!T_STATUS (wb_ring_new (&ring, world, MOST, ROOM, wire, 700, &ops), WB_OK)) return;
+    for (int k = 0; k < OPS; k++) {
+        int64_t *b = bounds + k * (P + 1), n = k % 5 == 4 ? k % 7 : (int64_t) (wb_rng_u64 (7, 1, (uint64_t) k) % MOST);
+        for (int q = 1; q < P; q++) {
+            double cut = wb_rng_uniform (8, (uint64_t) k, (uint64_t) q) * 1.6 - 0.3; /* many fall off the ends */
+            b[q] = k % 3 == 0 ? (q > k % P ? n : 0) : (int64_t) (fmin (fmax (cut, 0), 1) * (double) n);
+            for (int i = q; i > 1 && b[i - 1] > b[i]; i--) {
+                int64_t t = b[i];
+                b[i] = b[i - 1];
+                b[i - 1] = t;
+            }
+        }
+        b[P] = n;
+        fill (x + k * MOST, n, k);
+    }
+    for (int k = 0; k < OPS; k++) {
+        const int64_t *b = bounds + k * (P + 1);
+        if (k % 2 == 0)
+            wb_ring_reduce_scatter_begin (ring, x + k * MOST, b[P], b);
+        else
+            wb_ring_all_reduce_begin (ring, x + k * MOST, b[P], b);
+        for (uint64_t i = wb_rng_u64 ((uint64_t) rank, 6, (uint64_t) k) % 20; i > 0; i--) wb_ring_poll (ring);
+    }
+    wb_ring_end (ring);
+    bool scattered = true, gathered = true;
+    for (int k = 0; k < OPS; k++) {
+        const int64_t *b = bounds + k * (P + 1);
+        if (k % 2 == 0)
+            scattered = scattered && is_sum_at (x + k * MOST, b[P], b, rank, k, wire, false);
+        else
+            gathered = gathered && all_sums_at (x + k * MOST, b[P], b, k, wire);
+    }
+    T_OK (scattered, "reduce-scatter by bounds gives each owner its sum");
+    T_OK (gathered, "all-reduce by bounds gives all of them to all");
+    for (int k = 0; k < OPS; k += 2)
+        wb_ring_all_gather_begin (ring, x + k * MOST, bounds[k * (P + 1) + P], bounds + k * (P + 1));
+    wb_ring_end (ring);
+    for (int k = 0; k < OPS; k += 2)
+        gathered = gathered && all_sums_at (x + k * MOST, bounds[k * (P + 1) + P], bounds + k * (P + 1), k, wire);
+    T_OK (gathered, "and so does an all-gather");
+    wb_ring_destroy (ring);
+    wb_free (x);
+    wb_free (bounds);
 }
 
 /* Two rings on one group, and the group's own collectives between: no message goes astray. */
@@ -165,9 +226,9 @@ static void side_by_side (wb_comm_t *world) {
     fill (x, N, 1);
     fill (y, N, 2);
     for (int i = 0; i < 10000; i++) z[i] = 1.0F;
-    if (rank % 2 == 0) wb_ring_all_reduce_begin (a, x, N);
-    wb_ring_all_reduce_begin (b, y, N);
-    if (rank % 2 == 1) wb_ring_all_reduce_begin (a, x, N);
+    if (rank % 2 == 0) wb_ring_all_reduce_begin (a, x, N, NULL);
+    wb_ring_all_reduce_begin (b, y, N, NULL);
+    if (rank % 2 == 1) wb_ring_all_reduce_begin (a, x, N, NULL);
     wb_comm_sum_f32 (world, z, 10000);
     wb_ring_poll (b);
     wb_comm_sum_f32 (world, z, 10);
@@ -197,6 +258,7 @@ int main (void) {
             one_size (world, (int64_t) (wb_rng_u64 (1, 2, k) % 5000), (int64_t) (wb_rng_u64 (1, 3, k) % 700), wire);
         one_size (world, 1000000, 0, wire);
         queue (world, wire);
+        uneven (world, wire);
     }
     side_by_side (world);
     T_OK (wb_ring_bytes (4, 1 << 28, 8, WB_WIRE_FP32, 0) < 2 << 20, "a ring takes a few chunks, whatever it sums");
