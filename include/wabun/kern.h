@@ -117,7 +117,16 @@ typedef struct wb_kern {
     void (*adagrad) (float *w, float *h, const float *g, int64_t n, float step, float eps, float decay, float gscale);
     /** w *= 1 - decay; w -= step g'. */
     void (*sgd) (float *w, const float *g, int64_t n, float step, float decay, float gscale);
+
+    /** For few rows (generation), bound by how fast A comes from memory: y [m, n] = (add: y) + b + x [m, k] A [k, n]; b
+     * may be NULL.  A is read once for every WB_FEW_ROWS rows.  A row of y does not depend on the other rows. */
+    void (*few_linear) (float *y, const float *x, const float *A, const float *b, int64_t m, int64_t n, int64_t k,
+                        bool add);
+    /** y [m, n] = x [m, k] A^T, A [n, k]: the output tied to the embedding; as few_linear. */
+    void (*few_dots) (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k);
 } wb_kern_t;
+/** Rows for which few_linear and few_dots are made. */
+#define WB_FEW_ROWS 8
 
 /** The table of an instruction set (the portable one where this build has no other). */
 const wb_kern_t *wb_kern_get (wb_isa isa);
@@ -132,6 +141,11 @@ int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 /** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s
  * (fp32). The limit every other figure is compared with. */
 double wb_kern_fma_peak (int threads, double seconds);
+/** How fast `threads` threads at once read p [n], each a part of its own from end to end, measured for about `seconds`:
+ * GB/s.  The limit of what must be read from where it lies: give it the very memory, so that it is as near (cache,
+ * NUMA domain) as for the work compared with it.  Above about four times the last cache it is the memory's bandwidth.
+ */
+double wb_kern_read_bandwidth (const float *p, int64_t n, int threads, double seconds);
 
 #ifdef __cplusplus
 }

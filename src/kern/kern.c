@@ -84,3 +84,46 @@ double wb_kern_fma_peak (int threads, double seconds) {
     } while (best <= 0 || wb_now () - start < seconds);
     return best * 1e-9;
 }
+
+static float read_all (wb_isa isa, const float *p, int64_t n) {
+    switch (isa) {
+#ifdef WB_X86
+    case WB_ISA_AVX512: return wb_few_read_avx512 (p, n);
+    case WB_ISA_AVX2: return wb_few_read_avx2 (p, n);
+#else
+    case WB_ISA_AVX512:
+    case WB_ISA_AVX2:
+#endif
+    case WB_ISA_PORTABLE: break;
+    }
+    return wb_few_read_portable (p, n);
+}
+
+double wb_kern_read_bandwidth (const float *p, int64_t n, int threads, double seconds) {
+    const wb_isa isa = wb_cpu_isa ();
+    const double start = wb_now ();
+    /* Times over the same floats in a trial: a trial of a small array must be long enough for the clock. */
+    const int64_t times = n > 0 ? 1 + (1 << 22) / n : 1;
+    double best = 0, begin = 0, end = 0;
+    volatile float keep = 0;
+    if (threads < 1) threads = 1;
+    do {
+        float sum = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : sum)
+        {
+            const int team = omp_get_num_threads (), i = omp_get_thread_num ();
+            const int64_t lo = n * i / team, hi = n * (i + 1) / team;
+#pragma omp barrier
+#pragma omp master
+            begin = wb_now ();
+            for (int64_t t = 0; t < times; t++) sum += read_all (isa, p + lo, hi - lo);
+#pragma omp barrier
+#pragma omp master
+            end = wb_now ();
+        }
+        keep = keep + sum;
+        const double rate = (double) (times * n) * sizeof (float) / (end - begin);
+        if (end > begin && rate > best) best = rate;
+    } while (wb_now () - start < seconds);
+    return best * 1e-9;
+}

@@ -300,6 +300,25 @@ static void sgd (float *w, const float *g, int64_t n, float step, float decay, f
     for (int64_t i = 0; i < n; i++) w[i] = w[i] * (1.0f - decay) - step * (gscale * g[i]);
 }
 
+static void few_linear (float *y, const float *x, const float *A, const float *b, int64_t m, int64_t n, int64_t k,
+                        bool add) {
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double s = (add ? (double) y[i * n + j] : 0) + (b != NULL ? (double) b[j] : 0);
+            for (int64_t r = 0; r < k; r++) s += (double) x[i * k + r] * (double) A[r * n + j];
+            y[i * n + j] = (float) s;
+        }
+}
+
+static void few_dots (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k) {
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double s = 0;
+            for (int64_t r = 0; r < k; r++) s += (double) x[i * k + r] * (double) A[j * k + r];
+            y[i * n + j] = (float) s;
+        }
+}
+
 const wb_kern_t *wb_kern_ref (void) {
     static const wb_kern_t table = {
         "ref",
@@ -328,6 +347,8 @@ const wb_kern_t *wb_kern_ref (void) {
         adam,
         adagrad,
         sgd,
+        few_linear,
+        few_dots,
     };
     return &table;
 }

@@ -966,4 +966,6 @@ const wb_kern_t ISA_NAME (wb_kern_table_) = {
     adam,
     adagrad,
     sgd,
+    ISA_NAME (wb_few_linear_),
+    ISA_NAME (wb_few_dots_),
 };

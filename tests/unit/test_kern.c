@@ -500,6 +500,42 @@ static void check_gemm (int64_t m, int64_t n, int64_t k) {
     }
 }
 
+static void check_few (const wb_kern_t *k, int64_t n, int64_t depth) {
+    enum { MOST = 11 };
+    const wb_kern_t *ref = wb_kern_ref ();
+    const int threads = wb_kern_threads ();
+    float *x = floats (MOST * depth, 1), *A = floats (depth * n, 1), *b = floats (n, 1), *y0 = floats (MOST * n, 1),
+          *one = floats (MOST * n, 1), *y = floats (MOST * n, 1), *want = floats (MOST * n, 1);
+    for (int how = 0; how < 4; how++) { /* with and without a bias, set and added */
+        const float *bias = how % 2 != 0 ? b : NULL;
+        memcpy (want, y0, (size_t) (MOST * n) * sizeof (float));
+        memcpy (one, y0, (size_t) (MOST * n) * sizeof (float));
+        ref->few_linear (want, x, A, bias, MOST, n, depth, how >= 2);
+        for (int i = 0; i < MOST; i++) k->few_linear (one + i * n, x + i * depth, A, bias, 1, n, depth, how >= 2);
+        T_NEAR (one, want, MOST * n, 1e-5, 1e-5 * sqrt ((double) depth));
+        for (int m = 1; m <= MOST; m++) {
+            wb_kern_threads_set (1 + m % 3);
+            memcpy (y, y0, (size_t) (MOST * n) * sizeof (float));
+            k->few_linear (y, x, A, bias, m, n, depth, how >= 2);
+            T_OK (same (y, one, m * n), "%s: few_linear: a row of %d is not the row alone", k->name, m);
+            T_OK (same (y + m * n, y0 + m * n, (MOST - m) * n), "%s: few_linear: %d rows", k->name, m);
+        }
+    }
+    ref->few_dots (want, x, A, MOST, n, depth);
+    for (int i = 0; i < MOST; i++) k->few_dots (one + i * n, x + i * depth, A, 1, n, depth);
+    T_NEAR (one, want, MOST * n, 1e-5, 1e-5 * sqrt ((double) depth));
+    for (int m = 1; m <= MOST; m++) {
+        wb_kern_threads_set (1 + m % 3);
+        memcpy (y, y0, (size_t) (MOST * n) * sizeof (float));
+        k->few_dots (y, x, A, m, n, depth);
+        T_OK (same (y, one, m * n), "%s: few_dots: a row of %d is not the row alone", k->name, m);
+        T_OK (same (y + m * n, y0 + m * n, (MOST - m) * n), "%s: few_dots: %d rows", k->name, m);
+    }
+    wb_kern_threads_set (threads);
+    drop (x, MOST * depth), drop (A, depth * n), drop (b, n), drop (y0, MOST * n), drop (one, MOST * n);
+    drop (y, MOST * n), drop (want, MOST * n);
+}
+
 int main (void) {
     static const int64_t sizes[] = {1, 7, 16, 33, 100};
     wb_blas_info_t blas;
@@ -527,6 +563,9 @@ int main (void) {
         }
         check_xent (k, 7, 1), check_xent (k, 9, 33), check_xent (k, 64, 2049), check_xent (k, 5, 20573);
         check_elementwise (k, 1), check_elementwise (k, 37), check_elementwise (k, 16384), check_elementwise (k, 70001);
+        for (int i = 0; i < 5; i++)
+            for (int j = 0; j < 5; j++) check_few (k, sizes[i], sizes[j]);
+        check_few (k, 771, 250), check_few (k, 2049, 96);
         check_threads (k);
     }
     check_gemm (1, 1, 1), check_gemm (7, 5, 3), check_gemm (33, 65, 17), check_gemm (64, 1, 40);
@@ -539,5 +578,11 @@ int main (void) {
     const double peak = wb_kern_fma_peak (1, 0.05);
     printf ("peak of one thread: %.1f GFLOP/s\n", peak);
     T_OK (peak > 0.5 && peak < 2000, "peak %g", peak);
+    float *p = floats (200003, 1);
+    const double rate = wb_kern_read_bandwidth (p, 200003, 2, 0.02);
+    printf ("two threads read %.1f GB/s\n", rate);
+    T_OK (rate > 0.05 && rate < 5000, "bandwidth %g", rate);
+    T_OK (wb_kern_read_bandwidth (p, 3, 2, 0) > 0, "three floats for two threads");
+    drop (p, 200003);
     return T_DONE ();
 }
