@@ -14,10 +14,16 @@ static const struct bench_entry {
     const char *name, *line;
     wb_status (*run) (int argc, char **argv);
 } benches[] = {
-    {"step", "a training step: tokens a second and MFU", wb_bench_step},
-    {"gemm", "the matrix products of a step", wb_bench_gemm},
+    {"step", "training steps on random tokens, under mpirun on all ranks: tokens a second and MFU", wb_bench_step},
+    {"gemm", "the matrix products of a step, one by one", wb_bench_gemm},
 };
 enum { BENCHES = sizeof benches / sizeof *benches };
+
+bool wb_bench_at (int i, const char **name, const char **line) {
+    if (i < 0 || i >= BENCHES) return false;
+    *name = benches[i].name, *line = benches[i].line;
+    return true;
+}
 
 wb_status wb_cmd_bench (int argc, char **argv) {
     const char *names[BENCHES];

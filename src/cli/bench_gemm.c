@@ -11,8 +11,13 @@ struct shape {
     bool ta, tb;
 };
 
-/* Median seconds of a product, repeated for about 0.3 s. */
-static double time_gemm (const struct shape *s, float *C, const float *A, const float *B) {
+struct spread {
+    double median, least, most; /* GFLOP/s */
+    int repeats;
+};
+
+/* A product, repeated for about 0.3 s. */
+static struct spread time_gemm (const struct shape *s, float *C, const float *A, const float *B) {
     enum { MOST = 101 };
     double x[MOST], start = wb_now ();
     int n = 0;
@@ -21,7 +26,9 @@ static double time_gemm (const struct shape *s, float *C, const float *A, const 
         wb_gemm (C, A, B, s->m, s->n, s->k, s->n, s->ta ? s->m : s->k, s->tb ? s->k : s->n, s->ta, s->tb, 1, 0);
         x[n++] = wb_now () - begin;
     }
-    return wb_bench_median (x + 1, n - 1); /* the first one touches the pages */
+    /* the first one touches the pages */
+    const double gflop = 2e-9 * (double) s->m * (double) s->n * (double) s->k, median = wb_bench_median (x + 1, n - 1);
+    return (struct spread){gflop / median, gflop / x[n - 1], gflop / x[1], n - 1};
 }
 
 static wb_status bench_gemm (wb_bench_t *b, wb_comm_t *world) {
@@ -54,8 +61,9 @@ static wb_status bench_gemm (wb_bench_t *b, wb_comm_t *world) {
         x[i] = wb_arena_floats (arena, most);
         for (int64_t j = 0; j < most; j++) x[i][j] = (float) (j % 7 - 3) * 0.125f;
     }
-    double peak = wb_kern_fma_peak (b->nthreads, 0.3), seconds[N];
-    for (int i = 0; i < N; i++) seconds[i] = time_gemm (&shapes[i], x[0], x[1], x[2]);
+    struct spread speed[N];
+    double peak = wb_kern_fma_peak (b->nthreads, 0.3);
+    for (int i = 0; i < N; i++) speed[i] = time_gemm (&shapes[i], x[0], x[1], x[2]);
     peak = fmax (peak, wb_kern_fma_peak (b->nthreads, 0.3));
     wb_arena_destroy (arena);
 
@@ -63,17 +71,20 @@ static wb_status bench_gemm (wb_bench_t *b, wb_comm_t *world) {
     if (!b->json) {
         printf ("%s, %d threads; BLAS %s (%s); peak %.1f GFLOP/s\n\n", wb_cpu_name (), b->nthreads, b->blas.core,
                 b->blas.threading, peak);
-        printf ("%-14s%8s%8s%8s%12s%9s\n", "product", "m", "n", "k", "GFLOP/s", "of peak");
+        printf ("%-14s%8s%8s%8s%10s%9s%18s%9s\n", "product", "m", "n", "k", "GFLOP/s", "of peak", "least to most",
+                "repeats");
     }
     for (int i = 0; i < N; i++) {
         const struct shape *s = &shapes[i];
-        double gflops = 2e-9 * (double) s->m * (double) s->n * (double) s->k / seconds[i];
+        const struct spread *v = &speed[i];
         if (b->json)
-            json_array_append_new (list, json_pack ("{s:s s:I s:I s:I s:f}", "name", s->name, "m", (json_int_t) s->m,
-                                                    "n", (json_int_t) s->n, "k", (json_int_t) s->k, "gflops", gflops));
+            json_array_append_new (list, json_pack ("{s:s s:I s:I s:I s:f s:f s:f s:f s:i}", "name", s->name, "m",
+                                                    (json_int_t) s->m, "n", (json_int_t) s->n, "k", (json_int_t) s->k,
+                                                    "gflops", v->median, "gflops_min", v->least, "gflops_max", v->most,
+                                                    "of_peak", v->median / peak, "repeats", v->repeats));
         else
-            printf ("%-14s%8lld%8lld%8lld%12.1f%8.1f%%\n", s->name, (long long) s->m, (long long) s->n,
-                    (long long) s->k, gflops, 100 * gflops / peak);
+            printf ("%-14s%8lld%8lld%8lld%10.1f%8.1f%%%9.1f to %5.1f%9d\n", s->name, (long long) s->m, (long long) s->n,
+                    (long long) s->k, v->median, 100 * v->median / peak, v->least, v->most, v->repeats);
     }
     if (!b->json) return WB_OK;
     return wb_bench_print_json (json_pack ("{s:s s:s s:i s:f s:s s:s s:o}", "bench", "gemm", "preset", b->preset,

@@ -74,6 +74,8 @@ typedef struct wb_cmd {
 #define WB_CMD_RANKS 2u              /**< runs on all ranks; the others run on the first one only */
 extern const wb_cmd_t wb_commands[]; /**< ends with name NULL (main.c) */
 void wb_help_all (FILE *to);
+/** Name and line of the i-th bench; false: there are no more. */
+bool wb_bench_at (int i, const char **name, const char **line);
 void wb_help_command (FILE *to, const wb_cmd_t *c);
 void wb_help_man (FILE *to); /**< doc/wabun.1 is what this prints */
 

@@ -70,10 +70,8 @@ static const struct {
              "\n"
              "Prints, for each pipeline stage, the bytes a rank will allocate, and what it sends in a step.  A layout\n"
              "that cannot work is refused with the words of wabun train.\n"},
-    {"bench", "  step              training steps of a model on random tokens; under mpirun on all ranks\n"
-              "  gemm              the matrix products of the model alone\n"
-              "\n"
-              "  --preset P        tiny, small (default), medium, large, xl\n"
+    {"bench", "Options of step and gemm:\n"
+              "  --preset P        tiny (default), small, medium, large, xl\n"
               "  --layers N        other sizes than the preset's; also --width, --heads, --context\n"
               "  --vocab N         size of the vocabulary (default 20573)\n"
               "  --batch N         sequences of a step over all ranks (default: one a rank)\n"
@@ -81,7 +79,11 @@ static const struct {
               "  --steps N         measured steps, after one that is not (default 3)\n"
               "  --threads N       threads of a rank (default: cores / ranks)\n"
               "  --pipeline N      also --tensor, --interleave, --zero, --wire, --recompute: as in wabun train\n"
-              "  --json            one object instead of a table\n"
+              "Option of all:\n"
+              "  --json            one object instead of a table; doc/performance.md has its fields\n"
+              "\n"
+              "Without NAME it lists the benches.  Every figure is the median of repeats and stands beside its limit,\n"
+              "which is measured in the same run.\n"
               "\n"
               "MFU is the share of the processor's peak in multiply-adds, measured in the same run, that the\n"
               "arithmetic of the model (without what is computed twice) reaches.\n"},
@@ -91,6 +93,17 @@ static const char *text_of (const char *name) {
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp (texts[i].name, name) == 0) return texts[i].text;
     return "";
+}
+
+/* The benches come from their own table; to is a terminal, or troff. */
+static void benches (FILE *to, void (*put) (FILE *, const char *, size_t)) {
+    const char *name, *line;
+    char row[128];
+    for (int i = 0; wb_bench_at (i, &name, &line); i++) {
+        snprintf (row, sizeof row, "  %-16s  %s\n", name, line);
+        put (to, row, strlen (row));
+    }
+    put (to, "\n", 1);
 }
 
 static const char codes[] = "   0  done\n"
@@ -113,8 +126,12 @@ void wb_help_all (FILE *to) {
              "help", codes);
 }
 
+static void plain (FILE *to, const char *s, size_t n) { fwrite (s, 1, n, to); }
+
 void wb_help_command (FILE *to, const wb_cmd_t *c) {
-    fprintf (to, "usage: wabun %s\n\n%s\n\n%s", c->usage, c->line, text_of (c->name));
+    fprintf (to, "usage: wabun %s\n\n%s\n\n", c->usage, c->line);
+    if (strcmp (c->name, "bench") == 0) benches (to, plain);
+    fputs (text_of (c->name), to);
     if ((c->flags & WB_CMD_RANKS) == 0) fprintf (to, "\nUses one process: under mpirun or srun only the first runs.\n");
     if (strcmp (c->name, "train") != 0) return;
     fprintf (to, "\nKeys of the configuration\n\n");
@@ -156,6 +173,7 @@ void wb_help_man (FILE *to) {
         fprintf (to, "\"\n");
         troff (to, c->line, strlen (c->line));
         fprintf (to, ".\n.PP\n.nf\n");
+        if (strcmp (c->name, "bench") == 0) benches (to, troff);
         troff (to, text, strlen (text));
         fprintf (to, ".fi\n");
     }

@@ -28,7 +28,7 @@ const wb_cmd_t wb_commands[] = {
      WB_CMD_COMPUTES},
     {"plan", "plan CFG [--ranks N] [--set KEY=VALUE]...", "memory and traffic of a rank, before a job is queued",
      wb_cmd_plan, 0},
-    {"bench", "bench step|gemm [OPTION]...", "measure against the machine's own limits", wb_cmd_bench,
+    {"bench", "bench NAME [OPTION]...", "measure against the machine's own limits", wb_cmd_bench,
      WB_CMD_COMPUTES | WB_CMD_RANKS},
     {NULL, NULL, NULL, NULL, 0},
 };

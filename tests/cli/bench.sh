@@ -1,0 +1,125 @@
+#!/bin/sh
+# timeout: 300 - wabun bench: every bench in a tiny setting: table, JSON fields, sane figures, refusals.  Writes TAP.
+. "${top_srcdir:=.}/tests/cli/train_common.sh"
+prepare
+tiny="--layers 1 --width 32 --heads 2 --context 16 --vocab 257 --threads 1"
+
+# bench RANKS NAME ARGUMENT...: exit code; `out` and `err`
+bench () {
+  np=$1
+  shift
+  if [ "$np" -eq 1 ]; then
+    timeout -k 5 60 "$WABUN" bench "$@" >out 2>err </dev/null
+  else
+    # shellcheck disable=SC2086 # a list of words
+    timeout -k 5 60 $MPIRUN ${MPIRUN_FLAGS-} -np "$np" "$WABUN" bench "$@" >out 2>err </dev/null
+  fi
+}
+# The value of the first field of this name in `out`.
+field () { grep -o "\"$1\":[^,}]*" out | head -n 1 | cut -d: -f2 | tr -d '"'; }
+# between FIELD LEAST MOST
+between () {
+  value=$(field "$1")
+  awk -v x="$value" -v least="$2" -v most="$3" -v name="$1" 'BEGIN {
+    print name, x
+    exit !(x ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ && x + 0 >= least + 0 && x + 0 <= most + 0) }'
+}
+is () { # FIELD VALUE
+  echo "$1 $(field "$1")"
+  [ "$(field "$1")" = "$2" ]
+}
+one_object () { # NAME: one line, an object, of this bench, with a closing brace, nothing else
+  [ "$(wc -l <out)" -eq 1 ] && grep -q "^{\"bench\":\"$1\",.*}\$" out && return
+  cat out err
+  return 1
+}
+table () { # PATTERN...: each on some line, and no JSON
+  for p in "$@"; do
+    grep -q -e "$p" out || { cat out err; echo "wanted: $p"; return 1; }
+  done
+  ! grep -q '^{' out
+}
+refused () { # PATTERN ARGUMENT...: exit code 2 and one message
+  p=$1
+  shift
+  bench 1 "$@"
+  code=$?
+  [ $code -eq 2 ] && [ ! -s out ] && [ "$(grep -c '^wabun: ' err)" -eq 1 ] && grep -q -e "$p" err && return
+  cat out err
+  echo "exit code $code; wanted: $p"
+  return 1
+}
+fields () { # NAME...
+  for f in "$@"; do
+    grep -q "[{,]\"$f\":" out || { cat out; echo "no field $f"; return 1; }
+  done
+}
+
+# ---- the table of benches
+bench 1
+names=$(sed -n 's/^  \([a-z]*\)  .*/\1/p' out)
+ok "the list" test -n "$names"
+"$WABUN" help bench >text
+# shellcheck disable=SC2016
+# shellcheck disable=SC2086
+ok "help has each of them" sh -c 'for n; do grep -q "^  $n  " text || exit 1; done' sh $names
+ok "an unknown bench" refused 'no bench .weather.' weather
+ok "a misspelt bench" refused 'did you mean step' stpe
+ok "an option before the name" refused 'name of the bench comes first' --json step
+
+# Every bench: an unknown option is refused; what it prints is looked at below.
+for name in $names; do
+  ok "$name: an unknown option" refused 'unknown option' "$name" --frobnicate
+done
+
+# ---- step
+# sane NAME: figures of a step.  MFU: a share; the sanitizers and a busy machine leave little of it.
+step_is_sane () {
+  between tokens_per_s 1 1e9 && between mfu 1e-9 1.2 && between fma_peak_gflops 0.01 1e7 && between gflops 1e-9 1e7 &&
+    between loss 5 6.5 && between peak_rss_bytes 1e6 1e11 && between tokens_per_s_min 1 "$(field tokens_per_s)" &&
+    between tokens_per_s_max "$(field tokens_per_s)" 1e9
+}
+step_fields="preset params vocab batch micro_batch context threads ranks pipeline tensor blas blas_core isa cpu phases steps"
+# shellcheck disable=SC2086
+for np in 1 2 3; do
+  bench $np step $tiny --batch 6 --steps 3 --json
+  ok "step on $np ranks: one object" one_object step
+  ok "step on $np ranks: figures" step_is_sane
+  ok "step on $np ranks: ranks" is ranks $np
+  ok "step on $np ranks: batch" is batch 6
+  ok "step on $np ranks: parameters" is params $((257 * 32 + 16 * 32 + 12 * 32 * 32 + 13 * 32 + 2 * 32))
+done
+# shellcheck disable=SC2086
+ok "step: fields" fields $step_fields
+# The median of three steps and the flop of a token: 6 (12 L C^2 + V C) + 6 L C (T + 1).
+ok "step: the figures belong together" awk -v rate="$(field tokens_per_s)" -v gflops="$(field gflops)" \
+  -v peak="$(field fma_peak_gflops)" -v mfu="$(field mfu)" \
+  -v steps="$(sed 's/.*"steps":\[\([^]]*\)\].*/\1/' out)" 'BEGIN {
+    n = split (steps, s, ",")
+    for (i = 1; i <= 3; i++) for (j = i + 1; j <= 3; j++) if (s[j] < s[i]) { t = s[i]; s[i] = s[j]; s[j] = t }
+    flop = 6 * (12 * 32 * 32 + 257 * 32) + 6 * 32 * 17
+    print n, "steps", 6 * 16 / s[2], rate, rate * flop * 1e-9, gflops, gflops / peak, mfu
+    exit !(n == 3 && near(6 * 16 / s[2], rate) && near(rate * flop * 1e-9, gflops) && near(gflops / peak, mfu)) }
+    function near(a, b) { return a / b < 1.001 && b / a < 1.001 }'
+# shellcheck disable=SC2086
+bench 1 step $tiny --steps 1
+ok "step: a table" table '^tokens/s ' '^MFU .*%' '^peak ' '^memory '
+ok "step: no steps" refused '[-][-]steps wants' step --steps 0
+ok "step: no such preset" refused 'tiny, small' step --preset smal
+ok "step: heads that do not divide" refused 'not a multiple' step --width 33 --heads 2
+
+# ---- gemm
+# shellcheck disable=SC2086
+bench 1 gemm $tiny --json
+ok "gemm: one object" one_object gemm
+ok "gemm: fields" fields threads fma_peak_gflops blas_core cpu products name m n k gflops gflops_min gflops_max of_peak repeats
+# shellcheck disable=SC2016
+ok "gemm: figures" sh -c 'test "$(grep -o "\"gflops\":" out | wc -l)" -eq 15'
+ok "gemm: a share" between of_peak 1e-6 1.2
+ok "gemm: spread" between gflops "$(field gflops_min)" "$(field gflops_max)"
+ok "gemm: the size" is m 16
+# shellcheck disable=SC2086
+bench 1 gemm $tiny
+ok "gemm: a table" table 'of peak' '^qkv forward  *16  *96  *32 ' '^head dw '
+
+done_testing
