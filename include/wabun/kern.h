@@ -147,6 +147,94 @@ double wb_kern_fma_peak (int threads, double seconds);
  */
 double wb_kern_read_bandwidth (const float *p, int64_t n, int threads, double seconds);
 
+/** Bandwidth of the memory for this process: y += a x over buf [floats], which should be larger than the caches (its
+ * contents are lost), `threads` threads at once; two reads and a write of 4 bytes counted an element.  Best of the
+ * passes of about `seconds`: GB/s (1e9 bytes).  The limit of everything that is not bound by multiply-adds. */
+double wb_kern_bandwidth (float *buf, int64_t floats, int threads, double seconds);
+
+/* ---- the profile of a step (profile.c) --------------------------------------------------------------------------- */
+
+/** What the seconds of a step are summed by. */
+typedef enum wb_phase {
+    WB_PHASE_LINEAR,      /**< matrix products of the blocks */
+    WB_PHASE_ATTENTION,   /**< scores, softmax, values */
+    WB_PHASE_ELEMENTWISE, /**< LayerNorm, GELU, biases, residual, embedding */
+    WB_PHASE_HEAD,        /**< logits, their softmax and gradients */
+    WB_PHASE_UPDATE,      /**< gradients cleared, their norm, the optimizer */
+    WB_PHASE_COMM,        /**< messages begun, moved, and waited for */
+    WB_PHASES
+} wb_phase;
+
+/** What is timed in a step, kernel by kernel. */
+typedef enum wb_prof {
+    WB_PROF_QKV,
+    WB_PROF_QKV_DX,
+    WB_PROF_QKV_DW,
+    WB_PROF_PROJ, /**< c_proj of the attention */
+    WB_PROF_PROJ_DX,
+    WB_PROF_PROJ_DW,
+    WB_PROF_FC,
+    WB_PROF_FC_DX,
+    WB_PROF_FC_DW,
+    WB_PROF_FC2, /**< c_proj of the MLP */
+    WB_PROF_FC2_DX,
+    WB_PROF_FC2_DW,
+    WB_PROF_ATTENTION,
+    WB_PROF_ATTENTION_BACK,
+    WB_PROF_EMBED,
+    WB_PROF_EMBED_BACK,
+    WB_PROF_LAYERNORM,
+    WB_PROF_LAYERNORM_BACK,
+    WB_PROF_BIAS,
+    WB_PROF_BIAS_BACK,
+    WB_PROF_GELU,
+    WB_PROF_GELU_BACK,
+    WB_PROF_RESIDUAL,
+    WB_PROF_HEAD,
+    WB_PROF_HEAD_DX,
+    WB_PROF_HEAD_DW,
+    WB_PROF_SOFTMAX,
+    WB_PROF_CLEAR,
+    WB_PROF_NORM,
+    WB_PROF_OPTIMIZER,
+    WB_PROF_TENSOR,   /**< sums and gathers within the tensor group */
+    WB_PROF_POLL,     /**< messages moved between kernels, gradient buckets begun */
+    WB_PROF_PIPELINE, /**< waiting for neighbours */
+    WB_PROF_SYNC,     /**< behind the backward pass: gradients that were not hidden */
+    WB_PROF_VERDICT,  /**< the agreement of a step: waiting for the slowest rank */
+    WB_PROF_WEIGHTS,  /**< weights given to the data group */
+    WB_PROFS
+} wb_prof;
+
+/** Sums since the profile was cleared.  flop and bytes are what the formula asks for, whatever the kernel does: inputs
+ * read once, outputs written once. */
+typedef struct wb_tally {
+    double calls, seconds, flop, bytes;
+} wb_tally_t;
+typedef struct wb_profile {
+    wb_tally_t of[WB_PROFS]; /**< by wb_prof */
+} wb_profile_t;
+
+/** "qkv dx", "attention", ...; constant. */
+const char *wb_prof_name (wb_prof which);
+wb_phase wb_prof_phase (wb_prof which);
+/** "linear", "attention", ...; constant. */
+const char *wb_phase_name (wb_phase phase);
+/** Seconds of a phase. */
+double wb_profile_seconds (const wb_profile_t *p, wb_phase phase);
+/** One call that took the seconds since `start` (wb_now ()); p may be NULL.  Returns now. */
+static inline double wb_profile_add (wb_profile_t *p, wb_prof which, double start, double flop, double bytes) {
+    const double now = wb_now ();
+    if (p != NULL) {
+        wb_tally_t *t = &p->of[which];
+        t->calls += 1;
+        t->seconds += now - start;
+        t->flop += flop;
+        t->bytes += bytes;
+    }
+    return now;
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -101,11 +101,9 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
  * Collective over the tensor group. */
 void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot);
 
-/** Seconds by phase since new: what the profile prints. */
-typedef struct wb_stage_times {
-    double attention, linear, elementwise, head, tensor_comm;
-} wb_stage_times_t;
-const wb_stage_times_t *wb_stage_times (const wb_stage_t *st);
+/** What the stage's kernels took since new.  Others may add what they do around it: the profile of a step is one table.
+ */
+wb_profile_t *wb_stage_profile (wb_stage_t *st);
 
 /* ---- inference with a KV cache (infer.c) ------------------------------------------------------------------------- */
 

@@ -88,7 +88,8 @@ typedef struct wb_tensor {
     wb_ring_t *ring;  /**< owned; NULL when T = 1 */
     bool sequence;
     int T, t;
-    const wb_kern_t *k; /**< borrowed */
+    const wb_kern_t *k;    /**< borrowed */
+    wb_profile_t *profile; /**< borrowed; where the head's kernels are counted; NULL: nowhere */
 } wb_tensor_t;
 /** \param max_floats  largest activation [n, C] to be reduced.  Collective over group.  Errors: WB_ENOMEM. */
 wb_status wb_tensor_init (wb_tensor_t *out, wb_comm_t *group, const wb_kern_t *k, int64_t max_floats,
@@ -106,9 +107,10 @@ float *wb_tensor_reduce (wb_tensor_t *tp, float *partial, int64_t n, int64_t C);
 /** Y [n, m] = X [n, k] A [k, m], one product for both cuts (column: m is the own share; row: k is the own share and Y
  * partial). */
 void wb_linear_forward (float *Y, const float *X, const float *A, int64_t n, int64_t k, int64_t m);
-/** dX [n, k] = dY A^T (skipped when NULL);  dA [k, m] += X^T dY. */
-void wb_linear_backward (float *dX, float *dA, const float *dY, const float *X, const float *A, int64_t n, int64_t k,
-                         int64_t m);
+/** dX [n, k] = dY A^T. */
+void wb_linear_dx (float *dX, const float *dY, const float *A, int64_t n, int64_t k, int64_t m);
+/** dA [k, m] += X^T dY. */
+void wb_linear_dw (float *dA, const float *dY, const float *X, int64_t n, int64_t k, int64_t m);
 
 /** Loss of n rows with the vocabulary cut over the group, logits made in row blocks so that n V is never stored.
  * \param dh     [n, C] partial gradient of h over the vocabulary shards, overwritten; NULL: loss only.

@@ -178,7 +178,8 @@ void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_
 const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n);
 const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n);
 const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n);
-const wb_stage_times_t *wb_trainer_times (const wb_trainer_t *t);
+/** What the steps took since new, kernel by kernel, on this rank. */
+const wb_profile_t *wb_trainer_profile (const wb_trainer_t *t);
 
 #ifdef __cplusplus
 }

@@ -106,6 +106,8 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
             WB_TRY (wb_opts_flag (&o, &b->o.sequence));
         else if (wb_opts_is (&o, "--json"))
             WB_TRY (wb_opts_flag (&o, &b->json));
+        else if (strcmp (argv[0], "step") == 0 && wb_opts_is (&o, "--profile"))
+            WB_TRY (wb_opts_flag (&o, &b->profile));
         else
             return wb_opts_unknown (&o);
     }

@@ -21,7 +21,7 @@ typedef struct wb_bench {
     wb_step_options_t o;
     int64_t batch, steps, threads, pipeline, tensor;
     const char *preset; /**< "own" when sizes were given one by one */
-    bool json;
+    bool json, profile; /**< profile: of bench step only */
     /* found out by the bench */
     int nthreads, ranks;
     wb_blas_info_t blas;

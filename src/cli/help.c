@@ -79,6 +79,7 @@ static const struct {
               "  --steps N         measured steps, after one that is not (default 3)\n"
               "  --threads N       threads of a rank (default: cores / ranks)\n"
               "  --pipeline N      also --tensor, --interleave, --zero, --wire, --recompute: as in wabun train\n"
+              "  --profile         step: a line for each kernel, with its rate and the share of its limit\n"
               "Option of all:\n"
               "  --json            one object instead of a table; doc/performance.md has its fields\n"
               "\n"

@@ -11,49 +11,70 @@
 
 #include "block.h"
 
-/* Run one call, add its seconds to a phase, let communication move. */
-#define PHASE(e, phase, call)                         \
-    do {                                              \
-        double phase_start_ = wb_now ();              \
-        call;                                         \
-        (e)->times.phase += wb_now () - phase_start_; \
-        wb_block_poll (e);                            \
+/* Run one call, count it, let communication move. */
+#define RUN(e, which, flop, bytes, call)                                     \
+    do {                                                                     \
+        double start_ = wb_now ();                                           \
+        call;                                                                \
+        start_ = wb_profile_add (&(e)->profile, which, start_, flop, bytes); \
+        wb_block_poll (e, start_);                                           \
     } while (0)
+
+/* A product of [n, k] and [k, m] in any of its three roles. */
+#define LINEAR(e, which, n, k, m, call) \
+    RUN (e, which, 2.0 * (double) (n) * (double) ((k) * (m)), 4.0 * (double) ((n) * (k) + (k) * (m) + (n) * (m)), call)
+
+/* A pass that reads and writes `floats` floats in all. */
+#define PASS(e, which, floats, call) RUN (e, which, 0, 4.0 * (double) (floats), call)
+
+#define TENSOR(e, call)                          \
+    do {                                         \
+        if ((e)->tp.T > 1)                       \
+            RUN (e, WB_PROF_TENSOR, 0, 0, call); \
+        else                                     \
+            call;                                \
+    } while (0)
+
+/* Scores and values of one triangle: 2 products forward, 5 backward. */
+static double attention_flop (const wb_block_env_t *e, int products) {
+    return products * (double) (e->B * e->H * e->D) * (double) e->T * (double) (e->T + 1);
+}
 
 static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p) {
     const float *in;
 
-    PHASE (e, elementwise,
-           e->k->layernorm_forward (a->ln1, a->mean1, a->rstd1, a->x, w + p->ln1_g, w + p->ln1_b, e->r, e->C));
-    PHASE (e, tensor_comm, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
-    PHASE (e, linear, wb_linear_forward (a->qkv, in, w + p->qkv_w, e->n, e->C, 3 * e->F));
-    PHASE (e, elementwise, e->k->bias_add (a->qkv, w + p->qkv_b, e->n, 3 * e->F));
-    PHASE (e, attention, e->k->attention_forward (a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
+    PASS (e, WB_PROF_LAYERNORM, 2 * e->r * e->C,
+          e->k->layernorm_forward (a->ln1, a->mean1, a->rstd1, a->x, w + p->ln1_g, w + p->ln1_b, e->r, e->C));
+    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
+    LINEAR (e, WB_PROF_QKV, e->n, e->C, 3 * e->F, wb_linear_forward (a->qkv, in, w + p->qkv_w, e->n, e->C, 3 * e->F));
+    PASS (e, WB_PROF_BIAS, 6 * e->n * e->F, e->k->bias_add (a->qkv, w + p->qkv_b, e->n, 3 * e->F));
+    RUN (e, WB_PROF_ATTENTION, attention_flop (e, 2), 4.0 * (double) (4 * e->n * e->F),
+         e->k->attention_forward (a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
 }
 
 static void forward_mid (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p) {
     float *y;
 
-    PHASE (e, linear, wb_linear_forward (e->y, a->att, w + p->att_w, e->n, e->F, e->C));
-    PHASE (e, tensor_comm, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
-    PHASE (e, elementwise, e->k->bias_residual (a->mid, a->x, y, w + p->att_b, e->r, e->C));
+    LINEAR (e, WB_PROF_PROJ, e->n, e->F, e->C, wb_linear_forward (e->y, a->att, w + p->att_w, e->n, e->F, e->C));
+    TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
+    PASS (e, WB_PROF_RESIDUAL, 3 * e->r * e->C, e->k->bias_residual (a->mid, a->x, y, w + p->att_b, e->r, e->C));
 }
 
 static const float *forward_ln2 (wb_block_env_t *e, const wb_block_acts_t *a, const float *w,
                                  const wb_block_params_t *p) {
     const float *in;
 
-    PHASE (e, elementwise,
-           e->k->layernorm_forward (a->ln2, a->mean2, a->rstd2, a->mid, w + p->ln2_g, w + p->ln2_b, e->r, e->C));
-    PHASE (e, tensor_comm, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
+    PASS (e, WB_PROF_LAYERNORM, 2 * e->r * e->C,
+          e->k->layernorm_forward (a->ln2, a->mean2, a->rstd2, a->mid, w + p->ln2_g, w + p->ln2_b, e->r, e->C));
+    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
     return in;
 }
 
 static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p) {
     const float *in = forward_ln2 (e, a, w, p);
 
-    PHASE (e, linear, wb_linear_forward (a->z, in, w + p->fc_w, e->n, e->C, 4 * e->F));
-    PHASE (e, elementwise, e->k->bias_gelu_forward (a->g, a->z, w + p->fc_b, e->n, 4 * e->F));
+    LINEAR (e, WB_PROF_FC, e->n, e->C, 4 * e->F, wb_linear_forward (a->z, in, w + p->fc_w, e->n, e->C, 4 * e->F));
+    PASS (e, WB_PROF_GELU, 12 * e->n * e->F, e->k->bias_gelu_forward (a->g, a->z, w + p->fc_b, e->n, 4 * e->F));
 }
 
 void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
@@ -63,9 +84,9 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
     forward_qkv (e, a, w, p);
     forward_mid (e, a, w, p);
     forward_fc (e, a, w, p);
-    PHASE (e, linear, wb_linear_forward (e->y, a->g, w + p->proj_w, e->n, 4 * e->F, e->C));
-    PHASE (e, tensor_comm, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
-    PHASE (e, elementwise, e->k->bias_residual (out, a->mid, y, w + p->proj_b, e->r, e->C));
+    LINEAR (e, WB_PROF_FC2, e->n, 4 * e->F, e->C, wb_linear_forward (e->y, a->g, w + p->proj_w, e->n, 4 * e->F, e->C));
+    TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
+    PASS (e, WB_PROF_RESIDUAL, 3 * e->r * e->C, e->k->bias_residual (out, a->mid, y, w + p->proj_b, e->r, e->C));
 }
 
 void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
@@ -80,36 +101,40 @@ void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_
         forward_fc (e, a, w, p);
     } else if (e->recompute == WB_RECOMPUTE_ATTENTION) {
         forward_qkv (e, a, w, p);
-        PHASE (e, elementwise, k->gelu_forward (a->g, a->z, e->n * 4 * e->F));
+        PASS (e, WB_PROF_GELU, 8 * e->n * e->F, k->gelu_forward (a->g, a->z, e->n * 4 * e->F));
     }
 
     /* out = mid + gelu (LN (mid) fc) proj */
-    PHASE (e, elementwise, k->bias_backward (dw + p->proj_b, dx, e->r, e->C));
-    PHASE (e, tensor_comm, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
-    PHASE (e, linear, wb_linear_backward (e->dwide, dw + p->proj_w, dy, a->g, w + p->proj_w, e->n, 4 * e->F, e->C));
-    PHASE (e, elementwise, k->gelu_backward (e->dwide, e->dwide, a->z, e->n * 4 * e->F));
-    PHASE (e, elementwise, k->bias_backward (dw + p->fc_b, e->dwide, e->n, 4 * e->F));
+    PASS (e, WB_PROF_BIAS_BACK, e->r * e->C, k->bias_backward (dw + p->proj_b, dx, e->r, e->C));
+    TENSOR (e, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
+    LINEAR (e, WB_PROF_FC2_DX, e->n, 4 * e->F, e->C, wb_linear_dx (e->dwide, dy, w + p->proj_w, e->n, 4 * e->F, e->C));
+    LINEAR (e, WB_PROF_FC2_DW, e->n, 4 * e->F, e->C, wb_linear_dw (dw + p->proj_w, dy, a->g, e->n, 4 * e->F, e->C));
+    PASS (e, WB_PROF_GELU_BACK, 12 * e->n * e->F, k->gelu_backward (e->dwide, e->dwide, a->z, e->n * 4 * e->F));
+    PASS (e, WB_PROF_BIAS_BACK, 4 * e->n * e->F, k->bias_backward (dw + p->fc_b, e->dwide, e->n, 4 * e->F));
     if (e->recompute == WB_RECOMPUTE_ATTENTION)
         in = forward_ln2 (e, a, w, p);
     else
-        PHASE (e, tensor_comm, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
-    PHASE (e, linear, wb_linear_backward (e->y, dw + p->fc_w, e->dwide, in, w + p->fc_w, e->n, e->C, 4 * e->F));
-    PHASE (e, tensor_comm, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
-    PHASE (e, elementwise,
-           k->layernorm_backward (dx, dw + p->ln2_g, dw + p->ln2_b, dln, a->mid, a->mean2, a->rstd2, w + p->ln2_g, e->r,
-                                  e->C));
+        TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
+    LINEAR (e, WB_PROF_FC_DX, e->n, e->C, 4 * e->F, wb_linear_dx (e->y, e->dwide, w + p->fc_w, e->n, e->C, 4 * e->F));
+    LINEAR (e, WB_PROF_FC_DW, e->n, e->C, 4 * e->F, wb_linear_dw (dw + p->fc_w, e->dwide, in, e->n, e->C, 4 * e->F));
+    TENSOR (e, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
+    PASS (e, WB_PROF_LAYERNORM_BACK, 4 * e->r * e->C,
+          k->layernorm_backward (dx, dw + p->ln2_g, dw + p->ln2_b, dln, a->mid, a->mean2, a->rstd2, w + p->ln2_g, e->r,
+                                 e->C));
 
     /* mid = x + attention (LN (x) qkv) att */
-    PHASE (e, elementwise, k->bias_backward (dw + p->att_b, dx, e->r, e->C));
-    PHASE (e, tensor_comm, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
-    PHASE (e, linear, wb_linear_backward (e->datt, dw + p->att_w, dy, a->att, w + p->att_w, e->n, e->F, e->C));
-    PHASE (e, attention,
-           k->attention_backward (e->dwide, e->datt, a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
-    PHASE (e, elementwise, k->bias_backward (dw + p->qkv_b, e->dwide, e->n, 3 * e->F));
-    PHASE (e, tensor_comm, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
-    PHASE (e, linear, wb_linear_backward (e->y, dw + p->qkv_w, e->dwide, in, w + p->qkv_w, e->n, e->C, 3 * e->F));
-    PHASE (e, tensor_comm, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
-    PHASE (e, elementwise,
-           k->layernorm_backward (dx, dw + p->ln1_g, dw + p->ln1_b, dln, a->x, a->mean1, a->rstd1, w + p->ln1_g, e->r,
-                                  e->C));
+    PASS (e, WB_PROF_BIAS_BACK, e->r * e->C, k->bias_backward (dw + p->att_b, dx, e->r, e->C));
+    TENSOR (e, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
+    LINEAR (e, WB_PROF_PROJ_DX, e->n, e->F, e->C, wb_linear_dx (e->datt, dy, w + p->att_w, e->n, e->F, e->C));
+    LINEAR (e, WB_PROF_PROJ_DW, e->n, e->F, e->C, wb_linear_dw (dw + p->att_w, dy, a->att, e->n, e->F, e->C));
+    RUN (e, WB_PROF_ATTENTION_BACK, attention_flop (e, 5), 4.0 * (double) (8 * e->n * e->F),
+         k->attention_backward (e->dwide, e->datt, a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
+    PASS (e, WB_PROF_BIAS_BACK, 3 * e->n * e->F, k->bias_backward (dw + p->qkv_b, e->dwide, e->n, 3 * e->F));
+    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
+    LINEAR (e, WB_PROF_QKV_DX, e->n, e->C, 3 * e->F, wb_linear_dx (e->y, e->dwide, w + p->qkv_w, e->n, e->C, 3 * e->F));
+    LINEAR (e, WB_PROF_QKV_DW, e->n, e->C, 3 * e->F, wb_linear_dw (dw + p->qkv_w, e->dwide, in, e->n, e->C, 3 * e->F));
+    TENSOR (e, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
+    PASS (e, WB_PROF_LAYERNORM_BACK, 4 * e->r * e->C,
+          k->layernorm_backward (dx, dw + p->ln1_g, dw + p->ln1_b, dln, a->x, a->mean1, a->rstd1, w + p->ln1_g, e->r,
+                                 e->C));
 }

@@ -30,7 +30,7 @@ typedef struct wb_block_env {
     wb_recompute recompute;
     wb_poll_fn poll;
     void *poll_ctx;
-    wb_stage_times_t times;
+    wb_profile_t profile;
     /* scratch, shared by all */
     float *full;    /* [n, C] gathered rows (sequence parallelism), else NULL */
     float *y;       /* [n, C] output of row-cut linears; gradient of column-cut ones */
@@ -46,8 +46,11 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
 void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
                         const wb_block_params_t *p);
 
-static inline void wb_block_poll (wb_block_env_t *e) {
-    if (e->poll != NULL) e->poll (e->poll_ctx);
+/* Let communication move; `now` as wb_now () gives it. */
+static inline void wb_block_poll (wb_block_env_t *e, double now) {
+    if (e->poll == NULL) return;
+    e->poll (e->poll_ctx);
+    wb_profile_add (&e->profile, WB_PROF_POLL, now, 0, 0);
 }
 
 #endif

@@ -249,6 +249,7 @@ wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t 
         wb_stage_destroy (st);
         return status;
     }
+    st->env.tp.profile = &st->env.profile;
     *out = st;
     return WB_OK;
 }
@@ -267,19 +268,22 @@ float *wb_stage_in (wb_stage_t *st, int chunk, int slot) { return st->chunks[chu
 float *wb_stage_out (wb_stage_t *st, int chunk, int slot) { return st->chunks[chunk].slots[slot].out; }
 float *wb_stage_grad (wb_stage_t *st, int chunk, int slot) { return st->chunks[chunk].slots[slot].grad; }
 int64_t wb_stage_rows (const wb_stage_t *st) { return st->env.r; }
-const wb_stage_times_t *wb_stage_times (const wb_stage_t *st) { return &st->env.times; }
+wb_profile_t *wb_stage_profile (wb_stage_t *st) { return &st->env.profile; }
 
 /* x of the first layer = wte [tokens] + wpe, the vocabulary's shards summed over the tensor group. */
 static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32_t *tokens) {
     wb_block_env_t *e = &st->env;
     bool own = e->tp.T == 1;
     float *sum = own ? x : e->y;
+    double t = wb_now ();
 
     e->k->embed_forward (sum, tokens, w + st->wte, e->tp.t == 0 ? w + st->wpe : NULL, e->n, e->T, e->C, st->v0,
                          st->v0 + st->Vown, 0);
+    t = wb_profile_add (&e->profile, WB_PROF_EMBED, t, 0, 12.0 * (double) (e->n * e->C));
     if (own) return;
     sum = wb_tensor_reduce (&e->tp, sum, e->n, e->C);
     memcpy (x, sum, (size_t) (e->r * e->C) * sizeof *x);
+    wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
 }
 
 static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, const float *w, const int32_t *targets,
@@ -287,13 +291,18 @@ static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, 
     wb_block_env_t *e = &st->env;
     const float *h;
     float *dh;
+    double t = wb_now ();
 
     e->k->layernorm_forward (st->lnf, slot->meanf, slot->rstdf, slot->out, w + st->lnf_g, w + st->lnf_b, e->r, e->C);
+    t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM, t, 0, 8.0 * (double) (e->r * e->C));
     h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
+    wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
     wb_head_loss (&e->tp, dw != NULL ? st->dlnf : NULL, dw != NULL ? dw + st->wte : NULL, loss, h, w + st->wte, targets,
                   st->headwork, e->n, e->C, st->v0, st->Vown, scale);
     if (dw == NULL) return;
+    t = wb_now ();
     dh = wb_tensor_reduce (&e->tp, st->dlnf, e->n, e->C);
+    wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
     memcpy (slot->grad, dh, (size_t) (e->r * e->C) * sizeof *dh);
 }
 
@@ -301,17 +310,21 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
                        const int32_t *targets, int chunk, int slot, float scale) {
     chunk_t *ch = &st->chunks[chunk];
     slot_t *s = &ch->slots[slot];
-    double t;
 
     if (ch->embed) embed_forward (st, s->layers[0].x, w, tokens);
     for (int64_t l = 0; l < ch->layers; ++l)
         wb_block_forward (&st->env, l + 1 < ch->layers ? s->layers[l + 1].x : s->out, &s->layers[l], w,
                           &st->layers[ch->first + l]);
     if (!ch->head) return;
-    t = wb_now ();
     head_forward (st, loss, dw, s, w, targets, scale);
-    st->env.times.head += wb_now () - t;
-    wb_block_poll (&st->env);
+    wb_block_poll (&st->env, wb_now ());
+}
+
+/* Tell that everything at or behind `begin` is final; `now` as wb_now () gives it. */
+static void tell (wb_stage_t *st, wb_final_fn final, void *ctx, int64_t begin, double now) {
+    if (final == NULL) return;
+    final (ctx, begin);
+    wb_profile_add (&st->env.profile, WB_PROF_POLL, now, 0, 0);
 }
 
 void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
@@ -320,22 +333,28 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
     slot_t *s = &ch->slots[slot];
     wb_block_env_t *e = &st->env;
     size_t bytes = (size_t) (e->r * e->C) * sizeof (float);
+    double t = wb_now ();
 
     if (ch->head) { /* the gradient behind the final LayerNorm lies in s->grad since the forward pass */
         memcpy (st->lnf, s->grad, bytes);
         memset (s->grad, 0, bytes);
         e->k->layernorm_backward (s->grad, dw + st->lnf_g, dw + st->lnf_b, st->lnf, s->out, s->meanf, s->rstdf,
                                   w + st->lnf_g, e->r, e->C);
-        if (final != NULL) final (final_ctx, st->lnf_g);
+        t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM_BACK, t, 0, 4.0 * (double) bytes);
+        tell (st, final, final_ctx, st->lnf_g, t);
     }
     for (int64_t l = ch->layers - 1; l >= 0; --l) {
         wb_block_backward (e, s->grad, dw, &s->layers[l], w, &st->layers[ch->first + l]);
-        if (final != NULL) final (final_ctx, st->layers[ch->first + l].qkv_w);
+        tell (st, final, final_ctx, st->layers[ch->first + l].qkv_w, wb_now ());
     }
     if (ch->embed) {
-        const float *dx = wb_tensor_gather (&e->tp, e->full, s->grad, e->n, e->C);
+        const float *dx;
+        t = wb_now ();
+        dx = wb_tensor_gather (&e->tp, e->full, s->grad, e->n, e->C);
+        t = wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
         e->k->embed_backward (dw + st->wte, dw + st->wpe, dx, tokens, e->n, e->T, e->C, st->v0, st->v0 + st->Vown);
-        if (final != NULL) final (final_ctx, 0);
+        t = wb_profile_add (&e->profile, WB_PROF_EMBED_BACK, t, 0, 20.0 * (double) (e->n * e->C));
+        tell (st, final, final_ctx, 0, t);
     }
 }
 

@@ -64,8 +64,10 @@ void wb_linear_forward (float *Y, const float *X, const float *A, int64_t n, int
     wb_gemm (Y, X, A, n, m, k, m, k, m, false, false, 1, 0);
 }
 
-void wb_linear_backward (float *dX, float *dA, const float *dY, const float *X, const float *A, int64_t n, int64_t k,
-                         int64_t m) {
-    if (dX != NULL) wb_gemm (dX, dY, A, n, k, m, k, m, m, false, true, 1, 0);
+void wb_linear_dx (float *dX, const float *dY, const float *A, int64_t n, int64_t k, int64_t m) {
+    wb_gemm (dX, dY, A, n, k, m, k, m, m, false, true, 1, 0);
+}
+
+void wb_linear_dw (float *dA, const float *dY, const float *X, int64_t n, int64_t k, int64_t m) {
     wb_gemm (dA, X, dY, k, m, n, m, k, m, true, false, 1, 1);
 }

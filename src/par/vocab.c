@@ -36,16 +36,30 @@ void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const f
 
     for (int64_t i = 0; i < n; i += rows) {
         int64_t m = n - i < rows ? n - i : rows;
+        double flop = 2.0 * (double) (m * C) * (double) Vown, t = wb_now ();
+        double bytes = 4.0 * (double) (m * C + C * Vown + m * Vown), logit_bytes = 4.0 * (double) (m * Vown);
 
         wb_gemm (logits, h + i * C, wte, m, Vown, C, Vown, C, C, false, true, 1, 0);
+        t = wb_profile_add (tp->profile, WB_PROF_HEAD, t, flop, bytes);
         k->xent_max (mx, logits, m, Vown, Vown);
-        if (tp->T > 1) wb_comm_max_f32 (tp->group, mx, m);
+        t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, logit_bytes);
+        if (tp->T > 1) {
+            wb_comm_max_f32 (tp->group, mx, m);
+            t = wb_profile_add (tp->profile, WB_PROF_TENSOR, t, 0, 0);
+        }
         k->xent_sum (sum, hit, logits, mx, targets + i, m, Vown, Vown, v0);
-        if (tp->T > 1) wb_comm_sum_f32 (tp->group, sum, 2 * pad); /* sum and hit lie side by side */
+        t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, logit_bytes);
+        if (tp->T > 1) {
+            wb_comm_sum_f32 (tp->group, sum, 2 * pad); /* sum and hit lie side by side */
+            t = wb_profile_add (tp->profile, WB_PROF_TENSOR, t, 0, 0);
+        }
         for (int64_t j = 0; j < m; ++j) loss[i + j] = targets[i + j] < 0 ? 0 : logf (sum[j]) + mx[j] - hit[j];
         if (dh == NULL) continue;
         k->xent_backward (logits, mx, sum, targets + i, m, Vown, Vown, v0, scale);
+        t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, 2 * logit_bytes);
         wb_gemm (dh + i * C, logits, wte, m, C, Vown, C, Vown, C, false, false, 1, 0);
+        t = wb_profile_add (tp->profile, WB_PROF_HEAD_DX, t, flop, bytes);
         wb_gemm (dwte, logits, h + i * C, Vown, C, m, C, Vown, C, true, false, 1, 1);
+        wb_profile_add (tp->profile, WB_PROF_HEAD_DW, t, flop, bytes + 4.0 * (double) (C * Vown));
     }
 }

@@ -318,7 +318,7 @@ const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n) { return wb
 const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n) {
     return wb_gradsync_updated (t->impl->sync, n);
 }
-const wb_stage_times_t *wb_trainer_times (const wb_trainer_t *t) { return wb_stage_times (t->impl->stage); }
+const wb_profile_t *wb_trainer_profile (const wb_trainer_t *t) { return wb_stage_profile (t->impl->stage); }
 
 const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n) {
     *n = t->impl->nblock;
@@ -429,29 +429,44 @@ static double waited (const struct wb_trainer_impl *m) {
            wb_link_seconds_waited (m->forward.link) + wb_link_seconds_waited (m->backward.link);
 }
 
+static double floats_of (const wb_segment_t *s, int n) {
+    double sum = 0;
+
+    for (int i = 0; i < n; ++i) sum += (double) s[i].count;
+    return sum;
+}
+
 void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, bool stop) {
     struct wb_trainer_impl *m = t->impl;
     const wb_optim_options_t *oo = &t->o.optim;
     double tokens = (double) t->o.global_batch * (double) t->o.T, clip, t0 = wb_now (), t1, t2, t3;
     wb_verdict_t v = {0};
+    double at;
+    wb_profile_t *profile = wb_stage_profile (m->stage);
     const wb_segment_t *pieces;
-    int npieces;
+    int npieces, states = wb_optim_states (oo->kind);
 
     memset (r, 0, sizeof *r);
     v.bad = load_batch (t, sample, ctx, t->step * t->o.global_batch, t->o.global_batch, t->micros) ? 0 : 1;
     v.stop = stop ? 1 : 0;
+    at = wb_now ();
     memset (t->grads, 0, (size_t) t->params->own * sizeof (float));
+    wb_profile_add (profile, WB_PROF_CLEAR, at, 0, 4 * (double) t->params->own);
     wb_gradsync_begin (m->sync, t->grads);
     r->t_wait = -waited (m);
     t1 = wb_now ();
     run_schedule (t, m->schedule, t->grads, (float) (1 / tokens), &v.loss, &v.tokens, r);
     t2 = wb_now ();
     r->t_wait += waited (m);
+    profile->of[WB_PROF_PIPELINE].seconds += r->t_wait;
     wb_gradsync_end (m->sync);
+    at = wb_profile_add (profile, WB_PROF_SYNC, t2, 0, 0);
     v.gradsq = wb_gradsync_sumsq (m->sync, t->grads);
+    pieces = wb_gradsync_owned (m->sync, &npieces);
+    at = wb_profile_add (profile, WB_PROF_NORM, at, 0, 4 * floats_of (pieces, npieces));
     if (t->topo->t != 0) v.loss = v.tokens = 0; /* every tensor rank has the same loss */
     wb_verdict (t->topo->world, &v);
-    t3 = wb_now ();
+    t3 = wb_profile_add (profile, WB_PROF_VERDICT, at, 0, 0);
 
     r->loss = v.loss / v.tokens;
     r->grad_norm = sqrt (v.gradsq);
@@ -463,7 +478,9 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
         pieces = wb_gradsync_updated (m->sync, &npieces);
         ++t->step;
         wb_optim_update (oo, t->kern, t->weights, t->state, t->grads, pieces, npieces, t->step, r->lr, clip);
+        at = wb_profile_add (profile, WB_PROF_OPTIMIZER, t3, 0, 4 * floats_of (pieces, npieces) * (3 + 2 * states));
         wb_gradsync_weights (m->sync, t->weights);
+        wb_profile_add (profile, WB_PROF_WEIGHTS, at, 0, 0);
     }
     r->t_data = t1 - t0;
     r->t_sync = t3 - t2;

@@ -79,7 +79,7 @@ step_is_sane () {
     between loss 5 6.5 && between peak_rss_bytes 1e6 1e11 && between tokens_per_s_min 1 "$(field tokens_per_s)" &&
     between tokens_per_s_max "$(field tokens_per_s)" 1e9
 }
-step_fields="preset params vocab batch micro_batch context threads ranks pipeline tensor blas blas_core isa cpu phases steps"
+step_fields="preset params vocab batch micro_batch context threads ranks pipeline tensor blas blas_core isa cpu phases profile bandwidth_gbs planned_bytes steps"
 # shellcheck disable=SC2086
 for np in 1 2 3; do
   bench $np step $tiny --batch 6 --steps 3 --json
@@ -104,6 +104,9 @@ ok "step: the figures belong together" awk -v rate="$(field tokens_per_s)" -v gf
 # shellcheck disable=SC2086
 bench 1 step $tiny --steps 1
 ok "step: a table" table '^tokens/s ' '^MFU .*%' '^peak ' '^memory '
+# shellcheck disable=SC2086
+bench 1 step $tiny --steps 1 --profile
+ok "step: a profile" table '^kernel  *phase  *calls' '^qkv dw  *linear  *1 ' '^optimizer  *update  *1 ' '^limits of a rank: '
 ok "step: no steps" refused '[-][-]steps wants' step --steps 0
 ok "step: no such preset" refused 'tiny, small' step --preset smal
 ok "step: heads that do not divide" refused 'not a multiple' step --width 33 --heads 2

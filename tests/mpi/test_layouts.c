@@ -192,6 +192,30 @@ static bool same_replicas (const wb_trainer_t *t) {
     return same;
 }
 
+/* The backward pass of all ranks together asks for the same products in any layout, once a step. */
+static void check_profile (const wb_trainer_t *t, const char *name) {
+    const wb_profile_t *p = wb_trainer_profile (t);
+    const wb_size_t *z = &t->o.size;
+    double C = (double) z->C, T = (double) t->o.T, sum[3] = {0}, seconds = 0;
+    double sequences = (double) t->o.global_batch * (double) t->o.optim.steps;
+    double want[3] = {4 * 12 * C * C * (double) z->L * T * sequences, 5 * C * T * (T + 1) * (double) z->L * sequences,
+                      4 * C * (double) z->V * T * sequences};
+    for (int i = WB_PROF_QKV; i <= WB_PROF_FC2_DW; i += 3) sum[0] += p->of[i + 1].flop + p->of[i + 2].flop;
+    sum[1] = p->of[WB_PROF_ATTENTION_BACK].flop;
+    sum[2] = p->of[WB_PROF_HEAD_DX].flop + p->of[WB_PROF_HEAD_DW].flop;
+    wb_comm_sum_f64 (world, sum, 3);
+    for (int i = 0; i < 3; i++)
+        T_OK (sum[i] == want[i], "%s: profile %d counts %.0f flop, not %.0f", name, i, sum[i], want[i]);
+    for (int i = 0; i < WB_PROFS; i++) {
+        T_OK (wb_prof_name ((wb_prof) i) != NULL && wb_phase_name (wb_prof_phase ((wb_prof) i)) != NULL &&
+                  p->of[i].seconds >= 0,
+              "%s: row %d of the profile", name, i);
+        seconds += p->of[i].seconds;
+    }
+    for (int i = 0; i < WB_PHASES; i++) seconds -= wb_profile_seconds (p, (wb_phase) i);
+    T_OK (fabs (seconds) < 1e-9, "%s: the phases are the whole profile but for %g s", name, seconds);
+}
+
 /* Train in this layout and compare; `out` (may be NULL) gets the result. */
 static void check (result_t *out, int P, int T, const wb_step_options_t *o, double tolerance) {
     wb_topo_t *topo = NULL;
@@ -217,6 +241,7 @@ static void check (result_t *out, int P, int T, const wb_step_options_t *o, doub
         T_OK (drift[0] < 1000 * tolerance, "%s: weights are off by %.1e", name, drift[0]);
         T_OK (drift[1] < 1000 * tolerance, "%s: optimizer state is off by %.1e", name, drift[1]);
         check_owned (t, name);
+        check_profile (t, name);
         T_OK (same_replicas (t), "%s: what several ranks hold has the same bits", name);
         wb_comm_max_f64 (world, drift, 2);
         if (getenv ("T_VERBOSE") != NULL && wb_comm_rank (world) == 0)
