@@ -135,7 +135,7 @@ static void print_profile (const struct result *r, const wb_bench_t *b) {
             "of limit");
     for (int i = 0; i < WB_PROFS; i++) {
         const wb_tally_t *t = &r->profile.of[i];
-        if (t->seconds < 1e-6) continue;
+        if (t->seconds <= 0) continue;
         rest -= t->seconds;
         printf ("%-17s%-15s%8.0f%10.4f%7.1f%%", wb_prof_name ((wb_prof) i), wb_phase_name (wb_prof_phase ((wb_prof) i)),
                 t->calls, t->seconds, 100 * t->seconds / r->mean);
