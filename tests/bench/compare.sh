@@ -14,6 +14,7 @@ tokens, and their losses must agree to 1e-4: they do the same work.
   --batch N          sequences of a step (default 8)
   --threads N        threads of a rank (default: all cores / ranks)
   --ranks N          ranks of wabun (default 1); PyTorch gets ranks x threads threads in one process
+  --style S          tuned (default) or plain PyTorch: see tests/bench/pytorch_gpt2.py
   --steps N          pairs, each of one measured step behind one that is not (default 3)
   --micro-batch N    sequences at once of PyTorch (default: the best of 1, 2, 4, measured first); wabun takes one
   --recompute R      none (default) or block: both keep only the inputs of the blocks
@@ -27,7 +28,7 @@ END
 }
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
-batch=8 threads=0 ranks=1 steps=3 micro=0 recompute=none json="" only_check="" wabun=${WABUN-}
+batch=8 threads=0 ranks=1 steps=3 micro=0 recompute=none style=tuned json="" only_check="" wabun=${WABUN-}
 sizes="--preset small"
 wrong () { echo "compare: $*" >&2; exit 2; }
 number () { case $2 in '' | *[!0-9]* | 0) wrong "$1 wants a number of at least 1, got \`$2'" ;; esac; }
@@ -37,12 +38,13 @@ while [ $# -gt 0 ]; do
     --json) json=yes; shift; continue ;;
     --check) only_check=yes; shift; continue ;;
     --preset | --layers | --width | --heads | --context | --vocab | --batch | --threads | --ranks | --steps | --micro-batch | \
-      --recompute | --wabun) [ $# -gt 1 ] || wrong "$1 wants a value" ;;
+      --recompute | --style | --wabun) [ $# -gt 1 ] || wrong "$1 wants a value" ;;
     *) wrong "unknown option $1; --help lists them" ;;
   esac
   case $1 in
     --preset) case $2 in tiny | small | medium | large | xl) ;; *) wrong "there is no preset $2" ;; esac ;;
     --recompute) case $2 in none | block) recompute=$2 ;; *) wrong "--recompute takes none or block" ;; esac ;;
+    --style) case $2 in tuned | plain) style=$2 ;; *) wrong "--style takes tuned or plain" ;; esac ;;
     --wabun) wabun=$2 ;;
     *) number "$1" "$2" ;;
   esac
@@ -106,7 +108,7 @@ run_wabun () { # ARGUMENT...
   fi
 }
 # shellcheck disable=SC2086
-run_torch () { "$python" "$top/tests/bench/pytorch_gpt2.py" --threads $((ranks * threads)) --json "$@"; }
+run_torch () { "$python" "$top/tests/bench/pytorch_gpt2.py" --threads $((ranks * threads)) --style "$style" --json "$@"; }
 
 # ---- the same work -----------------------------------------------------------------------------------------------------
 sed 's/<[^>]*>//g' "$top/README.ja.md" >"$work/text.txt"
@@ -149,7 +151,7 @@ if [ "$micro" -eq 0 ]; then
     run_torch $sizes --batch $m --micro-batch $m --steps 1 --recompute "$recompute" >"$work/tune.json" 2>"$work/log" || break
     rate=$(sed 's/.*"tokens_per_s": \([0-9]*\).*/\1/' "$work/tune.json")
     rss=$(sed 's/.*"peak_rss_bytes": \([0-9]*\).*/\1/' "$work/tune.json")
-    say "PyTorch, $m at once: $rate tokens/s"
+    say "PyTorch ($style), $m at once: $rate tokens/s"
     [ "$rate" -le "$best" ] || best=$rate micro=$m
     # Twice as much must fit.
     awk -v rss="$rss" '/^MemAvailable/ { exit !(2 * rss < $2 * 1024) }' /proc/meminfo || break
@@ -184,7 +186,7 @@ r = {
     "bench": "compare", "preset": a["preset"], "params": a["params"], "context": a["context"], "batch": a["batch"],
     "ranks": a["ranks"], "threads": a["threads"], "recompute": b["recompute"], "pairs": len(ratios), "fma_peak_gflops": peak,
     "tokens_per_s": middle(rates[0]), "mfu": middle(mfu), "peak_rss_bytes": memory[0] * a["ranks"],
-    "pytorch_version": b["version"], "pytorch_micro_batch": b["micro_batch"], "pytorch_blas_core": b["blas_core"],
+    "pytorch_version": b["version"], "pytorch_style": b["style"], "pytorch_micro_batch": b["micro_batch"], "pytorch_blas_core": b["blas_core"],
     "pytorch_tokens_per_s": middle(rates[1]), "pytorch_mfu": middle(rates[1]) * flop / peak, "pytorch_peak_rss_bytes": memory[1],
     "ratio": middle(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios), "ratios": ratios,
 }
@@ -193,11 +195,11 @@ if sys.argv[3]:
     sys.exit()
 print("%s: %s parameters, %d sequences of %d a step, recompute %s; measured peak %.0f GFLOP/s"
       % (r["preset"], format(r["params"], ","), r["batch"], r["context"], r["recompute"], peak))
-print("%-34s%10s%8s%22s%12s" % ("", "tokens/s", "MFU", "least and most", "memory"))
+print("%-40s%10s%8s%22s%12s" % ("", "tokens/s", "MFU", "least and most", "memory"))
 for name, rate, all_rates, share, rss in (
     ("wabun, %d ranks x %d threads" % (r["ranks"], r["threads"]), r["tokens_per_s"], rates[0], r["mfu"], r["peak_rss_bytes"]),
-    ("PyTorch %s, %d threads, %d at once" % (r["pytorch_version"], b["threads"], b["micro_batch"]),
+    ("PyTorch, %s, %d threads, %d at once" % (b["style"], b["threads"], b["micro_batch"]),
      r["pytorch_tokens_per_s"], rates[1], r["pytorch_mfu"], memory[1])):
-    print("%-34s%10.1f%7.1f%%%22s%8.2f GiB" % (name, rate, 100 * share, "%.1f - %.1f" % (min(all_rates), max(all_rates)), rss / 2**30))
+    print("%-40s%10.1f%7.1f%%%22s%8.2f GiB" % (name, rate, 100 * share, "%.1f - %.1f" % (min(all_rates), max(all_rates)), rss / 2**30))
 print("ratio %.2f (pairs: %s)" % (r["ratio"], ", ".join("%.2f" % x for x in ratios)))
 END

@@ -2,12 +2,15 @@
 """GPT-2 training steps in plain PyTorch: the other side of `wabun bench step`.
 
 The same model (GPT-2 with tied embeddings, no dropout), sizes, arithmetic (fp32) and kind of work: forward and backward
-of each micro-batch, gradients summed, clipped at norm 1, AdamW.  Written for speed as far as plain PyTorch goes: GELU,
-LayerNorm and loss are PyTorch's fused ones, the causal mask is added inside the product of queries and keys.
+of each micro-batch, gradients summed, clipped at norm 1, AdamW.  Two styles:
 
-PyTorch gets the settings that were best where this was written (doc/performance.md): its BLAS's kernels for this
-processor, AVX-512 kernels of its own where there are any, and an allocator that keeps memory.  They must be set before
-the program starts, so it starts itself again.  What is set in the environment already stays.
+  tuned   for speed, as far as plain PyTorch goes: one fused GELU, the causal mask added inside the product of queries
+          and keys, an allocator that keeps memory
+  plain   as people write it (and as Hugging Face's GPT-2 has it): GELU by its formula, scores scaled and then masked
+
+In both the BLAS gets its kernels for this processor, and the threads are those asked for: without that PyTorch is
+several times slower.  Such settings must be there before the program starts, so it starts itself again.  What is set
+in the environment already stays.
 
 With --model it starts from a checkpoint of wabun and with --tokens it reads wabun's token file, so that the losses of
 both can be compared step by step (compare.sh does).
@@ -42,8 +45,9 @@ def arguments():
     p.add_argument("--vocab", type=int, default=20573)
     p.add_argument("--batch", type=int, default=1, help="sequences of a step")
     p.add_argument("--micro-batch", type=int, default=1, help="sequences at once")
-    p.add_argument("--steps", type=int, default=3, help="measured steps, after one micro-batch that is not")
+    p.add_argument("--steps", type=int, default=3, help="measured steps, after two short ones that are not")
     p.add_argument("--threads", type=int, default=0, help="0: all cores")
+    p.add_argument("--style", choices=("tuned", "plain"), default="tuned")
     p.add_argument("--recompute", choices=("none", "block"), default="none")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--lr", type=float, default=1e-4)
@@ -68,7 +72,7 @@ def arguments():
     return a
 
 
-def tune(threads):
+def tune(a):
     """Start again with the settings that libraries read only when they are loaded."""
     if "PYTORCH_GPT2_TUNED" in os.environ:
         return
@@ -77,16 +81,13 @@ def tune(threads):
     wide = all(x in flags for x in ("avx512f", "avx512bw", "avx512dq", "avx512vl"))
     best = {
         "PYTORCH_GPT2_TUNED": "1",
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(a.threads),
         # OpenBLAS 0.3.21 takes processors newer than itself for a Prescott.
         "OPENBLAS_CORETYPE": "SkylakeX" if wide else "Haswell" if "avx2" in flags else "",
-        # ATen uses AVX2 where it is not told otherwise.
-        "ATEN_CPU_CAPABILITY": "avx512" if wide else "",
-        # glibc gives large blocks back to the system at once: every tensor would be made of fresh zero pages.
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
-        "MALLOC_TOP_PAD_": str(1 << 28),
     }
+    if a.style == "tuned":  # glibc gives large blocks back to the system at once: tensors would be of fresh zero pages
+        best.update(MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_=str(1 << 40), MALLOC_TOP_PAD_=str(1 << 28))
+        best["ATEN_CPU_CAPABILITY"] = "avx512" if wide else ""  # it takes AVX2 by itself
     for name, value in best.items():
         if value:
             os.environ.setdefault(name, value)
@@ -94,7 +95,7 @@ def tune(threads):
 
 
 args = arguments()
-tune(args.threads)
+tune(args)
 
 import torch  # noqa: E402  (behind tune)
 import torch.nn.functional as F  # noqa: E402
@@ -157,6 +158,7 @@ class GPT2:
                 sys.exit(f"{name} has the shape {tuple(self.w[name].shape)}, not {shape}")
             self.w[name].requires_grad_()
         self.mask = torch.full((a.context, a.context), -math.inf).triu_(1)
+        self.least = torch.tensor(torch.finfo(torch.float32).min)
 
     def linear(self, x, name):
         return torch.addmm(self.w[name + ".bias"], x, self.w[name + ".weight"])
@@ -167,6 +169,11 @@ class GPT2:
     def attention(self, x, h, B, T):
         H, D = self.a.heads, self.a.width // self.a.heads
         qkv = self.linear(x, h + "attn.c_attn").view(B, T, 3, H, D).permute(2, 0, 3, 1, 4)
+        if self.a.style == "plain":
+            q, k, v = qkv
+            s = q @ k.transpose(-1, -2) / math.sqrt(D)
+            p = torch.where(self.mask[:T, :T] == 0, s, self.least).softmax(-1)
+            return self.linear((p @ v).transpose(1, 2).reshape(B * T, H * D), h + "attn.c_proj")
         q, k, v = (t.reshape(B * H, T, D) for t in qkv)
         p = torch.baddbmm(self.mask[:T, :T], q, k.transpose(1, 2), alpha=1 / math.sqrt(D)).softmax(-1)
         out = torch.bmm(p, v).view(B, H, T, D).transpose(1, 2).reshape(B * T, H * D)
@@ -176,7 +183,11 @@ class GPT2:
         h = f"h.{i}."
         x = x + self.attention(self.norm(x, h + "ln_1"), h, B, T)
         z = self.linear(self.norm(x, h + "ln_2"), h + "mlp.c_fc")
-        return x + self.linear(F.gelu(z, approximate="tanh"), h + "mlp.c_proj")
+        if self.a.style == "plain":
+            z = 0.5 * z * (1 + torch.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+        else:
+            z = F.gelu(z, approximate="tanh")
+        return x + self.linear(z, h + "mlp.c_proj")
 
     def loss(self, ids):
         """Mean over all positions; ids [B, T + 1]."""
@@ -243,8 +254,9 @@ def main():
         betas=(0.9, 0.95),
         eps=1e-8,
     )
-    if not a.tokens:  # what is only touched by the first one: pages, gradients, the optimizer's state
-        step(model, optimizer, sample, 0, a.micro_batch, a.micro_batch)
+    if not a.tokens:  # pages are first touched, the second time in another order because the optimizer's state is there
+        for i in range(2):
+            step(model, optimizer, sample, 0, min(a.batch, 2 * a.micro_batch), a.micro_batch)
     seconds, losses = [], []
     for i in range(a.steps):
         start = time.perf_counter()
@@ -263,6 +275,7 @@ def main():
         "micro_batch": a.micro_batch,
         "context": a.context,
         "threads": torch.get_num_threads(),
+        "style": a.style,
         "recompute": a.recompute,
         "tokens_per_s": median,
         "tokens_per_s_min": rates[0],
@@ -278,7 +291,7 @@ def main():
     if a.json:
         print(json.dumps(r))
         return
-    print(f"PyTorch     {r['version']}; {library} {core}, ATen {r['aten']}, {r['threads']} threads")
+    print(f"PyTorch     {r['version']}; {library} {core}, {a.style}, {r['threads']} threads")
     print(f"model       {a.preset}: {r['params']:,} parameters")
     print(f"batch       {a.batch} sequences of {a.context}, {a.micro_batch} at once")
     print(f"memory      {r['peak_rss_bytes'] / 2**30:.2f} GiB")
