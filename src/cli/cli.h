@@ -86,8 +86,12 @@ void wb_help_man (FILE *to); /**< doc/wabun.1 is what this prints */
 void wb_retune (char **argv, bool allowed);
 /** Rank by the launcher's environment, before MPI starts; 0 without a launcher. */
 int wb_launcher_rank (void);
+/** WB_EUSAGE where `asked` threads, or for 0 those of OMP_NUM_THREADS, are absurdly many for the cores of this process.
+ * Not collective. */
+wb_status wb_threads_check (int64_t asked) WB_NODISCARD;
 /** Set the threads of kernels and BLAS: `asked`, or for 0 OMP_NUM_THREADS, or the cores of this process's mask shared
- * between the ranks that have the same mask.  Warns when a node has more threads than cores.  Collective over world. */
+ * between the ranks that have the same mask.  Warns when a node has more threads than cores.  Collective over world.
+ * Errors: WB_EUSAGE, WB_ENOMEM; agreed. */
 wb_status wb_threads_set (int *out, wb_comm_t *world, int64_t asked) WB_NODISCARD;
 
 #endif

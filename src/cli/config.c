@@ -2,9 +2,9 @@
  * text.
  *
  * A value comes from three places, later ones win: the default in the table (as text, parsed like the others), the file
- * (libconfig), --set.  All end in put(), the only place that checks type, choice and range.  What needs two options is
- * checked in check(), and only so far as it needs no ranks: wb_trainer_check() does the rest.  Files named here are not
- * opened.
+ * (libconfig), --set (the bare value, or for lists what the file would have).  All end in put(), the only place that
+ * checks type, choice and range.  What needs two options is checked in check(), and only so far as it needs no ranks:
+ * wb_trainer_check() does the rest.  Files named here are not opened.
  *
  * Not done here: sizes that come from `model.base` or the tokenizer stay 0 (train.c fills them). */
 #include "config.h"
@@ -339,11 +339,13 @@ static wb_status unknown (const char *path, const char *where) {
 
 struct place {
     const char *path;
+    bool no_lines; /* it is no file */
     char text[512];
 };
 
 static const char *where_is (struct place *p, const config_setting_t *s) {
     const char *file = config_setting_source_file (s);
+    if (p->no_lines) return p->path;
     snprintf (p->text, sizeof p->text, "%.480s:%u", file != NULL ? file : p->path,
               (unsigned) config_setting_source_line (s));
     return p->text;
@@ -432,6 +434,7 @@ static wb_status read_text (wb_config_t *c, const char *text, const char *path) 
     config_t file;
     struct place p = {.path = path};
     wb_status status;
+    if (strncmp (text, "\xef\xbb\xbf", 3) == 0) text += 3; /* the byte order mark of some editors */
     config_init (&file);
     if (config_read_string (&file, text) == CONFIG_TRUE) {
         status = read_group (c, config_root_setting (&file), NULL, &p);
@@ -441,6 +444,27 @@ static wb_status read_text (wb_config_t *c, const char *text, const char *path) 
                           config_error_text (&file));
     }
     config_destroy (&file);
+    return status;
+}
+
+/* data.train as libconfig has it: ({ tokens = "a"; weight = 1.0; }, "b"). */
+static wb_status set_parts (wb_config_t *c, const char *text, const char *where) {
+    struct place p = {.path = where, .no_lines = true};
+    char *line = wb_format ("parts = %s", text);
+    wb_status status;
+    config_t file;
+    if (line == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for the configuration");
+    config_init (&file);
+    if (config_read_string (&file, line) != CONFIG_TRUE)
+        status = WB_FAIL (WB_EUSAGE,
+                          "%s: %s in `%.200s`; for instance --set 'data.train=({tokens=\"a\"; weight=2.0;}, \"b\")'",
+                          where, config_error_text (&file), text);
+    else if (config_setting_length (config_root_setting (&file)) != 1)
+        status = WB_FAIL (WB_EUSAGE, "%s: `%.200s` goes on behind its value", where, text);
+    else
+        status = read_parts (c, config_lookup (&file, "parts"), &p);
+    config_destroy (&file);
+    wb_free (line);
     return status;
 }
 
@@ -455,6 +479,8 @@ static wb_status read_set (wb_config_t *c, const char *set) {
     if (o == NULL && is_group (key))
         return WB_FAIL (WB_EUSAGE, "%s: is a group: set its members, for instance --set train.steps=100", where);
     if (o == NULL) return unknown (key, where);
+    if (o->kind == PARTS && equals[1] != 0 && strchr ("([{", equals[1]) != NULL)
+        return set_parts (c, equals + 1, where);
     return put_text (c, o, equals + 1, where);
 }
 

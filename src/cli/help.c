@@ -14,7 +14,8 @@ static const struct {
     const char *name, *text;
 } texts[] = {
     {"train", "  CFG               configuration (libconfig); its keys are listed below\n"
-              "  --set KEY=VALUE   override one key, for instance --set train.steps=100; may be repeated\n"
+              "  --set KEY=VALUE   override one key, for instance --set train.steps=100; may be repeated;\n"
+              "                    lists as in the file: --set 'data.train=({tokens=\"a\"; weight=2.0;}, \"b\")'\n"
               "  --resume WHAT     auto: the newest good checkpoint of the run, or a new start (the default);\n"
               "                    none: a new start; DIR: this checkpoint\n"
               "\n"

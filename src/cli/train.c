@@ -4,8 +4,11 @@
  * collective and agreed, so an error of one rank is everybody's, and is printed once.
  *
  * SIGINT, SIGTERM and SIGUSR1 set a flag that rides on the verdict of the next step: all ranks finish that step, save,
- * and exit with 75.  A second SIGINT ends at once.  They are caught from the start on, so that a job that is told early
- * to go still leaves a checkpoint. */
+ * and exit with 75.  A second SIGINT ends at once.
+ *
+ * Before the first step there is nothing to save, and what is under way may last (every id of a large file is checked,
+ * a checkpoint verified): the process ends at once, with 75 as well.  That is as safe as being killed there, for all
+ * files appear under their names by a rename; the lock ends with the process. */
 #include "config.h"
 
 #include <math.h>
@@ -17,17 +20,29 @@
 
 /* ---- signals ----------------------------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t stop_asked;
+static volatile sig_atomic_t stop_asked, starting, speaks;
 
 static void on_signal (int signo) {
+    static const char told[] = "wabun: stopped on request before a first step, nothing is to be saved: run the same "
+                               "command again\n";
+    ssize_t ignored;
+
     if (stop_asked != 0 && signo == SIGINT) _exit (130);
     stop_asked = signo;
+    if (!starting) return;
+    if (speaks) {
+        ignored = write (STDERR_FILENO, told, sizeof told - 1);
+        (void) ignored;
+    }
+    _exit (WB_ESTOP);
 }
 
 static void catch_signals (void) {
     static const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
     struct sigaction a;
 
+    speaks = wb_launcher_rank () == 0;
+    starting = 1;
     memset (&a, 0, sizeof a);
     a.sa_handler = on_signal;
     a.sa_flags = SA_RESTART;
@@ -185,6 +200,7 @@ static wb_status loop (wb_run_t *r) {
     r->started = wb_now ();
     r->first = t->step;
     if (t->step == 0) validate (r);
+    starting = 0;
     while (t->step < c->steps) {
         wb_trainer_step (t, &s, wb_run_sample, r->data.train, stop_asked != 0);
         if (s.bad) return bad_numbers (r, &s);
@@ -203,7 +219,6 @@ static wb_status loop (wb_run_t *r) {
 static wb_status run (wb_run_t *r, const train_args_t *a) {
     char time[32], *latest;
 
-    catch_signals ();
     WB_TRY (start (r, a));
     if (r->trainer->step >= r->config->steps) {
         if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r)); /* it came from elsewhere */
@@ -230,6 +245,7 @@ wb_status wb_cmd_train (int argc, char **argv) {
     WB_TRY (parse (&a, argc, argv));
     memset (&r, 0, sizeof r);
     r.saved = r.lock = -1;
+    catch_signals ();
     status = wb_world_new (&r.world);
     if (status == WB_OK) {
         status = wb_agree (r.world, run (&r, &a));
@@ -240,6 +256,7 @@ wb_status wb_cmd_train (int argc, char **argv) {
         if (r.topo != NULL) wb_topo_destroy (r.topo);
         if (r.config != NULL) wb_config_destroy (r.config);
     }
+    starting = 0; /* a launcher sends SIGTERM to those that still speak when the first one has ended */
     wb_world_destroy (r.world);
     return status;
 }

@@ -62,22 +62,42 @@ static void mask_get (struct mask *m) {
 #endif
 }
 
+/* Threads by OMP_NUM_THREADS: its first number, that of the outermost level; 0: not said. */
+static int64_t env_threads (void) {
+    const char *omp = getenv ("OMP_NUM_THREADS");
+    int64_t n = omp != NULL ? strtoll (omp, NULL, 10) : 0;
+    return n > 0 ? n : 0;
+}
+
+/* More threads than cores are slow, which a warning tells; hundreds of times more are a slip of the keyboard, or a rank
+ * bound to one core that believes it has a node. */
+wb_status wb_threads_check (int64_t asked) {
+    enum { MOST = 16 };
+    const int64_t threads = asked > 0 ? asked : env_threads ();
+    const int cores = wb_cpu_cores ();
+    if (threads <= (int64_t) MOST * cores) return WB_OK;
+    return WB_FAIL (WB_EUSAGE,
+                    "%s%lld threads in a process that may use %d %s: %d at most; are there more cores, look at binding "
+                    "(mpirun --bind-to none, srun --cpus-per-task)",
+                    asked > 0 ? "" : "OMP_NUM_THREADS: ", (long long) threads, cores, cores == 1 ? "core" : "cores",
+                    MOST * cores);
+}
+
 wb_status wb_threads_set (int *out, wb_comm_t *world, int64_t asked) {
     wb_comm_t *node;
     WB_TRY (wb_comm_split_node (&node, world));
     const int P = wb_comm_size (node), cores = wb_cpu_cores ();
     int same = 1;
     struct mask mine, *all = wb_calloc ((size_t) P, sizeof *all);
-    wb_status status = wb_agree (world, all != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for %d masks", P));
+    wb_status status = all != NULL ? wb_threads_check (asked) : WB_FAIL (WB_ENOMEM, "out of memory for %d masks", P);
+    status = wb_agree (world, status);
     if (status == WB_OK) {
         mask_get (&mine);
         wb_comm_all_gather (node, all, &mine, sizeof mine);
         same = 0;
         for (int r = 0; r < P; r++) same += memcmp (&all[r], &mine, sizeof mine) == 0;
 
-        /* The first number of OMP_NUM_THREADS: that of the outermost level. */
-        const char *omp = getenv ("OMP_NUM_THREADS");
-        int from_env = omp != NULL ? atoi (omp) : 0;
+        const int from_env = (int) env_threads ();
         *out = asked > 0 ? (int) asked : from_env > 0 ? from_env : cores / same > 0 ? cores / same : 1;
         wb_kern_threads_set (*out);
         wb_blas_threads_set (*out);

@@ -26,6 +26,7 @@ wb_status wb_using_open (wb_model_t **out, const wb_using_t *u, const char *comm
     *out = NULL;
     if (u->model == NULL)
         return WB_FAIL (WB_EUSAGE, "%s wants --model DIR: a checkpoint, or any Hugging Face GPT-2 directory", command);
+    WB_TRY (wb_threads_check (u->threads));
     if (u->threads > 0 || getenv ("OMP_NUM_THREADS") == NULL) {
         const int threads = u->threads > 0 ? (int) u->threads : wb_cpu_cores ();
         wb_kern_threads_set (threads);

@@ -7,6 +7,10 @@
  * of failed states serves all starts, and a whole text costs time linear in its length, with the backtracker's
  * own result.  (The idea of RE2's BitState, without its limits.)
  *
+ * Why no library: PCRE2 gives up on such texts at its match limit, with or without its compiler, and then a document
+ * has no ids, or others than the original's; RE2 and its like find another match where alternatives begin alike.  A
+ * test compares this matcher with PCRE2 on thousands of texts (tests/unit/test_clean.c).
+ *
  * `\d` is every decimal digit (Nd) of Unicode 14, in a table, so that ids do not change with a library.
  *
  * Not done here: full-width forms (ja_bpe.c narrows them before), anything that patterns at large need: no captures,

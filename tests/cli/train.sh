@@ -23,6 +23,10 @@ ok "metrics are JSON with a known set of keys" grep -q \
   run2/metrics.jsonl
 ok "validation, bits per byte" trained 2 valid --set 'data.validation="tokens"' --set validation.every=10 --set train.steps=10
 ok "are in metrics.jsonl" test "$(grep -c '"val_loss": .*"val_bpb": ' valid/metrics.jsonl)" -eq 2
+ok "samples of text" trained 2 sample --set sample.every=4 --set train.steps=8 --set 'sample.context="むかし"' --set sample.length=9
+ok "are in samples.txt" test "$(grep -c '^==== step [48]$' sample/samples.txt)" -eq 2
+ok "where no rank holds the whole model" trained 2 cut --set sample.every=4 --set train.steps=8 --set parallel.tensor=2
+ok "a warning says so" grep -q '^wabun: warning: .*sample.every: no texts are written' log
 
 # ---- resuming -------------------------------------------------------------------------------------------------------
 # halved RUN NEW: as if it had been stopped after step 10, and then a little further
@@ -135,6 +139,35 @@ ok "and names the first" grep -q "alone: another run is writing there (process $
 kill -TERM $pid
 finish
 ok "while the first goes on to its end" test $? -eq 75
+
+# ---- stopped before the first step ----------------------------------------------------------------------------------
+# The configuration is a pipe that nobody writes to, so that the start lasts as long as the test wants.
+early () { # SIGNAL N CODE
+  rm -f pipe opened
+  mkfifo pipe
+  (exec sh -c 'exec 3>pipe; : >opened; exec sleep 120') &
+  writer=$!
+  set -- "$1" "$2" "$3" "$WABUN" train pipe
+  signal=$1 n=$2 want=$3
+  shift 3
+  # shellcheck disable=SC2086 # a list of words
+  [ "$n" -eq 1 ] || set -- $MPIRUN ${MPIRUN_FLAGS-} -np "$n" "$@"
+  if env --default-signal=INT true 2>/dev/null; then set -- env --default-signal=INT "$@"; fi
+  "$@" </dev/null >early.log 2>&1 &
+  pid=$!
+  within 60 test -e opened || echo "# nobody opened the configuration within 60 s"
+  kill -"$signal" $pid
+  finish
+  code=$?
+  kill $writer
+  cat early.log
+  [ "$code" -eq "$want" ] && [ "$(grep -c '^wabun: .*stopped on request before a first step' early.log)" -eq 1 ]
+}
+for signal in TERM USR1 INT; do
+  if [ $signal = INT ] && ! env --default-signal=INT true 2>/dev/null; then continue; fi
+  ok "SIG$signal while it starts ends it at once" early $signal 1 75
+done
+ok "SIGUSR1 to mpirun while it starts" early USR1 3 75
 
 # ---- stopped --------------------------------------------------------------------------------------------------------
 # stopped SIGNAL N CODE: sent to the process that was started

@@ -83,6 +83,16 @@ mv away cfg
 refused "an unknown option" 2 'unknown option --rseume; did you mean --resume' --rseume none
 refused "a vocabulary smaller than the tokenizer" 2 'vocab_size = 100 .*257 ids' --set model.vocab_size=100
 refused "a width that the heads do not divide" 2 'width.*33.*heads' --set model.width=33
+refused "absurdly many threads" 2 '4096 threads in a process that may use [0-9]* core.*at most' --set parallel.threads=4096
+many () { # the same from the environment
+  OMP_NUM_THREADS=99999
+  export OMP_NUM_THREADS
+  refuse "$@"
+  many_code=$?
+  OMP_NUM_THREADS=1
+  return $many_code
+}
+ok "and from OMP_NUM_THREADS" many 2 'OMP_NUM_THREADS: 99999 threads' "1 2 3" run
 refused "no tokenizer there" 3 'nowhere' --set 'tokenizer="nowhere"'
 refused "no base model there" 3 'nowhere' --set 'model.base="nowhere"'
 

@@ -208,6 +208,27 @@ static void test_set (void) {
         T_OK (c->steps == 250, "the file");
         wb_config_destroy (c);
     }
+    /* Lists, as the file has them. */
+    if (T_STATUS (make (&c, BASE, "data.train=({tokens=\"a b\";weight=1.5;}, \"c\",{tokens=\"d\"})"), WB_OK)) {
+        T_OK (c->ntrain == 3 && strcmp (c->train[0].tokens, "a b") == 0 && c->train[0].weight == 1.5 &&
+                  strcmp (c->train[1].tokens, "c") == 0 && c->train[1].weight == 1 && c->train[2].weight == 1,
+              "a list of parts");
+        wb_config_destroy (c);
+    }
+    if (T_STATUS (make (&c, BASE, "data.train=[\"a\", \"b\"]"), WB_OK)) {
+        T_OK (c->ntrain == 2 && strcmp (c->train[1].tokens, "b") == 0, "an array of names");
+        wb_config_destroy (c);
+    }
+    if (T_STATUS (make (&c, BASE, "data.train={tokens=\"a\"; weight=2;}"), WB_OK)) {
+        T_OK (c->ntrain == 1 && c->train[0].weight == 2, "one group");
+        wb_config_destroy (c);
+    }
+    /* Some editors put a byte order mark in front. */
+    if (T_STATUS (make (&c, "\xef\xbb\xbf" BASE, NULL), WB_OK)) {
+        T_OK (strcmp (c->run, "r") == 0, "a byte order mark");
+        wb_config_destroy (c);
+    }
+    REFUSED ("\xef\xbb\xbf" BASE "trian = { lr = 1; };", NULL, "a.cfg:5: unknown key `trian`; did you mean `train`?");
     /* A base needs neither sizes nor tokenizer; --set takes a preset back. */
     if (T_STATUS (make (&c, "run = \"r\"; data = { train = [ \"a\", \"b\" ]; }; model = { base = \"m\"; };", NULL),
                   WB_OK)) {
@@ -312,6 +333,15 @@ static void test_refused (void) {
     for (int i = 0; i <= WB_MAX_DATA; i++) end += sprintf (end, "%s\"a%d\"", i > 0 ? ", " : "", i);
     strcat (end, "); };");
     REFUSED (many, NULL, "a.cfg:1: `data.train` has more than 64 token files: join some of them");
+    REFUSED (BASE, "data.train=({tokens=\"a\"",
+             "--set data.train: syntax error in `({tokens=\"a\"`; for instance --set "
+             "'data.train=({tokens=\"a\"; weight=2.0;}, \"b\")'");
+    REFUSED (BASE, "data.train=(\"a\"); seed = 2;", "--set data.train: `(\"a\"); seed = 2;` goes on behind its value");
+    REFUSED (BASE, "data.train=({tokens=\"a\"; weight=-1;})",
+             "--set data.train: `data.train.weight` = -1 is out of range: x > 0");
+    REFUSED (BASE, "data.train=({token=\"a\";})",
+             "--set data.train: unknown key `data.train.token`; did you mean `tokens`?");
+    REFUSED (BASE, "data.train=()", "a.cfg: `data.train` is missing: name a token file (wabun encode makes them)");
 
     /* --set */
     REFUSED (BASE, "train.lrr=1", "--set train.lrr: unknown key `train.lrr`; did you mean `train.lr`?");
