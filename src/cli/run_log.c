@@ -137,17 +137,26 @@ static double product_speed (const wb_run_t *r) {
     return speed;
 }
 
+/* Peak of this rank while all of them measure, GFLOP/s; r->peak, that of all, never sinks: what keeps a processor busy
+ * can only make it look slower than it is.  Collective over world. */
+static double measure_peak (wb_run_t *r) {
+    double threads[1] = {(double) r->threads}, peak;
+
+    wb_comm_barrier (r->world);
+    peak = wb_kern_fma_peak (r->threads, 0.05);
+    wb_comm_sum_f64 (r->world, threads, 1);
+    r->peak = fmax (r->peak, peak * threads[0] / r->threads);
+    return peak;
+}
+
 wb_status wb_run_report (wb_run_t *r) {
     const wb_trainer_t *t = r->trainer;
     const wb_topo_t *g = r->topo;
     const wb_config_t *c = r->config;
     const wb_size_t *s = &t->o.size;
     char n[32], sec[32];
-    double threads[1] = {(double) r->threads}, peak, flops, speed;
+    double peak = measure_peak (r), flops, speed;
 
-    wb_comm_barrier (r->world);
-    peak = wb_kern_fma_peak (r->threads, 0.05);
-    wb_comm_sum_f64 (r->world, threads, 1);
     wb_info ("wabun %s: %s", PACKAGE_VERSION, c->run);
     report_machine (r, peak);
     wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank; optimizer %s%s",
@@ -171,7 +180,6 @@ wb_status wb_run_report (wb_run_t *r) {
              "product here",
              wb_format_seconds (sec, flops / (0.8e9 * speed * wb_comm_size (r->world))),
              (long long) (c->steps - t->step), speed);
-    r->peak = peak * threads[0] / r->threads;
     return WB_OK;
 }
 
@@ -228,7 +236,7 @@ static double finite_or_0 (double x) { return isfinite (x) ? x : 0; }
 
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     const wb_trainer_t *t = r->trainer;
-    double batch = (double) t->o.global_batch * (double) t->o.T, phases[8], speed, mfu, left;
+    double batch = (double) t->o.global_batch * (double) t->o.T, phases[9], speed, mfu, left;
     bool due = t->step % r->config->log_every == 0 || t->step == r->first + 1 || t->step == r->config->steps;
     char time[32], count[32];
 
@@ -253,7 +261,12 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     phases[5] = s->t_total;
     phases[6] = peak_memory (r);
     phases[7] = s->t_wait;
-    wb_comm_max_f64 (r->world, phases, 8);
+    phases[8] = mfu > 1; /* cannot be: something else ran when the peak was measured */
+    wb_comm_max_f64 (r->world, phases, 9);
+    if (phases[8] > 0) {
+        measure_peak (r);
+        mfu = speed * per_token_flops (r) / (r->peak * 1e9);
+    }
     if (!wb_log_is_tty ())
         wb_info ("step %lld/%lld  loss %.4f  lr %.3g  |g| %.3g  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step,
                  (long long) r->config->steps, s->loss, s->lr, s->grad_norm, wb_format_count (count, (int64_t) speed),
