@@ -50,6 +50,7 @@ typedef struct wb_ckpt_set {
     const char *prefix; /**< in front of the parameter's name: "", "exp_avg.", "exp_avg_sq." */
     float *data;        /**< values: the rank's block (by_state false) or its optimizer state (by_state true) */
     bool by_state;      /**< index data by segment.state instead of segment.flat */
+    unsigned classes;   /**< only parameters of these classes, a set of 1 << wb_param_class; 0: all */
 } wb_ckpt_set_t;
 
 /** Extra small files, the same on every rank (written by rank 0): name and text.  */

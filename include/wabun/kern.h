@@ -117,6 +117,8 @@ typedef struct wb_kern {
     void (*adagrad) (float *w, float *h, const float *g, int64_t n, float step, float eps, float decay, float gscale);
     /** w *= 1 - decay; w -= step g'. */
     void (*sgd) (float *w, const float *g, int64_t n, float step, float decay, float gscale);
+    /** Momentum: m = mu m + g'; u = m, or with nesterov g' + mu m (Sutskever et al., ICML 2013).  u may be g. */
+    void (*momentum) (float *u, float *m, const float *g, int64_t n, float mu, float gscale, bool nesterov);
 
     /** For few rows (generation), bound by how fast A comes from memory: y [m, n] = (add: y) + b + x [m, k] A [k, n]; b
      * may be NULL.  A is read once for every WB_FEW_ROWS rows.  A row of y does not depend on the other rows. */
@@ -197,6 +199,7 @@ typedef enum wb_prof {
     WB_PROF_CLEAR,
     WB_PROF_NORM,
     WB_PROF_OPTIMIZER,
+    WB_PROF_MUON,     /**< matrices that Muon updates */
     WB_PROF_TENSOR,   /**< sums and gathers within the tensor group */
     WB_PROF_POLL,     /**< messages moved between kernels, gradient buckets begun */
     WB_PROF_PIPELINE, /**< waiting for neighbours */

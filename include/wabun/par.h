@@ -124,6 +124,25 @@ void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const f
                    const int32_t *targets, float *work, int64_t n, int64_t C, int64_t v0, int64_t Vown, float scale);
 int64_t wb_head_work_floats (int64_t n, int64_t Vown);
 
+/* ---- polar factors (polar.c) ------------------------------------------------------------------------------------- */
+
+/** Coefficients of the quintic: s <- a s + b s^3 + c s^5 (Jordan et al., Muon, 2024). */
+#define WB_POLAR_A 3.4445f
+#define WB_POLAR_B (-4.7750f)
+#define WB_POLAR_C 2.0315f
+/** Nearly the polar factor U V^T of X = U S V^T by Newton-Schulz: singular values go to about 0.7 .. 1.2.
+ * \param x     [rows, cols], rows `ld` floats apart; overwritten
+ * \param work  wb_polar_work_floats ()
+ * Returns where the factor lies, x or work, rows *ldout floats apart.  A matrix of zeros gives zeros.  Cost:
+ * wb_polar_flops (). */
+float *wb_polar (const wb_kern_t *k, int64_t *ldout, float *x, float *work, int64_t rows, int64_t cols, int64_t ld,
+                 int steps);
+int64_t wb_polar_work_floats (int64_t rows, int64_t cols);
+double wb_polar_flops (int64_t rows, int64_t cols, int steps);
+/** Sum of squares, and x / sqrt (sumsq) in place, of a matrix whose rows are `ld` floats apart. */
+double wb_polar_sumsq (const wb_kern_t *k, const float *x, int64_t rows, int64_t cols, int64_t ld);
+void wb_polar_scale (const wb_kern_t *k, float *x, double sumsq, int64_t rows, int64_t cols, int64_t ld);
+
 #ifdef __cplusplus
 }
 #endif

@@ -43,6 +43,9 @@ typedef struct wb_config {
     int64_t global_batch, steps, warmup, sequence_length; /**< sequence_length 0: the model's context */
     char *optimizer, *decay;
     double lr, min_lr, beta1, beta2, eps, weight_decay, clip;
+    double muon_momentum, muon_rms;
+    int64_t muon_steps;
+    bool muon_nesterov, muon_split_qkv;
     /* checkpoint, validation, log, sample */
     int64_t ckpt_every, ckpt_keep;
     int64_t valid_every, valid_samples; /**< samples (windows) used each time, 0 = all */

@@ -55,7 +55,8 @@ typedef enum wb_optim_kind {
     WB_OPTIM_ADAM,
     WB_OPTIM_ADAM_TF1,
     WB_OPTIM_ADAGRAD,
-    WB_OPTIM_SGD
+    WB_OPTIM_SGD,
+    WB_OPTIM_MUON
 } wb_optim_kind;
 typedef enum wb_decay_kind { WB_DECAY_COSINE, WB_DECAY_LINEAR, WB_DECAY_CONSTANT } wb_decay_kind;
 typedef struct wb_optim_options {
@@ -63,16 +64,53 @@ typedef struct wb_optim_options {
     double lr, min_lr, beta1, beta2, eps, weight_decay, clip; /**< clip 0: off */
     int64_t warmup, steps;
     wb_decay_kind decay;
+    /* Muon, of the matrices; what is above holds for the rest, which AdamW updates, and lr and weight_decay for both */
+    double muon_momentum;
+    double muon_rms; /**< root mean square of an update, in learning rates */
+    int muon_steps;  /**< of Newton-Schulz */
+    bool muon_nesterov;
+    bool muon_split_qkv; /**< query, key and value parts of c_attn are matrices of their own */
 } wb_optim_options_t;
 /** Learning rate of step 1, 2, ...: linear warm-up over `warmup` steps, then the decay to min_lr at `steps`. */
 double wb_optim_lr (const wb_optim_options_t *o, int64_t step);
-/** State tensors an optimizer keeps for each parameter: 0, 1 or 2, and the prefix of each in checkpoints. */
+/** Arrays of state an optimizer keeps: 0, 1 or 2. */
 int wb_optim_states (wb_optim_kind kind);
-const char *wb_optim_state_name (wb_optim_kind kind, int i); /**< "exp_avg.", "exp_avg_sq.", "sum." */
+/** Does array i hold something for this parameter?  Muon keeps one value for a weight of a matrix, two for the rest. */
+bool wb_optim_has_state (wb_optim_kind kind, int i, const wb_param_t *p);
+/** What checkpoints call the states: `prefix` before the names of the parameters of these classes (a set of 1 <<
+ * wb_param_class, 0: all) is array `state`. */
+typedef struct wb_optim_slot {
+    const char *prefix; /**< "exp_avg.", "exp_avg_sq.", "sum.", "momentum." */
+    int state;
+    unsigned classes;
+} wb_optim_slot_t;
+enum { WB_OPTIM_MAX_SLOTS = 3 };
+/** The slots of an optimizer; constant. */
+const wb_optim_slot_t *wb_optim_slots (wb_optim_kind kind, int *n);
 /** Update the pieces named by the segments: w, g are the rank's blocks; state[i] the i-th state, indexed by
- * segment.state. gscale multiplies every gradient (clipping).  step counts from 1. */
+ * segment.state. gscale multiplies every gradient (clipping).  step counts from 1.  WB_OPTIM_MUON: matrices are left
+ * alone, wb_muon_update() does them. */
 void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w, float *const state[2], const float *g,
                       const wb_segment_t *segments, int nsegments, int64_t step, double lr, double gscale);
+
+/* ---- Muon (muon.c) ----------------------------------------------------------------------------------------------- */
+
+/** Momentum, orthogonalised by Newton-Schulz (Jordan et al. 2024), for the matrices of the blocks; with decoupled decay
+ * and the scale of Liu et al. (Moonlight, arXiv:2502.16982), so that AdamW's learning rate carries over:
+ *   m = mu m + g;  u = g + mu m (Nesterov), or m;  w = (1 - lr decay) w - lr rms sqrt (max (rows, cols)) polar (u) */
+typedef struct wb_muon wb_muon_t;
+/** \param segments  what this rank updates; each matrix whole.  Errors: WB_ENOMEM; WB_EUSAGE: a layout that is not
+ * there yet.  Not collective. */
+wb_status wb_muon_new (wb_muon_t **out, const wb_optim_options_t *o, const wb_kern_t *k, const wb_segment_t *segments,
+                       int nsegments) WB_NODISCARD;
+void wb_muon_destroy (wb_muon_t *m);
+/** Bytes wb_muon_new() will allocate for the matrices of a table. */
+size_t wb_muon_bytes (const wb_optim_options_t *o, const wb_params_t *params);
+/** Flop of an update on this rank. */
+double wb_muon_flops (const wb_muon_t *m);
+/** Update all matrices: w, g are the rank's blocks, momentum its state, indexed by segment.state.  g is used up.
+ * gscale multiplies every gradient (clipping). */
+void wb_muon_update (wb_muon_t *m, float *w, float *momentum, float *g, double lr, double gscale);
 
 /* ---- gradient synchronisation (gradsync.c) ----------------------------------------------------------------------- */
 
@@ -141,8 +179,8 @@ typedef struct wb_trainer {
     const wb_kern_t *kern; /**< borrowed */
     wb_step_options_t o;
     float *weights, *grads; /**< [params->own] */
-    float *state[2];        /**< [state_floats], NULL where the optimizer has no such state */
-    int64_t state_floats;
+    float *state[2];        /**< [state_floats[i]], NULL where the optimizer has no such state */
+    int64_t state_floats[2];
     int64_t step; /**< steps done; set it when resuming */
     int micros;   /**< micro-batches of this rank in a step */
     struct wb_trainer_impl *impl;

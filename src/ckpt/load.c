@@ -146,6 +146,7 @@ static wb_status check_all (const wb_pfile_t *f, const wb_st_t *st, const char *
                             const wb_segment_t *segments, int n) {
     const wb_st_tensor_t *t;
     for (int i = 0; i < n; i++) {
+        if (!wb_ckpt_in_set (set, segments[i].param)) continue;
         if (i > 0 && segments[i].param == segments[i - 1].param) continue;
         WB_TRY (find (&t, st, path, set->prefix, segments[i].param));
         if (t->end > wb_pfile_size (f)) return WB_FAIL (WB_EDATA, "%s: became shorter while it was read", path);
@@ -158,6 +159,7 @@ static wb_status read_all (wb_pfile_t *f, const wb_st_t *st, const char *path, c
     const wb_st_tensor_t *t = NULL;
     for (int i = 0; i < n; i++) {
         const wb_segment_t *g = &segments[i];
+        if (!wb_ckpt_in_set (set, g->param)) continue;
         if (i == 0 || g->param != g[-1].param) WB_TRY (find (&t, st, path, set->prefix, g->param));
         WB_TRY (read_segment (f, set->data + (set->by_state ? g->state : g->flat), t, g, buf));
     }

@@ -30,7 +30,9 @@
 typedef struct shared_file {
     const char *name;
     int set0, nsets;
-    wb_st_tensor_t *tensors; /* [nsets][nparams]; names owned */
+    wb_st_tensor_t *tensors; /* [ntensors]; names owned */
+    int *place;              /* [nsets][nparams] number of the tensor, -1: not in the set */
+    int ntensors;
     char *header;
     size_t header_bytes;
     int64_t bytes;
@@ -40,11 +42,16 @@ typedef struct shared_file {
 static wb_status describe (shared_file_t *f, const wb_ckpt_job_t *job) {
     int n = f->nsets * job->nparams;
     f->tensors = wb_calloc ((size_t) n + 1, sizeof *f->tensors);
-    if (f->tensors == NULL) return wb_ckpt_no_memory ();
+    f->place = wb_calloc ((size_t) n + 1, sizeof *f->place);
+    if (f->tensors == NULL || f->place == NULL) return wb_ckpt_no_memory ();
     for (int i = 0; i < n; i++) {
         const wb_param_t *p = &job->params[i % job->nparams];
-        wb_st_tensor_t *t = &f->tensors[i];
-        t->name = wb_format ("%s%s", job->sets[f->set0 + i / job->nparams].prefix, p->name);
+        const wb_ckpt_set_t *set = &job->sets[f->set0 + i / job->nparams];
+        f->place[i] = -1;
+        if (!wb_ckpt_in_set (set, p)) continue;
+        wb_st_tensor_t *t = &f->tensors[f->ntensors];
+        f->place[i] = f->ntensors++;
+        t->name = wb_format ("%s%s", set->prefix, p->name);
         if (t->name == NULL) return wb_ckpt_no_memory ();
         t->dtype = WB_F32;
         t->ndim = p->ndim;
@@ -52,14 +59,15 @@ static wb_status describe (shared_file_t *f, const wb_ckpt_job_t *job) {
         t->shape[0] = p->ndim == 2 ? p->rows : p->cols;
         t->shape[1] = p->cols;
     }
-    WB_TRY (wb_st_header (&f->header, &f->header_bytes, f->tensors, n));
-    f->bytes = n > 0 ? f->tensors[n - 1].end : (int64_t) f->header_bytes;
+    WB_TRY (wb_st_header (&f->header, &f->header_bytes, f->tensors, f->ntensors));
+    f->bytes = f->ntensors > 0 ? f->tensors[f->ntensors - 1].end : (int64_t) f->header_bytes;
     return WB_OK;
 }
 
-static void forget (shared_file_t *f, const wb_ckpt_job_t *job) {
-    for (int i = 0; f->tensors != NULL && i < f->nsets * job->nparams; i++) wb_free (f->tensors[i].name);
+static void forget (shared_file_t *f) {
+    for (int i = 0; i < f->ntensors; i++) wb_free (f->tensors[i].name);
     wb_free (f->tensors);
+    wb_free (f->place);
     wb_free (f->header);
 }
 
@@ -96,11 +104,13 @@ static wb_status write_sets (shared_file_t *f, stage_t *s, const wb_ckpt_job_t *
     s->used = 0;
     for (int k = 0; k < f->nsets; k++) {
         const wb_ckpt_set_t *set = &job->sets[f->set0 + k];
-        const wb_st_tensor_t *tensors = f->tensors + k * job->nparams;
+        const int *place = f->place + k * job->nparams;
         for (int j = 0; j < job->nsegments; j++) {
             const wb_segment_t *g = order[j];
+            int at = place[g->param - job->params];
+            if (at < 0) continue;
             const float *from = set->data + (set->by_state ? g->state : g->flat);
-            int64_t begin = tensors[g->param - job->params].begin, global, run;
+            int64_t begin = f->tensors[at].begin, global, run;
             for (int64_t i = 0; i < g->count; i += run) {
                 wb_param_run (g->param, &global, &run, g->first + i);
                 if (run > g->count - i) run = g->count - i;
@@ -337,7 +347,7 @@ wb_status wb_ckpt_save (wb_comm_t *world, const char *dir, const wb_ckpt_job_t *
     if (status == WB_OK) status = wb_agree (world, root ? put_in_place (&s) : WB_OK);
     if (status != WB_OK) advise ();
     if (status != WB_OK && begun && root) remove_quietly (s.temp);
-    for (int i = 0; i < s.nfiles; i++) forget (&s.files[i], job);
+    for (int i = 0; i < s.nfiles; i++) forget (&s.files[i]);
     wb_free (s.files);
     wb_free (s.order);
     wb_free (s.names);

@@ -47,8 +47,9 @@ static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, co
 
 wb_status wb_run_save (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
-    wb_ckpt_set_t sets[3] = {{MODEL_FILE, "", t->weights, false}};
-    int nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);
+    wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{MODEL_FILE, "", t->weights, false, 0}};
+    int nslots, nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);
+    const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
     wb_ckpt_text_t texts[3];
     char *copies[4], *dir = wb_ckpt_path (r->config->run, t->step),
                      *scratch = wb_format ("%s/" WB_RUN_SCRATCH, r->config->run);
@@ -58,8 +59,9 @@ wb_status wb_run_save (wb_run_t *r) {
     wb_status status = WB_OK;
     wb_ckpt_job_t job = {0};
 
-    for (int i = 0; i < wb_optim_states (t->o.optim.kind); ++i)
-        sets[nsets++] = (wb_ckpt_set_t){OPTIMIZER_FILE, wb_optim_state_name (t->o.optim.kind, i), t->state[i], true};
+    for (int i = 0; i < nslots; ++i)
+        sets[nsets++] =
+            (wb_ckpt_set_t){OPTIMIZER_FILE, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes};
     if (dir == NULL || scratch == NULL || config == NULL || state == NULL)
         status = WB_FAIL (WB_ENOMEM, "out of memory for a checkpoint");
     texts[ntexts++] = (wb_ckpt_text_t){"config.json", config};
@@ -98,7 +100,7 @@ wb_status wb_run_save (wb_run_t *r) {
 /* ---- load -------------------------------------------------------------------------------------------------------- */
 
 wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
-    wb_ckpt_set_t set = {MODEL_FILE, "", r->trainer->weights, false};
+    wb_ckpt_set_t set = {MODEL_FILE, "", r->trainer->weights, false, 0};
     int n;
     const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
 
@@ -220,8 +222,9 @@ static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
     wb_trainer_t *t = r->trainer;
     state_t s = {0};
     bool own = true;
-    int n;
+    int n, nslots;
     const wb_segment_t *updated = wb_trainer_updated (t, &n);
+    const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
     wb_status status = WB_OK;
 
     if (wb_comm_rank (r->world) == 0) {
@@ -233,8 +236,8 @@ static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
     wb_comm_bcast (r->world, &s.tokens, sizeof s.tokens, 0);
     wb_comm_bcast (r->world, &own, sizeof own, 0);
     WB_TRY (wb_run_load_weights (r, dir));
-    for (int i = 0; i < wb_optim_states (t->o.optim.kind); ++i) {
-        wb_ckpt_set_t set = {OPTIMIZER_FILE, wb_optim_state_name (t->o.optim.kind, i), t->state[i], true};
+    for (int i = 0; i < nslots; ++i) {
+        wb_ckpt_set_t set = {OPTIMIZER_FILE, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes};
         WB_TRY (wb_ckpt_load (r->world, dir, &set, updated, n));
     }
     t->step = s.step;

@@ -42,6 +42,7 @@ static const struct row {
     [WB_PROF_CLEAR] = {"clear gradients", WB_PHASE_UPDATE},
     [WB_PROF_NORM] = {"gradient norm", WB_PHASE_UPDATE},
     [WB_PROF_OPTIMIZER] = {"optimizer", WB_PHASE_UPDATE},
+    [WB_PROF_MUON] = {"muon", WB_PHASE_UPDATE},
     [WB_PROF_TENSOR] = {"tensor group", WB_PHASE_COMM},
     [WB_PROF_POLL] = {"polling", WB_PHASE_COMM},
     [WB_PROF_PIPELINE] = {"pipeline wait", WB_PHASE_COMM},

@@ -319,6 +319,14 @@ static void few_dots (float *y, const float *x, const float *A, int64_t m, int64
         }
 }
 
+static void momentum (float *u, float *m, const float *g, int64_t n, float mu, float gscale, bool nesterov) {
+    for (int64_t i = 0; i < n; i++) {
+        float scaled = gscale * g[i];
+        m[i] = mu * m[i] + scaled;
+        u[i] = nesterov ? scaled + mu * m[i] : m[i];
+    }
+}
+
 const wb_kern_t *wb_kern_ref (void) {
     static const wb_kern_t table = {
         "ref",
@@ -347,6 +355,7 @@ const wb_kern_t *wb_kern_ref (void) {
         adam,
         adagrad,
         sgd,
+        momentum,
         few_linear,
         few_dots,
     };

@@ -914,6 +914,20 @@ static void sgd (float *w, const float *g, int64_t n, float step, float decay, f
     IN_RANGES (n, sgd_range (w + lo, g + lo, hi - lo, step, decay, gscale));
 }
 
+/* No restrict: u may be g. */
+static void momentum_range (float *u, float *restrict m, const float *g, int64_t n, float mu, float gscale,
+                            bool nesterov) {
+    const float ahead = nesterov ? mu : 1.0f, now = nesterov ? gscale : 0.0f;
+    for (int64_t i = 0; i < n; i++) {
+        const float gi = g[i], mi = mu * m[i] + gscale * gi;
+        m[i] = mi;
+        u[i] = now * gi + ahead * mi;
+    }
+}
+static void momentum (float *u, float *m, const float *g, int64_t n, float mu, float gscale, bool nesterov) {
+    IN_RANGES (n, momentum_range (u + lo, m + lo, g + lo, hi - lo, mu, gscale, nesterov));
+}
+
 /* ---- the peak ---------------------------------------------------------------------------------------------------- */
 
 /* Twelve independent chains: more than latency times ports (4 x 2), fewer than the registers. */
@@ -966,6 +980,7 @@ const wb_kern_t ISA_NAME (wb_kern_table_) = {
     adam,
     adagrad,
     sgd,
+    momentum,
     ISA_NAME (wb_few_linear_),
     ISA_NAME (wb_few_dots_),
 };

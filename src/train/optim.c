@@ -1,10 +1,13 @@
 /* Optimizers, on whatever pieces of the block this rank updates.
  *
  *   adamw     Adam with decoupled weight decay on matrices (Loshchilov and Hutter, arXiv:1711.05101)
+ *   muon      Muon on the matrices of the blocks (muon.c), adamw on everything else
  *   adam      Adam as published: w -= lr m^ / (sqrt (v^) + eps); no decay
  *   adam-tf1  Adam as TensorFlow 1 has it (the original's): eps is added to sqrt (v), before the bias correction; no
- * decay adagrad   accumulators start at 0.1, as TensorFlow 1's; no decay sgd       plain; no decay All of Adam's forms
- * are one kernel: the bias corrections fold into the step size and eps. */
+ *             decay
+ *   adagrad   accumulators start at 0.1, as TensorFlow 1's; no decay
+ *   sgd       plain; no decay
+ * All of Adam's forms are one kernel: the bias corrections fold into the step size and eps. */
 #include "config.h"
 
 #include <math.h>
@@ -12,9 +15,19 @@
 
 int wb_optim_states (wb_optim_kind kind) { return kind == WB_OPTIM_SGD ? 0 : kind == WB_OPTIM_ADAGRAD ? 1 : 2; }
 
-const char *wb_optim_state_name (wb_optim_kind kind, int i) {
-    if (kind == WB_OPTIM_ADAGRAD) return "sum.";
-    return i == 0 ? "exp_avg." : "exp_avg_sq.";
+bool wb_optim_has_state (wb_optim_kind kind, int i, const wb_param_t *p) {
+    return i < wb_optim_states (kind) && (i == 0 || kind != WB_OPTIM_MUON || p->cls != WB_CLASS_MATRIX);
+}
+
+const wb_optim_slot_t *wb_optim_slots (wb_optim_kind kind, int *n) {
+    static const unsigned matrices = 1u << WB_CLASS_MATRIX, others = 1u << WB_CLASS_EMBED | 1u << WB_CLASS_VECTOR;
+    static const wb_optim_slot_t adam[] = {{"exp_avg.", 0, 0}, {"exp_avg_sq.", 1, 0}};
+    static const wb_optim_slot_t adagrad[] = {{"sum.", 0, 0}};
+    static const wb_optim_slot_t muon[WB_OPTIM_MAX_SLOTS] = {
+        {"momentum.", 0, matrices}, {"exp_avg.", 0, others}, {"exp_avg_sq.", 1, others}};
+
+    *n = kind == WB_OPTIM_MUON ? 3 : wb_optim_states (kind);
+    return kind == WB_OPTIM_MUON ? muon : kind == WB_OPTIM_ADAGRAD ? adagrad : adam;
 }
 
 double wb_optim_lr (const wb_optim_options_t *o, int64_t step) {
@@ -38,9 +51,13 @@ void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w,
 
     for (int i = 0; i < nsegments; ++i) {
         const wb_segment_t *s = &segments[i];
-        float decay = s->param->decay && o->kind == WB_OPTIM_ADAMW ? (float) (lr * o->weight_decay) : 0;
+        bool decays = s->param->decay && (o->kind == WB_OPTIM_ADAMW || o->kind == WB_OPTIM_MUON);
+        float decay = decays ? (float) (lr * o->weight_decay) : 0;
 
         switch (o->kind) {
+        case WB_OPTIM_MUON:
+            if (s->param->cls == WB_CLASS_MATRIX) break; /* wb_muon_update() */
+            /* fall through */
         case WB_OPTIM_ADAMW:
         case WB_OPTIM_ADAM:
         case WB_OPTIM_ADAM_TF1:

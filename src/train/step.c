@@ -31,8 +31,11 @@ struct wb_trainer_impl {
     wb_gradsync_t *sync;
     wb_schedule_t *schedule, *evaluation;
     int evaluation_micros;
+    wb_muon_t *muon; /* NULL with other optimizers */
     wb_segment_t *block;
     int nblock;
+    wb_segment_t *owned, *updated; /* gradsync's, with the places in our state */
+    int nowned, nupdated;
     wb_arena_t *param, *batch;
     int32_t *ids, *tokens, *targets; /* [T + 1], [micros, B, T], [micros, B, T] */
     float *loss;                     /* [B, T] */
@@ -85,7 +88,19 @@ wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D
                         "parallel.sequence_parallel wants the %lld positions of a micro-batch to be a multiple of "
                         "parallel.tensor = %d",
                         (long long) (o->B * o->T), T);
+    if (o->optim.kind == WB_OPTIM_MUON && (T > 1 || (D > 1 && o->zero)))
+        return WB_FAIL (WB_EUSAGE, "train.optimizer = \"muon\" needs whole matrices on a rank so far: set "
+                                   "parallel.tensor = 1 and, with data ranks, parallel.zero = 0");
     return WB_OK;
+}
+
+/* Floats of optimizer state array i for the whole block. */
+static int64_t state_of_block (const wb_params_t *params, wb_optim_kind kind, int i) {
+    int64_t n = 0;
+
+    for (int j = 0; j < params->n; ++j)
+        if (wb_optim_has_state (kind, i, &params->list[j])) n += (wb_param_own (&params->list[j]) + 15) / 16 * 16;
+    return n;
 }
 
 static wb_status new_schedule (wb_schedule_t **out, wb_stage_options_t *so, const wb_step_options_t *o,
@@ -120,11 +135,14 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
     WB_TRY (wb_params_new (&params, &o->size, lo));
     status = new_schedule (&schedule, &so, o, lo);
     if (status == WB_OK) {
-        size_t block = (size_t) params->own * sizeof (float), shard = o->zero ? block / (size_t) lo->D : block;
+        size_t block = (size_t) params->own * sizeof (float);
         out->parameters = block;
         out->gradients = block;
-        out->optimizer = shard * (size_t) wb_optim_states (o->optim.kind);
+        for (int i = 0; i < 2; ++i)
+            out->optimizer +=
+                (size_t) (state_of_block (params, o->optim.kind, i) / (o->zero ? lo->D : 1)) * sizeof (float);
         wb_stage_bytes (&out->activations, &work, &o->size, lo, &so);
+        if (o->optim.kind == WB_OPTIM_MUON) work += wb_muon_bytes (&o->optim, params);
         out->work = work + batch_bytes (o, (int) (o->global_batch / (o->B * lo->D)));
         out->communication = wb_gradsync_bytes (lo, params, o->bucket_floats, o->wire);
         out->total =
@@ -178,16 +196,53 @@ static wb_status new_local (wb_trainer_t *t, wb_stage_options_t *so) {
     return WB_OK;
 }
 
+/* The optimizer's states hold what is updated here, in that order; parameters of which an array holds nothing come
+ * last, so that one place in a segment does for both. */
+static wb_status new_segments (wb_trainer_t *t) {
+    struct wb_trainer_impl *m = t->impl;
+    wb_optim_kind kind = t->o.optim.kind;
+    const wb_segment_t *owned = wb_gradsync_owned (m->sync, &m->nowned),
+                       *updated = wb_gradsync_updated (m->sync, &m->nupdated);
+    int64_t end = 0;
+
+    m->owned = wb_calloc ((size_t) m->nowned + 1, sizeof *m->owned);
+    m->updated = wb_calloc ((size_t) m->nupdated + 1, sizeof *m->updated);
+    if (m->owned == NULL || m->updated == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for the optimizer's tables");
+    memcpy (m->owned, owned, (size_t) m->nowned * sizeof *owned);
+    memcpy (m->updated, updated, (size_t) m->nupdated * sizeof *updated);
+    for (int both = 1; both >= 0; --both) {
+        for (int i = 0; i < m->nupdated; ++i) {
+            wb_segment_t *s = &m->updated[i];
+            if (wb_optim_has_state (kind, 1, s->param) != (both == 1)) continue;
+            s->state = end;
+            end += (s->count + 15) / 16 * 16;
+        }
+        t->state_floats[both] = end;
+    }
+    for (int i = 0; i < 2; ++i)
+        if (i >= wb_optim_states (kind)) t->state_floats[i] = 0;
+    for (int i = 0, j = 0; i < m->nowned; ++i) { /* each lies in one that is updated */
+        wb_segment_t *s = &m->owned[i];
+        for (int tries = 0;
+             !(m->updated[j].flat <= s->flat && s->flat + s->count <= m->updated[j].flat + m->updated[j].count);
+             ++tries) {
+            WB_ASSERT (tries < m->nupdated);
+            j = (j + 1) % m->nupdated;
+        }
+        s->state = m->updated[j].state + (s->flat - m->updated[j].flat);
+    }
+    return WB_OK;
+}
+
 static wb_status new_memory (wb_trainer_t *t) {
     struct wb_trainer_impl *m = t->impl;
-    int states = wb_optim_states (t->o.optim.kind);
-    size_t block = wb_align ((size_t) t->params->own * sizeof (float));
-    size_t state = wb_align ((size_t) t->state_floats * sizeof (float)), tokens = (size_t) (t->o.B * t->o.T);
+    size_t block = wb_align ((size_t) t->params->own * sizeof (float)), tokens = (size_t) (t->o.B * t->o.T), state[2];
 
-    WB_TRY (wb_arena_new (&m->param, "parameters", 2 * block + (size_t) states * state));
+    for (int i = 0; i < 2; ++i) state[i] = wb_align ((size_t) t->state_floats[i] * sizeof (float));
+    WB_TRY (wb_arena_new (&m->param, "parameters", 2 * block + state[0] + state[1]));
     t->weights = wb_arena_alloc (m->param, block);
     t->grads = wb_arena_alloc (m->param, block);
-    for (int i = 0; i < states; ++i) t->state[i] = wb_arena_alloc (m->param, state);
+    for (int i = 0; i < wb_optim_states (t->o.optim.kind); ++i) t->state[i] = wb_arena_alloc (m->param, state[i]);
     WB_TRY (wb_arena_new (&m->batch, "batch", batch_bytes (&t->o, t->micros)));
     m->ids = wb_arena_alloc (m->batch, (size_t) (t->o.T + 1) * sizeof *m->ids);
     m->tokens = wb_arena_alloc (m->batch, (size_t) t->micros * tokens * sizeof *m->tokens);
@@ -196,7 +251,7 @@ static wb_status new_memory (wb_trainer_t *t) {
     wb_arena_seal (m->param);
     wb_arena_seal (m->batch);
     if (t->o.optim.kind == WB_OPTIM_ADAGRAD)
-        for (int64_t i = 0; i < t->state_floats; ++i) t->state[0][i] = 0.1f;
+        for (int64_t i = 0; i < t->state_floats[0]; ++i) t->state[0][i] = 0.1f;
     return WB_OK;
 }
 
@@ -218,12 +273,14 @@ static wb_status fill (wb_trainer_t *t) {
     wb_stage_options_t so;
 
     WB_TRY (wb_agree (world, new_local (t, &so)));
-    WB_TRY (wb_gradsync_new (&m->sync, t->topo, t->params, t->kern, t->o.bucket_floats, t->o.zero, t->o.sequence,
-                             t->o.wire));
+    WB_TRY (wb_gradsync_new (&m->sync, t->topo, t->params, t->kern, t->o.bucket_floats,
+                             t->o.zero && t->topo->D > 1 /* one rank has the whole */, t->o.sequence, t->o.wire));
     so.poll = poll;
     so.poll_ctx = m;
-    t->state_floats = wb_gradsync_state_floats (m->sync);
+    WB_TRY (wb_agree (world, new_segments (t)));
     WB_TRY (wb_agree (world, new_memory (t)));
+    if (t->o.optim.kind == WB_OPTIM_MUON)
+        WB_TRY (wb_agree (world, wb_muon_new (&m->muon, &t->o.optim, t->kern, m->updated, m->nupdated)));
     WB_TRY (
         wb_agree (world, wb_stage_new (&m->stage, &t->o.size, &t->layout, t->topo->tensor, t->params, t->kern, &so)));
     WB_TRY (wb_agree (world, new_links (t)));
@@ -302,22 +359,31 @@ void wb_trainer_destroy (wb_trainer_t *t) {
         wb_free (m->forward.sent);
         wb_free (m->backward.sent);
         wb_stage_destroy (m->stage);
+        wb_muon_destroy (m->muon);
         wb_gradsync_destroy (m->sync);
         wb_schedule_destroy (m->schedule);
         wb_schedule_destroy (m->evaluation);
         wb_arena_destroy (m->param);
         wb_arena_destroy (m->batch);
         wb_free (m->block);
+        wb_free (m->owned);
+        wb_free (m->updated);
     }
     wb_params_destroy (t->params);
     wb_free (m);
     wb_free (t);
 }
 
-const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n) { return wb_gradsync_owned (t->impl->sync, n); }
-const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n) {
-    return wb_gradsync_updated (t->impl->sync, n);
+const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n) {
+    *n = t->impl->nowned;
+    return t->impl->owned;
 }
+
+const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n) {
+    *n = t->impl->nupdated;
+    return t->impl->updated;
+}
+
 const wb_profile_t *wb_trainer_profile (const wb_trainer_t *t) { return wb_stage_profile (t->impl->stage); }
 
 const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n) {
@@ -443,8 +509,7 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
     wb_verdict_t v = {0};
     double at;
     wb_profile_t *profile = wb_stage_profile (m->stage);
-    const wb_segment_t *pieces;
-    int npieces, states = wb_optim_states (oo->kind);
+    int states = wb_optim_states (oo->kind);
 
     memset (r, 0, sizeof *r);
     v.bad = load_batch (t, sample, ctx, t->step * t->o.global_batch, t->o.global_batch, t->micros) ? 0 : 1;
@@ -462,8 +527,7 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
     wb_gradsync_end (m->sync);
     at = wb_profile_add (profile, WB_PROF_SYNC, t2, 0, 0);
     v.gradsq = wb_gradsync_sumsq (m->sync, t->grads);
-    pieces = wb_gradsync_owned (m->sync, &npieces);
-    at = wb_profile_add (profile, WB_PROF_NORM, at, 0, 4 * floats_of (pieces, npieces));
+    at = wb_profile_add (profile, WB_PROF_NORM, at, 0, 4 * floats_of (m->owned, m->nowned));
     if (t->topo->t != 0) v.loss = v.tokens = 0; /* every tensor rank has the same loss */
     wb_verdict (t->topo->world, &v);
     t3 = wb_profile_add (profile, WB_PROF_VERDICT, at, 0, 0);
@@ -475,10 +539,14 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
     r->stop = v.stop > 0;
     if (!r->bad) {
         clip = oo->clip > 0 && r->grad_norm > oo->clip ? oo->clip / (r->grad_norm + 1e-6) : 1;
-        pieces = wb_gradsync_updated (m->sync, &npieces);
         ++t->step;
-        wb_optim_update (oo, t->kern, t->weights, t->state, t->grads, pieces, npieces, t->step, r->lr, clip);
-        at = wb_profile_add (profile, WB_PROF_OPTIMIZER, t3, 0, 4 * floats_of (pieces, npieces) * (3 + 2 * states));
+        wb_optim_update (oo, t->kern, t->weights, t->state, t->grads, m->updated, m->nupdated, t->step, r->lr, clip);
+        at = wb_profile_add (profile, WB_PROF_OPTIMIZER, t3, 0,
+                             4 * floats_of (m->updated, m->nupdated) * (3 + 2 * states));
+        if (m->muon != NULL) {
+            wb_muon_update (m->muon, t->weights, t->state[0], t->grads, r->lr, clip);
+            at = wb_profile_add (profile, WB_PROF_MUON, at, wb_muon_flops (m->muon), 0);
+        }
         wb_gradsync_weights (m->sync, t->weights);
         wb_profile_add (profile, WB_PROF_WEIGHTS, at, 0, 0);
     }

@@ -168,6 +168,11 @@ static void test_set (void) {
                                        "train.eps=0.001",
                                        "train.weight_decay=0.75",
                                        "train.clip=2.5",
+                                       "train.muon_momentum=0.5",
+                                       "train.muon_nesterov=false",
+                                       "train.muon_steps=7",
+                                       "train.muon_rms=0.25",
+                                       "train.muon_split_qkv=false",
                                        "checkpoint.every=11",
                                        "checkpoint.keep=12",
                                        "validation.every=13",
@@ -264,7 +269,7 @@ static void test_table (void) {
         wb_error_clear ();
         wb_config_destroy (c);
     }
-    T_OK (keys == 45, "%d keys: test_set should know all but model.base", keys);
+    T_OK (keys == 50, "%d keys: test_set should know all but model.base", keys);
     wb_free (text);
     f = fopen (path, "w");
     if (!T_OK (f != NULL, "scratch file")) return;

@@ -259,6 +259,12 @@ static void check_elementwise (const wb_kern_t *k, int64_t n) {
     k->sgd (a, x, n, 0.01f, 0.001f, 0.5f);
     ref->sgd (b, x, n, 0.01f, 0.001f, 0.5f);
     T_NEAR (a, b, n, 1e-6, 1e-6);
+    for (int nesterov = 0; nesterov < 2; nesterov++) {
+        k->momentum (a, m0, a, n, 0.9f, 0.5f, nesterov != 0); /* the update in place of the gradient */
+        ref->momentum (b, m1, b, n, 0.9f, 0.5f, nesterov != 0);
+        T_NEAR (m0, m1, n, 1e-5, 1e-6);
+        T_NEAR (a, b, n, 1e-5, 1e-6);
+    }
     if (n > 0) {
         x[n / 2] = NAN;
         T_OK (isnan (k->sumsq (x, n)), "%s: sumsq lets NaN through", k->name);
