@@ -57,6 +57,7 @@ void wb_comm_max_i64 (wb_comm_t *c, int64_t *x, int n);
 void wb_comm_all_gather (wb_comm_t *c, void *all, const void *mine, size_t bytes);
 /** Element-wise maximum and sum of fp32 vectors in place, latency-optimal, fixed order: the same bits on every rank.
  * For vocabulary-parallel softmax and other small vectors. */
+#define WB_SUM_SHORT 8192 /**< floats up to which a vector is short */
 void wb_comm_max_f32 (wb_comm_t *c, float *x, int64_t n);
 void wb_comm_sum_f32 (wb_comm_t *c, float *x, int64_t n);
 /** Blocking message to / from a rank of c, chunked; tag 0 .. 999. */
@@ -138,6 +139,25 @@ int64_t wb_ring_finished (const wb_ring_t *r);
 /** Bytes sent since new, and seconds spent waiting in `end`. */
 int64_t wb_ring_bytes_sent (const wb_ring_t *r);
 double wb_ring_seconds_waited (const wb_ring_t *r);
+
+/** How this ring goes, for reports: "flat ring"; borrowed. */
+const char *wb_ring_form (const wb_ring_t *r);
+
+/* ---- MPI's own all-reduce, to compare with (rival.c) ------------------------------------------------------------- */
+
+/** MPI_Allreduce over a group with one of Open MPI's algorithms.  For `wabun bench ring`. */
+typedef struct wb_rival wb_rival_t;
+typedef enum wb_rival_kind {
+    WB_RIVAL_DEFAULT = 0,  /**< what MPI chooses itself */
+    WB_RIVAL_RING = 4,     /**< the numbers are Open MPI's: coll_tuned_allreduce_algorithm */
+    WB_RIVAL_SEGMENTED = 5 /**< ring in segments */
+} wb_rival_kind;
+/** Before wb_world_new: asks Open MPI (through the environment) to let algorithms be chosen. */
+void wb_rival_prepare (void);
+/** Collective over group (borrowed).  Errors, agreed: WB_EUSAGE when this MPI library cannot be told; WB_ENOMEM. */
+wb_status wb_rival_new (wb_rival_t **out, wb_comm_t *group, wb_rival_kind kind) WB_NODISCARD;
+void wb_rival_destroy (wb_rival_t *r);
+void wb_rival_sum (wb_rival_t *r, float *x, int64_t n); /**< in place; collective over the group */
 
 /* ---- stage to stage (link.c) ------------------------------------------------------------------------------------- */
 

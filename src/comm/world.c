@@ -17,11 +17,10 @@
 
 #include "comm/comm_priv.h"
 
-/* From here on the ring's 2 (P-1) / P n floats beat doubling's log2 (P) n, in floats; below it, fewer messages win. */
-#define RING_FROM 8192
-#define SCRATCH_BYTES ((size_t) RING_FROM * sizeof (float))
+/* Beyond WB_SUM_SHORT the ring's 2 (P-1) / P n floats beat doubling's log2 (P) n; below it, fewer messages win. */
+#define SCRATCH_BYTES ((size_t) WB_SUM_SHORT * sizeof (float))
 /* Floats in a message of the group's own ring: smaller than a gradient ring's, its vectors are. */
-#define RING_CHUNK 16384
+#define RING_CHUNK 8192
 
 static int world_rank;
 static char world_host[256] = "?";
@@ -366,14 +365,14 @@ static void ring_add (float *y, const float *x, int64_t n) {
 static void ring_max (float *y, const float *x, int64_t n) { max_f32 (y, y, x, n); }
 
 void wb_comm_sum_f32 (wb_comm_t *c, float *x, int64_t n) {
-    if (c->size > 1 && n > RING_FROM)
+    if (c->size > 1 && n > WB_SUM_SHORT)
         wb_ring_reduce_now (c->ring, x, n, ring_add);
     else
         fold (c, x, n, sizeof *x, sum_f32);
 }
 
 void wb_comm_max_f32 (wb_comm_t *c, float *x, int64_t n) {
-    if (c->size > 1 && n > RING_FROM)
+    if (c->size > 1 && n > WB_SUM_SHORT)
         wb_ring_reduce_now (c->ring, x, n, ring_max);
     else
         fold (c, x, n, sizeof *x, max_f32);
