@@ -142,6 +142,9 @@ END
 say "the same losses from the same checkpoint, 8 steps, $(tail -n 1 "$work/log")"
 [ -z "$only_check" ] || { cat "$work/log"; exit 0; }
 
+# rate FILE: tokens/s of its last object
+rate () { sed -n '$s/.*"tokens_per_s": *\([0-9]*\).*/\1/p' "$1"; }
+
 # ---- PyTorch's best micro-batch ----------------------------------------------------------------------------------------
 if [ "$micro" -eq 0 ]; then
   best=0 micro=1
@@ -149,7 +152,7 @@ if [ "$micro" -eq 0 ]; then
     [ $((batch % m)) -eq 0 ] || continue
     # shellcheck disable=SC2086
     run_torch $sizes --batch $m --micro-batch $m --steps 1 --recompute "$recompute" >"$work/tune.json" 2>"$work/log" || break
-    rate=$(sed 's/.*"tokens_per_s": \([0-9]*\).*/\1/' "$work/tune.json")
+    rate=$(rate "$work/tune.json")
     rss=$(sed 's/.*"peak_rss_bytes": \([0-9]*\).*/\1/' "$work/tune.json")
     say "PyTorch ($style), $m at once: $rate tokens/s"
     [ "$rate" -le "$best" ] || best=$rate micro=$m
@@ -166,7 +169,7 @@ while [ $i -lt "$steps" ]; do
   # shellcheck disable=SC2086
   run_torch $sizes --batch "$batch" --micro-batch "$micro" --steps 1 --recompute "$recompute" >>"$work/torch.jsonl" 2>"$work/log" ||
     failed "PyTorch" "$work/log"
-  say "pair $i of $steps is done"
+  say "pair $i of $steps: wabun $(rate "$work/wabun.jsonl"), PyTorch $(rate "$work/torch.jsonl") tokens/s"
 done
 "$python" - "$work/wabun.jsonl" "$work/torch.jsonl" "$json" <<'END'
 import json, statistics, sys

@@ -255,8 +255,8 @@ def main():
         eps=1e-8,
     )
     if not a.tokens:  # pages are first touched, the second time in another order because the optimizer's state is there
-        for i in range(2):
-            step(model, optimizer, sample, 0, min(a.batch, 2 * a.micro_batch), a.micro_batch)
+        for i in (1, 2):
+            step(model, optimizer, sample, 0, min(a.batch, i * a.micro_batch), a.micro_batch)
     seconds, losses = [], []
     for i in range(a.steps):
         start = time.perf_counter()
