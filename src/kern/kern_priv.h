@@ -15,6 +15,7 @@
     double wb_simd_fma_##isa (int64_t rounds, float *sink);                                                   \
     /* out [n] = exp (x), as the kernels compute it: for the test of its error */                             \
     void wb_simd_exp_##isa (float *out, const float *x, int64_t n);                                           \
+    void wb_simd_exp2_##isa (float *out, const float *x, int64_t n);                                          \
     void wb_few_linear_##isa (float *y, const float *x, const float *A, const float *b, int64_t m, int64_t n, \
                               int64_t k, bool add);                                                           \
     void wb_few_dots_##isa (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k);       \
@@ -25,7 +26,7 @@ WB_KERN_DECLARE (portable);
 WB_KERN_DECLARE (avx2);
 WB_KERN_DECLARE (avx512);
 
-/* Floats one thread needs (see attention_backward_head in simd.c). */
+/* Floats one thread needs (see backward_begin in simd.c). */
 static inline int64_t wb_att_pad (int64_t n) { return (n + WB_ATT_PAD - 1) / WB_ATT_PAD * WB_ATT_PAD; }
 static inline int64_t wb_att_thread_floats (int64_t T, int64_t D) {
     const int64_t Dp = wb_att_pad (D), Tp = wb_att_pad (T);

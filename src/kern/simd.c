@@ -143,6 +143,25 @@ void ISA_NAME (wb_simd_exp_) (float *out, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i += W) vstore_some (out + i, vexp (vload_some (x + i, n - i, 0.0f)), n - i);
 }
 
+/* 2^x, for the scores of attention, which are scaled by log2 e beforehand: no reduction by ln 2, a third fewer
+ * operations than exp.  A polynomial for |r| <= 1/2 (Cephes, exp2f).  0 below -126.5, infinity from 127.5 on. */
+INLINE vf vexp2 (vf x) {
+    x = vmin (vset (128.0f), vmax (vset (-127.0f), x));
+    const vf t = x + 12582912.0f, n = t - 12582912.0f; /* as in vexp */
+    const vf r = x - n;
+    vf p = 1.535336188319500e-4f * r + 1.339887440266574e-3f;
+    p = p * r + 9.618437357674640e-3f;
+    p = p * r + 5.550332471162809e-2f;
+    p = p * r + 2.402264791363012e-1f;
+    p = p * r + 6.931472028550421e-1f;
+    p = p * r + 1.0f;
+    return p * (vf) (((vu) t << 23) + (127u << 23));
+}
+
+void ISA_NAME (wb_simd_exp2_) (float *out, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += W) vstore_some (out + i, vexp2 (vload_some (x + i, n - i, 0.0f)), n - i);
+}
+
 /* ---- embedding --------------------------------------------------------------------------------------------------- */
 
 static void embed_forward (float *out, const int32_t *tokens, const float *wte, const float *wpe, int64_t n, int64_t T,
@@ -377,10 +396,12 @@ static void bias_residual (float *out, const float *x, const float *y, const flo
 
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
-/* The register block: C [rows, vecs W] = (add ? C : 0) + A B over k; A's element (r, j) is a [r ars + j acs], B's row j
- * is contiguous.  rows and vecs are constants where it is called. */
+/* The register block: C [rows, vecs W] = (add ? C fade : 0) + A B over k; A's element (r, j) is a [r ars + j acs], B's
+ * row j is contiguous, fade [vecs W] is a factor of each column (NULL: 1).  rows and vecs are constants where it is
+ * called. */
 INLINE void block_product (float *restrict c, int64_t ldc, const float *restrict a, int64_t ars, int64_t acs,
-                           const float *restrict b, int64_t ldb, int64_t k, bool add, const int rows, const int vecs) {
+                           const float *restrict b, int64_t ldb, int64_t k, bool add, const float *fade, const int rows,
+                           const int vecs) {
     vf s[MR][NR];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
@@ -402,33 +423,47 @@ INLINE void block_product (float *restrict c, int64_t ldc, const float *restrict
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) {
             float *p = c + r * ldc + v * W;
-            vstore (p, add ? vload (p) + s[r][v] : s[r][v]);
+            if (fade != NULL)
+                vstore (p, vload (p) * vload (fade + v * W) + s[r][v]);
+            else
+                vstore (p, add ? vload (p) + s[r][v] : s[r][v]);
         }
 }
 
 /* All rows of a panel `vecs` vectors wide. */
 INLINE void panel_product (float *c, int64_t ldc, const float *a, int64_t ars, int64_t acs, const float *b, int64_t ldb,
-                           int64_t m, int64_t k, bool add, const int vecs) {
+                           int64_t m, int64_t k, bool add, const float *fade, const int vecs) {
     int64_t i = 0;
-    for (; i + MR <= m; i += MR) block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, MR, vecs);
+    for (; i + MR <= m; i += MR)
+        block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, fade, MR, vecs);
     if (i + 4 <= m) {
-        block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, 4, vecs);
+        block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, fade, 4, vecs);
         i += 4;
     }
     if (i + 2 <= m) {
-        block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, 2, vecs);
+        block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, fade, 2, vecs);
         i += 2;
     }
-    if (i < m) block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, 1, vecs);
+    if (i < m) block_product (c + i * ldc, ldc, a + i * ars, ars, acs, b, ldb, k, add, fade, 1, vecs);
 }
 
-/* C [m, n] = (add ? C : 0) + A [m, k] B [k, n], n a multiple of W; A with any strides. */
+/* C [m, n] = (add ? C fade : 0) + A [m, k] B [k, n], n a multiple of W; A with any strides; fade [n] or NULL. */
 static __attribute__ ((noinline)) void product (float *c, int64_t ldc, const float *a, int64_t ars, int64_t acs,
-                                                const float *b, int64_t ldb, int64_t m, int64_t n, int64_t k,
-                                                bool add) {
+                                                const float *b, int64_t ldb, int64_t m, int64_t n, int64_t k, bool add,
+                                                const float *fade) {
     int64_t j = 0;
-    for (; j + NR * W <= n; j += NR * W) panel_product (c + j, ldc, a, ars, acs, b + j, ldb, m, k, add, NR);
-    for (; j < n; j += W) panel_product (c + j, ldc, a, ars, acs, b + j, ldb, m, k, add, 1);
+#define PANEL(vecs)                                                                                             \
+    do {                                                                                                        \
+        panel_product (c + j, ldc, a, ars, acs, b + j, ldb, m, k, add, fade != NULL ? fade + j : NULL, (vecs)); \
+        j += (vecs) *W;                                                                                         \
+    } while (0)
+    while (j + NR * W <= n) PANEL (NR);
+#if NR == 4
+    if (j + 3 * W <= n) PANEL (3);
+    if (j + 2 * W <= n) PANEL (2);
+#endif
+    while (j < n) PANEL (1);
+#undef PANEL
 }
 
 #define BQ WB_ATT_Q
@@ -519,64 +554,124 @@ static void pack_rows (float *restrict to, int64_t Dp, const float *restrict fro
     }
 }
 
-/* Scores S [nk, BQ] of keys k0 .. against queries q0 ..: minus infinity where the key comes after the query. */
-static void mask_scores (float *s, int64_t q0, int64_t k0, int64_t nk) {
+/* On the diagonal a block is worked on in steps of STEP keys, and in as few lanes as see any of them: the first lane
+ * that key k0 + r asks for, and the keys that lane i has been given then. */
+#define STEP WB_ATT_PAD
+INLINE int64_t first_lane (int64_t q0, int64_t k0, int64_t r) {
+    const int64_t i = k0 + r - q0;
+    return r > 0 && i > 0 ? i / STEP * STEP : 0; /* the first step is done in all lanes */
+}
+INLINE int64_t keys_given (int64_t q0, int64_t k0, int64_t nk, int64_t i) {
+    const int64_t r = q0 - k0 + i / STEP * STEP + STEP;
+    return min64 (nk, r > STEP ? (r + STEP - 1) / STEP * STEP : STEP);
+}
+/* Does some query not see some key? */
+INLINE bool on_diagonal (int64_t q0, int64_t k0, int64_t nk) { return k0 + nk - 1 > q0; }
+
+/* S [nk, BQ] = A Q^T, A [nk, D] being the keys k0 .. (or their values), Q [D, BQ] the queries q0 .. . */
+static void meet (float *s, const float *k, int64_t ldk, const float *qt, int64_t q0, int64_t k0, int64_t nk,
+                  int64_t D) {
+    if (!on_diagonal (q0, k0, nk)) {
+        product (s, BQ, k, ldk, 1, qt, BQ, nk, BQ, D, false, NULL);
+        return;
+    }
+    for (int64_t r = 0; r < nk; r += STEP) {
+        const int64_t i = first_lane (q0, k0, r);
+        product (s + r * BQ + i, BQ, k + r * ldk, ldk, 1, qt + i, BQ, min64 (STEP, nk - r), BQ - i, D, false, NULL);
+    }
+}
+
+/* The scores: minus infinity where the key comes after the query. */
+static void scores (float *s, const float *k, int64_t ldk, const float *qt, int64_t q0, int64_t k0, int64_t nk,
+                    int64_t D) {
+    meet (s, k, ldk, qt, q0, k0, nk, D);
     for (int64_t r = q0 > k0 ? q0 - k0 : 0; r < nk; r++)
-        for (int64_t i = 0; i < min64 (BQ, k0 + r - q0); i++) s[r * BQ + i] = -INFINITY;
+        for (int64_t i = first_lane (q0, k0, r / STEP * STEP); i < k0 + r - q0; i++) s[r * BQ + i] = -INFINITY;
+}
+
+/* O [D, BQ] = (add ? O fade : 0) + A^T P: A [nk, D], P [nk, BQ] as scores () leaves it. */
+static void weigh (float *o, const float *a, int64_t lda, const float *p, int64_t q0, int64_t k0, int64_t nk, int64_t D,
+                   bool add, const float *fade) {
+    if (!on_diagonal (q0, k0, nk)) {
+        product (o, BQ, a, 1, lda, p, BQ, D, BQ, nk, add, fade);
+        return;
+    }
+    for (int64_t r = 0; r < nk; r += STEP) { /* the first step fades or clears all lanes */
+        const int64_t i = first_lane (q0, k0, r);
+        product (o + i, BQ, a + r * lda, 1, lda, p + r * BQ + i, BQ, D, BQ - i, min64 (STEP, nk - r), add || r > 0,
+                 r == 0 ? fade : NULL);
+    }
+}
+
+/* dA [nk, Dp] += P G: P [nk, BQ] as scores () leaves it, G [nq, Dp]. */
+static void spread (float *da, const float *p, const float *g, int64_t q0, int64_t nq, int64_t k0, int64_t nk,
+                    int64_t Dp) {
+    if (!on_diagonal (q0, k0, nk)) {
+        product (da, Dp, p, BQ, 1, g, Dp, nk, Dp, nq, true, NULL);
+        return;
+    }
+    for (int64_t r = 0; r < nk; r += STEP) {
+        const int64_t i = first_lane (q0, k0, r);
+        product (da + r * Dp, Dp, p + r * BQ + i, BQ, 1, g + i * Dp, Dp, min64 (STEP, nk - r), Dp, nq - i, true, NULL);
+    }
+}
+
+#define LOG2E 1.44269504088896341f
+#define LN2 0.69314718055994531f
+
+/* P = 2^(S - m) in place over n keys of W lanes, m and the sum carried on; fade: what older sums shrink by. */
+INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t n) {
+    const vf old = vload (mx);
+    vf m0 = old, m1 = old, m2 = old, m3 = old, sum0 = {0}, sum1 = {0};
+    int64_t r = 0;
+    for (; r + 4 <= n; r += 4) {
+        m0 = vmax (vload (s + r * BQ), m0);
+        m1 = vmax (vload (s + (r + 1) * BQ), m1);
+        m2 = vmax (vload (s + (r + 2) * BQ), m2);
+        m3 = vmax (vload (s + (r + 3) * BQ), m3);
+    }
+    for (; r < n; r++) m0 = vmax (vload (s + r * BQ), m0);
+    m0 = vmax (vmax (m0, m1), vmax (m2, m3));
+    for (r = 0; r + 2 <= n; r += 2) {
+        const vf p0 = vexp2 (vload (s + r * BQ) - m0), p1 = vexp2 (vload (s + (r + 1) * BQ) - m0);
+        vstore (s + r * BQ, p0);
+        vstore (s + (r + 1) * BQ, p1);
+        sum0 += p0;
+        sum1 += p1;
+    }
+    if (r < n) {
+        const vf p0 = vexp2 (vload (s + r * BQ) - m0);
+        vstore (s + r * BQ, p0);
+        sum0 += p0;
+    }
+    const vf a = vexp2 (old - m0);
+    vstore (fade, a);
+    vstore (mx, m0);
+    vstore (sum, vload (sum) * a + (sum0 + sum1));
 }
 
 /* One block of queries against all the keys they see.  Queries are the lanes: scores lie as S [key, query], the sum as
  * O [D, query], so that maxima and sums run down the lanes and K and V are read where they are, a scalar at a time.
- * q [nq, D] are positions q0 ..; work: 2 D BQ + BK BQ floats; lse [nq] may be NULL. */
+ * Scores are in units of log 2.  q [nq, D] are positions q0 ..; work: 2 D BQ + BK BQ floats; lse [nq] may be NULL. */
 static void attend_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const float *k,
                           const float *v, int64_t ldk, int64_t q0, int64_t nq, int64_t D, float *work) {
     float *qt = work, *ot = qt + D * BQ, *s = ot + D * BQ;
-    float mx[BQ], sum[BQ], shrink[BQ];
-    pack_lanes (qt, q, ldq, nq, D, 1.0f / sqrtf ((float) D));
+    float mx[BQ], sum[BQ], fade[BQ];
+    pack_lanes (qt, q, ldq, nq, D, LOG2E / sqrtf ((float) D));
     for (int i = 0; i < BQ; i++) {
         mx[i] = -INFINITY;
         sum[i] = 0.0f;
     }
     for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
         const int64_t nk = min64 (BK, q0 + nq - k0);
-        product (s, BQ, k + k0 * ldk, ldk, 1, qt, BQ, nk, BQ, D, false);
-        if (k0 + nk - 1 > q0) mask_scores (s, q0, k0, nk);
-        for (int i = 0; i < BQ; i += W) {
-            const vf old = vload (mx + i);
-            vf m0 = old, m1 = old, sum0 = {0}, sum1 = {0};
-            int64_t r = 0;
-            for (; r + 2 <= nk; r += 2) {
-                m0 = vmax (vload (s + r * BQ + i), m0);
-                m1 = vmax (vload (s + (r + 1) * BQ + i), m1);
-            }
-            if (r < nk) m0 = vmax (vload (s + r * BQ + i), m0);
-            m0 = vmax (m0, m1);
-            for (r = 0; r + 2 <= nk; r += 2) {
-                const vf p0 = vexp (vload (s + r * BQ + i) - m0), p1 = vexp (vload (s + (r + 1) * BQ + i) - m0);
-                vstore (s + r * BQ + i, p0);
-                vstore (s + (r + 1) * BQ + i, p1);
-                sum0 += p0;
-                sum1 += p1;
-            }
-            if (r < nk) {
-                const vf p0 = vexp (vload (s + r * BQ + i) - m0);
-                vstore (s + r * BQ + i, p0);
-                sum0 += p0;
-            }
-            const vf a = vexp (old - m0);
-            vstore (shrink + i, a);
-            vstore (mx + i, m0);
-            vstore (sum + i, vload (sum + i) * a + (sum0 + sum1));
-        }
-        if (k0 > 0)
-            for (int64_t d = 0; d < D; d++)
-                for (int i = 0; i < BQ; i += W) vstore (ot + d * BQ + i, vload (ot + d * BQ + i) * vload (shrink + i));
-        product (ot, BQ, v + k0 * ldk, 1, ldk, s, BQ, D, BQ, nk, k0 > 0);
+        scores (s, k + k0 * ldk, ldk, qt, q0, k0, nk, D);
+        for (int i = 0; i < BQ; i += W) softmax_lanes (s + i, mx + i, sum + i, fade + i, keys_given (q0, k0, nk, i));
+        weigh (ot, v + k0 * ldk, ldk, s, q0, k0, nk, D, k0 > 0, k0 > 0 ? fade : NULL);
     }
-    for (int i = 0; i < BQ; i++) shrink[i] = 1.0f / sum[i];
-    unpack_lanes (out, ldo, ot, shrink, nq, D);
+    for (int i = 0; i < BQ; i++) fade[i] = 1.0f / sum[i];
+    unpack_lanes (out, ldo, ot, fade, nq, D);
     if (lse != NULL)
-        for (int64_t i = 0; i < nq; i++) lse[i] = mx[i] + logf (sum[i]);
+        for (int64_t i = 0; i < nq; i++) lse[i] = mx[i] * LN2 + logf (sum[i]);
 }
 
 /* Keys and values of a head side by side, rows of D floats.  In qkv their rows lie a multiple of 1 KiB apart, where
@@ -614,72 +709,166 @@ static void attention_forward (float *out, float *lse, const float *qkv, float *
     }
 }
 
-/* P = exp (S - lse) and dS = P (dP - delta), in place, over a block [nk, BQ]. */
-static void score_gradients (float *s, float *ds, const float *lse, const float *delta, int64_t nk) {
+/* What one thread holds for the backward pass of a block of queries and a block of keys. */
+typedef struct backward {
+    float *qt, *gt, *dqt; /* [D, BQ] queries (scaled), dO and dQ as lanes */
+    float *qr, *gr;       /* [BQ, Dp] the same as rows */
+    float *p, *ds;        /* [BK, BQ] */
+    float *more;          /* what is left of the work memory: 4 T Dp floats */
+    float *lse, *delta;   /* [BQ], lse in units of log 2 */
+    int64_t D, Dp, ld, ldo;
+} backward_t;
+
+static void backward_begin (backward_t *w, float *work, float *lanes, int64_t H, int64_t D) {
+    const int64_t Dp = wb_att_pad (D);
+    *w = (backward_t){.qt = work, .D = D, .Dp = Dp, .ld = 3 * H * D, .ldo = H * D, .lse = lanes, .delta = lanes + BQ};
+    w->gt = w->qt + Dp * BQ;
+    w->dqt = w->gt + Dp * BQ;
+    w->p = w->dqt + Dp * BQ;
+    w->ds = w->p + BK * BQ;
+    w->qr = w->ds + BK * BQ;
+    w->gr = w->qr + BQ * Dp;
+    w->more = w->gr + BQ * Dp;
+}
+
+/* Pack the queries q [nq, D], their dO and delta = rowsum (dO O); rows: for dK and dV, too. */
+static void backward_queries (backward_t *w, const float *q, const float *g, const float *o, const float *lse,
+                              int64_t nq, bool rows) {
+    const int64_t D = w->D, ldo = w->ldo;
+    const float scale = 1.0f / sqrtf ((float) D);
+    pack_lanes (w->qt, q, w->ld, nq, D, LOG2E * scale);
+    pack_lanes (w->gt, g, ldo, nq, D, 1.0f);
+    if (rows) {
+        pack_rows (w->qr, w->Dp, q, w->ld, nq, D, scale);
+        pack_rows (w->gr, w->Dp, g, ldo, nq, D, 1.0f);
+    }
+    for (int64_t i = 0; i < BQ; i++) {
+        vf sum = {0};
+        for (int64_t d = 0; i < nq && d < D; d += W)
+            sum += vload_some (g + i * ldo + d, D - d, 0.0f) * vload_some (o + i * ldo + d, D - d, 0.0f);
+        w->delta[i] = vsum (sum);
+        w->lse[i] = i < nq ? lse[i] * LOG2E : 0.0f;
+    }
+}
+
+/* P = exp (S - lse) and dS = P (dP - delta), S = Q K^T, dP = dO V^T, of one block of keys k, v [nk, D]. */
+static void backward_scores (backward_t *w, const float *k, const float *v, int64_t q0, int64_t k0, int64_t nk) {
+    scores (w->p, k, w->D, w->qt, q0, k0, nk, w->D);
+    meet (w->ds, v, w->D, w->gt, q0, k0, nk, w->D);
     for (int i = 0; i < BQ; i += W) {
-        const vf l = vload (lse + i), dl = vload (delta + i);
-        for (int64_t r = 0; r < nk; r++) {
-            const vf p = vexp (vload (s + r * BQ + i) - l);
-            vstore (s + r * BQ + i, p);
-            vstore (ds + r * BQ + i, p * (vload (ds + r * BQ + i) - dl));
+        const vf l = vload (w->lse + i), dl = vload (w->delta + i);
+        const int64_t n = on_diagonal (q0, k0, nk) ? keys_given (q0, k0, nk, i) : nk;
+        float *pi = w->p + i, *di = w->ds + i;
+        int64_t r = 0;
+        for (; r + 2 <= n; r += 2) {
+            const vf p0 = vexp2 (vload (pi + r * BQ) - l), p1 = vexp2 (vload (pi + (r + 1) * BQ) - l);
+            vstore (pi + r * BQ, p0);
+            vstore (pi + (r + 1) * BQ, p1);
+            vstore (di + r * BQ, p0 * (vload (di + r * BQ) - dl));
+            vstore (di + (r + 1) * BQ, p1 * (vload (di + (r + 1) * BQ) - dl));
+        }
+        if (r < n) {
+            const vf p0 = vexp2 (vload (pi + r * BQ) - l);
+            vstore (pi + r * BQ, p0);
+            vstore (di + r * BQ, p0 * (vload (di + r * BQ) - dl));
         }
     }
+}
+
+static void backward_dq (const backward_t *w, float *dq, int64_t nq) {
+    float back[BQ];
+    for (int i = 0; i < BQ; i++) back[i] = 1.0f / sqrtf ((float) w->D);
+    unpack_lanes (dq, w->ld, w->dqt, back, nq, w->D);
+}
+
+static void copy_rows (float *to, int64_t ldt, const float *from, int64_t ldf, int64_t n, int64_t D) {
+    for (int64_t i = 0; i < n; i++) memcpy (to + i * ldt, from + i * ldf, (size_t) D * sizeof (float));
 }
 
 /* One head: for each block of queries, P again from lse, then with S = Q K^T, O = P V, delta = rowsum (dO O)
- *   dV += P^T dO,  dP = dO V^T,  dS = P (dP - delta),  dQ = dS K,  dK += dS^T Q   (Dao et al., appendix B.4).
- * Work: packed q, dO, dQ [D, BQ], S, dP [BK, BQ], q, dO [BQ, Dp], dK, dV [T, Dp], K, V [T, D]. */
-static void attention_backward_head (float *dq, const float *dout, const float *out, const float *lse, const float *q,
-                                     float *work, int64_t T, int64_t H, int64_t D) {
-    const int64_t ld = 3 * H * D, ldo = H * D, Dp = wb_att_pad (D), Tp = wb_att_pad (T);
-    float *qt = work, *gt = qt + Dp * BQ, *dqt = gt + Dp * BQ, *s = dqt + Dp * BQ, *ds = s + BK * BQ;
-    float *qr = ds + BK * BQ, *gr = qr + BQ * Dp, *dk = gr + BQ * Dp, *dv = dk + Tp * Dp;
-    float *k = dv + Tp * Dp, *v = k + Tp * Dp;
-    const float scale = 1.0f / sqrtf ((float) D);
-    float l[BQ], delta[BQ], back[BQ];
-    pack_keys (k, v, q + H * D, ld, H * D, T, D);
+ *   dV += P^T dO,  dP = dO V^T,  dS = P (dP - delta),  dQ = dS K,  dK += dS^T Q   (Dao et al., appendix B.4). */
+static void backward_head (float *dq, const float *dout, const float *out, const float *lse, const float *q,
+                           float *work, int64_t T, int64_t H, int64_t D) {
+    float lanes[2 * BQ];
+    backward_t w;
+    backward_begin (&w, work, lanes, H, D);
+    const int64_t Dp = w.Dp, Tp = wb_att_pad (T);
+    float *dk = w.more, *dv = dk + Tp * Dp, *k = dv + Tp * Dp, *v = k + Tp * Dp;
+    pack_keys (k, v, q + H * D, w.ld, H * D, T, D);
     memset (dk, 0, (size_t) (2 * Tp * Dp) * sizeof (float));
-    for (int i = 0; i < BQ; i++) back[i] = scale;
     for (int64_t q0 = 0; q0 < T; q0 += BQ) {
         const int64_t nq = min64 (BQ, T - q0);
-        const float *g = dout + q0 * ldo, *o = out + q0 * ldo;
-        pack_lanes (qt, q + q0 * ld, ld, nq, D, scale);
-        pack_lanes (gt, g, ldo, nq, D, 1.0f);
-        pack_rows (qr, Dp, q + q0 * ld, ld, nq, D, scale);
-        pack_rows (gr, Dp, g, ldo, nq, D, 1.0f);
-        for (int64_t i = 0; i < BQ; i++) {
-            vf sum = {0};
-            for (int64_t d = 0; i < nq && d < D; d += W)
-                sum += vload_some (g + i * ldo + d, D - d, 0.0f) * vload_some (o + i * ldo + d, D - d, 0.0f);
-            delta[i] = vsum (sum);
-            l[i] = i < nq ? lse[q0 + i] : 0.0f;
-        }
+        backward_queries (&w, q + q0 * w.ld, dout + q0 * w.ldo, out + q0 * w.ldo, lse + q0, nq, true);
         for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
             const int64_t nk = min64 (BK, q0 + nq - k0);
-            product (s, BQ, k + k0 * D, D, 1, qt, BQ, nk, BQ, D, false);
-            product (ds, BQ, v + k0 * D, D, 1, gt, BQ, nk, BQ, D, false);
-            if (k0 + nk - 1 > q0) mask_scores (s, q0, k0, nk);
-            score_gradients (s, ds, l, delta, nk);
-            product (dqt, BQ, k + k0 * D, 1, D, ds, BQ, D, BQ, nk, k0 > 0);
-            product (dv + k0 * Dp, Dp, s, BQ, 1, gr, Dp, nk, Dp, nq, true);
-            product (dk + k0 * Dp, Dp, ds, BQ, 1, qr, Dp, nk, Dp, nq, true);
+            backward_scores (&w, k + k0 * D, v + k0 * D, q0, k0, nk);
+            weigh (w.dqt, k + k0 * D, D, w.ds, q0, k0, nk, D, k0 > 0, NULL);
+            spread (dv + k0 * Dp, w.p, w.gr, q0, nq, k0, nk, Dp);
+            spread (dk + k0 * Dp, w.ds, w.qr, q0, nq, k0, nk, Dp);
         }
-        unpack_lanes (dq + q0 * ld, ld, dqt, back, nq, D);
+        backward_dq (&w, dq + q0 * w.ld, nq);
     }
-    for (int64_t t = 0; t < T; t++) {
-        memcpy (dq + t * ld + H * D, dk + t * Dp, (size_t) D * sizeof (float));
-        memcpy (dq + t * ld + 2 * H * D, dv + t * Dp, (size_t) D * sizeof (float));
-    }
+    copy_rows (dq + H * D, w.ld, dk, Dp, T, D);
+    copy_rows (dq + 2 * H * D, w.ld, dv, Dp, T, D);
 }
 
+/* The same cut smaller: dQ of one block of queries, dK and dV of one block of keys.  S and dP are made twice, 7
+ * products instead of 5; the sums run in the same order, to the same bits. */
+static void backward_query_block (float *dq, const float *dout, const float *out, const float *lse, const float *q,
+                                  float *work, int64_t q0, int64_t T, int64_t H, int64_t D) {
+    float lanes[2 * BQ];
+    backward_t w;
+    backward_begin (&w, work, lanes, H, D);
+    const int64_t nq = min64 (BQ, T - q0);
+    float *k = w.more, *v = k + BK * D;
+    backward_queries (&w, q + q0 * w.ld, dout + q0 * w.ldo, out + q0 * w.ldo, lse + q0, nq, false);
+    for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
+        const int64_t nk = min64 (BK, q0 + nq - k0);
+        pack_keys (k, v, q + k0 * w.ld + H * D, w.ld, H * D, nk, D);
+        backward_scores (&w, k, v, q0, k0, nk);
+        weigh (w.dqt, k, D, w.ds, q0, k0, nk, D, k0 > 0, NULL);
+    }
+    backward_dq (&w, dq + q0 * w.ld, nq);
+}
+static void backward_key_block (float *dq, const float *dout, const float *out, const float *lse, const float *q,
+                                float *work, int64_t k0, int64_t T, int64_t H, int64_t D) {
+    float lanes[2 * BQ];
+    backward_t w;
+    backward_begin (&w, work, lanes, H, D);
+    const int64_t n = min64 (BK, T - k0), Dp = w.Dp;
+    float *dk = w.more, *dv = dk + n * Dp, *k = dv + n * Dp, *v = k + n * D;
+    pack_keys (k, v, q + k0 * w.ld + H * D, w.ld, H * D, n, D);
+    memset (dk, 0, (size_t) (2 * n * Dp) * sizeof (float));
+    for (int64_t q0 = k0; q0 < T; q0 += BQ) { /* blocks of queries and of keys begin at the same positions */
+        const int64_t nq = min64 (BQ, T - q0), nk = min64 (BK, q0 + nq - k0);
+        backward_queries (&w, q + q0 * w.ld, dout + q0 * w.ldo, out + q0 * w.ldo, lse + q0, nq, true);
+        backward_scores (&w, k, v, q0, k0, nk);
+        spread (dv, w.p, w.gr, q0, nq, k0, nk, Dp);
+        spread (dk, w.ds, w.qr, q0, nq, k0, nk, Dp);
+    }
+    copy_rows (dq + k0 * w.ld + H * D, w.ld, dk, Dp, n, D);
+    copy_rows (dq + k0 * w.ld + 2 * H * D, w.ld, dv, Dp, n, D);
+}
+
+/* A head a thread, or blocks of heads where that leaves too many threads idle.  The same bits either way. */
 static void attention_backward (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
                                 float *work, int64_t B, int64_t T, int64_t H, int64_t D) {
-    const int64_t per_thread = wb_att_thread_floats (T, D), ld = 3 * H * D;
-#pragma omp parallel for schedule(dynamic) if (B * H > 1)
-    for (int64_t bh = 0; bh < B * H; bh++) {
-        const int64_t b = bh / H, h = bh % H, at = b * T * ld + h * D, ato = b * T * H * D + h * D;
-        attention_backward_head (dqkv + at, dout + ato, out + ato, lse + bh * T, qkv + at,
-                                 work + omp_get_thread_num () * per_thread, T, H, D);
+    const int64_t per_thread = wb_att_thread_floats (T, D), ld = 3 * H * D, heads = B * H;
+    const int64_t threads = omp_get_max_threads (), blocks = (T + BQ - 1) / BQ;
+    const bool cut = BQ == BK && blocks > 1 && 7 * heads < 5 * threads * ((heads + threads - 1) / threads);
+    const int64_t tasks = cut ? 2 * blocks * heads : heads;
+#pragma omp parallel for schedule(dynamic) if (tasks > 1)
+    for (int64_t task = 0; task < tasks; task++) { /* the longest first */
+        const int64_t bh = task % heads, b = bh / H, h = bh % H, at = b * T * ld + h * D, ato = b * T * H * D + h * D;
+        const int64_t part = task / heads, block = part / 2;
+        float *dq = dqkv + at, *mine = work + omp_get_thread_num () * per_thread;
+        const float *g = dout + ato, *o = out + ato, *l = lse + bh * T, *q = qkv + at;
+        if (!cut)
+            backward_head (dq, g, o, l, q, mine, T, H, D);
+        else if (part % 2 == 0)
+            backward_key_block (dq, g, o, l, q, mine, block * BK, T, H, D);
+        else
+            backward_query_block (dq, g, o, l, q, mine, (blocks - 1 - block) * BQ, T, H, D);
     }
 }
 

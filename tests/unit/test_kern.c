@@ -277,19 +277,35 @@ static void check_elementwise (const wb_kern_t *k, int64_t n) {
 
 /* ---- accuracy of the exponential --------------------------------------------------------------------------------- */
 
-static void simd_exp (wb_isa isa, float *out, const float *x, int64_t n) {
+typedef void (*exp_fn) (float *out, const float *x, int64_t n);
+static exp_fn simd_exp (wb_isa isa, bool two) {
 #ifdef WB_X86
-    if (isa == WB_ISA_AVX512) {
-        wb_simd_exp_avx512 (out, x, n);
-        return;
-    }
-    if (isa == WB_ISA_AVX2) {
-        wb_simd_exp_avx2 (out, x, n);
-        return;
-    }
+    if (isa == WB_ISA_AVX512) return two ? wb_simd_exp2_avx512 : wb_simd_exp_avx512;
+    if (isa == WB_ISA_AVX2) return two ? wb_simd_exp2_avx2 : wb_simd_exp_avx2;
 #endif
     (void) isa;
-    wb_simd_exp_portable (out, x, n);
+    return two ? wb_simd_exp2_portable : wb_simd_exp_portable;
+}
+
+/* 2^x, which attention uses on scores that are already divided by log 2. */
+static void check_exp2 (wb_isa isa) {
+    enum { N = 100003 };
+    static float x[N], y[N];
+    double ulp = 0;
+    for (int i = 0; i < N; i++) x[i] = (float) (-126 + (double) i / N * 253.4);
+    simd_exp (isa, true) (y, x, N);
+    for (int i = 0; i < N; i++) {
+        const double e = exp2 ((double) x[i]);
+        const float near = (float) e;
+        ulp = fmax (ulp, fabs ((double) y[i] - e) / (double) (nextafterf (near, INFINITY) - near));
+    }
+    printf ("%s: exp2 %.2f ulp\n", wb_isa_name (isa), ulp);
+    T_OK (ulp <= 2, "%s: exp2 is off by %.2f ulp", wb_isa_name (isa), ulp);
+    const float special[] = {0.0f, 1.0f, -1.0f, -127.5f, -1e30f, -INFINITY, 128.0f, INFINITY, NAN};
+    simd_exp (isa, true) (y, special, 9);
+    T_OK (y[0] == 1.0f && y[1] == 2.0f && y[2] == 0.5f, "%s: exp2 of 0, 1, -1", wb_isa_name (isa));
+    T_OK (y[3] == 0.0f && y[4] == 0.0f && y[5] == 0.0f, "%s: exp2 of very negative numbers is 0", wb_isa_name (isa));
+    T_OK (isinf (y[6]) && isinf (y[7]) && isnan (y[8]), "%s: exp2 of large numbers, of NaN", wb_isa_name (isa));
 }
 
 static void check_exp (wb_isa isa) {
@@ -302,7 +318,7 @@ static void check_exp (wb_isa isa) {
             const double at = (part + (double) i / N) / 64; /* 0 .. 1 */
             x[i] = (float) (-87.33 + at * (88.37 + 87.33));
         }
-        simd_exp (isa, y, x, N);
+        simd_exp (isa, false) (y, x, N);
         for (int i = 0; i < N; i++) {
             const double e = exp ((double) x[i]);
             const float near = (float) e;
@@ -325,7 +341,7 @@ static void check_exp (wb_isa isa) {
     T_OK (ge <= 2e-7 && de <= 5e-7, "%s: gelu %g, derivative %g", k->name, ge, de);
 
     const float special[] = {0.0f, -0.0f, -88.5f, -1e30f, -INFINITY, 89.5f, 1e30f, INFINITY, NAN};
-    simd_exp (isa, y, special, 9);
+    simd_exp (isa, false) (y, special, 9);
     T_OK (y[0] == 1.0f && y[1] == 1.0f, "%s: exp (0) = %.9g", k->name, (double) y[0]);
     T_OK (y[2] == 0.0f && y[3] == 0.0f && y[4] == 0.0f, "%s: exp of very negative numbers is 0", k->name);
     T_OK (isinf (y[5]) && isinf (y[6]) && isinf (y[7]), "%s: exp of large numbers is infinite", k->name);
@@ -449,6 +465,9 @@ static int64_t run_all (const wb_kern_t *k, float *out) {
     k->gelu_backward (p, dy, x, SN * SC), p += SN * SC;
     k->attention_forward (p, p + O, qkv, work, SB, ST, SH, SD);
     k->attention_backward (p + O + SB * SH * ST, dy, p, p + O, qkv, work, SB, ST, SH, SD), p += O + SB * SH * ST + QKV;
+    /* one head: cut in blocks as soon as there are two threads */
+    k->attention_forward (p, p + ST * SD, qkv, work, 1, ST, 1, SD);
+    k->attention_backward (p + ST * SD + ST, dy, p, p + ST * SD, qkv, work, 1, ST, 1, SD), p += 4 * ST * SD + ST;
     k->attention_cached (p, x, qkv, qkv + SH * ST * SD, work, 100, 130, ST, SH, SD, SH * SD, SH * SD),
         p += 100 * SH * SD;
     k->attention_cached (p, x, qkv, qkv + SH * ST * SD, work, 3, 130, ST, SH, SD, SH * SD, SH * SD), p += 3 * SH * SD;
@@ -550,7 +569,7 @@ int main (void) {
         const wb_kern_t *k = wb_kern_get ((wb_isa) isa);
         T_OK (strcmp (k->name, wb_isa_name ((wb_isa) isa)) == 0, "table %s for %s", k->name,
               wb_isa_name ((wb_isa) isa));
-        check_exp ((wb_isa) isa);
+        check_exp ((wb_isa) isa), check_exp2 ((wb_isa) isa);
         check_embed (k, 2, 7, 33), check_embed (k, 3, 50, 300), check_embed (k, 1, 1, 1);
         for (int i = 0; i < 5; i++) {
             check_layernorm (k, sizes[4 - i], sizes[i]);
