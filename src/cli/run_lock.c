@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/run.h"
@@ -28,6 +29,19 @@ static wb_status taken (int fd, const char *run) {
                     run, who[0] != 0 ? who : "process unknown");
 }
 
+/* A run that was killed a moment ago may still be dying, and its launcher gone before it: that is waited for.  0, or
+ * -1 with errno. */
+static int take (int fd) {
+    int rc;
+
+    for (int turn = 0; turn < 20; ++turn) {
+        rc = flock (fd, LOCK_EX | LOCK_NB);
+        if (rc == 0 || errno != EWOULDBLOCK) return rc;
+        nanosleep (&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
+    }
+    return flock (fd, LOCK_EX | LOCK_NB);
+}
+
 static wb_status lock (wb_run_t *r, const char *path) {
     const char *run = r->config->run;
     char who[128];
@@ -35,7 +49,7 @@ static wb_status lock (wb_run_t *r, const char *path) {
 
     r->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (r->lock < 0) return WB_FAIL (WB_EIO, "%s: cannot write: %s", path, strerror (errno));
-    if (flock (r->lock, LOCK_EX | LOCK_NB) != 0) {
+    if (take (r->lock) != 0) {
         error = errno;
         if (error == EWOULDBLOCK) return taken (r->lock, run);
         wb_warn ("%s: this file system has no locks (%s): see to it yourself that no other run writes there", run,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 480 - wabun train: the same losses on any number of ranks, resuming bit for bit, checkpoints, signals.
+# timeout: 900 - wabun train: the same losses on any number of ranks, resuming bit for bit, checkpoints, signals.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
 
@@ -105,7 +105,7 @@ endless () {
   if env --default-signal=INT true 2>/dev/null; then set -- env --default-signal=INT "$@"; fi
   "$@" </dev/null >"$dir.log" 2>&1 &
   pid=$!
-  within 60 reached "$dir" 8 || echo "# $dir did not get to step 8 within 60 s"
+  within 240 reached "$dir" 8 || echo "# $dir did not get to step 8 within 240 s"
 }
 finish () { # its exit code
   wait "$pid"
@@ -145,7 +145,7 @@ ok "while the first goes on to its end" test $? -eq 75
 early () { # SIGNAL N CODE
   rm -f pipe opened
   mkfifo pipe
-  (exec sh -c 'exec 3>pipe; : >opened; exec sleep 120') &
+  (exec sh -c 'exec 3>pipe; : >opened; exec sleep 240') &
   writer=$!
   set -- "$1" "$2" "$3" "$WABUN" train pipe
   signal=$1 n=$2 want=$3
@@ -155,7 +155,7 @@ early () { # SIGNAL N CODE
   if env --default-signal=INT true 2>/dev/null; then set -- env --default-signal=INT "$@"; fi
   "$@" </dev/null >early.log 2>&1 &
   pid=$!
-  within 60 test -e opened || echo "# nobody opened the configuration within 60 s"
+  within 240 test -e opened || echo "# nobody opened the configuration within 240 s"
   kill -"$signal" $pid
   finish
   code=$?

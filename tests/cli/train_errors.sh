@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 600 - wabun train: whatever is wrong is one message and the documented exit code on any number of ranks.
+# timeout: 900 - wabun train: whatever is wrong is one message and the documented exit code on any number of ranks.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
 
