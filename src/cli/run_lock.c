@@ -88,6 +88,20 @@ static wb_status sweep (const char *run) {
     return status == WB_OK ? wb_ckpt_prune (run, 0) : status;
 }
 
+/* `run` = RUN/latest, or RUN/step-...: its files would go with that checkpoint. */
+static wb_status check_no_checkpoint (const char *run) {
+    char *state = wb_format ("%s/state.json", run);
+    wb_status status = state != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+
+    if (status == WB_OK && wb_file_exists (state))
+        status = WB_FAIL (WB_EUSAGE,
+                          "%s is a checkpoint, not a run: set `run` to the directory around it to go on, or to another "
+                          "one and model.base = \"%s\" to start from its weights",
+                          run, run);
+    wb_free (state);
+    return status;
+}
+
 wb_status wb_run_lock (wb_run_t *r) {
     wb_status status = WB_OK;
 
@@ -97,6 +111,7 @@ wb_status wb_run_lock (wb_run_t *r) {
         if (status == WB_OK && wb_file_exists (r->config->run) && !wb_file_is_dir (r->config->run))
             status = WB_FAIL (WB_EIO, "%s is no directory, so no run can be written there: set another `run`",
                               r->config->run);
+        if (status == WB_OK) status = check_no_checkpoint (r->config->run);
         if (status == WB_OK) status = wb_dir_make (r->config->run);
         if (status == WB_OK) status = lock (r, path);
         if (status == WB_OK) status = sweep (r->config->run);

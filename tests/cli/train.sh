@@ -25,6 +25,8 @@ ok "validation, bits per byte" trained 2 valid --set 'data.validation="tokens"' 
 ok "are in metrics.jsonl" test "$(grep -c '"val_loss": .*"val_bpb": ' valid/metrics.jsonl)" -eq 2
 ok "samples of text" trained 2 sample --set sample.every=4 --set train.steps=8 --set 'sample.context="むかし"' --set sample.length=9
 ok "are in samples.txt" test "$(grep -c '^==== step [48]$' sample/samples.txt)" -eq 2
+ok "a run is no model, and the message names the one it has" sh -c \
+  '! "$1" generate --model sample 2>said && grep -q "model sample: is a run; its newest model is sample/latest" said' sh "$WABUN"
 ok "where no rank holds the whole model" trained 2 cut --set sample.every=4 --set train.steps=8 --set parallel.tensor=2
 ok "a warning says so" grep -q '^wabun: warning: .*sample.every: no texts are written' log
 
