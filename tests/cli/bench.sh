@@ -125,4 +125,18 @@ ok "gemm: the size" is m 16
 bench 1 gemm $tiny
 ok "gemm: a table" table 'of peak' '^qkv forward  *16  *96  *32 ' '^head dw '
 
+# ---- generate (ring has its own: bench_ring.sh)
+case " $(echo "$names" | tr "\n" " ") " in
+  *" generate "*)
+    # shellcheck disable=SC2086
+    bench 1 generate $tiny --prompt 4 --tokens 4 --json
+    ok "generate: one object" one_object generate
+    ok "generate: fields" fields preset params vocab prompt tokens threads isa blas_core cpu prompt_processing batches
+    ok "generate: a speed" between tokens_per_s 1 1e9
+    ok "generate: a share of the bound" between of_bound 1e-6 1.3
+    # shellcheck disable=SC2086
+    bench 1 generate $tiny --prompt 4 --tokens 4
+    ok "generate: a table" table 'of bound' ;;
+esac
+
 done_testing
