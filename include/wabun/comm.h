@@ -134,9 +134,16 @@ void wb_ring_all_gather_begin (wb_ring_t *r, float *x, int64_t n, const int64_t 
 void wb_ring_all_reduce_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds);
 bool wb_ring_poll (wb_ring_t *r); /**< true when nothing is left to do; cheap, call it between kernels */
 void wb_ring_end (wb_ring_t *r);  /**< waits until nothing is left to do */
-/** Operations finished since new: operation k (0, 1, ...) is done when this is > k. */
+/** Operations begun and finished since new: the next one has number `begun`; operation k (0, 1, ...) is done when
+ * `finished` is > k. */
+int64_t wb_ring_begun (const wb_ring_t *r);
 int64_t wb_ring_finished (const wb_ring_t *r);
-/** Bytes sent since new, and seconds spent waiting in `end`. */
+void wb_ring_wait (wb_ring_t *r, int64_t k); /**< waits until operation k is done, and those before it */
+/** A thread of the ring's own polls it while operations are under way, sleeping in between, so that it moves during
+ * long kernels; wb_ring_poll is then only a look.  Without effect where MPI was not started for threads
+ * (WABUN_COMM_THREAD) or in a group of one.  Before the first operation.  Errors, of this rank alone: WB_ENOMEM. */
+wb_status wb_ring_thread (wb_ring_t *r) WB_NODISCARD;
+/** Bytes sent since new, and seconds spent waiting in `end`, `wait` and `begin`. */
 int64_t wb_ring_bytes_sent (const wb_ring_t *r);
 double wb_ring_seconds_waited (const wb_ring_t *r);
 

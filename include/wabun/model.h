@@ -60,6 +60,10 @@ typedef void (*wb_poll_fn) (void *ctx);
 /** Called when everything at or behind float `begin` of the gradient block is final for this micro-batch. */
 typedef void (*wb_final_fn) (void *ctx, int64_t begin);
 
+/** Called before floats begin .. end - 1 of the parameter block are read by a forward pass: waits until they are there.
+ */
+typedef void (*wb_need_fn) (void *ctx, int64_t begin, int64_t end);
+
 typedef struct wb_stage_options {
     int64_t B, T;             /**< sequences and positions of a micro-batch */
     int v;                    /**< chunks, as in the layout */
@@ -68,6 +72,8 @@ typedef struct wb_stage_options {
     bool sequence;   /**< sequence parallelism */
     wb_poll_fn poll; /**< may be NULL */
     void *poll_ctx;
+    wb_need_fn need; /**< may be NULL */
+    void *need_ctx;
 } wb_stage_options_t;
 
 typedef struct wb_stage wb_stage_t;

@@ -140,8 +140,17 @@ void wb_gradsync_poll (void *g); /**< a wb_poll_fn */
 void wb_gradsync_end (wb_gradsync_t *g);
 /** Sum of squares of the owned pieces. */
 double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads);
-/** Give the updated weights to the data group (zero only). Collective over the data group. */
+/** Start giving the updated weights to the data group, in the order in which the forward pass reads them (zero only).
+ * They are there once wb_gradsync_need or wb_gradsync_settle say so; until then nobody writes to them.  Collective over
+ * the data group. */
 void wb_gradsync_weights (wb_gradsync_t *g, float *weights);
+void wb_gradsync_need (void *g, int64_t begin, int64_t end); /**< a wb_need_fn */
+/** Wait for all of it.  Collective over the data group. */
+void wb_gradsync_settle (wb_gradsync_t *g);
+/** Seconds since new: waited for weights in need and settle; and from the start of a step's first bucket until its last
+ * one was there, of gradients. */
+double wb_gradsync_seconds_need (const wb_gradsync_t *g);
+double wb_gradsync_seconds_gradients (const wb_gradsync_t *g);
 
 /* ---- a step (step.c) --------------------------------------------------------------------------------------------- */
 
@@ -152,8 +161,12 @@ typedef struct wb_step_result {
     bool bad;  /**< NaN or infinity somewhere, or a batch could not be read: nothing was updated */
     bool stop; /**< some rank was asked to stop */
     /** Seconds on this rank.  wait: part of forward and backward, spent waiting for neighbours in the pipeline (the
-     * bubble); sync: behind the schedule, waiting for gradients. */
-    double t_data, t_forward, t_backward, t_wait, t_sync, t_update, t_total;
+     * bubble); need: part of forward, spent waiting for weights that the step before has updated; tensor: part of
+     * forward and backward, in the tensor group; sync: behind the schedule, waiting for gradients, and the verdict. */
+    double t_data, t_forward, t_backward, t_wait, t_need, t_tensor, t_sync, t_update, t_total;
+    /** Gradients: seconds from the first bucket's start until the last one was there, and the part of it behind the
+     * backward pass.  1 - exposed / transfer is what the backward pass hides. */
+    double t_transfer, t_exposed;
 } wb_step_result_t;
 
 typedef struct wb_step_options {
@@ -171,7 +184,8 @@ typedef struct wb_step_options {
     int64_t bucket_floats; /**< 0 = default */
 } wb_step_options_t;
 
-/** Everything a rank trains with: weights, gradients, optimizer state, activations.  Fields are for reading. */
+/** Everything a rank trains with: weights, gradients, optimizer state, activations.  Fields are for reading; weights
+ * after a step by wb_trainer_weights. */
 typedef struct wb_trainer {
     const wb_topo_t *topo; /**< borrowed */
     wb_layout_t layout;
@@ -208,6 +222,9 @@ typedef bool (*wb_sample_fn) (void *ctx, int32_t *ids, int64_t k);
  * ranks learn of it in the same step.  A step whose numbers went bad changes nothing, is not counted, and says so.
  * Collective over topo->world.  Allocates nothing. */
 void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn sample, void *ctx, bool stop);
+/** The weights [params->own], all there: a step leaves them on their way round the data group, and whoever reads or
+ * writes them outside of steps comes through here.  Collective over the data group. */
+float *wb_trainer_weights (wb_trainer_t *t);
 /** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights untouched.  Does not depend on the layout
  * but for rounding.  Collective over topo->world. */
 void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx, int64_t n);
@@ -218,6 +235,27 @@ const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n);
 const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n);
 /** What the steps took since new, kernel by kernel, on this rank. */
 const wb_profile_t *wb_trainer_profile (const wb_trainer_t *t);
+
+/* ---- who waits for whom (ranks.c) -------------------------------------------------------------------------------- */
+
+/** What one rank did in a step. */
+typedef struct wb_rank_record {
+    double compute, rest, exposed, transfer;
+    char host[64];
+} wb_rank_record_t;
+/** A step over all ranks, in seconds.  Minimum, median and maximum over the ranks: compute: reading, arithmetic and
+ * update; waiting: for other ranks.  What a rank does not compute it communicates or waits; the rank that does so least
+ * waits for nobody, so its share is the communication nothing hides (exposed), and what others have beyond it is
+ * waiting.  hidden: 1 - (gradients behind the backward pass) / (gradients from the first bucket's start to the last
+ * one's end), sums over ranks; 0 where no gradients travel. */
+typedef struct wb_rank_times {
+    double compute[3], waiting[3], exposed, hidden;
+    int slowest; /**< the rank that computes longest */
+    char host[64];
+} wb_rank_times_t;
+/** \param room  [size of world].  One small all-gather: call it where a step is logged, not in every step.  Collective
+ * over world. */
+void wb_rank_times (wb_rank_times_t *out, wb_rank_record_t *room, wb_comm_t *world, const wb_step_result_t *step);
 
 #ifdef __cplusplus
 }

@@ -17,8 +17,9 @@ static bool random_sample (void *ctx, int32_t *ids, int64_t k) {
     return true;
 }
 
-enum phase { DATA, FORWARD, BACKWARD, WAIT, SYNC, UPDATE, PHASES };
-static const char *const phase_names[PHASES] = {"data", "forward", "backward", "wait", "sync", "update"};
+enum phase { DATA, FORWARD, BACKWARD, WAIT, NEED, SYNC, UPDATE, TRANSFER, EXPOSED, PHASES };
+static const char *const phase_names[PHASES] = {"data", "forward", "backward", "wait",   "need",
+                                                "sync", "update",  "transfer", "exposed"};
 
 struct result {
     double *seconds; /* of each step, until the last rank is done */
@@ -89,6 +90,7 @@ static wb_status measure (struct result *r, const wb_bench_t *b, wb_trainer_t *t
         r->mean += seconds / (double) b->steps;
         r->phase[DATA] += step.t_data, r->phase[FORWARD] += step.t_forward, r->phase[BACKWARD] += step.t_backward;
         r->phase[WAIT] += step.t_wait, r->phase[SYNC] += step.t_sync, r->phase[UPDATE] += step.t_update;
+        r->phase[NEED] += step.t_need, r->phase[TRANSFER] += step.t_transfer, r->phase[EXPOSED] += step.t_exposed;
     }
     wb_log_progress ("%s", "");
     profile_mean (&r->profile, wb_trainer_profile (t), &before, (double) b->steps, world);
@@ -150,6 +152,11 @@ static void print_profile (const struct result *r, const wb_bench_t *b) {
             r->bandwidth / b->ranks);
 }
 
+/* Share of the gradients' way, from the first bucket's start to the last one's end, that the backward pass hides. */
+static double hidden (const struct result *r) {
+    return r->phase[TRANSFER] > 0 ? 1 - r->phase[EXPOSED] / r->phase[TRANSFER] : 0;
+}
+
 static wb_status report_step (struct result *r, const wb_bench_t *b) {
     const wb_size_t *s = &b->o.size;
     json_t *steps = json_array (), *phases = json_object ();
@@ -159,6 +166,7 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
         if (i != WB_PHASE_UPDATE) /* above: with the exchange of weights */
             json_object_set_new (phases, wb_phase_name ((wb_phase) i),
                                  json_real (wb_profile_seconds (&r->profile, (wb_phase) i)));
+    json_object_set_new (phases, "hidden", json_real (hidden (r)));
     const double rate = wb_bench_median (r->tokens_per_s, b->steps), least = r->tokens_per_s[0],
                  most = r->tokens_per_s[b->steps - 1];
     const double gflops = rate * wb_size_flops (s, b->o.T) * 1e-9, mfu = gflops / r->fma;
@@ -199,6 +207,8 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
         const double seconds = wb_profile_seconds (&r->profile, (wb_phase) i);
         printf ("  %-14s%9.4f%8.1f%%\n", wb_phase_name ((wb_phase) i), seconds, 100 * seconds / r->mean);
     }
+    if (r->phase[TRANSFER] > 0)
+        printf ("gradients: %.1f%% of their way within the backward pass (1 - exposed / transfer)\n", 100 * hidden (r));
     if (b->profile) print_profile (r, b);
     if (b->pipeline > 1) {
         double P = (double) b->pipeline,

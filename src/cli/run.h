@@ -46,19 +46,20 @@ typedef struct wb_run {
     wb_run_data_t data;
     wb_trainer_t *trainer;
     int threads;
-    int64_t saved;       /* step of the newest checkpoint of this run, -1: none */
-    double tokens;       /* tokens seen since step 0 */
-    bool resumed;        /* weights and step are those of a checkpoint */
-    FILE *metrics;       /* metrics.jsonl, rank 0 */
-    int lock;            /* descriptor of the locked file, rank 0; -1: none */
-    double started;      /* wb_now () when the loop began */
-    int64_t first;       /* step it began at */
-    double peak;         /* measured FMA peak of all ranks, GFLOP/s */
-    double step_seconds; /* of late */
-    double loss;         /* of the last step */
-    double shown;        /* wb_now () of the progress line */
-    double planned;      /* bytes a rank takes at most, by the plan */
-    double mapped;       /* bytes of mapped files, before the token files were */
+    int64_t saved;           /* step of the newest checkpoint of this run, -1: none */
+    double tokens;           /* tokens seen since step 0 */
+    bool resumed;            /* weights and step are those of a checkpoint */
+    FILE *metrics;           /* metrics.jsonl, rank 0 */
+    wb_rank_record_t *ranks; /* [ranks] room for who waits for whom */
+    int lock;                /* descriptor of the locked file, rank 0; -1: none */
+    double started;          /* wb_now () when the loop began */
+    int64_t first;           /* step it began at */
+    double peak;             /* measured FMA peak of all ranks, GFLOP/s */
+    double step_seconds;     /* of late */
+    double loss;             /* of the last step */
+    double shown;            /* wb_now () of the progress line */
+    double planned;          /* bytes a rank takes at most, by the plan */
+    double mapped;           /* bytes of mapped files, before the token files were */
 } wb_run_t;
 
 /* What wabun itself makes and removes in a run directory: the tokenizer's files of a checkpoint under way. */

@@ -47,7 +47,7 @@ static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, co
 
 wb_status wb_run_save (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
-    wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{MODEL_FILE, "", t->weights, false, 0}};
+    wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{MODEL_FILE, "", wb_trainer_weights (t), false, 0}};
     int nslots, nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
     wb_ckpt_text_t texts[3];
@@ -100,7 +100,7 @@ wb_status wb_run_save (wb_run_t *r) {
 /* ---- load -------------------------------------------------------------------------------------------------------- */
 
 wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
-    wb_ckpt_set_t set = {MODEL_FILE, "", r->trainer->weights, false, 0};
+    wb_ckpt_set_t set = {MODEL_FILE, "", wb_trainer_weights (r->trainer), false, 0};
     int n;
     const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
 

@@ -213,7 +213,9 @@ static wb_status trim_metrics (const char *path, int64_t step) {
 wb_status wb_run_metrics_open (wb_run_t *r) {
     wb_status status = WB_OK;
 
-    if (wb_comm_rank (r->world) == 0) {
+    r->ranks = wb_calloc ((size_t) wb_comm_size (r->world), sizeof *r->ranks);
+    if (r->ranks == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory for the times of the ranks");
+    if (wb_comm_rank (r->world) == 0 && status == WB_OK) {
         char *path = wb_format ("%s/metrics.jsonl", r->config->run);
         if (path == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory");
         if (status == WB_OK && wb_file_exists (path)) status = trim_metrics (path, r->trainer->step);
@@ -232,11 +234,15 @@ static void flush_metrics (wb_run_t *r) {
     r->metrics = NULL;
 }
 
+/* A rank that computes so many times as long as the median is named. */
+#define STRAGGLES 1.2
+
 static double finite_or_0 (double x) { return isfinite (x) ? x : 0; }
 
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     const wb_trainer_t *t = r->trainer;
-    double batch = (double) t->o.global_batch * (double) t->o.T, phases[9], speed, mfu, left;
+    double batch = (double) t->o.global_batch * (double) t->o.T, phases[10], speed, mfu, left;
+    wb_rank_times_t ranks;
     bool due = t->step % r->config->log_every == 0 || t->step == r->first + 1 || t->step == r->config->steps;
     char time[32], count[32];
 
@@ -262,7 +268,9 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     phases[6] = peak_memory (r);
     phases[7] = s->t_wait;
     phases[8] = mfu > 1; /* cannot be: something else ran when the peak was measured */
-    wb_comm_max_f64 (r->world, phases, 9);
+    phases[9] = s->t_need;
+    wb_comm_max_f64 (r->world, phases, 10);
+    wb_rank_times (&ranks, r->ranks, r->world, s);
     if (phases[8] > 0) {
         measure_peak (r);
         mfu = speed * per_token_flops (r) / (r->peak * 1e9);
@@ -271,15 +279,23 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
         wb_info ("step %lld/%lld  loss %.4f  lr %.3g  |g| %.3g  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step,
                  (long long) r->config->steps, s->loss, s->lr, s->grad_norm, wb_format_count (count, (int64_t) speed),
                  100 * mfu, wb_format_seconds (time, left));
+    if (wb_comm_size (r->world) > 1 && ranks.compute[2] > STRAGGLES * ranks.compute[1])
+        wb_info ("step %lld/%lld  rank %d on %s computes %.3g s, %.2f times the median: the others wait for it",
+                 (long long) t->step, (long long) r->config->steps, ranks.slowest, ranks.host, ranks.compute[2],
+                 ranks.compute[2] / ranks.compute[1]);
     if (r->metrics == NULL) return;
     fprintf (r->metrics,
              "{\"step\": %lld, \"tokens\": %.0f, \"loss\": %.9g, \"lr\": %.9g, \"grad_norm\": %.9g, \"tokens_per_s\": "
              "%.6g, \"mfu\": %.4g, "
              "\"seconds\": {\"data\": %.4g, \"forward\": %.4g, \"backward\": %.4g, \"wait\": %.4g, \"sync\": %.4g, "
              "\"update\": %.4g, "
-             "\"total\": %.4g}, \"memory\": %.0f}\n",
+             "\"need\": %.4g, \"total\": %.4g}, \"ranks\": {\"compute\": [%.4g, %.4g, %.4g], "
+             "\"waiting\": [%.4g, %.4g, %.4g], "
+             "\"exposed\": %.4g, \"hidden\": %.3g, \"slowest\": \"%d@%s\"}, \"memory\": %.0f}\n",
              (long long) t->step, r->tokens, finite_or_0 (s->loss), s->lr, finite_or_0 (s->grad_norm), speed, mfu,
-             phases[0], phases[1], phases[2], phases[7], phases[3], phases[4], phases[5], phases[6]);
+             phases[0], phases[1], phases[2], phases[7], phases[3], phases[4], phases[9], phases[5], ranks.compute[0],
+             ranks.compute[1], ranks.compute[2], ranks.waiting[0], ranks.waiting[1], ranks.waiting[2], ranks.exposed,
+             ranks.hidden, ranks.slowest, ranks.host, phases[6]);
     flush_metrics (r);
 }
 

@@ -77,7 +77,6 @@ static wb_status parse (train_args_t *a, int argc, char **argv) {
             return wb_opts_unknown (&o);
         }
     }
-    if (a->resume[0] == 0) return WB_FAIL (WB_EUSAGE, "--resume wants auto, none or a directory, got ``");
     if (a->config == NULL)
         return WB_FAIL (WB_EUSAGE, "which configuration? wabun train CFG, for instance jobs/tiny.cfg");
     return WB_OK;
@@ -153,8 +152,8 @@ static void validate (wb_run_t *r) {
 /* Text by the model as it is now, where one rank holds the whole of it.  Not collective: rank 0 writes, the others go
  * on and wait for it in the next step. */
 static wb_status write_sample (wb_run_t *r) {
-    const wb_trainer_t *t = r->trainer;
-    wb_model_t m = {t->o.size, t->params, t->weights, r->data.tokenizer, t->kern};
+    wb_trainer_t *t = r->trainer;
+    wb_model_t m = {t->o.size, t->params, wb_trainer_weights (t), r->data.tokenizer, t->kern};
     wb_sampling_t how = {1.0, 40, 0, (uint64_t) r->config->seed + (uint64_t) t->step};
     wb_buf_t text = {0};
     wb_status status = WB_OK;
@@ -251,6 +250,7 @@ wb_status wb_cmd_train (int argc, char **argv) {
     if (status == WB_OK) {
         status = wb_agree (r.world, run (&r, &a));
         if (r.metrics != NULL) fclose (r.metrics);
+        wb_free (r.ranks);
         wb_run_unlock (&r);
         wb_trainer_destroy (r.trainer);
         wb_run_data_close (&r.data);

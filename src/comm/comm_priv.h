@@ -37,6 +37,8 @@ void wb_mpi_failed (const char *file, int line, const char *call, int rc) WB_NOR
 
 /* Rank in the world, 0 without one. */
 int wb_world_rank (void);
+/* May several threads of a rank call MPI? */
+bool wb_world_threads (void);
 
 /* A ring on a communicator that is borrowed: allocation only, so each rank has its own status (WB_ENOMEM). */
 wb_status wb_ring_make (wb_ring_t **out, MPI_Comm mpi, int rank, int size, int64_t max_floats, int max_queue,

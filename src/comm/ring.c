@@ -18,13 +18,16 @@
  * progress without wb_ring_poll(). */
 #include "config.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 #include "comm/comm_priv.h"
 
-#define WINDOW 16 /* chunks in flight, each way */
-#define SPINS 64  /* fruitless polls before the core is offered to others */
+#define WINDOW 16    /* chunks in flight, each way */
+#define NAP_NS 50000 /* the thread sleeps between polls */
+#define SPINS 64     /* fruitless polls before the core is offered to others */
 /* Floats of a 48 KiB message.  Open MPI sends up to 64 KiB over TCP at once; longer messages wait for the other side's
  * answer, and with 256 KiB a ring of four hosts on 1 Gbit/s reached a third of what the links allow. */
 #define CHUNK_DEFAULT 12288
@@ -62,6 +65,11 @@ struct wb_ring {
     char *send_slot; /* the same; bf16 only, fp32 is sent from where it lies */
     int64_t bytes_sent;
     double waited;
+    /* a thread that polls; lock is held by whoever moves the ring */
+    bool threaded, leave;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* there is something to do, or the ring ends */
 };
 
 static size_t wire_size (wb_wire wire) { return wire == WB_WIRE_BF16 ? sizeof (uint16_t) : sizeof (float); }
@@ -86,6 +94,8 @@ size_t wb_ring_bytes (int P, int64_t max_floats, int max_queue, wb_wire wire, in
     size_t slots = slots_bytes (slot_of (max_floats, chunk_of (chunk_floats)), wire);
     return bytes + (wire == WB_WIRE_BF16 ? 2 : 1) * slots;
 }
+
+static void end_thread (wb_ring_t *r);
 
 wb_status wb_ring_make (wb_ring_t **out, MPI_Comm mpi, int rank, int size, int64_t max_floats, int max_queue,
                         wb_wire wire, int64_t chunk_floats, const wb_ring_ops_t *ops) {
@@ -142,6 +152,7 @@ wb_status wb_ring_new (wb_ring_t **out, wb_comm_t *group, int64_t max_floats, in
 void wb_ring_destroy (wb_ring_t *r) {
     if (r == NULL) return;
     WB_ASSERT (r->finished == r->queued);
+    end_thread (r);
     if (r->own_mpi) WB_MPI (MPI_Comm_free (&r->mpi));
     wb_free (r->recv_slot);
     wb_free (r->send_slot);
@@ -311,27 +322,90 @@ static bool progress (wb_ring_t *r) {
     return any;
 }
 
-bool wb_ring_poll (wb_ring_t *r) {
-    if (r == NULL) return true;
-    progress (r);
-    return r->finished == r->queued;
+/* ---- a thread that polls ----------------------------------------------------------------------------------------- */
+
+static void lock (wb_ring_t *r) {
+    if (r->threaded) pthread_mutex_lock (&r->lock);
 }
 
-/* Until at most `left` operations are unfinished.  Where there are more ranks than cores, the others need this one. */
-static void wait_for (wb_ring_t *r, int64_t left) {
-    if (r->queued - r->finished <= left) return;
+static void unlock (wb_ring_t *r) {
+    if (r->threaded) pthread_mutex_unlock (&r->lock);
+}
+
+static void *poll_for_ever (void *arg) {
+    wb_ring_t *r = arg;
+    const struct timespec nap = {.tv_nsec = NAP_NS};
+    pthread_mutex_lock (&r->lock);
+    while (!r->leave) {
+        if (r->finished == r->queued) {
+            pthread_cond_wait (&r->wake, &r->lock);
+            continue;
+        }
+        progress (r);
+        pthread_mutex_unlock (&r->lock);
+        nanosleep (&nap, NULL);
+        pthread_mutex_lock (&r->lock);
+    }
+    pthread_mutex_unlock (&r->lock);
+    return NULL;
+}
+
+wb_status wb_ring_thread (wb_ring_t *r) {
+    int rc;
+    if (r->size == 1 || r->threaded || !wb_world_threads ()) return WB_OK;
+    pthread_mutex_init (&r->lock, NULL);
+    pthread_cond_init (&r->wake, NULL);
+    rc = pthread_create (&r->thread, NULL, poll_for_ever, r);
+    r->threaded = rc == 0;
+    if (rc == 0) return WB_OK;
+    pthread_cond_destroy (&r->wake);
+    pthread_mutex_destroy (&r->lock);
+    return WB_FAIL (WB_ENOMEM, "cannot start a thread for the ring: %s", strerror (rc));
+}
+
+static void end_thread (wb_ring_t *r) {
+    if (!r->threaded) return;
+    lock (r);
+    r->leave = true;
+    pthread_cond_signal (&r->wake);
+    unlock (r);
+    pthread_join (r->thread, NULL);
+    pthread_cond_destroy (&r->wake);
+    pthread_mutex_destroy (&r->lock);
+    r->threaded = false;
+}
+
+/* ---- operations -------------------------------------------------------------------------------------------------- */
+
+bool wb_ring_poll (wb_ring_t *r) {
+    if (r == NULL) return true;
+    if (r->threaded && pthread_mutex_trylock (&r->lock) != 0) return false; /* the thread is at it */
+    progress (r);
+    bool done = r->finished == r->queued;
+    unlock (r);
+    return done;
+}
+
+/* Until at least `many` operations are finished.  Where there are more ranks than cores, the others need this one. */
+static void wait_for (wb_ring_t *r, int64_t many) {
+    if (r->finished >= many) return;
     double start = wb_now ();
-    for (int idle = 0; r->queued - r->finished > left;) {
+    for (int idle = 0; r->finished < many;) {
         idle = progress (r) ? 0 : idle + 1;
         if (idle > SPINS) sched_yield ();
     }
     r->waited += wb_now () - start;
 }
 
-void wb_ring_end (wb_ring_t *r) {
-    if (r == NULL) return;
+void wb_ring_wait (wb_ring_t *r, int64_t k) {
+    lock (r);
     progress (r);
-    wait_for (r, 0);
+    wait_for (r, k + 1);
+    unlock (r);
+}
+
+void wb_ring_end (wb_ring_t *r) {
+    if (r != NULL) wb_ring_wait (r, r->queued - 1);
 }
 
 static void begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds, bool scatter, bool gather) {
@@ -342,7 +416,8 @@ static void begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds, boo
         r->finished++;
         return;
     }
-    wait_for (r, r->queue - 1);
+    lock (r);
+    wait_for (r, r->queued - r->queue + 1);
     bool alone = false;
     for (int64_t k = r->finished; k < r->queued; k++) {
         const op_t *o = op_at (r, k);
@@ -351,7 +426,9 @@ static void begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds, boo
     *op_at (r, r->queued) =
         (op_t){.x = x, .n = n, .bounds = bounds, .scatter = scatter, .gather = gather, .alone = alone};
     r->queued++;
-    wb_ring_poll (r);
+    progress (r);
+    if (r->threaded) pthread_cond_signal (&r->wake);
+    unlock (r);
 }
 
 void wb_ring_reduce_scatter_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds) {
@@ -370,6 +447,7 @@ void wb_ring_reduce_now (wb_ring_t *r, float *x, int64_t n, void (*add) (float *
     wb_ring_end (r);
 }
 
+int64_t wb_ring_begun (const wb_ring_t *r) { return r->queued; }
 int64_t wb_ring_finished (const wb_ring_t *r) { return r->finished; }
 int64_t wb_ring_bytes_sent (const wb_ring_t *r) { return r->bytes_sent; }
 double wb_ring_seconds_waited (const wb_ring_t *r) { return r->waited; }

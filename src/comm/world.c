@@ -23,9 +23,11 @@
 #define RING_CHUNK 8192
 
 static int world_rank;
+static bool world_threads;
 static char world_host[256] = "?";
 
 int wb_world_rank (void) { return world_rank; }
+bool wb_world_threads (void) { return world_threads; }
 
 /* ---- failure ---------------------------------------------------------------------------------------------------- */
 
@@ -138,7 +140,10 @@ wb_status wb_world_new (wb_comm_t **out) {
     }
     int size, provided;
     MPI_Comm mpi = MPI_COMM_WORLD;
-    WB_MPI (MPI_Init_thread (NULL, NULL, MPI_THREAD_FUNNELED, &provided));
+    const char *thread = getenv ("WABUN_COMM_THREAD");
+    int wanted = thread != NULL && strcmp (thread, "1") == 0 ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED;
+    WB_MPI (MPI_Init_thread (NULL, NULL, wanted, &provided));
+    world_threads = wanted == MPI_THREAD_MULTIPLE && provided == MPI_THREAD_MULTIPLE;
     WB_MPI (MPI_Comm_set_errhandler (mpi, MPI_ERRORS_RETURN));
     WB_MPI (MPI_Comm_set_errhandler (MPI_COMM_SELF, MPI_ERRORS_RETURN));
     WB_MPI (MPI_Comm_size (mpi, &size));

@@ -7,6 +7,7 @@
 /* Offsets of a layer's parameters in the rank's block (weights and gradients alike). */
 typedef struct wb_block_params {
     int64_t ln1_g, ln1_b, qkv_w, qkv_b, att_w, att_b, ln2_g, ln2_b, fc_w, fc_b, proj_w, proj_b;
+    int64_t end; /* of the layer's part of the block, which qkv_w begins */
 } wb_block_params_t;
 
 /* Activations of a layer for one micro-batch.  n = B T rows, r rows of the residual stream on this rank (n, or n / T

@@ -32,6 +32,7 @@ struct wb_stage {
     chunk_t chunks[WB_MAX_CHUNKS];
     wb_block_params_t *layers;      /* offsets, by layer number */
     int64_t wte, wpe, lnf_g, lnf_b; /* offsets, -1 where not held */
+    int64_t wte_end, wpe_end, lnf_end;
     float *lnf, *dlnf, *headwork;
     wb_arena_t *act, *work;
     void *tables; /* slots and layers, one block */
@@ -166,6 +167,17 @@ static int64_t offset_of (const wb_params_t *params, const char *fmt, long long 
     return p != NULL ? p->offset : -1;
 }
 
+/* Where the part of the block that begins at `begin` ends: at the next layer, the final LayerNorm, or the block's end.
+ */
+static int64_t end_of (const wb_stage_t *st, const wb_params_t *params, int64_t begin) {
+    int64_t end = st->lnf_g > begin ? st->lnf_g : params->own;
+
+    for (const chunk_t *c = st->chunks; c < st->chunks + WB_MAX_CHUNKS; ++c)
+        for (int64_t l = c->first; l < c->first + c->layers; ++l)
+            if (st->layers[l].qkv_w > begin && st->layers[l].qkv_w < end) end = st->layers[l].qkv_w;
+    return end;
+}
+
 static void find_offsets (wb_stage_t *st, const wb_params_t *params, int v) {
     st->wte = offset_of (params, "wte.weight", 0);
     st->wpe = offset_of (params, "wpe.weight", 0);
@@ -187,6 +199,12 @@ static void find_offsets (wb_stage_t *st, const wb_params_t *params, int v) {
             b->proj_w = offset_of (params, "h.%lld.mlp.c_proj.weight", l);
             b->proj_b = offset_of (params, "h.%lld.mlp.c_proj.bias", l);
         }
+    for (int c = 0; c < v; ++c)
+        for (int64_t l = st->chunks[c].first; l < st->chunks[c].first + st->chunks[c].layers; ++l)
+            st->layers[l].end = end_of (st, params, st->layers[l].qkv_w);
+    st->wpe_end = st->wpe >= 0 ? end_of (st, params, st->wpe) : 0;
+    st->lnf_end = params->own;
+    st->wte_end = st->wte >= 0 ? st->wte + wb_param_own (wb_params_find (params, "wte.weight")) : 0;
 }
 
 /* Slots and their layers' tables in one heap block. */
@@ -270,13 +288,20 @@ float *wb_stage_grad (wb_stage_t *st, int chunk, int slot) { return st->chunks[c
 int64_t wb_stage_rows (const wb_stage_t *st) { return st->env.r; }
 wb_profile_t *wb_stage_profile (wb_stage_t *st) { return &st->env.profile; }
 
+static void need (const wb_stage_t *st, int64_t begin, int64_t end) {
+    if (st->o.need != NULL) st->o.need (st->o.need_ctx, begin, end);
+}
+
 /* x of the first layer = wte [tokens] + wpe, the vocabulary's shards summed over the tensor group. */
 static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32_t *tokens) {
     wb_block_env_t *e = &st->env;
     bool own = e->tp.T == 1;
     float *sum = own ? x : e->y;
-    double t = wb_now ();
+    double t;
 
+    need (st, st->wte, st->wte_end);
+    need (st, st->wpe, st->wpe_end);
+    t = wb_now ();
     e->k->embed_forward (sum, tokens, w + st->wte, e->tp.t == 0 ? w + st->wpe : NULL, e->n, e->T, e->C, st->v0,
                          st->v0 + st->Vown, 0);
     t = wb_profile_add (&e->profile, WB_PROF_EMBED, t, 0, 12.0 * (double) (e->n * e->C));
@@ -291,8 +316,11 @@ static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, 
     wb_block_env_t *e = &st->env;
     const float *h;
     float *dh;
-    double t = wb_now ();
+    double t;
 
+    need (st, st->lnf_g, st->lnf_end);
+    need (st, st->wte, st->wte_end);
+    t = wb_now ();
     e->k->layernorm_forward (st->lnf, slot->meanf, slot->rstdf, slot->out, w + st->lnf_g, w + st->lnf_b, e->r, e->C);
     t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM, t, 0, 8.0 * (double) (e->r * e->C));
     h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
@@ -312,9 +340,11 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
     slot_t *s = &ch->slots[slot];
 
     if (ch->embed) embed_forward (st, s->layers[0].x, w, tokens);
-    for (int64_t l = 0; l < ch->layers; ++l)
-        wb_block_forward (&st->env, l + 1 < ch->layers ? s->layers[l + 1].x : s->out, &s->layers[l], w,
-                          &st->layers[ch->first + l]);
+    for (int64_t l = 0; l < ch->layers; ++l) {
+        const wb_block_params_t *p = &st->layers[ch->first + l];
+        need (st, p->qkv_w, p->end);
+        wb_block_forward (&st->env, l + 1 < ch->layers ? s->layers[l + 1].x : s->out, &s->layers[l], w, p);
+    }
     if (!ch->head) return;
     head_forward (st, loss, dw, s, w, targets, scale);
     wb_block_poll (&st->env, wb_now ());

@@ -9,7 +9,9 @@
  * Piece d of each bucket belongs to data rank d; deal() says where the pieces begin, and all else (segments, states,
  * files) follows from that.  zero = 1: only that piece is updated here, and weights are gathered;
  * zero = 0: gradients are gathered and all is updated everywhere.  Norms and files count a piece once in either case,
- * so both give the same bits. */
+ * so both give the same bits.
+ *
+ * The gather of weights runs on into the next step, whose forward pass waits layer by layer for what it reads. */
 #include "config.h"
 
 #include <string.h>
@@ -19,6 +21,7 @@
 
 typedef struct bucket {
     int64_t begin, end;
+    int64_t gather;        /* number of the operation that gathers its weights */
     const int64_t *bounds; /* [D + 1] floats from begin: piece d belongs to data rank d */
 } bucket_t;
 typedef struct stretch {
@@ -43,6 +46,10 @@ struct wb_gradsync {
     /* this round */
     float *grads;
     int started, summed;
+    double first; /* when its first bucket started, 0 before */
+    bool gathering;
+    bool wte_last; /* the forward pass reads wte in its head only */
+    double need_seconds, gradient_seconds;
 };
 
 static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out, int *tied_from) {
@@ -55,7 +62,7 @@ static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out
         int64_t low = end > edge ? edge : 0, begin = end - low > size ? end - size : low;
 
         if (end == edge || (end <= edge && n == 0)) *tied_from = n;
-        if (out != NULL) out[n] = (bucket_t){begin, end, NULL};
+        if (out != NULL) out[n] = (bucket_t){begin, end, 0, NULL};
         ++n;
         end = begin;
     }
@@ -222,6 +229,12 @@ wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_
     if (status == WB_OK && topo->embed != NULL)
         status = wb_ring_new (&g->tied, topo->embed, size, g->nbuckets, WB_WIRE_FP32, 0, &ops);
     status = wb_agree (topo->world, status);
+    if (status == WB_OK) {
+        g->wte_last = topo->P > 1 && topo->p == topo->P - 1;
+        status = wb_ring_thread (g->ring);
+        if (status == WB_OK) status = wb_ring_thread (g->weights);
+    }
+    status = wb_agree (topo->world, status);
     if (status != WB_OK) {
         wb_gradsync_destroy (g);
         return status;
@@ -232,6 +245,7 @@ wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_
 
 void wb_gradsync_destroy (wb_gradsync_t *g) {
     if (g == NULL) return;
+    wb_gradsync_settle (g);
     if (g->weights != g->ring) wb_ring_destroy (g->weights);
     wb_ring_destroy (g->ring);
     wb_ring_destroy (g->tied);
@@ -258,6 +272,7 @@ int64_t wb_gradsync_state_floats (const wb_gradsync_t *g) { return g->state_floa
 void wb_gradsync_begin (wb_gradsync_t *g, float *grads) {
     g->grads = grads;
     g->started = g->summed = 0;
+    g->first = 0;
 }
 
 static bool is_tied (const wb_gradsync_t *g, int bucket) { return g->tied != NULL && bucket >= g->tied_from; }
@@ -271,6 +286,7 @@ void wb_gradsync_final (void *ctx, int64_t begin) {
     }
     for (; g->started < g->nbuckets && g->buckets[g->started].begin >= begin; ++g->started) {
         const bucket_t *b = &g->buckets[g->started];
+        if (g->started == 0) g->first = wb_now ();
         if (g->zero || is_tied (g, g->started))
             wb_ring_reduce_scatter_begin (g->ring, g->grads + b->begin, b->end - b->begin, b->bounds);
         else
@@ -283,6 +299,7 @@ void wb_gradsync_poll (void *ctx) {
     wb_gradsync_t *g = ctx;
 
     wb_ring_poll (g->ring);
+    if (g->gathering && g->weights != g->ring) wb_ring_poll (g->weights);
 }
 
 /* A bucket of weights or gradients round the data group, each piece from its owner. */
@@ -307,6 +324,7 @@ void wb_gradsync_end (wb_gradsync_t *g) {
     wb_gradsync_final (g, 0); /* stages without embedding have no last call of their own */
     wb_ring_end (g->ring);
     if (g->tied != NULL) sum_tied (g);
+    if (g->topo->D > 1 || g->tied != NULL) g->gradient_seconds += wb_now () - g->first;
 }
 
 double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads) {
@@ -317,7 +335,44 @@ double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads) {
 }
 
 void wb_gradsync_weights (wb_gradsync_t *g, float *weights) {
-    if (!g->zero) return;
-    for (int i = 0; i < g->nbuckets; ++i) gather (g, weights, &g->buckets[i]);
-    wb_ring_end (g->weights);
+    int edge = g->wte_last ? g->tied_from : g->nbuckets;
+
+    if (!g->zero || g->topo->D == 1) return;
+    for (int k = 0; k < g->nbuckets; ++k) { /* from the block's begin */
+        bucket_t *b = &g->buckets[k < edge ? edge - 1 - k : g->nbuckets - 1 - (k - edge)];
+        b->gather = wb_ring_begun (g->weights);
+        gather (g, weights, b);
+    }
+    g->gathering = true;
 }
+
+void wb_gradsync_need (void *ctx, int64_t begin, int64_t end) {
+    wb_gradsync_t *g = ctx;
+    int64_t last = -1;
+    double start;
+
+    if (!g->gathering) return;
+    for (int i = 0; i < g->nbuckets; ++i) {
+        const bucket_t *b = &g->buckets[i];
+        if (b->begin < end && b->end > begin && b->gather > last) last = b->gather;
+    }
+    if (wb_ring_poll (g->weights)) {
+        g->gathering = false;
+        return;
+    }
+    start = wb_now ();
+    wb_ring_wait (g->weights, last);
+    g->need_seconds += wb_now () - start;
+}
+
+void wb_gradsync_settle (wb_gradsync_t *g) {
+    double start = wb_now ();
+
+    if (!g->gathering) return;
+    wb_ring_end (g->weights);
+    g->gathering = false;
+    g->need_seconds += wb_now () - start;
+}
+
+double wb_gradsync_seconds_need (const wb_gradsync_t *g) { return g->need_seconds; }
+double wb_gradsync_seconds_gradients (const wb_gradsync_t *g) { return g->gradient_seconds; }

@@ -3,7 +3,7 @@
  *   samples -> for each action of the schedule: receive / forward / send / receive / backward / send
  *           -> gradients summed over the data group, bucket by bucket, while the backward pass still runs
  *           -> verdict: {loss, tokens, |g|^2, bad, stop} over all ranks, the one agreement of a step
- *           -> clip, update the own pieces, weights round the ring
+ *           -> clip, update the own pieces; weights go round the ring while the next step's forward pass runs
  *
  * All that can fail happens in wb_trainer_new(), which is collective and gives the same status on every rank.  A step
  * allocates nothing and checks nothing; what still may go wrong rides on the verdict, so that all ranks skip or stop at
@@ -277,6 +277,8 @@ static wb_status fill (wb_trainer_t *t) {
                              t->o.zero && t->topo->D > 1 /* one rank has the whole */, t->o.sequence, t->o.wire));
     so.poll = poll;
     so.poll_ctx = m;
+    so.need = wb_gradsync_need;
+    so.need_ctx = m->sync;
     WB_TRY (wb_agree (world, new_segments (t)));
     WB_TRY (wb_agree (world, new_memory (t)));
     if (t->o.optim.kind == WB_OPTIM_MUON)
@@ -502,6 +504,11 @@ static double floats_of (const wb_segment_t *s, int n) {
     return sum;
 }
 
+float *wb_trainer_weights (wb_trainer_t *t) {
+    wb_gradsync_settle (t->impl->sync);
+    return t->weights;
+}
+
 void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, bool stop) {
     struct wb_trainer_impl *m = t->impl;
     const wb_optim_options_t *oo = &t->o.optim;
@@ -519,13 +526,21 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
     wb_profile_add (profile, WB_PROF_CLEAR, at, 0, 4 * (double) t->params->own);
     wb_gradsync_begin (m->sync, t->grads);
     r->t_wait = -waited (m);
+    r->t_need = -wb_gradsync_seconds_need (m->sync);
+    r->t_transfer = -wb_gradsync_seconds_gradients (m->sync);
+    r->t_tensor = -profile->of[WB_PROF_TENSOR].seconds;
     t1 = wb_now ();
     run_schedule (t, m->schedule, t->grads, (float) (1 / tokens), &v.loss, &v.tokens, r);
     t2 = wb_now ();
     r->t_wait += waited (m);
+    r->t_need += wb_gradsync_seconds_need (m->sync);
+    r->t_tensor += profile->of[WB_PROF_TENSOR].seconds;
     profile->of[WB_PROF_PIPELINE].seconds += r->t_wait;
     wb_gradsync_end (m->sync);
     at = wb_profile_add (profile, WB_PROF_SYNC, t2, 0, 0);
+    r->t_transfer += wb_gradsync_seconds_gradients (m->sync);
+    r->t_exposed = r->t_transfer > 0 ? at - t2 : 0;
+    profile->of[WB_PROF_WEIGHTS].seconds += r->t_need;
     v.gradsq = wb_gradsync_sumsq (m->sync, t->grads);
     at = wb_profile_add (profile, WB_PROF_NORM, at, 0, 4 * floats_of (m->owned, m->nowned));
     if (t->topo->t != 0) v.loss = v.tokens = 0; /* every tensor rank has the same loss */

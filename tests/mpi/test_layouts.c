@@ -125,13 +125,14 @@ static double piece_error (const wb_segment_t *s, const float *got, const refere
     return most > 0 ? worst / most : worst;
 }
 
-static double weights_error (const wb_trainer_t *t, const reference_t *ref) {
+static double weights_error (wb_trainer_t *t, const reference_t *ref) {
+    const float *mine = wb_trainer_weights (t), *one = wb_trainer_weights (ref->t);
     double worst = 0;
     int n;
     const wb_segment_t *s = wb_trainer_block (t, &n);
     for (int i = 0; i < n; i++) {
         const wb_param_t *q = wb_params_find (ref->t->params, s[i].param->name);
-        worst = fmax (worst, piece_error (&s[i], t->weights + s[i].flat, ref, ref->t->weights + q->offset));
+        worst = fmax (worst, piece_error (&s[i], mine + s[i].flat, ref, one + q->offset));
     }
     return worst;
 }
@@ -188,18 +189,18 @@ static void check_owned (const wb_trainer_t *t, const char *name) {
 
 /* Weights that several ranks hold: the block over data, the tied embedding over both ends, what is not cut over tensor.
  */
-static bool same_replicas (const wb_trainer_t *t) {
+static bool same_replicas (wb_trainer_t *t) {
+    const float *w = wb_trainer_weights (t);
     const wb_param_t *wte = &t->params->list[0];
-    bool same = wb_same (t->topo->data, t->weights, (size_t) t->params->own * sizeof (float), "weights") == WB_OK;
+    bool same = wb_same (t->topo->data, w, (size_t) t->params->own * sizeof (float), "weights") == WB_OK;
     if (t->topo->embed != NULL)
-        same = wb_same (t->topo->embed, t->weights + wte->offset, (size_t) wb_param_own (wte) * sizeof (float),
-                        wte->name) == WB_OK &&
+        same = wb_same (t->topo->embed, w + wte->offset, (size_t) wb_param_own (wte) * sizeof (float), wte->name) ==
+                   WB_OK &&
                same;
     for (int i = 0; i < t->params->n; i++) {
         const wb_param_t *p = &t->params->list[i];
         if (p->offset < 0 || p->axis >= 0) continue;
-        same = wb_same (t->topo->tensor, t->weights + p->offset, (size_t) wb_param_own (p) * sizeof (float), p->name) ==
-                   WB_OK &&
+        same = wb_same (t->topo->tensor, w + p->offset, (size_t) wb_param_own (p) * sizeof (float), p->name) == WB_OK &&
                same;
     }
     wb_error_clear ();
@@ -452,20 +453,20 @@ static void test_verdict (int P, int T) {
         float *before = wb_malloc (bytes);
         wb_trainer_step (t, &r, broken_sample, &b, wb_comm_rank (world) == N - 1);
         T_OK (r.stop && !r.bad && t->step == 1, "one rank's wish to stop reaches all");
-        memcpy (before, t->weights, bytes);
+        memcpy (before, wb_trainer_weights (t), bytes);
         b.missing = 12 + 11;
         wb_trainer_step (t, &r, broken_sample, &b, false);
         T_OK (r.bad && !r.stop && t->step == 1, "a sample that could not be read is known everywhere");
-        T_OK (memcmp (before, t->weights, bytes) == 0, "and nothing is updated");
+        T_OK (memcmp (before, wb_trainer_weights (t), bytes) == 0, "and nothing is updated");
         b.missing = -1;
         wb_trainer_step (t, &r, broken_sample, &b, false);
         T_OK (!r.bad && t->step == 2, "and the step can be done again");
-        memcpy (before, t->weights, bytes);
+        memcpy (before, wb_trainer_weights (t), bytes);
         if (wb_comm_rank (world) == N - 1) t->weights[t->params->own / 2] = NAN;
         wb_trainer_step (t, &r, broken_sample, &b, false);
         T_OK (r.bad && t->step == 2, "NaN is known everywhere");
         if (wb_comm_rank (world) == N - 1) t->weights[t->params->own / 2] = before[t->params->own / 2];
-        T_OK (memcmp (before, t->weights, bytes) == 0, "and nothing is updated");
+        T_OK (memcmp (before, wb_trainer_weights (t), bytes) == 0, "and nothing is updated");
         wb_trainer_step (t, &r, broken_sample, &b, false);
         T_OK (!r.bad && t->step == 3 && isfinite (r.loss), "and once it is gone, training goes on");
         wb_free (before);
@@ -508,8 +509,27 @@ static void test_memory (int P, int T) {
 
 /* ---- main ------------------------------------------------------------------------------------------------------- */
 
+/* Who waits for whom: the last rank computes longest, rank 0 waits least of the others' time for the network. */
+static void straggler (void) {
+    int P = wb_comm_size (world), r = wb_comm_rank (world);
+    wb_rank_record_t *room = wb_calloc ((size_t) P, sizeof *room);
+    wb_step_result_t s = {.t_forward = 2, .t_backward = 3, .t_wait = 1, .t_update = r == P - 1 ? 3 : 1, .t_total = 10};
+    wb_rank_times_t out;
+    s.t_transfer = 4;
+    s.t_exposed = 1;
+    wb_rank_times (&out, room, world, &s);
+    double least = P > 1 ? 5 : 7, most = 7;
+    T_OK (out.compute[0] == least && out.compute[2] == most, "compute %g to %g", out.compute[0], out.compute[2]);
+    T_OK (out.compute[1] == least, "the median is %g", out.compute[1]); /* of two the lower one */
+    T_OK (out.slowest == P - 1 && out.host[0] != 0, "rank %d on %s is the slowest", out.slowest, out.host);
+    T_OK (out.exposed == 10 - most && out.waiting[0] == 0 && out.waiting[2] == most - least, "the others wait for it");
+    T_OK (fabs (out.hidden - 0.75) < 1e-12, "%g hidden", out.hidden);
+    wb_free (room);
+}
+
 int main (void) {
     world = T_BEGIN ();
+    straggler ();
     N = wb_comm_size (world);
     T_STATUS (wb_comm_split (&self, world, wb_comm_rank (world), 0), WB_OK);
     T_STATUS (wb_topo_new (&self_topo, self, 1, 1, 1), WB_OK);
