@@ -56,7 +56,7 @@ check () { # WHAT COMMAND...
 train () { # RANKS RUN ARGUMENT...
   ranks=$1 run=$2
   shift 2
-  timeout 60 mpirun -n "$ranks" "$wabun" train smoke.cfg --set "run=\"$run\"" "$@"
+  timeout 300 mpirun -n "$ranks" "$wabun" train smoke.cfg --set "run=\"$run\"" "$@"
 }
 # Losses of steps, one a line.
 losses () { sed -n 's/.*"step": *\([0-9]*\),.*"loss": *\([0-9.e+-]*\).*/\1 \2/p' "$1/metrics.jsonl"; }

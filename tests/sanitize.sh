@@ -4,7 +4,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 : "${BUILD_DIR:=build/sanitize}"
 # Slower by a factor: more time for each test.
-: "${T_TIMEOUT:=600}"
+: "${T_TIMEOUT:=1800}"
 CONFIGURE_FLAGS="--enable-asan --enable-ubsan ${CONFIGURE_FLAGS-}"
 CFLAGS=${CFLAGS--g -O1}
 export BUILD_DIR T_TIMEOUT CONFIGURE_FLAGS CFLAGS

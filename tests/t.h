@@ -4,7 +4,7 @@
  * so a run shows everything that is wrong.  T_DONE() also fails when memory is still held: each test is a leak test.
  * The first line of a test's source may say how it runs:
  *     ranks: 1 2 3 4      under mpirun, once for each count (use tmpi.h then); without it once, directly
- *     timeout: 300        seconds, instead of 120
+ *     timeout: 600        seconds, instead of 300
  *     expect: 3           wanted exit code, instead of 0
  * all in one comment.  A test that cannot run here says why and returns T_SKIP.
  *

@@ -83,7 +83,7 @@ static const struct option options[] = {
     INT_ ("parallel.threads", threads, "0", 0, 4096, "threads",
           "threads of a rank; 0: OMP_NUM_THREADS, or cores / ranks on the node"),
 
-    INT_ ("train.global_batch", global_batch, "64", 1, MANY, "sequences", "sequences in a step, over all ranks"),
+    INT_ ("train.global_batch", global_batch, "64", 1, 1e7, "sequences", "sequences in a step, over all ranks"),
     INT_ ("train.steps", steps, "10000", 1, MANY, "steps", "steps in all, those before a resume included"),
     INT_ ("train.sequence_length", sequence_length, "0", 0, 1048576, "tokens", "window; 0: the context of the model"),
     CHOICE_ ("train.optimizer", optimizer, "adamw", "adamw|adam|adam_tf1|adagrad|sgd|muon",

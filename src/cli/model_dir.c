@@ -82,10 +82,12 @@ wb_status wb_model_config_read (wb_size_t *out, const char *dir) {
     if (!wb_file_is_dir (dir))
         return WB_FAIL (
             WB_EIO, "model %s: not a directory; a model is a directory with config.json and model.safetensors", dir);
-    char *path = wb_format ("%s/config.json", dir), *text = NULL;
-    if (path == NULL) return WB_FAIL (WB_ENOMEM, "out of memory");
+    char *path = wb_format ("%s/config.json", dir), *latest = wb_format ("%s/latest", dir), *text = NULL;
     size_t bytes;
-    wb_status status = wb_file_read (&text, &bytes, path);
+    wb_status status = path != NULL && latest != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+    if (status == WB_OK && !wb_file_exists (path) && wb_file_is_dir (latest))
+        status = WB_FAIL (WB_EIO, "model %s: is a run; its newest model is %s", dir, latest);
+    if (status == WB_OK) status = wb_file_read (&text, &bytes, path);
     if (status == WB_OK) {
         json_error_t at;
         json_t *j = json_loadb (text, bytes, 0, &at);
@@ -95,6 +97,7 @@ wb_status wb_model_config_read (wb_size_t *out, const char *dir) {
     }
     wb_free (text);
     wb_free (path);
+    wb_free (latest);
     return status;
 }
 

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/run.h"
@@ -28,6 +29,19 @@ static wb_status taken (int fd, const char *run) {
                     run, who[0] != 0 ? who : "process unknown");
 }
 
+/* A run that was killed a moment ago may still be dying, and its launcher gone before it: that is waited for.  0, or
+ * -1 with errno. */
+static int take (int fd) {
+    int rc;
+
+    for (int turn = 0; turn < 20; ++turn) {
+        rc = flock (fd, LOCK_EX | LOCK_NB);
+        if (rc == 0 || errno != EWOULDBLOCK) return rc;
+        nanosleep (&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
+    }
+    return flock (fd, LOCK_EX | LOCK_NB);
+}
+
 static wb_status lock (wb_run_t *r, const char *path) {
     const char *run = r->config->run;
     char who[128];
@@ -35,7 +49,7 @@ static wb_status lock (wb_run_t *r, const char *path) {
 
     r->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (r->lock < 0) return WB_FAIL (WB_EIO, "%s: cannot write: %s", path, strerror (errno));
-    if (flock (r->lock, LOCK_EX | LOCK_NB) != 0) {
+    if (take (r->lock) != 0) {
         error = errno;
         if (error == EWOULDBLOCK) return taken (r->lock, run);
         wb_warn ("%s: this file system has no locks (%s): see to it yourself that no other run writes there", run,
@@ -74,6 +88,20 @@ static wb_status sweep (const char *run) {
     return status == WB_OK ? wb_ckpt_prune (run, 0) : status;
 }
 
+/* `run` = RUN/latest, or RUN/step-...: its files would go with that checkpoint. */
+static wb_status check_no_checkpoint (const char *run) {
+    char *state = wb_format ("%s/state.json", run);
+    wb_status status = state != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+
+    if (status == WB_OK && wb_file_exists (state))
+        status = WB_FAIL (WB_EUSAGE,
+                          "%s is a checkpoint, not a run: set `run` to the directory around it to go on, or to another "
+                          "one and model.base = \"%s\" to start from its weights",
+                          run, run);
+    wb_free (state);
+    return status;
+}
+
 wb_status wb_run_lock (wb_run_t *r) {
     wb_status status = WB_OK;
 
@@ -83,6 +111,7 @@ wb_status wb_run_lock (wb_run_t *r) {
         if (status == WB_OK && wb_file_exists (r->config->run) && !wb_file_is_dir (r->config->run))
             status = WB_FAIL (WB_EIO, "%s is no directory, so no run can be written there: set another `run`",
                               r->config->run);
+        if (status == WB_OK) status = check_no_checkpoint (r->config->run);
         if (status == WB_OK) status = wb_dir_make (r->config->run);
         if (status == WB_OK) status = lock (r, path);
         if (status == WB_OK) status = sweep (r->config->run);

@@ -77,6 +77,7 @@ static wb_status parse (train_args_t *a, int argc, char **argv) {
             return wb_opts_unknown (&o);
         }
     }
+    if (a->resume[0] == 0) return WB_FAIL (WB_EUSAGE, "--resume wants auto, none or a directory, got ``");
     if (a->config == NULL)
         return WB_FAIL (WB_EUSAGE, "which configuration? wabun train CFG, for instance jobs/tiny.cfg");
     return WB_OK;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 120 - wabun encode and decode: files, lines, bad input, exit codes, any number of ranks.  Writes TAP.
+# timeout: 600 - wabun encode and decode: files, lines, bad input, exit codes, any number of ranks.  Writes TAP.
 # shellcheck disable=SC2016,SC2034 # what verdict evaluates
 : "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}" "${MPIRUN:=mpirun}"
 unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK SLURM_PROCID
@@ -163,13 +163,13 @@ if command -v "$MPIRUN" >/dev/null; then
   fi
   for ranks in 1 2 3 5; do
     # shellcheck disable=SC2086 # MPIRUN_FLAGS is a list of words
-    timeout 60 $MPIRUN ${MPIRUN_FLAGS-} -np $ranks "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/r$ranks" "$work/texts" \
+    timeout 240 $MPIRUN ${MPIRUN_FLAGS-} -np $ranks "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/r$ranks" "$work/texts" \
       </dev/null 2>"$work/err"
     verdict "$ranks ranks: the same file" eval 'cmp "$work/serial.bin" "$work/r$ranks.bin" &&
       cmp "$work/serial.idx" "$work/r$ranks.idx" && [ "$(ls "$work"/r"$ranks".* | wc -l)" -eq 2 ]'
   done
   # shellcheck disable=SC2086
-  timeout 60 $MPIRUN ${MPIRUN_FLAGS-} -np 3 "$WABUN" encode --tokenizer byte -o "$work/x" "$work/texts" "$work/bad.jsonl" \
+  timeout 240 $MPIRUN ${MPIRUN_FLAGS-} -np 3 "$WABUN" encode --tokenizer byte -o "$work/x" "$work/texts" "$work/bad.jsonl" \
     </dev/null >/dev/null 2>"$work/err"
   code=$?
   verdict "3 ranks: one of them meets a bad line, one message" eval '[ $code -eq 5 ] &&

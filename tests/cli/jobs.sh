@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 300 - scripts of jobs/: smoke test, splitting a corpus, text out of pages, quickstart on a small corpus.  Writes TAP.
+# timeout: 600 - scripts of jobs/: smoke test, splitting a corpus, text out of pages, quickstart on a small corpus.  Writes TAP.
 : "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}"
 unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK SLURM_PROCID
 jobs=$top_srcdir/jobs

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 60 - the program around the subcommands: help, version, exit codes, one line of error.  Writes TAP.
+# timeout: 600 - the program around the subcommands: help, version, exit codes, one line of error.  Writes TAP.
 : "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}"
 unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK SLURM_PROCID
 point=0

@@ -1,11 +1,11 @@
 #!/bin/sh
-# timeout: 300 - wabun plan: what it prints, what it refuses, and that the memory is what a run really takes.  Writes TAP.
+# timeout: 600 - wabun plan: what it prints, what it refuses, and that the memory is what a run really takes.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
 
 # plan ARGUMENT...: exit code; `out` and `err`
 plan () {
-  timeout -k 5 60 "$WABUN" plan "$@" >out 2>err </dev/null
+  timeout -k 5 240 "$WABUN" plan "$@" >out 2>err </dev/null
   code=$?
   return $code
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 120 - wabun score: against a sum token by token, long lines, options, odd input.  Writes TAP.
+# timeout: 600 - wabun score: against a sum token by token, long lines, options, odd input.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/model.sh"
 
 long=thequickbrownfoxjumpsoverthelazydogandwritesjapanesetextallthelongdayuntilitsleeps
@@ -66,7 +66,7 @@ score - <"$T_TMP/fifo" >"$T_TMP/answer" &
 exec 3>"$T_TMP/fifo"
 echo abc >&3
 i=0
-while [ $i -lt 50 ] && [ ! -s "$T_TMP/answer" ]; do
+while [ $i -lt 600 ] && [ ! -s "$T_TMP/answer" ]; do
   i=$((i + 1))
   sleep 0.1
 done

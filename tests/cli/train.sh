@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 480 - wabun train: the same losses on any number of ranks, resuming bit for bit, checkpoints, signals.
+# timeout: 900 - wabun train: the same losses on any number of ranks, resuming bit for bit, checkpoints, signals.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
 
@@ -25,6 +25,8 @@ ok "validation, bits per byte" trained 2 valid --set 'data.validation="tokens"' 
 ok "are in metrics.jsonl" test "$(grep -c '"val_loss": .*"val_bpb": ' valid/metrics.jsonl)" -eq 2
 ok "samples of text" trained 2 sample --set sample.every=4 --set train.steps=8 --set 'sample.context="むかし"' --set sample.length=9
 ok "are in samples.txt" test "$(grep -c '^==== step [48]$' sample/samples.txt)" -eq 2
+ok "a run is no model, and the message names the one it has" sh -c \
+  '! "$1" generate --model sample 2>said && grep -q "model sample: is a run; its newest model is sample/latest" said' sh "$WABUN"
 ok "where no rank holds the whole model" trained 2 cut --set sample.every=4 --set train.steps=8 --set parallel.tensor=2
 ok "a warning says so" grep -q '^wabun: warning: .*sample.every: no texts are written' log
 
@@ -105,7 +107,7 @@ endless () {
   if env --default-signal=INT true 2>/dev/null; then set -- env --default-signal=INT "$@"; fi
   "$@" </dev/null >"$dir.log" 2>&1 &
   pid=$!
-  within 60 reached "$dir" 8 || echo "# $dir did not get to step 8 within 60 s"
+  within 240 reached "$dir" 8 || echo "# $dir did not get to step 8 within 240 s"
 }
 finish () { # its exit code
   wait "$pid"
@@ -145,7 +147,7 @@ ok "while the first goes on to its end" test $? -eq 75
 early () { # SIGNAL N CODE
   rm -f pipe opened
   mkfifo pipe
-  (exec sh -c 'exec 3>pipe; : >opened; exec sleep 120') &
+  (exec sh -c 'exec 3>pipe; : >opened; exec sleep 240') &
   writer=$!
   set -- "$1" "$2" "$3" "$WABUN" train pipe
   signal=$1 n=$2 want=$3
@@ -155,7 +157,7 @@ early () { # SIGNAL N CODE
   if env --default-signal=INT true 2>/dev/null; then set -- env --default-signal=INT "$@"; fi
   "$@" </dev/null >early.log 2>&1 &
   pid=$!
-  within 60 test -e opened || echo "# nobody opened the configuration within 60 s"
+  within 240 test -e opened || echo "# nobody opened the configuration within 240 s"
   kill -"$signal" $pid
   finish
   code=$?

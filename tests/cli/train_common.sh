@@ -55,15 +55,16 @@ prepare () {
   { echo 'run = "run";'; config; } >cfg
 }
 
-# ranks N COMMAND...: one rank runs without a launcher.
+# ranks N COMMAND...: one rank runs without a launcher.  The time is that of a hang: what takes a second here may take
+# minutes where sanitizers and other programs share a few cores.
 ranks () {
   np=$1
   shift
   if [ "$np" -eq 1 ]; then
-    timeout -k 5 60 "$@" </dev/null
+    timeout -k 5 240 "$@" </dev/null
   else
     # shellcheck disable=SC2086 # a list of words
-    timeout -k 5 60 $MPIRUN ${MPIRUN_FLAGS-} -np "$np" "$@" </dev/null
+    timeout -k 5 240 $MPIRUN ${MPIRUN_FLAGS-} -np "$np" "$@" </dev/null
   fi
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 600 - wabun train: whatever is wrong is one message and the documented exit code on any number of ranks.
+# timeout: 900 - wabun train: whatever is wrong is one message and the documented exit code on any number of ranks.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
 
@@ -143,6 +143,10 @@ refused "another width than the checkpoint's" 2 'step-00000020 has .*width 32.*c
 refused "another number of layers" 2 'step-00000020 has 2 layers.*configuration says 3 layers' --set model.layers=3
 refused "another number of heads" 2 'step-00000020 has .*4 heads.*configuration says .* 2 heads' --set model.heads=2
 refused "another optimizer" 2 'trained with adamw, the configuration says sgd' --set 'train.optimizer="sgd"'
+refused "--resume of nothing" 2 'resume wants auto, none or a directory' --resume ''
+ok "a checkpoint is no run" ends_with 2 2 run/latest
+ok "and the message says what to set" grep -q 'run/latest is a checkpoint, not a run: .*model.base' log
+ok "a batch beyond all sense" ends_with 2 1 run --set train.global_batch=1000000000000
 refused "--resume of a file" 3 'cfg' --resume cfg
 mkdir -p empty
 refused "--resume of a directory without checkpoint" 2 'empty.*no checkpoint' --resume empty

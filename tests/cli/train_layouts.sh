@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 480 - wabun train: what one layout of ranks saved, any other goes on from, and saves as it was.  Writes TAP.
+# timeout: 900 - wabun train: what one layout of ranks saved, any other goes on from, and saves as it was.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 T_LAYERS=4
 prepare

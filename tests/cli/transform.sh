@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 120 - wabun transform: against the state token by token, files of lines, exit codes.  Writes TAP.
+# timeout: 600 - wabun transform: against the state token by token, files of lines, exit codes.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/model.sh"
 
 transform () { "$WABUN" transform --model "$model" "$@"; }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 180 - a save onto a disk that is too small: one message, the old checkpoint untouched, no rubbish.
+# timeout: 600 - a save onto a disk that is too small: one message, the old checkpoint untouched, no rubbish.
 # The disk is a tmpfs of 1 MiB in a mount namespace of its own; where that is not allowed the test is skipped.
 : "${top_builddir:=.}" "${T_TMP:=/tmp}" "${MPIRUN:=mpirun}"
 program=$top_builddir/tests/mpi/test_ckpt
@@ -24,7 +24,7 @@ bad=0
 for ranks in 1 3; do
   mount -t tmpfs -o size=1m wabun "$disk" || exit 99
   # shellcheck disable=SC2086 # MPIRUN_FLAGS is a list of words
-  timeout -k 5 60 $MPIRUN ${MPIRUN_FLAGS-} -np $ranks "$program" --full "$disk" </dev/null || bad=1
+  timeout -k 5 240 $MPIRUN ${MPIRUN_FLAGS-} -np $ranks "$program" --full "$disk" </dev/null || bad=1
   left=$(cd "$disk" && find . ! -name step-00000010 ! -path './step-00000010/*' ! -name .)
   if [ -n "$left" ]; then
     echo "left over: $left"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 120 - a disk that fills up during a save: one message, nothing lost, and the run goes on later.  Writes TAP.
+# timeout: 600 - a disk that fills up during a save: one message, nothing lost, and the run goes on later.  Writes TAP.
 # The disk is a tmpfs of 1 MiB in a mount namespace of its own; where that is not allowed the test is skipped.
 if [ "${1-}" != inside ]; then
   : "${T_TMP:=$(mktemp -d)}"
