@@ -39,6 +39,10 @@ wb_status wb_comm_split_node (wb_comm_t **out, wb_comm_t *parent) WB_NODISCARD;
 void wb_comm_destroy (wb_comm_t *c); /**< NULL is fine; collective over c */
 int wb_comm_rank (const wb_comm_t *c);
 int wb_comm_size (const wb_comm_t *c);
+/** Call a library's C function that takes an MPI communicator, `int take (MPI_Comm)`, with the group's own, which stays
+ * the group's; returns what it returned.  For libraries that talk among ranks themselves (BLACS).  A group of more than
+ * one rank.  Collective over c where the library's function is. */
+int wb_comm_lend (const wb_comm_t *c, int (*take) (void));
 /** Host name of the own node; borrowed. */
 const char *wb_comm_host (const wb_comm_t *c);
 /** "Open MPI 4.1.4", "none"; borrowed. */

@@ -124,6 +124,42 @@ void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const f
                    const int32_t *targets, float *work, int64_t n, int64_t C, int64_t v0, int64_t Vown, float scale);
 int64_t wb_head_work_floats (int64_t n, int64_t Vown);
 
+/* ---- grids of ranks (pblas.c) ------------------------------------------------------------------------------------ */
+
+/** A grid of rows x cols ranks, on which matrices lie in blocks: BLACS, PBLAS and ScaLAPACK behind plain names. */
+typedef struct wb_grid wb_grid_t;
+/** A matrix in blocks of row_block x col_block, dealt out over the grid in turns, the first to rank (0, 0).  What a
+ * rank holds lies column by column without gaps: a row-major slice is its transpose. */
+typedef struct wb_blocks {
+    int64_t rows, cols, row_block, col_block;
+} wb_blocks_t;
+/** Was this wabun built with ScaLAPACK? */
+bool wb_grid_possible (void);
+/** Rank i of the group is at row i / cols, column i % cols of the grid.  \param group  more than one rank; borrowed.
+ * Collective over group.  Errors: WB_ENOMEM; WB_EUSAGE: no ScaLAPACK. */
+wb_status wb_grid_new (wb_grid_t **out, wb_comm_t *group, int rows, int cols) WB_NODISCARD;
+void wb_grid_destroy (wb_grid_t *g); /**< NULL is fine; collective over its group, as all below that compute */
+wb_comm_t *wb_grid_group (const wb_grid_t *g);
+void wb_grid_place (const wb_grid_t *g, int *rows, int *cols, int *row, int *col);
+/** Of n rows or columns in blocks, those held at place `at` of `of`; floats of a matrix this rank holds. */
+int64_t wb_blocks_held (int64_t n, int64_t block, int at, int of);
+int64_t wb_grid_floats (const wb_grid_t *g, const wb_blocks_t *b);
+/** C = alpha op(A) op(B) + beta C (psgemm). */
+void wb_grid_gemm (const wb_grid_t *g, float *C, const wb_blocks_t *c, const float *A, const wb_blocks_t *a,
+                   const float *B, const wb_blocks_t *b, bool ta, bool tb, float alpha, float beta);
+/** C = A A^T, or A^T A with ta: the lower triangle (pssyrk), then the upper one from it (pstradd). */
+void wb_grid_gram (const wb_grid_t *g, float *C, const wb_blocks_t *c, const float *A, const wb_blocks_t *a, bool ta);
+/** C += x I.  Not collective. */
+void wb_grid_add_diagonal (const wb_grid_t *g, float *C, const wb_blocks_t *c, float x);
+/** A = U diag (s) VT (psgesvd), singular values falling; A is overwritten; U and VT may both be NULL.  Blocks must be
+ * square.  work: wb_grid_svd_floats().  False: it did not converge. */
+bool wb_grid_svd (const wb_grid_t *g, float *s, float *U, const wb_blocks_t *u, float *VT, const wb_blocks_t *vt,
+                  float *A, const wb_blocks_t *a, float *work, int64_t floats);
+int64_t wb_grid_svd_floats (const wb_grid_t *g, const wb_blocks_t *a, const wb_blocks_t *u, const wb_blocks_t *vt);
+/** Eigenvalues [n], rising, of a symmetric G [n, n] of one rank (ssyevd); G is overwritten; work [2 n + 1].  False: it
+ * did not converge.  Not collective. */
+bool wb_symmetric_values (float *values, float *G, float *work, int64_t n);
+
 /* ---- polar factors (polar.c) ------------------------------------------------------------------------------------- */
 
 /** Coefficients of the quintic: s <- a s + b s^3 + c s^5 (Jordan et al., Muon, 2024). */
@@ -133,12 +169,22 @@ int64_t wb_head_work_floats (int64_t n, int64_t Vown);
 /** Nearly the polar factor U V^T of X = U S V^T by Newton-Schulz: singular values go to about 0.7 .. 1.2.
  * \param x     [rows, cols], rows `ld` floats apart; overwritten
  * \param work  wb_polar_work_floats ()
+ * \param poll  may be NULL: called between products
  * Returns where the factor lies, x or work, rows *ldout floats apart.  A matrix of zeros gives zeros.  Cost:
  * wb_polar_flops (). */
 float *wb_polar (const wb_kern_t *k, int64_t *ldout, float *x, float *work, int64_t rows, int64_t cols, int64_t ld,
-                 int steps);
+                 int steps, void (*poll) (void *), void *ctx);
 int64_t wb_polar_work_floats (int64_t rows, int64_t cols);
 double wb_polar_flops (int64_t rows, int64_t cols, int steps);
+/** The same of a matrix on a grid, each rank holding one block: rows and cols are multiples of the blocks and of the
+ * grid; what is short of that is filled up with zeros, which change nothing.
+ * \param x     this rank's block, column by column (row-major transposed); overwritten
+ * \param work  wb_polar_grid_floats (), x not included.  Returns where the factor lies.  \param poll may be NULL:
+ * called between products. Collective over the grid.  Each product moves about rows of G times columns of G floats a
+ * rank. */
+float *wb_polar_grid (const wb_kern_t *k, const wb_grid_t *g, float *x, float *work, const wb_blocks_t *b, int steps,
+                      void (*poll) (void *), void *ctx);
+int64_t wb_polar_grid_floats (const wb_grid_t *g, const wb_blocks_t *b);
 /** Sum of squares, and x / sqrt (sumsq) in place, of a matrix whose rows are `ld` floats apart. */
 double wb_polar_sumsq (const wb_kern_t *k, const float *x, int64_t rows, int64_t cols, int64_t ld);
 void wb_polar_scale (const wb_kern_t *k, float *x, double sumsq, int64_t rows, int64_t cols, int64_t ld);

@@ -44,8 +44,9 @@ typedef struct wb_config {
     char *optimizer, *decay;
     double lr, min_lr, beta1, beta2, eps, weight_decay, clip;
     double muon_momentum, muon_rms;
-    int64_t muon_steps;
+    int64_t muon_steps, muon_check;
     bool muon_nesterov, muon_split_qkv;
+    char *muon_layout;
     /* checkpoint, validation, log, sample */
     int64_t ckpt_every, ckpt_keep;
     int64_t valid_every, valid_samples; /**< samples (windows) used each time, 0 = all */

@@ -59,6 +59,8 @@ typedef enum wb_optim_kind {
     WB_OPTIM_MUON
 } wb_optim_kind;
 typedef enum wb_decay_kind { WB_DECAY_COSINE, WB_DECAY_LINEAR, WB_DECAY_CONSTANT } wb_decay_kind;
+/** What belongs to whom with zero = 1: by measured cost, a matrix to one data rank, or to as many as may share. */
+typedef enum wb_muon_layout { WB_MUON_AUTO, WB_MUON_WHOLE, WB_MUON_GRID } wb_muon_layout;
 typedef struct wb_optim_options {
     wb_optim_kind kind;
     double lr, min_lr, beta1, beta2, eps, weight_decay, clip; /**< clip 0: off */
@@ -70,6 +72,8 @@ typedef struct wb_optim_options {
     int muon_steps;  /**< of Newton-Schulz */
     bool muon_nesterov;
     bool muon_split_qkv; /**< query, key and value parts of c_attn are matrices of their own */
+    wb_muon_layout muon_layout;
+    int64_t muon_check; /**< steps between looks at the singular values of an update; 0: never */
 } wb_optim_options_t;
 /** Learning rate of step 1, 2, ...: linear warm-up over `warmup` steps, then the decay to min_lr at `steps`. */
 double wb_optim_lr (const wb_optim_options_t *o, int64_t step);
@@ -99,30 +103,64 @@ void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w,
  * and the scale of Liu et al. (Moonlight, arXiv:2502.16982), so that AdamW's learning rate carries over:
  *   m = mu m + g;  u = g + mu m (Nesterov), or m;  w = (1 - lr decay) w - lr rms sqrt (max (rows, cols)) polar (u) */
 typedef struct wb_muon wb_muon_t;
-/** \param segments  what this rank updates; each matrix whole.  Errors: WB_ENOMEM; WB_EUSAGE: a layout that is not
- * there yet.  Not collective. */
-wb_status wb_muon_new (wb_muon_t **out, const wb_optim_options_t *o, const wb_kern_t *k, const wb_segment_t *segments,
-                       int nsegments) WB_NODISCARD;
-void wb_muon_destroy (wb_muon_t *m);
-/** Bytes wb_muon_new() will allocate for the matrices of a table. */
-size_t wb_muon_bytes (const wb_optim_options_t *o, const wb_params_t *params);
+/** How the matrices are dealt to the data group: a bucket for each matrix, with what lies behind it in the block. */
+typedef struct wb_deal {
+    int D, n;        /**< data ranks, buckets */
+    int share[4];    /**< data ranks that share a matrix, for each of the four of a layer */
+    int *first;      /**< [params] first data rank of a matrix's group */
+    int64_t *begin;  /**< [n] falling; bucket i ends where bucket i - 1 begins, the first at the end of the block */
+    int64_t *bounds; /**< [n][D + 1] floats from begin: piece d belongs to data rank d */
+} wb_deal_t;
+/** Deal by flop, the dearest matrix first: a function of its arguments.  Not collective.  Errors: WB_ENOMEM. */
+wb_status wb_deal_new (wb_deal_t **out, const wb_optim_options_t *o, const wb_params_t *params, int D,
+                       const int share[4]) WB_NODISCARD;
+void wb_deal_destroy (wb_deal_t *deal); /**< NULL is fine */
+/** The shares before anything is measured: those that are forced, or 1. */
+void wb_muon_default_share (int share[4], const wb_optim_options_t *o, bool zero, int D);
+/** Does this build have what such a layout needs?  Errors: WB_EUSAGE.  Not collective. */
+wb_status wb_muon_check (const wb_optim_options_t *o, bool zero, int D, int T) WB_NODISCARD;
+
+/** Grids, and with zero = 1 who does what: measured here, agreed over all ranks, or forced by o->muon_layout.
+ * Collective over topo->world.  Errors: WB_ENOMEM, agreed. */
+wb_status wb_muon_new (wb_muon_t **out, const wb_topo_t *topo, const wb_optim_options_t *o, const wb_kern_t *k,
+                       const wb_params_t *params, bool zero) WB_NODISCARD;
+void wb_muon_destroy (wb_muon_t *m); /**< NULL is fine; collective */
+/** NULL: every data rank does all. */
+const wb_deal_t *wb_muon_deal (const wb_muon_t *m);
+/** Form and milliseconds of each kind of matrix, in words; borrowed. */
+const char *wb_muon_text (const wb_muon_t *m);
+/** What this rank updates, and where its state lies.  Not collective.  Errors: WB_ENOMEM. */
+wb_status wb_muon_segments (wb_muon_t *m, const wb_params_t *params, const wb_segment_t *segments,
+                            int nsegments) WB_NODISCARD;
+/** Bytes wb_muon_new() will keep, with the shares of wb_muon_default_share(). */
+size_t wb_muon_bytes (const wb_optim_options_t *o, const wb_params_t *params, const wb_layout_t *lo, bool zero);
 /** Flop of an update on this rank. */
 double wb_muon_flops (const wb_muon_t *m);
+typedef struct wb_gradsync wb_gradsync_t;
 /** Update all matrices: w, g are the rank's blocks, momentum its state, indexed by segment.state.  g is used up.
- * gscale multiplies every gradient (clipping). */
-void wb_muon_update (wb_muon_t *m, float *w, float *momentum, float *g, double lr, double gscale);
+ * gscale multiplies every gradient (clipping).  With a deal the weights of each matrix start round the data group as
+ * soon as they are done; wb_gradsync_weights() waits for them.  Collective over topo->world. */
+void wb_muon_update (wb_muon_t *m, float *w, float *momentum, float *g, double lr, double gscale, wb_gradsync_t *sync,
+                     const wb_params_t *params);
+/** Look at one matrix of each stage in the next update, another one each time (`turn` counts them); afterwards
+ * wb_muon_seen() has the extremes over all ranks: least and most singular value, distance from 1 in the root mean
+ * square. wb_muon_seen() is collective over topo->world. */
+void wb_muon_look (wb_muon_t *m, int64_t turn);
+void wb_muon_seen (wb_muon_t *m, double *least, double *most, double *rms);
 
 /* ---- gradient synchronisation (gradsync.c) ----------------------------------------------------------------------- */
 
 /** The block of a rank is cut in buckets; each bucket is reduce-scattered over the data group, so that piece d of every
  * bucket belongs to data rank d: those pieces are the rank's segments. */
-typedef struct wb_gradsync wb_gradsync_t;
 /** \param bucket_floats  0 = default.  zero: shard the optimizer (ZeRO-1, Rajbhandari et al., arXiv:1910.02054).
- * Collective over topo->world.  Errors: WB_ENOMEM. */
+ * \param deal  who owns the matrices; NULL: every bucket is cut evenly.  Collective over topo->world.  Errors:
+ * WB_ENOMEM. */
 wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_params_t *params, const wb_kern_t *k,
-                           int64_t bucket_floats, bool zero, bool sequence, wb_wire wire) WB_NODISCARD;
+                           int64_t bucket_floats, bool zero, bool sequence, wb_wire wire,
+                           const wb_deal_t *deal) WB_NODISCARD;
 void wb_gradsync_destroy (wb_gradsync_t *g);
-size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire);
+size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire,
+                          const wb_deal_t *deal);
 /** The pieces this rank writes to checkpoints and counts in norms: over all ranks disjoint, together every parameter
  * once. */
 const wb_segment_t *wb_gradsync_owned (const wb_gradsync_t *g, int *n);
@@ -140,6 +178,9 @@ void wb_gradsync_poll (void *g); /**< a wb_poll_fn */
 void wb_gradsync_end (wb_gradsync_t *g);
 /** Sum of squares of the owned pieces. */
 double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads);
+/** The same ahead of wb_gradsync_weights(), of the buckets that begin at or before `end`: what lies there is updated.
+ */
+void wb_gradsync_give (wb_gradsync_t *g, float *weights, int64_t end);
 /** Start giving the updated weights to the data group, in the order in which the forward pass reads them (zero only).
  * They are there once wb_gradsync_need or wb_gradsync_settle say so; until then nobody writes to them.  Collective over
  * the data group. */
@@ -167,6 +208,8 @@ typedef struct wb_step_result {
     /** Gradients: seconds from the first bucket's start until the last one was there, and the part of it behind the
      * backward pass.  1 - exposed / transfer is what the backward pass hides. */
     double t_transfer, t_exposed;
+    double muon_min, muon_max, muon_rms; /**< singular values of an update: least, most, root mean square distance from
+                                          * 1; 0 in steps in which nobody looked */
 } wb_step_result_t;
 
 typedef struct wb_step_options {
@@ -231,6 +274,8 @@ void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_
 /** The pieces this rank writes to checkpoints; those whose state it updates and so must load; the whole block by
  * parameter (weights to load). */
 const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n);
+/** How Muon's matrices are shared, in words; NULL with another optimizer; borrowed. */
+const char *wb_trainer_muon (const wb_trainer_t *t);
 const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n);
 const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n);
 /** What the steps took since new, kernel by kernel, on this rank. */

@@ -16,6 +16,7 @@ static const struct bench_entry {
 } benches[] = {
     {"step", "training steps on random tokens, under mpirun on all ranks: tokens a second and MFU", wb_bench_step},
     {"gemm", "the matrix products of a step, one by one", wb_bench_gemm},
+    {"muon", "what Muon adds to a step, in each form the layout of ranks allows", wb_bench_muon},
     {"ring", "sums over ranks: our ring, MPI_Allreduce, and what the links allow", wb_bench_ring},
 };
 enum { BENCHES = sizeof benches / sizeof *benches };

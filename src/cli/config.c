@@ -105,6 +105,10 @@ static const struct option options[] = {
             "Muon: root mean square of an update; 0.2 is that of AdamW, whose learning rates then fit"),
     BOOL_ ("train.muon_split_qkv", muon_split_qkv, "true",
            "Muon: queries, keys and values are three matrices, not one"),
+    CHOICE_ ("train.muon_layout", muon_layout, "auto", "auto|whole|grid",
+             "Muon, zero = 1: a matrix belongs to one data rank, or several share it; auto: measured"),
+    INT_ ("train.muon_check", muon_check, "0", 0, MANY, "steps",
+          "Muon: steps between looks at the singular values of an update; 0: never"),
 
     INT_ ("checkpoint.every", ckpt_every, "500", 0, MANY, "steps", "steps between checkpoints; 0: at the end only"),
     INT_ ("checkpoint.keep", ckpt_keep, "5", 0, MANY, "", "newest checkpoints that are kept; 0: all"),

@@ -71,7 +71,7 @@ static const struct {
              "\n"
              "Prints, for each pipeline stage, the bytes a rank will allocate, and what it sends in a step.  A layout\n"
              "that cannot work is refused with the words of wabun train.\n"},
-    {"bench", "Options of step and gemm:\n"
+    {"bench", "Options of step, gemm and muon:\n"
               "  --preset P        tiny (default), small, medium, large, xl\n"
               "  --layers N        other sizes than the preset's; also --width, --heads, --context\n"
               "  --vocab N         size of the vocabulary (default 20573)\n"

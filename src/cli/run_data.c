@@ -69,9 +69,11 @@ void wb_run_step_options (wb_step_options_t *o, const wb_config_t *c, const wb_s
     o->optim.steps = c->steps;
     o->optim.muon_momentum = c->muon_momentum;
     o->optim.muon_rms = c->muon_rms;
+    o->optim.muon_check = c->muon_check;
     o->optim.muon_steps = (int) c->muon_steps;
     o->optim.muon_nesterov = c->muon_nesterov;
     o->optim.muon_split_qkv = c->muon_split_qkv;
+    o->optim.muon_layout = (wb_muon_layout) wb_config_choice ("train.muon_layout", c->muon_layout);
 }
 
 static wb_status open_files (wb_run_data_t *d, const wb_config_t *c) {

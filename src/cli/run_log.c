@@ -162,6 +162,7 @@ wb_status wb_run_report (wb_run_t *r) {
     wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank; optimizer %s%s",
              g->D, g->P, g->T, (long long) t->o.B, t->micros, c->optimizer,
              t->o.zero && g->D > 1 ? ", sharded over the data group" : "");
+    if (wb_trainer_muon (t) != NULL) wb_info ("  muon        %s", wb_trainer_muon (t));
     wb_info ("  model       %s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld",
              wb_format_count (n, wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,
              (long long) s->T, (long long) s->V);
@@ -257,6 +258,16 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
         wb_log_progress ("step %lld/%lld  loss %.4f  %s tokens/s  MFU %.0f %%  %s left", (long long) t->step,
                          (long long) r->config->steps, s->loss, wb_format_count (count, (int64_t) speed), 100 * mfu,
                          wb_format_seconds (time, left));
+    }
+    if (s->muon_max > 0) {
+        wb_info ("step %lld/%lld  singular values of an update %.3f to %.3f, %.3f from 1", (long long) t->step,
+                 (long long) r->config->steps, s->muon_min, s->muon_max, s->muon_rms);
+        if (r->metrics != NULL) {
+            fprintf (r->metrics,
+                     "{\"step\": %lld, \"tokens\": %.0f, \"muon\": {\"least\": %.6g, \"most\": %.6g, \"rms\": %.6g}}\n",
+                     (long long) t->step, r->tokens, s->muon_min, s->muon_max, s->muon_rms);
+            flush_metrics (r);
+        }
     }
     if (!due) return;
     phases[0] = s->t_data;

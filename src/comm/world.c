@@ -184,6 +184,11 @@ void wb_world_destroy (wb_comm_t *world) {
     }
 }
 
+int wb_comm_lend (const wb_comm_t *c, int (*take) (void)) {
+    WB_ASSERT (c->mpi != MPI_COMM_NULL);
+    return ((int (*) (MPI_Comm)) (void *) take) (c->mpi);
+}
+
 void wb_comm_destroy (wb_comm_t *c) {
     if (c == NULL) return;
     MPI_Comm mpi = c->mpi;

@@ -37,6 +37,7 @@ struct wb_gradsync {
     wb_ring_t *tied;         /* wte over the embed pair, NULL without */
     bucket_t *buckets;       /* [nbuckets], from the end of the block */
     int64_t *bounds;         /* [nbuckets][D + 1] */
+    bool *given;             /* [nbuckets] weights that are on their way */
     int nbuckets, tied_from; /* buckets tied_from .. nbuckets - 1 hold wte */
     stretch_t *partial;      /* [npartial] from the end of the block */
     int npartial;
@@ -52,11 +53,16 @@ struct wb_gradsync {
     double need_seconds, gradient_seconds;
 };
 
-static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out, int *tied_from) {
+static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out, int *tied_from,
+                          const wb_deal_t *deal) {
     const wb_param_t *wte = &params->list[0];
     int64_t edge = wte->offset >= 0 ? wb_param_own (wte) : 0, end = params->own;
     int n = 0;
 
+    for (; deal != NULL && n < deal->n; ++n) {
+        if (out != NULL) out[n] = (bucket_t){deal->begin[n], end, 0, deal->bounds + n * (deal->D + 1)};
+        end = deal->begin[n];
+    }
     edge = (edge + 15) / 16 * 16;
     while (end > 0) {
         int64_t low = end > edge ? edge : 0, begin = end - low > size ? end - size : low;
@@ -76,12 +82,23 @@ static int64_t bucket_size (const wb_params_t *params, int64_t bucket_floats) {
     return size < params->own ? size : params->own;
 }
 
-size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire) {
+/* Floats of the longest bucket. */
+static int64_t longest (const wb_params_t *params, int64_t size, const wb_deal_t *deal) {
+    int64_t end = params->own;
+
+    for (int i = 0; deal != NULL && i < deal->n; end = deal->begin[i++])
+        if (end - deal->begin[i] > size) size = end - deal->begin[i];
+    return size;
+}
+
+size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire,
+                          const wb_deal_t *deal) {
     int tied_from = 0;
     int64_t size = bucket_size (params, bucket_floats);
-    int n = count_buckets (params, size, NULL, &tied_from);
+    int n = count_buckets (params, size, NULL, &tied_from, deal);
     size_t bytes = 0;
 
+    size = longest (params, size, deal);
     if (lo->D > 1) {
         bytes += wb_ring_bytes (lo->D, size, n, wire, 0);
         if (wire != WB_WIRE_FP32) bytes += wb_ring_bytes (lo->D, size, n, WB_WIRE_FP32, 0);
@@ -166,18 +183,23 @@ static int find_partial (stretch_t *out, const wb_params_t *params) {
     }
 }
 
-static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t bucket_floats, bool sequence) {
+static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t bucket_floats, bool sequence,
+                       const wb_deal_t *deal_out) {
     int64_t size = bucket_size (params, bucket_floats), count;
     int D = g->topo->D;
 
-    g->nbuckets = count_buckets (params, size, NULL, &g->tied_from);
+    g->nbuckets = count_buckets (params, size, NULL, &g->tied_from, deal_out);
     g->buckets = wb_calloc ((size_t) g->nbuckets + 1, sizeof *g->buckets);
     if (g->buckets == NULL) goto memory;
-    count_buckets (params, size, g->buckets, &g->tied_from);
+    count_buckets (params, size, g->buckets, &g->tied_from, deal_out);
     g->bounds = wb_calloc ((size_t) g->nbuckets + 1, (size_t) (D + 1) * sizeof *g->bounds);
-    if (g->bounds == NULL) goto memory;
+    g->given = wb_calloc ((size_t) g->nbuckets + 1, sizeof *g->given);
+    if (g->bounds == NULL || g->given == NULL) goto memory;
     for (int i = 0; i < g->nbuckets; ++i) {
-        deal (g->bounds + i * (D + 1), &g->buckets[i], D);
+        if (g->buckets[i].bounds != NULL)
+            memcpy (g->bounds + i * (D + 1), g->buckets[i].bounds, (size_t) (D + 1) * sizeof *g->bounds);
+        else
+            deal (g->bounds + i * (D + 1), &g->buckets[i], D);
         g->buckets[i].bounds = g->bounds + i * (D + 1);
     }
     if (sequence && g->topo->T > 1) {
@@ -204,18 +226,18 @@ memory:
 }
 
 wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_params_t *params, const wb_kern_t *k,
-                           int64_t bucket_floats, bool zero, bool sequence, wb_wire wire) {
+                           int64_t bucket_floats, bool zero, bool sequence, wb_wire wire, const wb_deal_t *deal_out) {
     const wb_ring_ops_t ops = {k->add, k->bf16_pack, k->bf16_unpack, k->bf16_add};
     wb_gradsync_t *g = wb_calloc (1, sizeof *g);
     wb_status status = g == NULL ? WB_FAIL (WB_ENOMEM, "out of memory for the gradient exchange") : WB_OK;
-    int64_t size = bucket_size (params, bucket_floats);
+    int64_t size = longest (params, bucket_size (params, bucket_floats), deal_out);
 
     *out = NULL;
     if (status == WB_OK) {
         g->topo = topo;
         g->k = k;
         g->zero = zero;
-        status = fill (g, params, bucket_floats, sequence);
+        status = fill (g, params, bucket_floats, sequence, deal_out);
     }
     status = wb_agree (topo->world, status);
     if (status == WB_OK) status = wb_ring_new (&g->ring, topo->data, size, g->nbuckets, wire, 0, &ops);
@@ -251,6 +273,7 @@ void wb_gradsync_destroy (wb_gradsync_t *g) {
     wb_ring_destroy (g->tied);
     wb_free (g->buckets);
     wb_free (g->bounds);
+    wb_free (g->given);
     wb_free (g->partial);
     wb_free (g->owned);
     wb_free (g->updated);
@@ -273,6 +296,7 @@ void wb_gradsync_begin (wb_gradsync_t *g, float *grads) {
     g->grads = grads;
     g->started = g->summed = 0;
     g->first = 0;
+    memset (g->given, 0, (size_t) g->nbuckets * sizeof *g->given);
 }
 
 static bool is_tied (const wb_gradsync_t *g, int bucket) { return g->tied != NULL && bucket >= g->tied_from; }
@@ -334,16 +358,23 @@ double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads) {
     return sum;
 }
 
-void wb_gradsync_weights (wb_gradsync_t *g, float *weights) {
+void wb_gradsync_give (wb_gradsync_t *g, float *weights, int64_t end) {
     int edge = g->wte_last ? g->tied_from : g->nbuckets;
 
-    if (!g->zero || g->topo->D == 1) return;
     for (int k = 0; k < g->nbuckets; ++k) { /* from the block's begin */
-        bucket_t *b = &g->buckets[k < edge ? edge - 1 - k : g->nbuckets - 1 - (k - edge)];
+        int i = k < edge ? edge - 1 - k : g->nbuckets - 1 - (k - edge);
+        bucket_t *b = &g->buckets[i];
+        if (g->given[i] || b->begin > end) continue;
         b->gather = wb_ring_begun (g->weights);
         gather (g, weights, b);
+        g->given[i] = true;
     }
     g->gathering = true;
+}
+
+void wb_gradsync_weights (wb_gradsync_t *g, float *weights) {
+    if (!g->zero || g->topo->D == 1) return;
+    wb_gradsync_give (g, weights, INT64_MAX);
 }
 
 void wb_gradsync_need (void *ctx, int64_t begin, int64_t end) {

@@ -88,10 +88,7 @@ wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D
                         "parallel.sequence_parallel wants the %lld positions of a micro-batch to be a multiple of "
                         "parallel.tensor = %d",
                         (long long) (o->B * o->T), T);
-    if (o->optim.kind == WB_OPTIM_MUON && (T > 1 || (D > 1 && o->zero)))
-        return WB_FAIL (WB_EUSAGE, "train.optimizer = \"muon\" needs whole matrices on a rank so far: set "
-                                   "parallel.tensor = 1 and, with data ranks, parallel.zero = 0");
-    return WB_OK;
+    return o->optim.kind == WB_OPTIM_MUON ? wb_muon_check (&o->optim, o->zero, D, T) : WB_OK;
 }
 
 /* Floats of optimizer state array i for the whole block. */
@@ -124,30 +121,56 @@ static size_t batch_bytes (const wb_step_options_t *o, int micros) {
     return wb_align ((size_t) (o->T + 1) * 4) + 2 * wb_align ((size_t) micros * tokens * 4) + wb_align (tokens * 4);
 }
 
+/* Bytes of optimizer state of the rank at lo's place. */
+static size_t state_bytes (const wb_step_options_t *o, const wb_params_t *params, const wb_layout_t *lo,
+                           const wb_deal_t *deal) {
+    int64_t floats = 0, end = params->own;
+
+    if (deal == NULL) {
+        for (int i = 0; i < 2; ++i) floats += state_of_block (params, o->optim.kind, i) / (o->zero ? lo->D : 1);
+        return (size_t) floats * sizeof (float);
+    }
+    for (int i = 0; i < deal->n; end = deal->begin[i++]) {
+        const int64_t *bounds = deal->bounds + i * (deal->D + 1);
+        const wb_param_t *p = params->list;
+
+        while (p->offset != deal->begin[i]) ++p;
+        floats += bounds[lo->d + 1] - bounds[lo->d];
+        if (bounds[lo->d + 1] == end - p->offset && bounds[lo->d] < bounds[lo->d + 1]) /* vectors, with two states */
+            floats += end - p->offset - wb_param_own (p);
+    }
+    return (size_t) (floats + 2 * end / lo->D) * sizeof (float);
+}
+
 wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) {
     wb_params_t *params;
     wb_schedule_t *schedule = NULL;
     wb_stage_options_t so;
     wb_status status;
+    wb_deal_t *deal = NULL;
+    int share[4];
     size_t work;
 
     memset (out, 0, sizeof *out);
     WB_TRY (wb_params_new (&params, &o->size, lo));
     status = new_schedule (&schedule, &so, o, lo);
+    if (status == WB_OK && o->optim.kind == WB_OPTIM_MUON && o->zero && lo->D > 1) {
+        wb_muon_default_share (share, &o->optim, o->zero, lo->D);
+        status = wb_deal_new (&deal, &o->optim, params, lo->D, share);
+    }
     if (status == WB_OK) {
         size_t block = (size_t) params->own * sizeof (float);
         out->parameters = block;
         out->gradients = block;
-        for (int i = 0; i < 2; ++i)
-            out->optimizer +=
-                (size_t) (state_of_block (params, o->optim.kind, i) / (o->zero ? lo->D : 1)) * sizeof (float);
+        out->optimizer = state_bytes (o, params, lo, deal);
         wb_stage_bytes (&out->activations, &work, &o->size, lo, &so);
-        if (o->optim.kind == WB_OPTIM_MUON) work += wb_muon_bytes (&o->optim, params);
+        if (o->optim.kind == WB_OPTIM_MUON) work += wb_muon_bytes (&o->optim, params, lo, o->zero);
         out->work = work + batch_bytes (o, (int) (o->global_batch / (o->B * lo->D)));
-        out->communication = wb_gradsync_bytes (lo, params, o->bucket_floats, o->wire);
+        out->communication = wb_gradsync_bytes (lo, params, o->bucket_floats, o->wire, deal);
         out->total =
             out->parameters + out->gradients + out->optimizer + out->activations + out->work + out->communication;
     }
+    wb_deal_destroy (deal);
     wb_schedule_destroy (schedule);
     wb_params_destroy (params);
     return status;
@@ -273,8 +296,11 @@ static wb_status fill (wb_trainer_t *t) {
     wb_stage_options_t so;
 
     WB_TRY (wb_agree (world, new_local (t, &so)));
+    if (t->o.optim.kind == WB_OPTIM_MUON)
+        WB_TRY (wb_muon_new (&m->muon, t->topo, &t->o.optim, t->kern, t->params, t->o.zero));
     WB_TRY (wb_gradsync_new (&m->sync, t->topo, t->params, t->kern, t->o.bucket_floats,
-                             t->o.zero && t->topo->D > 1 /* one rank has the whole */, t->o.sequence, t->o.wire));
+                             t->o.zero && t->topo->D > 1 /* one rank has the whole */, t->o.sequence, t->o.wire,
+                             m->muon != NULL ? wb_muon_deal (m->muon) : NULL));
     so.poll = poll;
     so.poll_ctx = m;
     so.need = wb_gradsync_need;
@@ -282,7 +308,7 @@ static wb_status fill (wb_trainer_t *t) {
     WB_TRY (wb_agree (world, new_segments (t)));
     WB_TRY (wb_agree (world, new_memory (t)));
     if (t->o.optim.kind == WB_OPTIM_MUON)
-        WB_TRY (wb_agree (world, wb_muon_new (&m->muon, &t->o.optim, t->kern, m->updated, m->nupdated)));
+        WB_TRY (wb_agree (world, wb_muon_segments (m->muon, t->params, m->updated, m->nupdated)));
     WB_TRY (
         wb_agree (world, wb_stage_new (&m->stage, &t->o.size, &t->layout, t->topo->tensor, t->params, t->kern, &so)));
     WB_TRY (wb_agree (world, new_links (t)));
@@ -361,8 +387,8 @@ void wb_trainer_destroy (wb_trainer_t *t) {
         wb_free (m->forward.sent);
         wb_free (m->backward.sent);
         wb_stage_destroy (m->stage);
-        wb_muon_destroy (m->muon);
         wb_gradsync_destroy (m->sync);
+        wb_muon_destroy (m->muon);
         wb_schedule_destroy (m->schedule);
         wb_schedule_destroy (m->evaluation);
         wb_arena_destroy (m->param);
@@ -379,6 +405,10 @@ void wb_trainer_destroy (wb_trainer_t *t) {
 const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n) {
     *n = t->impl->nowned;
     return t->impl->owned;
+}
+
+const char *wb_trainer_muon (const wb_trainer_t *t) {
+    return t->impl->muon != NULL ? wb_muon_text (t->impl->muon) : NULL;
 }
 
 const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n) {
@@ -559,7 +589,10 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
         at = wb_profile_add (profile, WB_PROF_OPTIMIZER, t3, 0,
                              4 * floats_of (m->updated, m->nupdated) * (3 + 2 * states));
         if (m->muon != NULL) {
-            wb_muon_update (m->muon, t->weights, t->state[0], t->grads, r->lr, clip);
+            bool looks = oo->muon_check > 0 && t->step % oo->muon_check == 0;
+            if (looks) wb_muon_look (m->muon, t->step / oo->muon_check);
+            wb_muon_update (m->muon, t->weights, t->state[0], t->grads, r->lr, clip, m->sync, t->params);
+            if (looks) wb_muon_seen (m->muon, &r->muon_min, &r->muon_max, &r->muon_rms);
             at = wb_profile_add (profile, WB_PROF_MUON, at, wb_muon_flops (m->muon), 0);
         }
         wb_gradsync_weights (m->sync, t->weights);

@@ -139,4 +139,17 @@ case " $(echo "$names" | tr "\n" " ") " in
     ok "generate: a table" table 'of bound' ;;
 esac
 
+
+# ---- muon: forms there are, and figures that fit together
+# shellcheck disable=SC2086
+for np in 1 2; do
+  bench $np muon $tiny --batch 4 --steps 2 --json
+  ok "muon on $np ranks: one object" one_object muon
+  ok "muon on $np ranks: figures" sh -c 'sed "s/{\"step\"/\n&/g" out | awk "
+    /^{\"step\"/ { n++; split (\$0, v, /[:,]/); print \$0; if (!(v[2] > 0 && v[4] > 0 && v[4] < v[2] && v[6] < v[4])) bad = 1 }
+    END { exit bad || n < 2 }"'
+done
+# shellcheck disable=SC2086
+bench 1 muon $tiny --steps 1
+ok "muon: a table" table '^adamw ' '^whole .*%' 'c_attn whole'
 done_testing

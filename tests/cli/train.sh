@@ -49,14 +49,14 @@ for n in 1 2 3; do
 done
 ok "10 steps on 1 rank and 10 more on 3" went_well other
 ok "have the losses of one rank" near run1 other 1e-5
-for optimizer in adagrad adam sgd; do start 2 $optimizer --set "train.optimizer=\"$optimizer\""; done
+for optimizer in adagrad adam sgd muon; do start 2 $optimizer --set "train.optimizer=\"$optimizer\""; done
 wait
-for optimizer in adagrad adam sgd; do
+for optimizer in adagrad adam sgd muon; do
   halved $optimizer "half-$optimizer"
   start 2 "half-$optimizer" --set "train.optimizer=\"$optimizer\""
 done
 wait
-for optimizer in adagrad adam sgd; do
+for optimizer in adagrad adam sgd muon; do
   ok "10 and 10 more with $optimizer" went_well "half-$optimizer"
   ok "are 20, bit for bit" same_files $optimizer/step-00000020 "half-$optimizer/step-00000020"
 done

@@ -173,6 +173,8 @@ static void test_set (void) {
                                        "train.muon_steps=7",
                                        "train.muon_rms=0.25",
                                        "train.muon_split_qkv=false",
+                                       "train.muon_layout=grid",
+                                       "train.muon_check=50",
                                        "checkpoint.every=11",
                                        "checkpoint.keep=12",
                                        "validation.every=13",
@@ -269,7 +271,7 @@ static void test_table (void) {
         wb_error_clear ();
         wb_config_destroy (c);
     }
-    T_OK (keys == 50, "%d keys: test_set should know all but model.base", keys);
+    T_OK (keys == 52, "%d keys: test_set should know all but model.base", keys);
     wb_free (text);
     f = fopen (path, "w");
     if (!T_OK (f != NULL, "scratch file")) return;
