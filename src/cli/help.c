@@ -192,6 +192,7 @@ void wb_help_man (FILE *to) {
         to,
         ".fi\n.SH ENVIRONMENT\n"
         ".TP\n.B WABUN_LOG\nquiet, warn, info (the default) or debug.\n"
+        ".TP\n.B WABUN_COMM_THREAD\nIf 1: a thread of each rank moves the gradients, also during long kernels.\n"
         ".TP\n.B WABUN_ISA\nportable, avx2 or avx512: use lesser kernels than the processor could.\n"
         ".TP\n.B WABUN_NO_RETUNE\nIf set, as \\-\\-no\\-retune: do not start again when OpenBLAS took the processor "
         "for a lesser one.\n"
