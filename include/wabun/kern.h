@@ -66,10 +66,14 @@ typedef struct wb_kern {
     void (*bias_gelu_forward) (float *out, float *z, const float *b, int64_t n, int64_t m);
     /** out [n] = gelu (z): to make the activation again in the backward pass. */
     void (*gelu_forward) (float *out, const float *z, int64_t n);
-    /** dz [n] = dout [n] gelu' (z); dz may be dout. */
-    void (*gelu_backward) (float *dz, const float *dout, const float *z, int64_t n);
+    /** dz [n, m] = dout gelu' (z); db [m] += column sums of dz.  dz may be dout. */
+    void (*gelu_backward) (float *dz, float *db, const float *dout, const float *z, int64_t n, int64_t m);
     /** out [n, C] = x + y + b (b NULL: x + y); out may be x or y. */
     void (*bias_residual) (float *out, const float *x, const float *y, const float *b, int64_t n, int64_t C);
+    /** sum [n, C] = x + y + bias, and out, mean, rstd = LayerNorm of sum with g, b, while its rows are in cache: the
+     * same bits as bias_residual and layernorm_forward one after the other.  sum may be x or y. */
+    void (*residual_layernorm) (float *out, float *mean, float *rstd, float *sum, const float *x, const float *y,
+                                const float *bias, const float *g, const float *b, int64_t n, int64_t C);
 
     /** Causal self-attention, scores in cache only (Dao et al., arXiv:2205.14135).  qkv [B, T, 3, H, D]: a row holds
      * the queries of all heads, then the keys, then the values; out [B, T, H, D]; lse [B, H, T] = log sum exp of the

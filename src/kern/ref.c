@@ -111,12 +111,13 @@ static void gelu_forward (float *out, const float *z, int64_t n) {
     for (int64_t i = 0; i < n; i++) out[i] = gelu1 (z[i]);
 }
 
-static void gelu_backward (float *dz, const float *dout, const float *z, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
+static void gelu_backward (float *dz, float *db, const float *dout, const float *z, int64_t n, int64_t m) {
+    for (int64_t i = 0; i < n * m; i++) {
         const double x = (double) z[i], t = tanh (GELU_A * (x + GELU_B * x * x * x));
         const double d = 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * GELU_A * (1.0 + 3.0 * GELU_B * x * x);
         dz[i] = (float) ((double) dout[i] * d);
     }
+    bias_backward (db, dz, n, m);
 }
 
 static void bias_residual (float *out, const float *x, const float *y, const float *b, int64_t n, int64_t C) {
@@ -126,6 +127,12 @@ static void bias_residual (float *out, const float *x, const float *y, const flo
             out[i * C + c] = b != NULL ? s + b[c] : s;
         }
     }
+}
+
+static void residual_layernorm (float *out, float *mean, float *rstd, float *sum, const float *x, const float *y,
+                                const float *bias, const float *g, const float *b, int64_t n, int64_t C) {
+    bias_residual (sum, x, y, bias, n, C);
+    layernorm_forward (out, mean, rstd, sum, g, b, n, C);
 }
 
 /* Scaled score of query q and key k. */
@@ -340,6 +347,7 @@ const wb_kern_t *wb_kern_ref (void) {
         gelu_forward,
         gelu_backward,
         bias_residual,
+        residual_layernorm,
         attention_forward,
         attention_backward,
         attention_cached,

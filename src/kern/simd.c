@@ -366,31 +366,56 @@ static void gelu_forward (float *out, const float *z, int64_t n) {
 }
 
 /* gelu' = s + z s (1 - s) 2 u', s = 1 / (1 + e), 1 - s = e s without cancellation (e may be infinite). */
-static void gelu_backward_range (float *dz, const float *dout, const float *z, int64_t n) {
-    for (int64_t i = 0; i < n; i += W) {
-        ahead (z + i);
-        ahead (dout + i);
-        const vf x = vload_some (z + i, n - i, 0.0f), e = vexp_2u (x), s = 1.0f / (1.0f + e);
-        const vf d = s + x * s * (vmin (vset (1e30f), e) * s) * (GELU_2A + (3.0f * GELU_2A * GELU_B) * x * x);
-        vstore_some (dz + i, vload_some (dout + i, n - i, 0.0f) * d, n - i);
+INLINE vf vgelu_slope (vf x) {
+    const vf e = vexp_2u (x), s = 1.0f / (1.0f + e);
+    return s + x * s * (vmin (vset (1e30f), e) * s) * (GELU_2A + (3.0f * GELU_2A * GELU_B) * x * x);
+}
+
+/* By columns, as every sum over rows: dz is added up while it is made. */
+static void gelu_backward (float *dz, float *db, const float *dout, const float *z, int64_t n, int64_t m) {
+    const int64_t w = slice_width (m);
+#pragma omp parallel for schedule(static) if (n * m >= PARALLEL_MIN)
+    for (int64_t c = 0; c < m; c += w) {
+        const int64_t k = min64 (w, m - c);
+        for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
+            float s[SLICE_MAX] = {0};
+            for (int64_t i = i0; i < min64 (n, i0 + ROWS); i++) {
+                const float *zi = z + i * m + c, *di = dout + i * m + c;
+                float *to = dz + i * m + c;
+                for (int64_t j = 0; j < k; j += W) {
+                    __builtin_prefetch (zi + m + j);
+                    __builtin_prefetch (di + m + j);
+                    const vf d = vload_some (di + j, k - j, 0.0f) * vgelu_slope (vload_some (zi + j, k - j, 0.0f));
+                    vstore_some (to + j, d, k - j);
+                    vstore (s + j, vload (s + j) + d);
+                }
+            }
+            add_row (db + c, s, k);
+        }
     }
 }
-static void gelu_backward (float *dz, const float *dout, const float *z, int64_t n) {
-    IN_RANGES (n, gelu_backward_range (dz + lo, dout + lo, z + lo, hi - lo));
+
+INLINE void residual_row (float *o, const float *x, const float *y, const float *b, int64_t C) {
+    if (b != NULL) {
+#pragma omp simd
+        for (int64_t c = 0; c < C; c++) o[c] = x[c] + y[c] + b[c];
+    } else {
+#pragma omp simd
+        for (int64_t c = 0; c < C; c++) o[c] = x[c] + y[c];
+    }
 }
 
 static void bias_residual (float *out, const float *x, const float *y, const float *b, int64_t n, int64_t C) {
 #pragma omp parallel for schedule(static) if (n * C >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++) residual_row (out + i * C, x + i * C, y + i * C, b, C);
+}
+
+static void residual_layernorm (float *out, float *mean, float *rstd, float *sum, const float *x, const float *y,
+                                const float *bias, const float *g, const float *b, int64_t n, int64_t C) {
+#pragma omp parallel for schedule(static) if (n * C >= PARALLEL_MIN)
     for (int64_t i = 0; i < n; i++) {
-        float *o = out + i * C;
-        const float *xi = x + i * C, *yi = y + i * C;
-        if (b != NULL) {
-#pragma omp simd
-            for (int64_t c = 0; c < C; c++) o[c] = xi[c] + yi[c] + b[c];
-        } else {
-#pragma omp simd
-            for (int64_t c = 0; c < C; c++) o[c] = xi[c] + yi[c];
-        }
+        residual_row (sum + i * C, x + i * C, y + i * C, bias, C);
+        layernorm_row (out + i * C, mean + i, rstd + i, sum + i * C, g, b, C);
     }
 }
 
@@ -1154,6 +1179,7 @@ const wb_kern_t ISA_NAME (wb_kern_table_) = {
     gelu_forward,
     gelu_backward,
     bias_residual,
+    residual_layernorm,
     attention_forward,
     attention_backward,
     attention_cached,

@@ -40,11 +40,13 @@ static double attention_flop (const wb_block_env_t *e, int products) {
     return products * (double) (e->B * e->H * e->D) * (double) e->T * (double) (e->T + 1);
 }
 
-static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p) {
+static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p,
+                         bool begun) {
     const float *in;
 
-    PASS (e, WB_PROF_LAYERNORM, 2 * e->r * e->C,
-          e->k->layernorm_forward (a->ln1, a->mean1, a->rstd1, a->x, w + p->ln1_g, w + p->ln1_b, e->r, e->C));
+    if (!begun)
+        PASS (e, WB_PROF_LAYERNORM, 2 * e->r * e->C,
+              e->k->layernorm_forward (a->ln1, a->mean1, a->rstd1, a->x, w + p->ln1_g, w + p->ln1_b, e->r, e->C));
     TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
     LINEAR (e, WB_PROF_QKV, e->n, e->C, 3 * e->F, wb_linear_forward (a->qkv, in, w + p->qkv_w, e->n, e->C, 3 * e->F));
     PASS (e, WB_PROF_BIAS, 6 * e->n * e->F, e->k->bias_add (a->qkv, w + p->qkv_b, e->n, 3 * e->F));
@@ -57,7 +59,9 @@ static void forward_mid (wb_block_env_t *e, const wb_block_acts_t *a, const floa
 
     LINEAR (e, WB_PROF_PROJ, e->n, e->F, e->C, wb_linear_forward (e->y, a->att, w + p->att_w, e->n, e->F, e->C));
     TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
-    PASS (e, WB_PROF_RESIDUAL, 3 * e->r * e->C, e->k->bias_residual (a->mid, a->x, y, w + p->att_b, e->r, e->C));
+    PASS (e, WB_PROF_RESIDUAL, 4 * e->r * e->C,
+          e->k->residual_layernorm (a->ln2, a->mean2, a->rstd2, a->mid, a->x, y, w + p->att_b, w + p->ln2_g,
+                                    w + p->ln2_b, e->r, e->C));
 }
 
 static const float *forward_ln2 (wb_block_env_t *e, const wb_block_acts_t *a, const float *w,
@@ -71,22 +75,32 @@ static const float *forward_ln2 (wb_block_env_t *e, const wb_block_acts_t *a, co
 }
 
 static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p) {
-    const float *in = forward_ln2 (e, a, w, p);
+    const float *in;
 
+    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
     LINEAR (e, WB_PROF_FC, e->n, e->C, 4 * e->F, wb_linear_forward (a->z, in, w + p->fc_w, e->n, e->C, 4 * e->F));
     PASS (e, WB_PROF_GELU, 12 * e->n * e->F, e->k->bias_gelu_forward (a->g, a->z, w + p->fc_b, e->n, 4 * e->F));
 }
 
 void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
-                       const wb_block_params_t *p) {
+                       const wb_block_params_t *p, wb_block_next_t next, bool begun) {
     float *y;
 
-    forward_qkv (e, a, w, p);
+    forward_qkv (e, a, w, p, begun);
     forward_mid (e, a, w, p);
     forward_fc (e, a, w, p);
     LINEAR (e, WB_PROF_FC2, e->n, 4 * e->F, e->C, wb_linear_forward (e->y, a->g, w + p->proj_w, e->n, 4 * e->F, e->C));
     TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
-    PASS (e, WB_PROF_RESIDUAL, 3 * e->r * e->C, e->k->bias_residual (out, a->mid, y, w + p->proj_b, e->r, e->C));
+    if (next.a != NULL && e->need != NULL) {
+        e->need (e->need_ctx, next.p->ln1_g, next.p->ln1_g + e->C);
+        e->need (e->need_ctx, next.p->ln1_b, next.p->ln1_b + e->C);
+    }
+    if (next.a != NULL)
+        PASS (e, WB_PROF_RESIDUAL, 4 * e->r * e->C,
+              e->k->residual_layernorm (next.a->ln1, next.a->mean1, next.a->rstd1, out, a->mid, y, w + p->proj_b,
+                                        w + next.p->ln1_g, w + next.p->ln1_b, e->r, e->C));
+    else
+        PASS (e, WB_PROF_RESIDUAL, 3 * e->r * e->C, e->k->bias_residual (out, a->mid, y, w + p->proj_b, e->r, e->C));
 }
 
 void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
@@ -96,11 +110,11 @@ void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_
     float *dln;
 
     if (e->recompute == WB_RECOMPUTE_BLOCK) {
-        forward_qkv (e, a, w, p);
+        forward_qkv (e, a, w, p, false);
         forward_mid (e, a, w, p);
         forward_fc (e, a, w, p);
     } else if (e->recompute == WB_RECOMPUTE_ATTENTION) {
-        forward_qkv (e, a, w, p);
+        forward_qkv (e, a, w, p, false);
         PASS (e, WB_PROF_GELU, 8 * e->n * e->F, k->gelu_forward (a->g, a->z, e->n * 4 * e->F));
     }
 
@@ -109,8 +123,8 @@ void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_
     TENSOR (e, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
     LINEAR (e, WB_PROF_FC2_DX, e->n, 4 * e->F, e->C, wb_linear_dx (e->dwide, dy, w + p->proj_w, e->n, 4 * e->F, e->C));
     LINEAR (e, WB_PROF_FC2_DW, e->n, 4 * e->F, e->C, wb_linear_dw (dw + p->proj_w, dy, a->g, e->n, 4 * e->F, e->C));
-    PASS (e, WB_PROF_GELU_BACK, 12 * e->n * e->F, k->gelu_backward (e->dwide, e->dwide, a->z, e->n * 4 * e->F));
-    PASS (e, WB_PROF_BIAS_BACK, 4 * e->n * e->F, k->bias_backward (dw + p->fc_b, e->dwide, e->n, 4 * e->F));
+    PASS (e, WB_PROF_GELU_BACK, 12 * e->n * e->F,
+          k->gelu_backward (e->dwide, dw + p->fc_b, e->dwide, a->z, e->n, 4 * e->F));
     if (e->recompute == WB_RECOMPUTE_ATTENTION)
         in = forward_ln2 (e, a, w, p);
     else

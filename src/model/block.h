@@ -31,6 +31,8 @@ typedef struct wb_block_env {
     wb_recompute recompute;
     wb_poll_fn poll;
     void *poll_ctx;
+    wb_need_fn need; /* may be NULL */
+    void *need_ctx;
     wb_profile_t profile;
     /* scratch, shared by all */
     float *full;    /* [n, C] gathered rows (sequence parallelism), else NULL */
@@ -40,9 +42,17 @@ typedef struct wb_block_env {
     float *attwork; /* attention */
 } wb_block_env_t;
 
-/* out [r, C] = block (a->x); keeps in `a` what the backward pass wants. Collective over the tensor group. */
+/* What follows a layer in its chunk: the next layer's, so that its first LayerNorm is made while the rows are in cache.
+ */
+typedef struct wb_block_next {
+    const wb_block_acts_t *a;
+    const wb_block_params_t *p;
+} wb_block_next_t;
+
+/* out [r, C] = block (a->x); keeps in `a` what the backward pass wants.  next: its ln1 is made as well, out being its
+ * x; a NULL: there is none.  begun: a->ln1 was made so.  Collective over the tensor group. */
 void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
-                       const wb_block_params_t *p);
+                       const wb_block_params_t *p, wb_block_next_t next, bool begun);
 /* dx [r, C]: gradient of the output, becomes that of the input; dw += .  Makes again what was not kept. */
 void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
                         const wb_block_params_t *p);

@@ -101,6 +101,8 @@ static void plan_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *l
     e->recompute = o->recompute;
     e->poll = o->poll;
     e->poll_ctx = o->poll_ctx;
+    e->need = o->need;
+    e->need_ctx = o->need_ctx;
     st->v0 = wb_split_first (s->V, lo->T, lo->t);
     st->Vown = wb_split_count (s->V, lo->T, lo->t);
     for (int c = 0; c < lo->v; ++c) {
@@ -341,9 +343,12 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
 
     if (ch->embed) embed_forward (st, s->layers[0].x, w, tokens);
     for (int64_t l = 0; l < ch->layers; ++l) {
+        bool more = l + 1 < ch->layers;
         const wb_block_params_t *p = &st->layers[ch->first + l];
+        wb_block_next_t next = {more ? &s->layers[l + 1] : NULL, more ? p + 1 : NULL};
+
         need (st, p->qkv_w, p->end);
-        wb_block_forward (&st->env, l + 1 < ch->layers ? s->layers[l + 1].x : s->out, &s->layers[l], w, p);
+        wb_block_forward (&st->env, more ? s->layers[l + 1].x : s->out, &s->layers[l], w, p, next, l > 0);
     }
     if (!ch->head) return;
     head_forward (st, loss, dw, s, w, targets, scale);

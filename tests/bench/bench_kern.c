@@ -97,8 +97,9 @@ int main (int argc, char **argv) {
     RUN ("bias_add 4C", 0, 2 * f * N * 4 * Cd, k->bias_add (a, g, n, 4 * C));
     RUN ("bias_backward 4C", 0, f * N * 4 * Cd, k->bias_backward (db, a, n, 4 * C));
     RUN ("bias_gelu_forward 4C", 0, 3 * f * N * 4 * Cd, k->bias_gelu_forward (a, z, g, n, 4 * C));
-    RUN ("gelu_backward 4C", 0, 3 * f * N * 4 * Cd, k->gelu_backward (a, a, z, n * 4 * C));
+    RUN ("gelu_backward 4C", 0, 3 * f * N * 4 * Cd, k->gelu_backward (a, db, a, z, n, 4 * C));
     RUN ("bias_residual", 0, 3 * f * N * Cd, k->bias_residual (y, x, dy, g, n, C));
+    RUN ("residual_layernorm", 0, 4 * f * N * Cd, k->residual_layernorm (dqkv, mean, rstd, y, x, dy, g, g, db, n, C));
     RUN ("xent_max", 0, f * N * (double) V, k->xent_max (mx, logits, n, V, V));
     RUN ("xent_sum", 0, f * N * (double) V, k->xent_sum (sum, rstd, logits, mx, tokens, n, V, V, 0));
     RUN ("xent_backward", 0, 2 * f * N * (double) V, k->xent_backward (logits, mx, sum, tokens, n, V, V, 0, 1e-3f));

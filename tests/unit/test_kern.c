@@ -79,6 +79,19 @@ static void check_layernorm (const wb_kern_t *k, int64_t n, int64_t C) {
     T_NEAR (r0, r1, n, 1e-5, 1e-5);
     k->layernorm_forward (o0, NULL, NULL, x, g, b, n, C);
     T_NEAR (o0, o1, n * C, 1e-5, C > 1 ? 1e-5 : 1e-3);
+    float *y = floats (n * C, 2), *s0 = floats (n * C, 0), *s1 = floats (n * C, 0);
+    for (int with = 0; with < 2; with++) {
+        k->residual_layernorm (o0, m0, r0, s0, x, y, with ? b : NULL, g, b, n, C);
+        k->bias_residual (s1, x, y, with ? b : NULL, n, C);
+        k->layernorm_forward (o1, m1, r1, s1, g, b, n, C);
+        T_OK (same (o0, o1, n * C) && same (s0, s1, n * C) && same (m0, m1, n) && same (r0, r1, n),
+              "%s: residual_layernorm is the two one after the other", k->name);
+        ref->residual_layernorm (o1, m1, r1, s1, x, y, with ? b : NULL, g, b, n, C);
+        T_NEAR (o0, o1, n * C, 1e-5, C > 1 ? 1e-5 : 1e-3);
+        T_OK (same (s0, s1, n * C), "%s: residual_layernorm's sum", k->name);
+    }
+    drop (y, n * C), drop (s0, n * C), drop (s1, n * C);
+    ref->layernorm_forward (o1, m1, r1, x, g, b, n, C);
     float *dy = floats (n * C, 1), *dx0 = floats (n * C, 1), *dx1 = copy (dx0, n * C);
     float *dg0 = floats (C, 1), *dg1 = copy (dg0, C), *db0 = floats (C, 1), *db1 = copy (db0, C);
     k->layernorm_backward (dx0, dg0, db0, dy, x, m1, r1, g, n, C);
@@ -109,11 +122,12 @@ static void check_rows (const wb_kern_t *k, int64_t n, int64_t m) {
     memset (o0, 0, (size_t) (n * m) * sizeof (float));
     k->gelu_forward (o0, z0, n * m);
     T_NEAR (o0, o1, n * m, 1e-5, 1e-7);
-    k->gelu_backward (o0, y, z0, n * m);
-    ref->gelu_backward (o1, y, z1, n * m);
+    k->gelu_backward (o0, d0, y, z0, n, m);
+    ref->gelu_backward (o1, d1, y, z1, n, m);
+    T_NEAR (d0, d1, m, 1e-5, 3e-4);
     T_NEAR (o0, o1, n * m, 1e-5, 5e-6);
     memcpy (o0, y, (size_t) (n * m) * sizeof (float));
-    k->gelu_backward (o0, o0, z0, n * m);
+    k->gelu_backward (o0, d0, o0, z0, n, m);
     T_NEAR (o0, o1, n * m, 1e-5, 5e-6);
     for (int with = 0; with < 2; with++) {
         k->bias_residual (o0, x, y, with ? b : NULL, n, m);
@@ -310,7 +324,7 @@ static void check_exp2 (wb_isa isa) {
 
 static void check_exp (wb_isa isa) {
     enum { N = 4099 };
-    static float x[N], y[N], g[N];
+    static float x[N], y[N], g[N], sums[N];
     const wb_kern_t *k = wb_kern_get (isa);
     double ulp = 0, ge = 0, de = 0;
     for (int part = 0; part < 64; part++) {
@@ -328,7 +342,7 @@ static void check_exp (wb_isa isa) {
         }
         k->gelu_forward (y, x, N);
         for (int i = 0; i < N; i++) g[i] = 1.0f;
-        k->gelu_backward (g, g, x, N);
+        k->gelu_backward (g, sums, g, x, 1, N);
         for (int i = 0; i < N; i++) {
             const double z = (double) x[i], a = 0.7978845608028654, t = tanh (a * (z + 0.044715 * z * z * z));
             const double d = 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * a * (1 + 3 * 0.044715 * z * z);
@@ -349,7 +363,7 @@ static void check_exp (wb_isa isa) {
     const float edge[] = {-50.0f, 50.0f, -1e18f, NAN, 0.0f};
     k->gelu_forward (y, edge, 5);
     for (int i = 0; i < 5; i++) g[i] = 1.0f;
-    k->gelu_backward (g, g, edge, 5);
+    k->gelu_backward (g, sums, g, edge, 1, 5);
     T_OK (fabsf (y[0]) == 0.0f && y[1] == 50.0f && fabsf (y[2]) == 0.0f && isnan (y[3]) && y[4] == 0.0f,
           "%s: gelu saturates: %g %g %g %g %g", k->name, (double) y[0], (double) y[1], (double) y[2], (double) y[3],
           (double) y[4]);
@@ -427,7 +441,7 @@ static void check_differences (void) {
         }
         T_OK (fabs (g - (double) dg[j]) < 1e-6 && fabs (b - (double) db[j]) < 1e-6, "layernorm dg, db");
     }
-    ref->gelu_backward (d, fw, x, FC);
+    ref->gelu_backward (d, db, fw, x, 1, FC);
     differences (sum_gelu, x, d, FC, 1e-3, "gelu");
     float o[FO], l[FB * FH * FT];
     ref->attention_forward (o, l, x, NULL, FB, FT, FH, FD);
@@ -462,7 +476,7 @@ static int64_t run_all (const wb_kern_t *k, float *out) {
     k->bias_backward (p, dy, SN, SC), p += SC;
     k->embed_backward (p, p + 90 * SC, dy, tokens, SN, SN / 2, SC, 3, 93), p += 90 * SC + SN / 2 * SC;
     k->bias_gelu_forward (p, x, b, SN, SC), p += SN * SC;
-    k->gelu_backward (p, dy, x, SN * SC), p += SN * SC;
+    k->gelu_backward (p, p + SN * SC, dy, x, SN, SC), p += SN * SC + SC;
     k->attention_forward (p, p + O, qkv, work, SB, ST, SH, SD);
     k->attention_backward (p + O + SB * SH * ST, dy, p, p + O, qkv, work, SB, ST, SH, SD), p += O + SB * SH * ST + QKV;
     /* one head: cut in blocks as soon as there are two threads */
