@@ -18,6 +18,7 @@ static const struct bench_entry {
     {"gemm", "the matrix products of a step, one by one", wb_bench_gemm},
     {"muon", "what Muon adds to a step, in each form the layout of ranks allows", wb_bench_muon},
     {"ring", "sums over ranks: our ring, MPI_Allreduce, and what the links allow", wb_bench_ring},
+    {"generate", "writing, with random weights: tokens a second, share of the memory's bandwidth", wb_bench_generate},
 };
 enum { BENCHES = sizeof benches / sizeof *benches };
 

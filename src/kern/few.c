@@ -78,7 +78,10 @@ INLINE void add_run (const job_t *t, int64_t r, int run, int64_t j, const int M,
     for (int q = 0; q < run; q++) {
         const float *a = t->A + (r + q) * t->n + j;
         vf w[ACROSS];
-        for (int v = 0; v < across; v++) w[v] = vload (a + v * W);
+        for (int v = 0; v < across; v++) {
+            w[v] = vload (a + v * W);
+            if (M > 1) __builtin_prefetch (a + v * W + RUN * t->n); /* while the arithmetic takes longer than reading */
+        }
         for (int i = 0; i < M; i++) {
             const float x = t->x[i * t->k + r + q];
             for (int v = 0; v < across; v++) s[i * across + v] += x * w[v];
@@ -151,7 +154,10 @@ INLINE void dots (const job_t *t, int64_t r, const int M, const int R) {
     int64_t j = 0;
     for (; j + W <= t->k; j += W) {
         vf w[ACROSS];
-        for (int q = 0; q < R; q++) w[q] = vload (a + q * t->k + j);
+        for (int q = 0; q < R; q++) {
+            w[q] = vload (a + q * t->k + j);
+            if (M > 1) __builtin_prefetch (a + (q + R) * t->k + j);
+        }
         for (int i = 0; i < M; i++) {
             const vf x = vload (t->x + i * t->k + j);
             for (int q = 0; q < R; q++) s[i * R + q] += x * w[q];

@@ -13,7 +13,10 @@
 
 #include <wabun/model.h>
 
-enum { HEAD_ROWS = 32 }; /* logits made at once for log-probabilities */
+enum {
+    HEAD_ROWS = 32, /* logits made at once for log-probabilities */
+    FEW_ROWS = 16   /* up to so many the weights are read once by the kernels for few rows */
+};
 
 typedef struct layer {
     const float *ln1_g, *ln1_b, *qkv_w, *qkv_b, *att_w, *att_b, *ln2_g, *ln2_b, *fc_w, *fc_b, *proj_w, *proj_b;
@@ -161,6 +164,26 @@ static void remember (wb_infer_t *inf, const float *qkv, int b, int64_t l, int64
     }
 }
 
+/* The linears and what stands behind them; with few rows the biases and the residual are the sums' first values. */
+static void linear (const wb_infer_t *inf, float *y, const float *x, const float *w, const float *b, int64_t rows,
+                    int64_t k, int64_t m) {
+    if (rows <= FEW_ROWS) {
+        inf->k->few_linear (y, x, w, b, rows, m, k, false);
+    } else {
+        wb_linear_forward (y, x, w, rows, k, m);
+        inf->k->bias_add (y, b, rows, m);
+    }
+}
+static void linear_residual (wb_infer_t *inf, const float *x, const float *w, const float *b, int64_t rows, int64_t k,
+                             int64_t m) {
+    if (rows <= FEW_ROWS) {
+        inf->k->few_linear (inf->x, x, w, b, rows, m, k, true);
+    } else {
+        wb_linear_forward (inf->y, x, w, rows, k, m);
+        inf->k->bias_residual (inf->x, inf->x, inf->y, b, rows, m);
+    }
+}
+
 static void forward_layer (wb_infer_t *inf, int64_t l, const int *seqs, const int64_t *counts, int nseq, int64_t rows) {
     const wb_kern_t *k = inf->k;
     const layer_t *w = &inf->layers[l];
@@ -168,28 +191,33 @@ static void forward_layer (wb_infer_t *inf, int64_t l, const int *seqs, const in
     float *qkv = inf->wide, *att = inf->wide + rows * 3 * C;
 
     k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln1_g, w->ln1_b, rows, C);
-    wb_linear_forward (qkv, inf->y, w->qkv_w, rows, C, 3 * C);
-    k->bias_add (qkv, w->qkv_b, rows, 3 * C);
+    linear (inf, qkv, inf->y, w->qkv_w, w->qkv_b, rows, C, 3 * C);
     for (int64_t i = 0, row = 0; i < nseq; row += counts[i], i++) {
         const int b = seqs[i];
         remember (inf, qkv + row * 3 * C, b, l, inf->length[b], counts[i]);
         k->attention_cached (att + row * C, qkv + row * 3 * C, cached (inf, b, l, 0), cached (inf, b, l, 1), inf->work,
                              counts[i], inf->length[b] + counts[i], inf->s.T, H, C / H, 3 * C, C);
     }
-    wb_linear_forward (inf->y, att, w->att_w, rows, C, C);
-    k->bias_residual (inf->x, inf->x, inf->y, w->att_b, rows, C);
+    linear_residual (inf, att, w->att_w, w->att_b, rows, C, C);
 
     k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln2_g, w->ln2_b, rows, C);
-    wb_linear_forward (inf->wide, inf->y, w->fc_w, rows, C, 4 * C);
-    k->bias_gelu_forward (inf->act, inf->wide, w->fc_b, rows, 4 * C);
-    wb_linear_forward (inf->y, inf->act, w->proj_w, rows, 4 * C, C);
-    k->bias_residual (inf->x, inf->x, inf->y, w->proj_b, rows, C);
+    if (rows <= FEW_ROWS) {
+        k->few_linear (inf->wide, inf->y, w->fc_w, w->fc_b, rows, 4 * C, C, false);
+        k->gelu_forward (inf->act, inf->wide, rows * 4 * C);
+    } else {
+        wb_linear_forward (inf->wide, inf->y, w->fc_w, rows, C, 4 * C);
+        k->bias_gelu_forward (inf->act, inf->wide, w->fc_b, rows, 4 * C);
+    }
+    linear_residual (inf, inf->act, w->proj_w, w->proj_b, rows, 4 * C, C);
 }
 
 /* logits [n, V] = h [n, C] wte^T. */
 static void head (const wb_infer_t *inf, float *logits, const float *h, int64_t n) {
     const int64_t C = inf->s.C, V = inf->s.V;
-    wb_gemm (logits, h, inf->wte, n, V, C, V, C, C, false, true, 1.0f, 0.0f);
+    if (n <= FEW_ROWS)
+        inf->k->few_dots (logits, h, inf->wte, n, V, C);
+    else
+        wb_gemm (logits, h, inf->wte, n, V, C, V, C, C, false, true, 1.0f, 0.0f);
 }
 
 void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,

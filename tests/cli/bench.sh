@@ -126,18 +126,21 @@ bench 1 gemm $tiny
 ok "gemm: a table" table 'of peak' '^qkv forward  *16  *96  *32 ' '^head dw '
 
 # ---- generate (ring has its own: bench_ring.sh)
-case " $(echo "$names" | tr "\n" " ") " in
-  *" generate "*)
-    # shellcheck disable=SC2086
-    bench 1 generate $tiny --prompt 4 --tokens 4 --json
-    ok "generate: one object" one_object generate
-    ok "generate: fields" fields preset params vocab prompt tokens threads isa blas_core cpu prompt_processing batches
-    ok "generate: a speed" between tokens_per_s 1 1e9
-    ok "generate: a share of the bound" between of_bound 1e-6 1.3
-    # shellcheck disable=SC2086
-    bench 1 generate $tiny --prompt 4 --tokens 4
-    ok "generate: a table" table 'of bound' ;;
-esac
+# shellcheck disable=SC2086
+bench 1 generate $tiny --tokens 4 --batch 3 --json
+ok "generate: one object" one_object generate
+ok "generate: fields" fields prompt tokens threads batches prompt_processing ms ms_min ms_max ms_sampling read_gbps fma_peak_gflops of_bandwidth of_peak of_bound
+ok "generate: a batch" is batch 3
+ok "generate: speed" between tokens_per_s 1 1e9
+ok "generate: a share" between of_bound 1e-7 1.5
+# bytes of a step: 12 C^2 + V C, and keys and values of 3 texts behind 8 + 2.5 positions
+ok "generate: bytes" awk -v bytes="$(grep -o '"batches".*' out | grep -o '"bytes":[^,]*' | cut -d: -f2)" 'BEGIN {
+    want = 4 * (12 * 32 * 32 + 257 * 32 + 3 * 2 * 32 * (8 + 2.5)); print bytes, want; exit !(bytes / want < 1.0001 && want / bytes < 1.0001) }'
+# shellcheck disable=SC2086
+bench 1 generate $tiny --tokens 3
+ok "generate: a table" table '^prompt  *8 tokens' '^ *1 ' '^ *32 ' 'of bound'
+# shellcheck disable=SC2086
+ok "generate: too many tokens" refused 'do not fit' generate $tiny --tokens 14
 
 
 # ---- muon: forms there are, and figures that fit together
