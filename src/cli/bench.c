@@ -19,6 +19,7 @@ static const struct bench_entry {
     {"muon", "what Muon adds to a step, in each form the layout of ranks allows", wb_bench_muon},
     {"ring", "sums over ranks: our ring, MPI_Allreduce, and what the links allow", wb_bench_ring},
     {"generate", "writing, with random weights: tokens a second, share of the memory's bandwidth", wb_bench_generate},
+    {"encode", "text to tokens: MB a second, with and without clean, on one thread and on all", wb_bench_encode},
 };
 enum { BENCHES = sizeof benches / sizeof *benches };
 

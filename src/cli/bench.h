@@ -16,6 +16,7 @@ wb_status wb_bench_gemm (int argc, char **argv) WB_NODISCARD;
 wb_status wb_bench_ring (int argc, char **argv) WB_NODISCARD;
 wb_status wb_bench_muon (int argc, char **argv) WB_NODISCARD;
 wb_status wb_bench_generate (int argc, char **argv) WB_NODISCARD;
+wb_status wb_bench_encode (int argc, char **argv) WB_NODISCARD;
 
 enum { WB_BENCH_MOST_STEPS = 10000 };
 

@@ -155,4 +155,15 @@ done
 # shellcheck disable=SC2086
 bench 1 muon $tiny --steps 1
 ok "muon: a table" table '^adamw ' '^whole .*%' 'c_attn whole'
+# ---- encode
+bench 1 encode --threads 2 --repeats 1 --json
+ok "encode: one object" one_object encode
+ok "encode: fields" fields threads bytes text vocabulary repeats rates tokenizer clean mb_per_s mb_per_s_min mb_per_s_max tokens
+ok "encode: a byte is a token" is tokens "$(field bytes)"
+ok "encode: figures" between mb_per_s 0.01 1e6
+printf 'abc\n\343\201\202\n' >some.txt
+bench 1 encode --threads 1 --repeats 2 --tokenizer byte some.txt
+ok "encode: a table, of files" table '^8 B.* (files)' '^byte  *no  *1 '
+ok "encode: no such file" sh -c '"$WABUN" bench encode nowhere.txt 2>err; test $? -eq 3 && grep -q "nowhere.txt" err'
+
 done_testing
