@@ -23,7 +23,7 @@ void ssyevd_ (const char *jobz, const char *uplo, const int *n, float *A, const 
 struct wb_grid {
     wb_comm_t *group;
     int rows, cols, row, col;
-    int context, system;
+    int context;
 };
 
 #ifdef HAVE_SCALAPACK
@@ -55,7 +55,7 @@ int pilaenv_ (const int *context, const char *precision) {
 bool wb_grid_possible (void) { return true; }
 
 wb_status wb_grid_new (wb_grid_t **out, wb_comm_t *group, int rows, int cols) {
-    int n = wb_comm_size (group), *map;
+    int n = wb_comm_size (group), system, *map;
     wb_grid_t *g = wb_calloc (1, sizeof *g);
     wb_status status = WB_OK;
 
@@ -65,11 +65,12 @@ wb_status wb_grid_new (wb_grid_t **out, wb_comm_t *group, int rows, int cols) {
     if (g == NULL || map == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory for a grid of ranks");
     status = wb_agree (group, status);
     if (status == WB_OK) {
-        *g = (wb_grid_t){group, rows, cols, wb_comm_rank (group) / cols, wb_comm_rank (group) % cols, 0, 0};
+        *g = (wb_grid_t){group, rows, cols, wb_comm_rank (group) / cols, wb_comm_rank (group) % cols, 0};
         for (int i = 0; i < n; ++i) map[i % cols * rows + i / cols] = i; /* column-major */
-        g->system = wb_comm_lend (group, Csys2blacs_handle);
-        g->context = g->system;
-        Cblacs_gridmap (&g->context, map, rows, rows, cols);
+        system = wb_comm_lend (group, Csys2blacs_handle);
+        g->context = system;
+        Cblacs_gridmap (&g->context, map, rows, rows, cols); /* which makes a communicator of its own */
+        Cfree_blacs_system_handle (system);
         *out = g;
     } else
         wb_free (g);
@@ -80,7 +81,6 @@ wb_status wb_grid_new (wb_grid_t **out, wb_comm_t *group, int rows, int cols) {
 void wb_grid_destroy (wb_grid_t *g) {
     if (g == NULL) return;
     Cblacs_gridexit (g->context);
-    Cfree_blacs_system_handle (g->system);
     wb_free (g);
 }
 
