@@ -23,6 +23,7 @@
 
 #define BATCH_BYTES ((size_t) 16 << 20)
 #define BATCH_DOCS 32768
+#define MOST_WARNINGS 3
 #define NO_MEMORY(what) WB_FAIL (WB_ENOMEM, "%s: out of memory", (what))
 
 /* ---- the list of inputs ---------------------------------------------------------------------------------------- */
@@ -193,6 +194,7 @@ typedef struct doc {
     int64_t at; /* of the line, in its file */
     wb_ids_t ids;
     int64_t bytes; /* of text; 0: nothing to write */
+    bool garbled;  /* much of it is not UTF-8 */
     wb_status status;
     char wrong[160]; /* with the line */
 } doc_t;
@@ -207,11 +209,35 @@ typedef struct job {
     int64_t first, last;           /* own part of the line of inputs */
     int64_t read;                  /* bytes, for the progress line */
     int64_t documents, text, skip; /* written; bytes of text; documents without text */
+    int garbled;                   /* files named as not UTF-8 */
     double started;
 } job_t;
 
 /* A byte order mark is not text. */
 static size_t bom (const char *s, size_t n) { return n >= 3 && memcmp (s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
+
+/* Is more than a hundredth of the text no UTF-8, as in Shift_JIS, EUC-JP or UTF-16?  A stray byte is not worth a word.
+ */
+static bool is_garbled (const char *text, size_t n) {
+    const unsigned char *u = (const unsigned char *) text;
+    size_t bad = 0;
+    for (size_t i = 0; i < n;) {
+        const size_t want = u[i] == 0     ? 0
+                            : u[i] < 0x80 ? 1
+                            : u[i] < 0xc2 ? 0
+                            : u[i] < 0xe0 ? 2
+                            : u[i] < 0xf0 ? 3
+                            : u[i] < 0xf5 ? 4
+                                          : 0;
+        size_t k = 1;
+        while (k < want && i + k < n && (u[i + k] & 0xc0) == 0x80) k++;
+        if (k == want)
+            i += k;
+        else
+            i++, bad++;
+    }
+    return bad > n / 100 && bad > 1;
+}
 
 /* Encode one document.  What is wrong with a line is left in the document, so that the first one is named whichever
  * thread met it. */
@@ -236,6 +262,7 @@ static void encode_doc (const job_t *j, doc_t *d) {
         n = json_string_length (field);
     }
     d->bytes = (int64_t) n;
+    if (d->from->kind != LINES) d->garbled = is_garbled (text, n); /* JSON is UTF-8, or is refused */
     if (n > 0) d->status = wb_tokenizer_encode (j->tokenizer, &d->ids, text, n, j->clean);
     if (n > 0 && d->status == WB_OK) d->status = wb_ids_put (&d->ids, wb_tokenizer_eot (j->tokenizer));
     json_decref (line);
@@ -270,6 +297,10 @@ static wb_status flush (job_t *j) {
             j->text += d->bytes;
         } else if (d->bytes == 0)
             j->skip++;
+        if (d->garbled && ++j->garbled <= MOST_WARNINGS)
+            wb_warn ("%s is not UTF-8: what it holds becomes bytes, not words; convert it, for example: iconv -f "
+                     "SHIFT_JIS -t UTF-8 (or EUC-JP, UTF-16)%s",
+                     d->from->path, j->garbled == MOST_WARNINGS ? "; of others like it nothing more is said" : "");
         wb_ids_fini (&d->ids);
         wb_free (d->data);
     }
@@ -525,6 +556,9 @@ wb_status wb_cmd_encode (int argc, char **argv) {
         return wb_launcher_rank () == 0 ? encode_lines (spec, clean) : WB_OK;
     }
     if (prefix == NULL || prefix[0] == 0) return WB_FAIL (WB_EUSAGE, "-o PREFIX is missing (or --jsonl)");
+    if (ends (prefix, "/") || wb_file_is_dir (prefix))
+        return WB_FAIL (WB_EUSAGE, "-o %s: that is a directory; the files want a name in it, such as -o %s%stext",
+                        prefix, prefix, ends (prefix, "/") ? "" : "/");
     if (n == 0) return WB_FAIL (WB_EUSAGE, "no INPUT: a file, a directory, or - for the standard input");
     wb_comm_t *world;
     WB_TRY (wb_world_new (&world));

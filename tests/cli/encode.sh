@@ -156,6 +156,17 @@ done
 OMP_NUM_THREADS=1 "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/serial" "$work/texts" 2>"$work/err"
 OMP_NUM_THREADS=3 "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/threads" "$work/texts" 2>"$work/err"
 verdict "3 threads: the same file" eval 'cmp "$work/serial.bin" "$work/threads.bin" && cmp "$work/serial.idx" "$work/threads.idx"'
+# Not UTF-8: "日本語" as Shift_JIS; a stray byte in much text is not worth a warning.
+printf '\223\372\226\173\214\352\n' >"$work/sjis.txt"
+"$WABUN" encode --tokenizer byte -o "$work/sjis" "$work/sjis.txt" 2>"$work/err"
+verdict "Shift_JIS: a warning that says how to convert" eval 'grep -q "sjis.txt is not UTF-8.*iconv" "$work/err" && [ -s "$work/sjis.bin" ]'
+i=0
+while [ $i -lt 99 ]; do i=$((i + 1)); printf '日本語'; done >"$work/stray.txt"
+printf '\377\n' >>"$work/stray.txt"
+"$WABUN" encode --tokenizer byte -o "$work/stray" "$work/stray.txt" 2>"$work/err"
+verdict "a stray byte: no warning" eval '! grep -q "warning" "$work/err" && [ -s "$work/stray.bin" ]'
+check "-o DIR/ is refused" 2 "that is a directory; .*/text" encode --tokenizer byte -o "$work/texts/" "$work/texts"
+check "-o DIR is refused" 2 "that is a directory; .*/text" encode --tokenizer byte -o "$work/texts" "$work/texts"
 if command -v "$MPIRUN" >/dev/null; then
   if [ "$(id -u)" = 0 ]; then
     OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
