@@ -61,6 +61,22 @@ for optimizer in adagrad adam sgd muon; do
   ok "are 20, bit for bit" same_files $optimizer/step-00000020 "half-$optimizer/step-00000020"
 done
 
+# ---- what the updates of Muon look like -----------------------------------------------------------------------------
+# orthogonal RUN: its metrics say what the singular values of an update were, the largest near 1
+orthogonal () {
+  sed -n 's/.*"step": 10, .*"most": \([0-9.e+-]*\), "rms": \([0-9.e+-]*\).*/\1 \2/p' "$1/metrics.jsonl" |
+    awk '{ print; if ($1 > 1 && $1 < 1.3 && $2 > 0 && $2 < 0.7) ++good } END { exit good != 1 }'
+}
+for n in 1 3; do
+  ok "muon_check on $n ranks" trained $n "muon$n" --set 'train.optimizer="muon"' --set train.muon_check=5 --set train.steps=10
+  ok "is in the log" grep -q '^step 10/10  singular values of an update' log
+  ok "and in the metrics" orthogonal "muon$n"
+done
+ok "whatever the number of ranks" awk 'NR == 1 { a = $2 } END { d = (a - $2) / a; exit NR != 2 || d * d > 1e-6 }' <<EOF
+$(orthogonal muon1)
+$(orthogonal muon3)
+EOF
+
 # ---- the end, and beyond --------------------------------------------------------------------------------------------
 ok "a finished run says that it is done" trained 2 run2
 ok "in one line" grep -q 'run2 is done: 20 of 20 steps' log
