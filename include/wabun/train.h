@@ -167,7 +167,6 @@ const wb_segment_t *wb_gradsync_owned (const wb_gradsync_t *g, int *n);
 /** The pieces this rank updates: zero: its share (replicas of tied and uncut tensors included); else the whole block.
  */
 const wb_segment_t *wb_gradsync_updated (const wb_gradsync_t *g, int *n);
-int64_t wb_gradsync_state_floats (const wb_gradsync_t *g); /**< floats of one optimizer state */
 /** Everything at or behind `begin` is final: start the buckets that lie wholly there. A wb_final_fn; ctx is the
  * gradsync. */
 void wb_gradsync_final (void *ctx, int64_t begin);

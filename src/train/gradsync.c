@@ -43,7 +43,6 @@ struct wb_gradsync {
     int npartial;
     wb_segment_t *owned, *updated;
     int nowned, nupdated;
-    int64_t state_floats;
     /* this round */
     float *grads;
     int started, summed;
@@ -185,7 +184,7 @@ static int find_partial (stretch_t *out, const wb_params_t *params) {
 
 static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t bucket_floats, bool sequence,
                        const wb_deal_t *deal_out) {
-    int64_t size = bucket_size (params, bucket_floats), count;
+    int64_t size = bucket_size (params, bucket_floats);
     int D = g->topo->D;
 
     g->nbuckets = count_buckets (params, size, NULL, &g->tied_from, deal_out);
@@ -215,11 +214,6 @@ static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t buck
     if (g->owned == NULL || g->updated == NULL) goto memory;
     cut_pieces (g->owned, g, params, true, false);
     cut_pieces (g->updated, g, params, false, !g->zero);
-    for (int i = 0; i < g->nbuckets; ++i) {
-        own_piece (g, &g->buckets[i], &count);
-        g->state_floats += state_of (count);
-    }
-    if (!g->zero) g->state_floats = params->own;
     return WB_OK;
 memory:
     return WB_FAIL (WB_ENOMEM, "out of memory for the tables of the gradient exchange");
@@ -289,8 +283,6 @@ const wb_segment_t *wb_gradsync_updated (const wb_gradsync_t *g, int *n) {
     *n = g->nupdated;
     return g->updated;
 }
-
-int64_t wb_gradsync_state_floats (const wb_gradsync_t *g) { return g->state_floats; }
 
 void wb_gradsync_begin (wb_gradsync_t *g, float *grads) {
     g->grads = grads;
