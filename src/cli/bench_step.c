@@ -26,6 +26,8 @@ struct result {
     double *tokens_per_s;
     double phase[PHASES];      /* seconds in a step, mean over steps and ranks */
     wb_profile_t profile;      /* likewise */
+    wb_rank_record_t *room;    /* [ranks] */
+    wb_rank_times_t times;     /* the ranks compared, mean over steps */
     double mean;               /* seconds in a step */
     double fma, bandwidth;     /* GFLOP/s and GB/s of all ranks together */
     double loss, rss, planned; /* planned: bytes of the rank that takes most */
@@ -68,9 +70,28 @@ static void profile_mean (wb_profile_t *out, const wb_profile_t *after, const wb
         out->of[i] = (wb_tally_t){a * x[4 * i], a * x[4 * i + 1], a * x[4 * i + 2], a * x[4 * i + 3]};
 }
 
+/* Every rank's own seconds of a step, mean over steps, compared; and their mean over ranks. */
+static void compare_ranks (struct result *r, const wb_bench_t *b, wb_step_result_t *sum, wb_comm_t *world) {
+    double *const fields[] = {&sum->t_data,    &sum->t_forward, &sum->t_backward, &sum->t_wait,
+                              &sum->t_need,    &sum->t_sync,    &sum->t_update,   &sum->t_transfer,
+                              &sum->t_exposed, &sum->t_tensor,  &sum->t_total};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) *fields[i] /= (double) b->steps;
+    wb_rank_times (&r->times, r->room, world, sum);
+    for (int i = 0; i < PHASES; i++) r->phase[i] = *fields[i];
+    wb_comm_sum_f64 (world, r->phase, PHASES);
+    for (int i = 0; i < PHASES; i++) r->phase[i] /= b->ranks;
+}
+
+static void add_step (wb_step_result_t *sum, const wb_step_result_t *step) {
+    sum->t_data += step->t_data, sum->t_forward += step->t_forward, sum->t_backward += step->t_backward;
+    sum->t_wait += step->t_wait, sum->t_need += step->t_need, sum->t_tensor += step->t_tensor;
+    sum->t_sync += step->t_sync, sum->t_update += step->t_update, sum->t_total += step->t_total;
+    sum->t_transfer += step->t_transfer, sum->t_exposed += step->t_exposed;
+}
+
 static wb_status measure (struct result *r, const wb_bench_t *b, wb_trainer_t *t, wb_comm_t *world) {
     wb_step_options_t o = b->o;
-    wb_step_result_t step;
+    wb_step_result_t step, sum = {0};
     wb_profile_t before = {0};
     r->fma = peak_of_all (b, world);
     for (int64_t i = -1; i < b->steps; i++) {
@@ -88,14 +109,11 @@ static wb_status measure (struct result *r, const wb_bench_t *b, wb_trainer_t *t
         wb_log_progress ("step %lld of %lld: %.3f s", (long long) i + 1, (long long) b->steps, seconds);
         r->seconds[i] = seconds;
         r->mean += seconds / (double) b->steps;
-        r->phase[DATA] += step.t_data, r->phase[FORWARD] += step.t_forward, r->phase[BACKWARD] += step.t_backward;
-        r->phase[WAIT] += step.t_wait, r->phase[SYNC] += step.t_sync, r->phase[UPDATE] += step.t_update;
-        r->phase[NEED] += step.t_need, r->phase[TRANSFER] += step.t_transfer, r->phase[EXPOSED] += step.t_exposed;
+        add_step (&sum, &step);
     }
     wb_log_progress ("%s", "");
     profile_mean (&r->profile, wb_trainer_profile (t), &before, (double) b->steps, world);
-    wb_comm_sum_f64 (world, r->phase, PHASES);
-    for (int i = 0; i < PHASES; i++) r->phase[i] /= (double) b->steps * b->ranks;
+    compare_ranks (r, b, &sum, world);
     r->fma = fmax (r->fma, peak_of_all (b, world));
     r->loss = step.loss;
     r->params = t->params->total;
@@ -157,6 +175,23 @@ static double hidden (const struct result *r) {
     return r->phase[TRANSFER] > 0 ? 1 - r->phase[EXPOSED] / r->phase[TRANSFER] : 0;
 }
 
+/* The names of metrics.jsonl. */
+static json_t *ranks_json (const wb_rank_times_t *t) {
+    char slowest[96];
+    snprintf (slowest, sizeof slowest, "%d@%s", t->slowest, t->host);
+    return json_pack ("{s:[f f f] s:[f f f] s:f s:f s:s}", "compute", t->compute[0], t->compute[1], t->compute[2],
+                      "waiting", t->waiting[0], t->waiting[1], t->waiting[2], "exposed", t->exposed, "hidden",
+                      t->hidden, "slowest", slowest);
+}
+
+static void print_ranks (const wb_rank_times_t *t) {
+    printf ("%-16s%9s%9s%9s\n", "over the ranks", "least", "median", "most");
+    printf ("  %-14s%9.4f%9.4f%9.4f   slowest: rank %d on %s\n", "compute", t->compute[0], t->compute[1], t->compute[2],
+            t->slowest, t->host);
+    printf ("  %-14s%9.4f%9.4f%9.4f\n", "waiting", t->waiting[0], t->waiting[1], t->waiting[2]);
+    printf ("  %-14s%9.4f           (communication that nothing hides)\n", "exposed", t->exposed);
+}
+
 static wb_status report_step (struct result *r, const wb_bench_t *b) {
     const wb_size_t *s = &b->o.size;
     json_t *steps = json_array (), *phases = json_object ();
@@ -174,7 +209,7 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
     if (b->json)
         return wb_bench_print_json (json_pack (
             "{s:s s:s s:I s:I s:I s:I s:I s:i s:i s:I s:I s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:s s:s s:s s:s s:s "
-            "s:o s:o s:o}",
+            "s:o s:o s:o s:o}",
             "bench", "step", "preset", b->preset, "params", (json_int_t) r->params, "vocab", (json_int_t) s->V, "batch",
             (json_int_t) b->o.global_batch, "micro_batch", (json_int_t) b->o.B, "context", (json_int_t) b->o.T,
             "threads", b->nthreads, "ranks", b->ranks, "pipeline", (json_int_t) b->pipeline, "tensor",
@@ -182,7 +217,7 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
             gflops, "fma_peak_gflops", r->fma, "mfu", mfu, "bandwidth_gbs", r->bandwidth, "loss", r->loss,
             "peak_rss_bytes", (json_int_t) r->rss, "planned_bytes", (json_int_t) r->planned, "blas", b->blas.config,
             "blas_core", b->blas.core, "blas_threading", b->blas.threading, "isa", isa, "cpu", wb_cpu_name (), "phases",
-            phases, "profile", profile_json (r, b), "steps", steps));
+            phases, "over_ranks", ranks_json (&r->times), "profile", profile_json (r, b), "steps", steps));
     json_decref (steps);
     json_decref (phases);
 
@@ -207,6 +242,7 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
         const double seconds = wb_profile_seconds (&r->profile, (wb_phase) i);
         printf ("  %-14s%9.4f%8.1f%%\n", wb_phase_name ((wb_phase) i), seconds, 100 * seconds / r->mean);
     }
+    if (b->ranks > 1) print_ranks (&r->times);
     if (r->phase[TRANSFER] > 0)
         printf ("gradients: %.1f%% of their way within the backward pass (1 - exposed / transfer)\n", 100 * hidden (r));
     if (b->profile) print_profile (r, b);
@@ -224,8 +260,10 @@ static wb_status bench_step (wb_bench_t *b, wb_comm_t *world) {
     wb_topo_t *topo;
     wb_trainer_t *t = NULL;
     struct result r = {.seconds = wb_calloc ((size_t) b->steps, sizeof (double)),
-                       .tokens_per_s = wb_calloc ((size_t) b->steps, sizeof (double))};
-    wb_status status = r.seconds != NULL && r.tokens_per_s != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+                       .tokens_per_s = wb_calloc ((size_t) b->steps, sizeof (double)),
+                       .room = wb_calloc ((size_t) wb_comm_size (world), sizeof *r.room)};
+    bool all = r.seconds != NULL && r.tokens_per_s != NULL && r.room != NULL;
+    wb_status status = all ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
     status = wb_agree (world, status);
     if (status == WB_OK) status = wb_threads_set (&b->nthreads, world, b->threads);
     if (status == WB_OK) status = wb_topo_new (&topo, world, 0, wb_int (b->pipeline), wb_int (b->tensor));
@@ -243,6 +281,7 @@ static wb_status bench_step (wb_bench_t *b, wb_comm_t *world) {
     }
     wb_free (r.seconds);
     wb_free (r.tokens_per_s);
+    wb_free (r.room);
     return status;
 }
 

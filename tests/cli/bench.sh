@@ -85,7 +85,23 @@ step_is_sane () {
     between loss 5 6.5 && between peak_rss_bytes 1e6 1e11 && between tokens_per_s_min 1 "$(field tokens_per_s)" &&
     between tokens_per_s_max "$(field tokens_per_s)" 1e9
 }
-step_fields="preset params vocab batch micro_batch context threads ranks pipeline tensor blas blas_core isa cpu phases profile bandwidth_gbs planned_bytes steps"
+# Least <= median <= most; who waits least waits 0; the slowest is one of them, on this host; what a rank computes, waits
+# and cannot hide is a step, and no step is longer than the longest that was timed around it.
+ranks_fit () { # RANKS
+  sed 's/.*"over_ranks"://; s/}.*//' out >over_ranks
+  cat over_ranks
+  tr -d '{["' <over_ranks | tr ':,]@' '    ' | awk -v P="$1" -v host="$(hostname)" -v steps="$(sed 's/.*"steps":\[\([^]]*\)\].*/\1/' out)" '{
+    for (i = 1; i <= NF; i++) {
+      if ($i == "compute" || $i == "waiting") for (k = 1; k <= 3; k++) v[$i, k] = $(i + k)
+      if ($i == "exposed" || $i == "hidden" || $i == "slowest") v[$i] = $(i + 1)
+      if ($i == "slowest") on = $(i + 2)
+    } }
+    END { n = split (steps, s, ","); for (i = 1; i <= n; i++) longest = s[i] > longest ? s[i] : longest
+      for (k = 2; k <= 3; k++) if (v["compute", k] < v["compute", k - 1] || v["waiting", k] < v["waiting", k - 1]) exit 1
+      exit !(v["compute", 1] > 0 && v["waiting", 1] == 0 && v["exposed"] >= 0 && v["hidden"] <= 1 && on == host &&
+             v["slowest"] >= 0 && v["slowest"] < P && v["compute", 3] + v["exposed"] < 1.001 * longest) }'
+}
+step_fields="preset params vocab batch micro_batch context threads ranks pipeline tensor blas blas_core isa cpu phases over_ranks profile bandwidth_gbs planned_bytes steps"
 # shellcheck disable=SC2086
 for np in 1 2 3; do
   bench $np step $tiny --batch 6 --steps 3 --json
@@ -93,6 +109,7 @@ for np in 1 2 3; do
   ok "step on $np ranks: figures" step_is_sane
   ok "step on $np ranks: ranks" is ranks $np
   ok "step on $np ranks: batch" is batch 6
+  ok "step on $np ranks: the ranks compared" ranks_fit $np
   ok "step on $np ranks: parameters" is params $((257 * 32 + 16 * 32 + 12 * 32 * 32 + 13 * 32 + 2 * 32))
 done
 # shellcheck disable=SC2086
@@ -110,6 +127,10 @@ ok "step: the figures belong together" awk -v rate="$(field tokens_per_s)" -v gf
 # shellcheck disable=SC2086
 bench 1 step $tiny --steps 1
 ok "step: a table" table '^tokens/s ' '^MFU .*%' '^peak ' '^memory '
+ok "step: one rank is not compared" sh -c '! grep -q "over the ranks" out'
+# shellcheck disable=SC2086
+bench 2 step $tiny --batch 6 --steps 1
+ok "step: ranks in the table" table '^over the ranks ' '^  compute .*slowest: rank [01] on ' '^  waiting .*0\.0000 ' '^  exposed '
 # shellcheck disable=SC2086
 bench 1 step $tiny --steps 1 --profile
 ok "step: a profile" table '^kernel  *phase  *calls' '^qkv dw  *linear  *1 ' '^optimizer  *update  *1 ' '^limits of a rank: '
