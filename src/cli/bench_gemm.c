@@ -69,8 +69,8 @@ static wb_status bench_gemm (wb_bench_t *b, wb_comm_t *world) {
 
     json_t *list = b->json ? json_array () : NULL;
     if (!b->json) {
-        printf ("%s, %d threads; BLAS %s (%s); peak %.1f GFLOP/s\n\n", wb_cpu_name (), b->nthreads, b->blas.core,
-                b->blas.threading, peak);
+        printf ("%s, %d threads; BLAS %s (%s)%s; peak %.1f GFLOP/s\n\n", wb_cpu_name (), b->nthreads, b->blas.core,
+                b->blas.threading, wb_retuned_note (), peak);
         printf ("%-14s%8s%8s%8s%10s%9s%18s%9s\n", "product", "m", "n", "k", "GFLOP/s", "of peak", "least to most",
                 "repeats");
     }
@@ -87,9 +87,10 @@ static wb_status bench_gemm (wb_bench_t *b, wb_comm_t *world) {
                     (long long) s->k, v->median, 100 * v->median / peak, v->least, v->most, v->repeats);
     }
     if (!b->json) return WB_OK;
-    return wb_bench_print_json (json_pack ("{s:s s:s s:i s:f s:s s:s s:o}", "bench", "gemm", "preset", b->preset,
+    return wb_bench_print_json (json_pack ("{s:s s:s s:i s:f s:s s:s? s:s s:o}", "bench", "gemm", "preset", b->preset,
                                            "threads", b->nthreads, "fma_peak_gflops", peak, "blas_core", b->blas.core,
-                                           "cpu", wb_cpu_name (), "products", list));
+                                           "retuned_from", wb_retuned_from (), "cpu", wb_cpu_name (), "products",
+                                           list));
 }
 
 wb_status wb_bench_gemm (int argc, char **argv) {

@@ -191,19 +191,19 @@ static wb_status report (const plan_t *p, const line_t *prompt, const line_t *li
         json_t *list = json_array ();
         for (int i = 0; i < n; i++) json_array_append_new (list, json_of (&lines[i], true));
         return wb_bench_print_json (json_pack (
-            "{s:s s:s s:I s:I s:I s:I s:i s:s s:s s:s s:f s:f s:o s:o}", "bench", "generate", "preset", p->preset,
+            "{s:s s:s s:I s:I s:I s:I s:i s:s s:s s:s? s:s s:f s:f s:o s:o}", "bench", "generate", "preset", p->preset,
             "params", (json_int_t) params, "vocab", (json_int_t) s->V, "prompt", (json_int_t) p->prompt, "tokens",
-            (json_int_t) p->tokens, "threads", p->nthreads, "isa", isa, "blas_core", blas.core, "cpu", wb_cpu_name (),
-            "tokens_per_s", (double) lines[0].batch / lines[0].seconds, "of_bound",
-            fmax (by_memory (&lines[0]), by_arithmetic (&lines[0])) / lines[0].seconds, "prompt_processing",
+            (json_int_t) p->tokens, "threads", p->nthreads, "isa", isa, "blas_core", blas.core, "retuned_from",
+            wb_retuned_from (), "cpu", wb_cpu_name (), "tokens_per_s", (double) lines[0].batch / lines[0].seconds,
+            "of_bound", fmax (by_memory (&lines[0]), by_arithmetic (&lines[0])) / lines[0].seconds, "prompt_processing",
             json_of (prompt, false), "batches", list));
     }
     char count[32];
     printf ("model       %s: %s parameters, %lld layers x %lld x %lld heads, context %lld, vocabulary %lld\n",
             p->preset, wb_format_count (count, params), (long long) s->L, (long long) s->C, (long long) s->H,
             (long long) s->T, (long long) s->V);
-    printf ("processor   %s, kernels %s; BLAS %s (%s), %d threads\n\n", wb_cpu_name (), isa, blas.core, blas.threading,
-            p->nthreads);
+    printf ("processor   %s, kernels %s; BLAS %s (%s)%s; %d threads\n\n", wb_cpu_name (), isa, blas.core,
+            blas.threading, wb_retuned_note (), p->nthreads);
     printf ("prompt      %lld tokens in %.1f ms (%.1f to %.1f): %.0f tokens/s, %.1f%% of the peak of %.1f GFLOP/s\n\n",
             (long long) prompt->batch, 1e3 * prompt->seconds, 1e3 * prompt->least, 1e3 * prompt->most,
             (double) prompt->batch / prompt->seconds, 100 * by_arithmetic (prompt) / prompt->seconds, prompt->peak);

@@ -90,7 +90,7 @@ static wb_status report (const form_t *forms, int n, const wb_bench_t *b, int da
     }
     printf ("model       %s, context %lld; data %d x pipeline %lld x tensor %lld, %d threads a rank\n", b->preset,
             (long long) b->o.T, data, (long long) b->pipeline, (long long) b->tensor, b->nthreads);
-    printf ("processor   %s, %s\n\n", wb_cpu_name (), b->blas.core);
+    printf ("processor   %s, %s%s\n\n", wb_cpu_name (), b->blas.core, wb_retuned_note ());
     printf ("%-8s %10s %10s %10s %10s %8s %10s %12s\n", "", "step ms", "update ms", "muon ms", "wait ms", "share",
             "GFLOP/s", "state");
     for (int i = 0; i < n; i++) {

@@ -208,16 +208,17 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
     const char *isa = wb_isa_name (wb_cpu_isa ());
     if (b->json)
         return wb_bench_print_json (json_pack (
-            "{s:s s:s s:I s:I s:I s:I s:I s:i s:i s:I s:I s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:s s:s s:s s:s s:s "
-            "s:o s:o s:o s:o}",
+            "{s:s s:s s:I s:I s:I s:I s:I s:i s:i s:I s:I s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:s s:s s:s? s:s s:s "
+            "s:s s:o s:o s:o s:o}",
             "bench", "step", "preset", b->preset, "params", (json_int_t) r->params, "vocab", (json_int_t) s->V, "batch",
             (json_int_t) b->o.global_batch, "micro_batch", (json_int_t) b->o.B, "context", (json_int_t) b->o.T,
             "threads", b->nthreads, "ranks", b->ranks, "pipeline", (json_int_t) b->pipeline, "tensor",
             (json_int_t) b->tensor, "tokens_per_s", rate, "tokens_per_s_min", least, "tokens_per_s_max", most, "gflops",
             gflops, "fma_peak_gflops", r->fma, "mfu", mfu, "bandwidth_gbs", r->bandwidth, "loss", r->loss,
             "peak_rss_bytes", (json_int_t) r->rss, "planned_bytes", (json_int_t) r->planned, "blas", b->blas.config,
-            "blas_core", b->blas.core, "blas_threading", b->blas.threading, "isa", isa, "cpu", wb_cpu_name (), "phases",
-            phases, "over_ranks", ranks_json (&r->times), "profile", profile_json (r, b), "steps", steps));
+            "blas_core", b->blas.core, "retuned_from", wb_retuned_from (), "blas_threading", b->blas.threading, "isa",
+            isa, "cpu", wb_cpu_name (), "phases", phases, "over_ranks", ranks_json (&r->times), "profile",
+            profile_json (r, b), "steps", steps));
     json_decref (steps);
     json_decref (phases);
 
@@ -228,7 +229,8 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
     printf ("layout      %d ranks x %d threads: pipeline %lld, tensor %lld\n", b->ranks, b->nthreads,
             (long long) b->pipeline, (long long) b->tensor);
     printf ("batch       %lld sequences, %lld at once\n", (long long) b->o.global_batch, (long long) b->o.B);
-    printf ("processor   %s, kernels %s; BLAS %s (%s)\n", wb_cpu_name (), isa, b->blas.core, b->blas.threading);
+    printf ("processor   %s, kernels %s; BLAS %s (%s)%s\n", wb_cpu_name (), isa, b->blas.core, b->blas.threading,
+            wb_retuned_note ());
     printf ("memory      %s, the largest rank; %s planned\n\n", wb_format_bytes (bytes, r->rss),
             wb_format_bytes (planned, r->planned));
     printf ("tokens/s    %10.1f   (median of %lld steps; %.1f to %.1f)\n", rate, (long long) b->steps, least, most);

@@ -84,6 +84,11 @@ void wb_help_man (FILE *to); /**< doc/wabun.1 is what this prints */
 /** Start the program again, when the BLAS took the processor for a lesser one, with OPENBLAS_CORETYPE set.  Before MPI
  * starts. Returns when there is nothing to do, or with a warning when it could not be done. */
 void wb_retune (char **argv, bool allowed);
+/** The core type that OpenBLAS had chosen before the program started again; NULL: it did not. */
+const char *wb_retuned_from (void);
+/** The same behind the name of the core type in a report: empty, or ", started again: ..."; valid until called again.
+ */
+const char *wb_retuned_note (void);
 /** Rank by the launcher's environment, before MPI starts; 0 without a launcher. */
 int wb_launcher_rank (void);
 /** WB_EUSAGE where `asked` threads, or for 0 those of OMP_NUM_THREADS, are absurdly many for the cores of this process.

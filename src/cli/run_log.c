@@ -18,6 +18,7 @@
 
 static double per_token_flops (const wb_run_t *r) { return wb_size_flops (&r->trainer->o.size, r->trainer->o.T); }
 
+/* Collective over world. */
 static void report_machine (const wb_run_t *r, double peak) {
     wb_blas_info_t blas;
     const wb_topo_t *g = r->topo;
@@ -25,16 +26,19 @@ static void report_machine (const wb_run_t *r, double peak) {
     const char *bind = getenv ("OMP_PROC_BIND");
 
     wb_blas_info (&blas);
+    int64_t slow = blas.want != NULL;
     wb_info ("  machine     %s; %d %s on %d %s (%s)", wb_cpu_name (), ranks, ranks == 1 ? "rank" : "ranks", g->nodes,
              g->nodes == 1 ? "node" : "nodes", wb_comm_library ());
     wb_info ("  threads     %d a rank, %d cores in the mask of rank 0, OMP_PROC_BIND %s", r->threads, wb_cpu_cores (),
              bind != NULL ? bind : "not set");
-    wb_info ("  BLAS        %s; core type %s, %s", blas.config, blas.core, blas.threading);
+    wb_info ("  BLAS        %s; %s; core type %s%s", blas.config, blas.threading, blas.core, wb_retuned_note ());
     wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name,
              peak);
-    if (blas.want != NULL)
-        wb_warn ("the BLAS runs its %s kernels on a processor that can do better: set OPENBLAS_CORETYPE=%s", blas.core,
-                 blas.want);
+    wb_comm_sum_i64 (r->world, &slow, 1);
+    if (blas.want == NULL && slow > 0) /* what is wrong on rank 0 has been said before MPI started */
+        wb_warn ("the BLAS of %lld of %d ranks runs slower kernels than their processors could: set OPENBLAS_CORETYPE "
+                 "on their nodes",
+                 (long long) slow, ranks);
     if (strcmp (blas.threading, "pthreads") == 0 && r->threads > 1)
         wb_warn ("this OpenBLAS is the pthreads build, which disturbs OpenMP: install the OpenMP build "
                  "(libopenblas0-openmp)");

@@ -4,7 +4,8 @@
  * release does: a newer processor gets the kernels of a very old one and runs five times slower.  OPENBLAS_CORETYPE
  * overrides the choice, but only from the environment the process was started with.  So the program sets it and starts
  * itself again: exec keeps the process (launchers do not notice), and nothing has been opened yet.  Once only:
- * WABUN_RETUNED says that it was tried.  Never after MPI started, which does not survive an exec.
+ * WABUN_RETUNED holds the core type that OpenBLAS had chosen, and says that it was tried.  Never after MPI started,
+ * which does not survive an exec.
  *
  * Not done here: which kernels a processor deserves (kern/gemm.c). */
 #include "config.h"
@@ -18,20 +19,39 @@
 #include "cli/cli.h"
 #include "wabun/kern.h"
 
+#define CORETYPE "OPENBLAS_CORETYPE"
+#define RETUNED "WABUN_RETUNED"
+
+const char *wb_retuned_from (void) { return getenv (RETUNED); }
+
+const char *wb_retuned_note (void) {
+    static char note[96];
+    const char *from = wb_retuned_from ();
+    if (from != NULL) snprintf (note, sizeof note, ", started again: OpenBLAS had chosen %.40s", from);
+    return note;
+}
+
 void wb_retune (char **argv, bool allowed) {
     wb_blas_info_t blas;
     wb_blas_info (&blas);
     if (blas.want == NULL) return;
-    const char *coretype = getenv ("OPENBLAS_CORETYPE"), *why = "";
-    if (allowed && coretype == NULL && getenv ("WABUN_RETUNED") == NULL) {
+    const char *coretype = getenv (CORETYPE), *why = "";
+    const bool set = coretype != NULL && coretype[0] != 0; /* empty chooses nothing */
+    if (allowed && !set && wb_retuned_from () == NULL) {
         fflush (NULL);
-        if (setenv ("OPENBLAS_CORETYPE", blas.want, 1) == 0 && setenv ("WABUN_RETUNED", "1", 1) == 0)
-            execv ("/proc/self/exe", argv);
+        if (setenv (CORETYPE, blas.want, 1) == 0 && setenv (RETUNED, blas.core, 1) == 0) execv ("/proc/self/exe", argv);
         why = strerror (errno);
-        unsetenv ("OPENBLAS_CORETYPE");
+        unsetenv (CORETYPE);
+        unsetenv (RETUNED);
     }
-    wb_warn ("the BLAS runs its %s kernels, this processor could run %s ones, which are faster: set "
-             "OPENBLAS_CORETYPE=%s%s%s%s",
+    if (set && strcmp (coretype, blas.want) == 0) {
+        wb_warn ("the BLAS runs its %s kernels, this processor could run %s ones, which are faster; " CORETYPE
+                 "=%s is set, but this BLAS does not follow it: it needs another build",
+                 blas.core, blas.want, blas.want);
+        return;
+    }
+    wb_warn ("the BLAS runs its %s kernels, this processor could run %s ones, which are faster: set " CORETYPE
+             "=%s%s%s%s",
              blas.core, blas.want, blas.want, why[0] != 0 ? " (starting again with it failed: " : "", why,
              why[0] != 0 ? ")" : "");
 }
