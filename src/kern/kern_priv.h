@@ -15,7 +15,8 @@
     double wb_simd_fma_##isa (int64_t rounds, float *sink);                                                   \
     /* out [n] = exp (x), as the kernels compute it: for the test of its error */                             \
     void wb_simd_exp_##isa (float *out, const float *x, int64_t n);                                           \
-    void wb_simd_exp2_##isa (float *out, const float *x, int64_t n);                                          \
+    /* out [n] = 2^(c x), c > 0 */                                                                            \
+    void wb_simd_exp2_##isa (float *out, const float *x, float c, int64_t n);                                 \
     void wb_few_linear_##isa (float *y, const float *x, const float *A, const float *b, int64_t m, int64_t n, \
                               int64_t k, bool add);                                                           \
     void wb_few_dots_##isa (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k);       \

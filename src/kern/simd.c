@@ -143,12 +143,13 @@ void ISA_NAME (wb_simd_exp_) (float *out, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i += W) vstore_some (out + i, vexp (vload_some (x + i, n - i, 0.0f)), n - i);
 }
 
-/* 2^x, for the scores of attention, which are scaled by log2 e beforehand: no reduction by ln 2, a third fewer
- * operations than exp.  A polynomial for |r| <= 1/2 (Cephes, exp2f).  0 below -126.5, infinity from 127.5 on. */
-INLINE vf vexp2 (vf x) {
-    x = vmin (vset (128.0f), vmax (vset (-127.0f), x));
-    const vf t = x + 12582912.0f, n = t - 12582912.0f; /* as in vexp */
-    const vf r = x - n;
+/* 2^(c x), c > 0, for the softmax of attention: no reduction by ln 2, a third fewer operations than exp, and c, which
+ * is log2 e times the scale of the scores, comes free with the multiply-adds (where there are none, c x is rounded:
+ * off by |c x| 2^-24).  A polynomial for |r| <= 1/2 (Cephes, exp2f).  0 where c x < -126.5, infinity from 127.5 on. */
+INLINE vf vexp2 (vf x, float c) {
+    x = vmin (vset (128.0f / c), vmax (vset (-127.0f / c), x));
+    const vf t = c * x + 12582912.0f, n = t - 12582912.0f; /* as in vexp */
+    const vf r = c * x - n;
     vf p = 1.535336188319500e-4f * r + 1.339887440266574e-3f;
     p = p * r + 9.618437357674640e-3f;
     p = p * r + 5.550332471162809e-2f;
@@ -158,8 +159,8 @@ INLINE vf vexp2 (vf x) {
     return p * (vf) (((vu) t << 23) + (127u << 23));
 }
 
-void ISA_NAME (wb_simd_exp2_) (float *out, const float *x, int64_t n) {
-    for (int64_t i = 0; i < n; i += W) vstore_some (out + i, vexp2 (vload_some (x + i, n - i, 0.0f)), n - i);
+void ISA_NAME (wb_simd_exp2_) (float *out, const float *x, float c, int64_t n) {
+    for (int64_t i = 0; i < n; i += W) vstore_some (out + i, vexp2 (vload_some (x + i, n - i, 0.0f), c), n - i);
 }
 
 /* ---- embedding --------------------------------------------------------------------------------------------------- */
@@ -527,8 +528,8 @@ INLINE void transpose (vf m[W]) {
     }
 }
 
-/* to [D, BQ] = a (from [nq, D])^T, lanes from nq on are 0. */
-static void pack_lanes (float *restrict to, const float *restrict from, int64_t ld, int64_t nq, int64_t D, float a) {
+/* to [D, BQ] = (from [nq, D])^T, lanes from nq on are 0. */
+static void pack_lanes (float *restrict to, const float *restrict from, int64_t ld, int64_t nq, int64_t D) {
     if (nq < BQ) memset (to, 0, (size_t) (D * BQ) * sizeof (float));
     int64_t i = 0;
     for (; i + W <= nq; i += W) {
@@ -536,16 +537,16 @@ static void pack_lanes (float *restrict to, const float *restrict from, int64_t 
         for (; d + W <= D; d += W) {
             vf m[W];
 #pragma GCC unroll 16
-            for (int j = 0; j < W; j++) m[j] = a * vload (from + (i + j) * ld + d);
+            for (int j = 0; j < W; j++) m[j] = vload (from + (i + j) * ld + d);
             transpose (m);
 #pragma GCC unroll 16
             for (int j = 0; j < W; j++) vstore (to + (d + j) * BQ + i, m[j]);
         }
         for (; d < D; d++)
-            for (int j = 0; j < W; j++) to[d * BQ + i + j] = a * from[(i + j) * ld + d];
+            for (int j = 0; j < W; j++) to[d * BQ + i + j] = from[(i + j) * ld + d];
     }
     for (; i < nq; i++)
-        for (int64_t d = 0; d < D; d++) to[d * BQ + i] = a * from[i * ld + d];
+        for (int64_t d = 0; d < D; d++) to[d * BQ + i] = from[i * ld + d];
 }
 
 /* to [nq, D], rows ld apart = (from [D, BQ])^T, row i times a [i]. */
@@ -641,11 +642,12 @@ static void spread (float *da, const float *p, const float *g, int64_t q0, int64
     }
 }
 
-#define LOG2E 1.44269504088896341f
-#define LN2 0.69314718055994531f
+/* Scores are S = Q K^T, without the scale: in exp ((S - m) / sqrt D), what is rounded before the difference costs
+ * 2^-24 |S| / sqrt D of every probability, what is rounded after it 2^-24 of the difference.  The factor for vexp2: */
+INLINE float softmax_factor (int64_t D) { return (float) (1.44269504088896341 / sqrt ((double) D)); }
 
-/* P = 2^(S - m) in place over n keys of W lanes, m and the sum carried on; fade: what older sums shrink by. */
-INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t n) {
+/* P = 2^(c (S - m)) in place over n keys of W lanes, m and the sum carried on; fade: what older sums shrink by. */
+INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t n, float c) {
     const vf old = vload (mx);
     vf m0 = old, m1 = old, m2 = old, m3 = old, sum0 = {0}, sum1 = {0};
     int64_t r = 0;
@@ -658,18 +660,18 @@ INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t
     for (; r < n; r++) m0 = vmax (vload (s + r * BQ), m0);
     m0 = vmax (vmax (m0, m1), vmax (m2, m3));
     for (r = 0; r + 2 <= n; r += 2) {
-        const vf p0 = vexp2 (vload (s + r * BQ) - m0), p1 = vexp2 (vload (s + (r + 1) * BQ) - m0);
+        const vf p0 = vexp2 (vload (s + r * BQ) - m0, c), p1 = vexp2 (vload (s + (r + 1) * BQ) - m0, c);
         vstore (s + r * BQ, p0);
         vstore (s + (r + 1) * BQ, p1);
         sum0 += p0;
         sum1 += p1;
     }
     if (r < n) {
-        const vf p0 = vexp2 (vload (s + r * BQ) - m0);
+        const vf p0 = vexp2 (vload (s + r * BQ) - m0, c);
         vstore (s + r * BQ, p0);
         sum0 += p0;
     }
-    const vf a = vexp2 (old - m0);
+    const vf a = vexp2 (old - m0, c);
     vstore (fade, a);
     vstore (mx, m0);
     vstore (sum, vload (sum) * a + (sum0 + sum1));
@@ -677,12 +679,13 @@ INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t
 
 /* One block of queries against all the keys they see.  Queries are the lanes: scores lie as S [key, query], the sum as
  * O [D, query], so that maxima and sums run down the lanes and K and V are read where they are, a scalar at a time.
- * Scores are in units of log 2.  q [nq, D] are positions q0 ..; work: 2 D BQ + BK BQ floats; lse [nq] may be NULL. */
+ * q [nq, D] are positions q0 ..; work: 2 D BQ + BK BQ floats; lse [nq] may be NULL. */
 static void attend_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const float *k,
                           const float *v, int64_t ldk, int64_t q0, int64_t nq, int64_t D, float *work) {
     float *qt = work, *ot = qt + D * BQ, *s = ot + D * BQ;
     float mx[BQ], sum[BQ], fade[BQ];
-    pack_lanes (qt, q, ldq, nq, D, LOG2E / sqrtf ((float) D));
+    const float c = softmax_factor (D);
+    pack_lanes (qt, q, ldq, nq, D);
     for (int i = 0; i < BQ; i++) {
         mx[i] = -INFINITY;
         sum[i] = 0.0f;
@@ -690,13 +693,13 @@ static void attend_block (float *out, int64_t ldo, float *lse, const float *q, i
     for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
         const int64_t nk = min64 (BK, q0 + nq - k0);
         scores (s, k + k0 * ldk, ldk, qt, q0, k0, nk, D);
-        for (int i = 0; i < BQ; i += W) softmax_lanes (s + i, mx + i, sum + i, fade + i, keys_given (q0, k0, nk, i));
+        for (int i = 0; i < BQ; i += W) softmax_lanes (s + i, mx + i, sum + i, fade + i, keys_given (q0, k0, nk, i), c);
         weigh (ot, v + k0 * ldk, ldk, s, q0, k0, nk, D, k0 > 0, k0 > 0 ? fade : NULL);
     }
     for (int i = 0; i < BQ; i++) fade[i] = 1.0f / sum[i];
     unpack_lanes (out, ldo, ot, fade, nq, D);
     if (lse != NULL)
-        for (int64_t i = 0; i < nq; i++) lse[i] = mx[i] * LN2 + logf (sum[i]);
+        for (int64_t i = 0; i < nq; i++) lse[i] = (float) ((double) mx[i] / sqrt ((double) D) + (double) logf (sum[i]));
 }
 
 /* Keys and values of a head side by side, rows of D floats.  In qkv their rows lie a multiple of 1 KiB apart, where
@@ -736,11 +739,11 @@ static void attention_forward (float *out, float *lse, const float *qkv, float *
 
 /* What one thread holds for the backward pass of a block of queries and a block of keys. */
 typedef struct backward {
-    float *qt, *gt, *dqt; /* [D, BQ] queries (scaled), dO and dQ as lanes */
-    float *qr, *gr;       /* [BQ, Dp] the same as rows */
+    float *qt, *gt, *dqt; /* [D, BQ] queries, dO and dQ as lanes */
+    float *qr, *gr;       /* [BQ, Dp] queries (scaled) and dO as rows */
     float *p, *ds;        /* [BK, BQ] */
     float *more;          /* what is left of the work memory: 4 T Dp floats */
-    float *lse, *delta;   /* [BQ], lse in units of log 2 */
+    float *lse, *delta;   /* [BQ], lse in units of the scores: times sqrt D */
     int64_t D, Dp, ld, ldo;
 } backward_t;
 
@@ -761,8 +764,8 @@ static void backward_queries (backward_t *w, const float *q, const float *g, con
                               int64_t nq, bool rows) {
     const int64_t D = w->D, ldo = w->ldo;
     const float scale = 1.0f / sqrtf ((float) D);
-    pack_lanes (w->qt, q, w->ld, nq, D, LOG2E * scale);
-    pack_lanes (w->gt, g, ldo, nq, D, 1.0f);
+    pack_lanes (w->qt, q, w->ld, nq, D);
+    pack_lanes (w->gt, g, ldo, nq, D);
     if (rows) {
         pack_rows (w->qr, w->Dp, q, w->ld, nq, D, scale);
         pack_rows (w->gr, w->Dp, g, ldo, nq, D, 1.0f);
@@ -772,12 +775,13 @@ static void backward_queries (backward_t *w, const float *q, const float *g, con
         for (int64_t d = 0; i < nq && d < D; d += W)
             sum += vload_some (g + i * ldo + d, D - d, 0.0f) * vload_some (o + i * ldo + d, D - d, 0.0f);
         w->delta[i] = vsum (sum);
-        w->lse[i] = i < nq ? lse[i] * LOG2E : 0.0f;
+        w->lse[i] = i < nq ? (float) ((double) lse[i] * sqrt ((double) D)) : 0.0f;
     }
 }
 
-/* P = exp (S - lse) and dS = P (dP - delta), S = Q K^T, dP = dO V^T, of one block of keys k, v [nk, D]. */
+/* P = exp (S / sqrt D - lse) and dS = P (dP - delta), S = Q K^T, dP = dO V^T, of one block of keys k, v [nk, D]. */
 static void backward_scores (backward_t *w, const float *k, const float *v, int64_t q0, int64_t k0, int64_t nk) {
+    const float c = softmax_factor (w->D);
     scores (w->p, k, w->D, w->qt, q0, k0, nk, w->D);
     meet (w->ds, v, w->D, w->gt, q0, k0, nk, w->D);
     for (int i = 0; i < BQ; i += W) {
@@ -786,14 +790,14 @@ static void backward_scores (backward_t *w, const float *k, const float *v, int6
         float *pi = w->p + i, *di = w->ds + i;
         int64_t r = 0;
         for (; r + 2 <= n; r += 2) {
-            const vf p0 = vexp2 (vload (pi + r * BQ) - l), p1 = vexp2 (vload (pi + (r + 1) * BQ) - l);
+            const vf p0 = vexp2 (vload (pi + r * BQ) - l, c), p1 = vexp2 (vload (pi + (r + 1) * BQ) - l, c);
             vstore (pi + r * BQ, p0);
             vstore (pi + (r + 1) * BQ, p1);
             vstore (di + r * BQ, p0 * (vload (di + r * BQ) - dl));
             vstore (di + (r + 1) * BQ, p1 * (vload (di + (r + 1) * BQ) - dl));
         }
         if (r < n) {
-            const vf p0 = vexp2 (vload (pi + r * BQ) - l);
+            const vf p0 = vexp2 (vload (pi + r * BQ) - l, c);
             vstore (pi + r * BQ, p0);
             vstore (di + r * BQ, p0 * (vload (di + r * BQ) - dl));
         }
