@@ -26,6 +26,8 @@ done
 packages="gcc libc6-dev make autoconf automake libtool pkg-config
   openmpi-bin libopenmpi-dev libopenblas-openmp-dev libscalapack-openmpi-dev
   libconfig-dev libjansson-dev libpcre2-dev libxxhash-dev"
+# Makes it faster; a system that does not have it goes without.
+optional="libdnnl-dev"
 [ -n "$dev" ] && packages="$packages clang clang-format shellcheck gdb"
 
 is_installed () {
@@ -39,7 +41,11 @@ if command -v apt-get >/dev/null 2>&1 && command -v dpkg-query >/dev/null 2>&1; 
   for package in $packages; do
     is_installed "$package" || missing="$missing $package"
   done
-  if [ -z "$missing" ]; then
+  faster=
+  for package in $optional; do
+    is_installed "$package" || faster="$faster $package"
+  done
+  if [ -z "$missing$faster" ]; then
     echo "install-deps: nothing is missing"
     exit 0
   fi
@@ -47,16 +53,25 @@ if command -v apt-get >/dev/null 2>&1 && command -v dpkg-query >/dev/null 2>&1; 
     sudo=
   elif command -v sudo >/dev/null 2>&1; then
     sudo=sudo
+  elif [ -z "$missing" ]; then
+    echo "install-deps: nothing is missing; faster with$faster (as root: apt-get install --no-install-recommends$faster)"
+    exit 0
   else
-    echo "install-deps: run as root: apt-get install --no-install-recommends$missing" >&2
+    echo "install-deps: run as root: apt-get install --no-install-recommends$missing$faster" >&2
     exit 2
   fi
-  echo "install-deps: installing$missing"
+  echo "install-deps: installing$missing$faster"
   log=$(mktemp) || exit 3
   trap 'rm -f "$log"' EXIT
   # shellcheck disable=SC2086 # lists of words
-  if $sudo apt-get update -q >"$log" 2>&1 &&
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >>"$log" 2>&1; then
+  install () { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >>"$log" 2>&1; }
+  # shellcheck disable=SC2086
+  if $sudo apt-get update -q >"$log" 2>&1 && { [ -z "$missing" ] || install $missing; }; then
+    [ -z "$faster" ] || install $faster || echo "install-deps: without$faster, which could not be installed: slower"
+    exit 0
+  fi
+  if [ -z "$missing" ]; then # no network, perhaps: all that is needed is there
+    echo "install-deps: nothing is missing; without$faster, which could not be installed: slower"
     exit 0
   fi
   tail -n 20 "$log" >&2
@@ -80,8 +95,8 @@ cat >&2 <<EOF
 install-deps: not Debian or Ubuntu; missing:$lacking
   Fedora, RHEL:  dnf install gcc make autoconf automake libtool pkgconf-pkg-config openmpi-devel openblas-devel \\
                    scalapack-openmpi-devel libconfig-devel jansson-devel pcre2-devel xxhash-devel
-                 (then: module load mpi/openmpi-x86_64; configure takes openblaso, the OpenMP build)
+                 (faster, where there is one: onednn-devel; then: module load mpi/openmpi-x86_64; configure takes openblaso, the OpenMP build)
   Spack:         spack install gcc autoconf automake libtool pkgconf openmpi openblas threads=openmp \\
-                   netlib-scalapack libconfig jansson pcre2 xxhash
+                   netlib-scalapack libconfig jansson pcre2 xxhash onednn
 EOF
 exit 2

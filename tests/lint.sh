@@ -2,7 +2,7 @@
 # timeout: 120 - lint: the rules of the house that a compiler does not check.  Writes TAP.
 #
 #   arrows    which module may include which (the table below)
-#   homes     MPI_ only in src/comm, cblas_ only in src/kern/gemm.c, PBLAS only in src/par/pblas.c, the heap and exit() only in src/base
+#   homes     MPI_ only in src/comm, cblas_ and dnnl_ only in src/kern/gemm.c, PBLAS only in src/par/pblas.c, the heap and exit() only in src/base
 #   looks     no tabs, no line over 120 columns, no trailing blanks; clang-format where it is installed
 # Comments and strings do not count for the first two.
 #   tests/lint.sh --fix [FILE...]    puts the looks right (all files, or these)
@@ -97,7 +97,7 @@ grep -E '^(src|include)/[^:]*:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]
       *) echo "$(printf '%s\n' "$line" | cut -d: -f1,2): $from may not include $to" ;;
     esac
   done >"$work/arrows"
-echo 1..8
+echo 1..9
 verdict "includes follow the arrows" "$work/arrows"
 
 # ---- homes
@@ -106,6 +106,9 @@ verdict "MPI_ only in src/comm" "$work/out"
 
 grep -E '(^|[^A-Za-z0-9_])cblas_[a-z]' "$work/code" | grep -v '^src/kern/gemm\.c:' >"$work/out"
 verdict "cblas_ only in src/kern/gemm.c" "$work/out"
+
+grep -E '(^|[^A-Za-z0-9_])dnnl_[a-z]' "$work/code" | grep -v '^src/kern/gemm\.c:' >"$work/out"
+verdict "oneDNN only in src/kern/gemm.c" "$work/out"
 
 grep -E '(^|[^A-Za-z0-9_])(C(sys2)?blacs_[a-z]|p[sd](gemm|syrk|gesvd|tradd|tran|lange|syevd)_|pilaenv_)' "$work/code" |
   grep -v '^src/par/pblas\.c:' >"$work/out"

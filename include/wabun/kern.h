@@ -17,12 +17,20 @@
 extern "C" {
 #endif
 
-/* ---- matrix product and the BLAS behind it (gemm.c, the only file that calls CBLAS) ------------------------------ */
+/* ---- matrix product and the libraries behind it (gemm.c, the only file that calls CBLAS and oneDNN) -------------- */
 
 /** C [m, n] = alpha op(A) op(B) + beta C, with op(A) [m, k], op(B) [k, n]; ta: A is stored [k, m]; tb: B is stored [n,
- * k]. lda, ldb, ldc: floats from one stored row to the next.  Threads by the BLAS.  2 m n k flop. */
+ * k]. lda, ldb, ldc: floats from one stored row to the next.  Threads by the library.  2 m n k flop. */
 void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
               int64_t ldb, bool ta, bool tb, float alpha, float beta);
+
+/** The library that multiplies: oneDNN where the build has it and our own kernels are the AVX-512 ones, else BLAS;
+ * the environment variable WABUN_GEMM=blas|onednn overrides.  BLAS takes over from oneDNN where that has no memory. */
+typedef enum wb_gemm_library { WB_GEMM_BLAS, WB_GEMM_ONEDNN } wb_gemm_library;
+wb_gemm_library wb_gemm_library_get (void);
+/** For tests and benches, while nobody multiplies.  False: the build does not have it, nothing changed. */
+bool wb_gemm_library_set (wb_gemm_library which);
+const char *wb_gemm_library_name (wb_gemm_library which); /**< "blas", "onednn" */
 
 /** What the BLAS is and does; strings are borrowed from the BLAS or constant. */
 typedef struct wb_blas_info {

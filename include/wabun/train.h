@@ -213,7 +213,7 @@ typedef struct wb_step_result {
 
 typedef struct wb_step_options {
     wb_size_t size;
-    int64_t B;            /**< micro-batch, sequences */
+    int64_t B;            /**< micro-batch, sequences; 0: wb_trainer_settle() chooses */
     int64_t T;            /**< positions of a sequence, <= size.T */
     int64_t global_batch; /**< sequences */
     int v;                /**< interleave */
@@ -247,6 +247,14 @@ typedef struct wb_memory {
     size_t parameters, gradients, optimizer, activations, work, communication, total;
 } wb_memory_t;
 
+/** Choose the micro-batch where o->B is 0; else nothing.  1 with a pipeline, whose bubble wants many; else the largest
+ * divisor of the sequences of a data rank that keeps products tall enough and no taller (2,048 positions a thread,
+ * 8,192 in all: `wabun bench step --micro-batch` shows what it brings), activations within 1.5 GiB a thread, and the
+ * whole rank within `room` bytes (INFINITY: not known).  Not collective: the same answer for the same arguments.
+ * Errors: as wb_trainer_layout and wb_trainer_memory. */
+wb_status wb_trainer_settle (wb_step_options_t *o, int D, int P, int T, int threads, double room) WB_NODISCARD;
+/** The same, `threads` and the free memory being the least of all ranks'.  Collective over topo->world. */
+wb_status wb_trainer_settle_all (wb_step_options_t *o, const wb_topo_t *topo, int threads) WB_NODISCARD;
 /** The layout of a grid for these options: refuses what cannot work, before anything is allocated (batch, heads,
  * layers, positions that do not divide), naming what would.  Not collective: the same answer everywhere.  Errors:
  * WB_EUSAGE. */

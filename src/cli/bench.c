@@ -68,7 +68,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
     wb_size_t own = {0}; /* sizes given one by one */
     int64_t zero = 1, chunks = 1, seed = 1;
     int wire = 0, recompute = 0;
-    *b = (wb_bench_t){.steps = 3, .pipeline = 1, .tensor = 1, .preset = "tiny", .o = {.B = 1}};
+    *b = (wb_bench_t){.steps = 3, .pipeline = 1, .tensor = 1, .preset = "tiny"};
     own.V = 20573;
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
@@ -87,7 +87,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
         else if (wb_opts_is (&o, "--batch"))
             WB_TRY (wb_opts_int (&o, &b->batch, 1, 1 << 24));
         else if (wb_opts_is (&o, "--micro-batch"))
-            WB_TRY (wb_opts_int (&o, &b->o.B, 1, 65536));
+            WB_TRY (wb_opts_int (&o, &b->o.B, 0, 65536));
         else if (wb_opts_is (&o, "--steps"))
             WB_TRY (wb_opts_int (&o, &b->steps, 1, WB_BENCH_MOST_STEPS));
         else if (wb_opts_is (&o, "--threads"))
@@ -141,6 +141,13 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
                                       .steps = WB_BENCH_MOST_STEPS + 1,
                                       .decay = WB_DECAY_CONSTANT};
     return wb_size_check (s);
+}
+
+wb_status wb_bench_settle (wb_bench_t *b, const wb_topo_t *topo) {
+    b->ranks = wb_comm_size (topo->world);
+    b->o.global_batch = b->batch > 0 ? b->batch : topo->D * (b->o.B > 0 ? b->o.B : 1);
+    wb_blas_info (&b->blas);
+    return wb_trainer_settle_all (&b->o, topo, b->nthreads);
 }
 
 /* ---- reports ----------------------------------------------------------------------------------------------------- */

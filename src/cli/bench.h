@@ -33,6 +33,9 @@ typedef struct wb_bench {
 /** Read --preset, --layers, ..., --json.  Errors: WB_EUSAGE. */
 wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) WB_NODISCARD;
 
+/** Once threads are set: ranks, BLAS, global and micro-batch.  Collective over topo->world.  Errors: agreed. */
+wb_status wb_bench_settle (wb_bench_t *b, const wb_topo_t *topo) WB_NODISCARD;
+
 /** Median of n > 0 values, which are sorted. */
 double wb_bench_median (double *x, int64_t n);
 /** Print a report as one line and free it; NULL stands for a lack of memory.  Errors: WB_ENOMEM. */

@@ -111,11 +111,8 @@ static wb_status bench_muon (wb_bench_t *b, wb_comm_t *world) {
     wb_topo_t *topo;
     WB_TRY (wb_threads_set (&b->nthreads, world, b->threads));
     WB_TRY (wb_topo_new (&topo, world, 0, wb_int (b->pipeline), wb_int (b->tensor)));
-    b->ranks = wb_comm_size (world);
-    b->o.global_batch = b->batch > 0 ? b->batch : topo->D * b->o.B;
-    wb_blas_info (&b->blas);
+    wb_status status = wb_bench_settle (b, topo);
     bool choice = topo->D > 1 && b->o.zero && wb_grid_possible ();
-    wb_status status = WB_OK;
     for (int i = 0; i < 4 && status == WB_OK; i++) {
         wb_step_options_t o = b->o;
         if (i > 1 && !choice) continue;

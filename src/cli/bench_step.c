@@ -208,7 +208,8 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
     const char *isa = wb_isa_name (wb_cpu_isa ());
     if (b->json)
         return wb_bench_print_json (json_pack (
-            "{s:s s:s s:I s:I s:I s:I s:I s:i s:i s:I s:I s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:s s:s s:s? s:s s:s "
+            "{s:s s:s s:I s:I s:I s:I s:I s:i s:i s:I s:I s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:s s:s s:s s:s? s:s "
+            "s:s "
             "s:s s:o s:o s:o s:o}",
             "bench", "step", "preset", b->preset, "params", (json_int_t) r->params, "vocab", (json_int_t) s->V, "batch",
             (json_int_t) b->o.global_batch, "micro_batch", (json_int_t) b->o.B, "context", (json_int_t) b->o.T,
@@ -216,9 +217,9 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
             (json_int_t) b->tensor, "tokens_per_s", rate, "tokens_per_s_min", least, "tokens_per_s_max", most, "gflops",
             gflops, "fma_peak_gflops", r->fma, "mfu", mfu, "bandwidth_gbs", r->bandwidth, "loss", r->loss,
             "peak_rss_bytes", (json_int_t) r->rss, "planned_bytes", (json_int_t) r->planned, "blas", b->blas.config,
-            "blas_core", b->blas.core, "retuned_from", wb_retuned_from (), "blas_threading", b->blas.threading, "isa",
-            isa, "cpu", wb_cpu_name (), "phases", phases, "over_ranks", ranks_json (&r->times), "profile",
-            profile_json (r, b), "steps", steps));
+            "gemm", wb_gemm_library_name (wb_gemm_library_get ()), "blas_core", b->blas.core, "retuned_from",
+            wb_retuned_from (), "blas_threading", b->blas.threading, "isa", isa, "cpu", wb_cpu_name (), "phases",
+            phases, "over_ranks", ranks_json (&r->times), "profile", profile_json (r, b), "steps", steps));
     json_decref (steps);
     json_decref (phases);
 
@@ -229,8 +230,8 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
     printf ("layout      %d ranks x %d threads: pipeline %lld, tensor %lld\n", b->ranks, b->nthreads,
             (long long) b->pipeline, (long long) b->tensor);
     printf ("batch       %lld sequences, %lld at once\n", (long long) b->o.global_batch, (long long) b->o.B);
-    printf ("processor   %s, kernels %s; BLAS %s (%s)%s\n", wb_cpu_name (), isa, b->blas.core, b->blas.threading,
-            wb_retuned_note ());
+    printf ("processor   %s, kernels %s; products by %s; BLAS %s (%s)%s\n", wb_cpu_name (), isa,
+            wb_gemm_library_name (wb_gemm_library_get ()), b->blas.core, b->blas.threading, wb_retuned_note ());
     printf ("memory      %s, the largest rank; %s planned\n\n", wb_format_bytes (bytes, r->rss),
             wb_format_bytes (planned, r->planned));
     printf ("tokens/s    %10.1f   (median of %lld steps; %.1f to %.1f)\n", rate, (long long) b->steps, least, most);
@@ -270,10 +271,8 @@ static wb_status bench_step (wb_bench_t *b, wb_comm_t *world) {
     if (status == WB_OK) status = wb_threads_set (&b->nthreads, world, b->threads);
     if (status == WB_OK) status = wb_topo_new (&topo, world, 0, wb_int (b->pipeline), wb_int (b->tensor));
     if (status == WB_OK) {
-        b->ranks = wb_comm_size (world);
-        b->o.global_batch = b->batch > 0 ? b->batch : topo->D * b->o.B;
-        wb_blas_info (&b->blas);
-        status = wb_trainer_new (&t, topo, &b->o);
+        status = wb_bench_settle (b, topo);
+        if (status == WB_OK) status = wb_trainer_new (&t, topo, &b->o);
         if (status == WB_OK) status = measure (&r, b, t, world);
         wb_trainer_destroy (t);
         if (status == WB_OK) status = bandwidth_of_all (&r.bandwidth, b, world);

@@ -72,7 +72,8 @@ static const struct option options[] = {
     INT_ ("parallel.pipeline", pipeline, "1", 1, WB_MAX_STAGES, "ranks", "stages the layers are cut into"),
     INT_ ("parallel.tensor", tensor, "1", 1, 4096, "ranks", "slices each layer is cut into"),
     INT_ ("parallel.zero", zero, "1", 0, 1, "", "1: optimizer state is cut over the copies (ZeRO-1); 0: whole on each"),
-    INT_ ("parallel.micro_batch", micro_batch, "1", 1, 65536, "sequences", "sequences that go through a stage at once"),
+    INT_ ("parallel.micro_batch", micro_batch, "0", 0, 65536, "sequences",
+          "how many go through a stage at once; 0: by threads and memory"),
     CHOICE_ ("parallel.recompute", recompute, "none", "none|attention|block",
              "activations made again in the backward pass: less memory, more arithmetic"),
     INT_ ("parallel.interleave", interleave, "1", 1, WB_MAX_CHUNKS, "chunks",
@@ -540,7 +541,7 @@ static wb_status check (wb_config_t *c) {
 
     if (isnan (c->min_lr)) c->min_lr = c->lr / 10;
     TOGETHER (c->min_lr <= c->lr, "%s: `train.min_lr` = %g is above `train.lr` = %g", f, c->min_lr, c->lr);
-    TOGETHER (c->global_batch % c->micro_batch == 0,
+    TOGETHER (c->micro_batch == 0 || c->global_batch % c->micro_batch == 0,
               "%s: `train.global_batch` = %lld is no multiple of `parallel.micro_batch` = %lld", f,
               (long long) c->global_batch, (long long) c->micro_batch);
     TOGETHER (c->interleave == 1 || c->pipeline > 1,

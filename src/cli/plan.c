@@ -6,6 +6,7 @@
  * Not here: guesses at time on machines that are not at hand. */
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "cli/run.h"
@@ -104,6 +105,7 @@ static wb_status grid (plan_t *p) {
             p->ranks, (long long) (D < 1 ? 1 : D), (long long) c->pipeline, (long long) c->tensor, (long long) model);
     if (D < 1) D = 1;
     p->ranks = (int) (D * model);
+    WB_TRY (wb_trainer_settle (&p->o, (int) D, (int) c->pipeline, (int) c->tensor, wb_kern_threads (), INFINITY));
     return wb_trainer_layout (&p->lo, &p->o, (int) D, (int) c->pipeline, (int) c->tensor);
 }
 
@@ -115,8 +117,9 @@ static wb_status run (plan_t *p) {
     WB_TRY (wb_run_size (&size, &p->tokenizer, p->config));
     wb_run_step_options (&p->o, p->config, &size);
     WB_TRY (grid (p));
-    printf ("%s on %d %s: data %d x pipeline %d x tensor %d\n", p->config->path, p->ranks,
-            p->ranks == 1 ? "rank" : "ranks", p->lo.D, p->lo.P, p->lo.T);
+    printf ("%s on %d %s: data %d x pipeline %d x tensor %d, %d %s a rank\n", p->config->path, p->ranks,
+            p->ranks == 1 ? "rank" : "ranks", p->lo.D, p->lo.P, p->lo.T, wb_kern_threads (),
+            wb_kern_threads () == 1 ? "thread" : "threads");
     printf ("%s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld\n",
             wb_format_count (n[0], wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,
             (long long) s->T, (long long) s->V);

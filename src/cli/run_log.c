@@ -32,6 +32,7 @@ static void report_machine (const wb_run_t *r, double peak) {
     wb_info ("  threads     %d a rank, %d cores in the mask of rank 0, OMP_PROC_BIND %s", r->threads, wb_cpu_cores (),
              bind != NULL ? bind : "not set");
     wb_info ("  BLAS        %s; %s; core type %s%s", blas.config, blas.threading, blas.core, wb_retuned_note ());
+    wb_info ("  products    %s", wb_gemm_library_get () == WB_GEMM_ONEDNN ? "oneDNN" : "BLAS");
     wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name,
              peak);
     wb_comm_sum_i64 (r->world, &slow, 1);
@@ -44,12 +45,13 @@ static void report_machine (const wb_run_t *r, double peak) {
                  "(libopenblas0-openmp)");
 }
 
-/* Megabytes as measured on x86-64 with Open MPI 4.1 and OpenBLAS 0.3.21; what MPI holds for each peer is guessed high.
- */
+/* Megabytes as measured on x86-64 with Open MPI 4.1, OpenBLAS 0.3.21 and oneDNN 2.6; what MPI holds for each peer is
+ * guessed high. */
 size_t wb_run_overhead (int ranks, int threads) {
     const size_t MiB = (size_t) 1 << 20;
+    const size_t products = wb_gemm_library_get () == WB_GEMM_ONEDNN ? 18 * MiB : 0;
 
-    return 8 * MiB + (ranks > 1 ? 11 * MiB + (size_t) ranks * (MiB / 16) : 0) + 8 * MiB * (size_t) threads;
+    return 8 * MiB + products + (ranks > 1 ? 11 * MiB + (size_t) ranks * (MiB / 16) : 0) + 8 * MiB * (size_t) threads;
 }
 
 double wb_run_mapped (void) {

@@ -91,6 +91,35 @@ wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D
     return o->optim.kind == WB_OPTIM_MUON ? wb_muon_check (&o->optim, o->zero, D, T) : WB_OK;
 }
 
+wb_status wb_trainer_settle (wb_step_options_t *o, int D, int P, int T, int threads, double room) {
+    const double GiB = (double) (1 << 30);
+    int64_t share = o->global_batch / D, most;
+    wb_layout_t lo;
+    wb_memory_t m;
+
+    if (o->B != 0) return WB_OK;
+    o->B = 1;
+    WB_TRY (wb_trainer_layout (&lo, o, D, P, T));
+    if (P > 1) return WB_OK;
+    most = 2048 * (int64_t) threads < 8192 ? 2048 * (int64_t) threads : 8192;
+    for (int64_t B = most / o->T < share ? most / o->T : share; B > 1; --B) {
+        if (share % B != 0) continue;
+        o->B = B;
+        WB_TRY (wb_trainer_layout (&lo, o, D, P, T));
+        WB_TRY (wb_trainer_memory (&m, o, &lo));
+        if ((double) m.activations <= 1.5 * GiB * threads && (double) m.total <= room) return WB_OK;
+    }
+    o->B = 1;
+    return WB_OK;
+}
+
+wb_status wb_trainer_settle_all (wb_step_options_t *o, const wb_topo_t *topo, int threads) {
+    double least[2] = {threads, (double) wb_mem_free () / wb_comm_size (topo->node)};
+
+    wb_comm_min_f64 (topo->world, least, 2);
+    return wb_agree (topo->world, wb_trainer_settle (o, topo->D, topo->P, topo->T, (int) least[0], least[1]));
+}
+
 /* Floats of optimizer state array i for the whole block. */
 static int64_t state_of_block (const wb_params_t *params, wb_optim_kind kind, int i) {
     int64_t n = 0;

@@ -101,7 +101,7 @@ ranks_fit () { # RANKS
       exit !(v["compute", 1] > 0 && v["waiting", 1] == 0 && v["exposed"] >= 0 && v["hidden"] <= 1 && on == host &&
              v["slowest"] >= 0 && v["slowest"] < P && v["compute", 3] + v["exposed"] < 1.001 * longest) }'
 }
-step_fields="preset params vocab batch micro_batch context threads ranks pipeline tensor blas blas_core isa cpu phases over_ranks profile bandwidth_gbs planned_bytes steps"
+step_fields="preset params vocab batch micro_batch context threads ranks pipeline tensor blas blas_core gemm isa cpu phases over_ranks profile bandwidth_gbs planned_bytes steps"
 # shellcheck disable=SC2086
 for np in 1 2 3; do
   bench $np step $tiny --batch 6 --steps 3 --json
@@ -142,7 +142,7 @@ ok "step: heads that do not divide" refused 'not a multiple' step --width 33 --h
 # shellcheck disable=SC2086
 bench 1 gemm $tiny --json
 ok "gemm: one object" one_object gemm
-ok "gemm: fields" fields threads fma_peak_gflops blas_core cpu products name m n k gflops gflops_min gflops_max of_peak repeats
+ok "gemm: fields" fields threads fma_peak_gflops gemm blas_core cpu products name m n k gflops gflops_min gflops_max of_peak repeats
 # shellcheck disable=SC2016
 ok "gemm: figures" sh -c 'test "$(grep -o "\"gflops\":" out | wc -l)" -eq 15'
 ok "gemm: a share" between of_peak 1e-6 50 # the peak is measured at another moment, and a busy machine has better ones

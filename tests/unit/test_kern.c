@@ -633,7 +633,13 @@ int main (void) {
         check_few (k, 771, 250), check_few (k, 2049, 96);
         check_threads (k);
     }
-    check_gemm (1, 1, 1), check_gemm (7, 5, 3), check_gemm (33, 65, 17), check_gemm (64, 1, 40);
+    for (int i = WB_GEMM_BLAS; i <= WB_GEMM_ONEDNN; i++) {
+        if (!wb_gemm_library_set ((wb_gemm_library) i)) continue;
+        T_OK (wb_gemm_library_get () == (wb_gemm_library) i, "products by %s",
+              wb_gemm_library_name ((wb_gemm_library) i));
+        check_gemm (1, 1, 1), check_gemm (7, 5, 3), check_gemm (33, 65, 17), check_gemm (64, 1, 40);
+        check_gemm (300, 129, 257);
+    }
     wb_gemm (NULL, NULL, NULL, 0, 4, 4, 4, 4, 4, false, false, 1, 0);
     wb_blas_threads_set (2);
     wb_blas_info (&blas);
