@@ -53,6 +53,9 @@ wb_status wb_tokenizer_decode (const wb_tokenizer_t *t, wb_buf_t *out, const int
 int32_t wb_tokenizer_size (const wb_tokenizer_t *t);     /**< number of ids: n_vocab */
 int32_t wb_tokenizer_eot (const wb_tokenizer_t *t);      /**< id of <|endoftext|> */
 const char *wb_tokenizer_kind (const wb_tokenizer_t *t); /**< "byte", "ja-bpe" */
+/** Do the ids of a text not change when it is cut behind line ends (LF) and its pieces are encoded one by one?  ja-bpe:
+ * no, where the vocabulary has words, emoji or tags that can lie across a line end. */
+bool wb_tokenizer_by_lines (const wb_tokenizer_t *t);
 /** UTF-8 bytes that `id` stands for in decoded text (<|endoftext|>: 0): the denominator of bits per byte. */
 int32_t wb_tokenizer_id_bytes (const wb_tokenizer_t *t, int32_t id);
 /** Write the tokenizer's files into a directory, so that wb_tokenizer_new (directory) gives it back. The kind `byte`
@@ -92,7 +95,10 @@ void wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t 
 typedef struct wb_tokens_writer wb_tokens_writer_t;
 /** dtype is u16 when vocab <= 65500, else i32 (Megatron's rule). Errors: WB_EIO. */
 wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, int32_t vocab) WB_NODISCARD;
-/** Append one document (the caller puts <|endoftext|> at its end).  Errors: WB_EIO (full disk), WB_ENOMEM. */
+/** Append ids to the document that the next _put ends.  Errors: as _put. */
+wb_status wb_tokens_writer_part (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
+/** Append one document, or the last part of one (the caller puts <|endoftext|> at its end).  Errors: WB_EIO (full
+ * disk), WB_ENOMEM. */
 wb_status wb_tokens_writer_put (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
 /** Append all documents of another token file (to join what ranks wrote). Errors: WB_EIO. */
 wb_status wb_tokens_writer_join (wb_tokens_writer_t *w, const char *prefix) WB_NODISCARD;

@@ -4,8 +4,10 @@
  * begin in its P-th part.  Parts are joined in order, so the file is the same, byte for byte, on any number of ranks
  * and threads.  A .txt file is one document; .jsonl files are cut between lines.
  *
- * Documents are read in batches of bounded size, encoded by a team of threads and written in order.  A document alone
- * is held in memory whole, and encoded by one thread.
+ * Within a rank each thread takes what comes next, a file or a megabyte of one, reads and encodes it, and whoever has
+ * finished writes what is next in order.  A long text is cut at line ends, between threads but not between ranks,
+ * unless a vocabulary has words that lie across line ends: then one thread encodes it whole.  Memory: a few megabytes a
+ * thread, whatever the inputs, but for such a text, and a long line of a .jsonl file.
  *
  * Not done here: finding documents in other formats and cleaning beyond the tokenizer's own (wabun corpus). */
 #include "config.h"
@@ -13,16 +15,19 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "wabun/text.h"
 
-#define BATCH_BYTES ((size_t) 16 << 20)
-#define BATCH_DOCS 32768
+#define UNIT ((int64_t) 1 << 20) /* bytes that a thread encodes at a time; twice as many thread have room */
 #define MOST_WARNINGS 3
 #define NO_MEMORY(what) WB_FAIL (WB_ENOMEM, "%s: out of memory", (what))
 
@@ -187,41 +192,72 @@ static wb_status list_share (list_t *l, wb_comm_t *world) {
 
 /* ---- encoding -------------------------------------------------------------------------------------------------- */
 
-typedef struct doc {
-    char *data; /* owned: a text, or a line of a .jsonl */
-    size_t n;
-    const input_t *from;
-    int64_t at; /* of the line, in its file */
+typedef struct room {
+    char *data;
+    size_t len, cap;
+} room_t;
+
+/* What a thread encodes at a time: a text, or the lines that begin in a part of a file.  A stream's is in `stream`. */
+typedef struct unit {
+    const input_t *in;
+    int64_t from, to; /* bytes of the file */
+    bool last;        /* of a text */
+    room_t stream;
+    /* what came of it */
     wb_ids_t ids;
-    int64_t bytes; /* of text; 0: nothing to write */
-    bool garbled;  /* much of it is not UTF-8 */
+    wb_buf_t lengths;             /* int64 ids of each line with text; a text's end with its last unit */
+    int64_t text, skipped, stray; /* bytes of text; lines without any; bytes that are no UTF-8 */
+    int64_t wrong_at;             /* with EDATA: the line, in its file */
     wb_status status;
-    char wrong[160]; /* with the line */
-} doc_t;
+    char wrong[512];
+    bool done;
+} unit_t;
 
 typedef struct job {
     const wb_tokenizer_t *tokenizer;
     bool clean;
     wb_tokens_writer_t *writer;
-    doc_t *docs;
-    int ndocs;
-    size_t batch;                  /* bytes in docs */
+    const list_t *list;
+    bool root;                     /* streams are read here */
     int64_t first, last;           /* own part of the line of inputs */
     int64_t read;                  /* bytes, for the progress line */
     int64_t documents, text, skip; /* written; bytes of text; documents without text */
+    int64_t open_text, open_stray; /* of the text whose end is not written yet */
     int garbled;                   /* files named as not UTF-8 */
     double started;
+    wb_status status; /* the first that was not WB_OK, in the order of the inputs */
+    /* what comes next */
+    int64_t input, at;
+    int fd;      /* of the stream that is being read, -1: none */
+    room_t rest; /* its bytes behind the last line end */
+    /* units in their order, as a ring: written <= taken <= written + room */
+    pthread_mutex_t lock;
+    pthread_cond_t written_one;
+    unit_t *units;
+    int64_t room, taken, written;
+    bool writing, stopped;
 } job_t;
 
-/* A byte order mark is not text. */
-static size_t bom (const char *s, size_t n) { return n >= 3 && memcmp (s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
+/* Fails with a message that is given out when it is this unit's turn, so that the first in the order of the inputs is
+ * named whichever thread met it. */
+static void wrong (unit_t *u, wb_status status, const char *fmt, ...) WB_PRINTF (3, 4);
+static void wrong (unit_t *u, wb_status status, const char *fmt, ...) {
+    va_list ap;
+    va_start (ap, fmt);
+    vsnprintf (u->wrong, sizeof u->wrong, fmt, ap);
+    va_end (ap);
+    u->status = status;
+}
 
-/* Is more than a hundredth of the text no UTF-8, as in Shift_JIS, EUC-JP or UTF-16?  A stray byte is not worth a word.
- */
-static bool is_garbled (const char *text, size_t n) {
+/* Bytes of text that are no UTF-8: all of a character that is cut short or too large. */
+static int64_t stray_bytes (const char *text, size_t n) {
     const unsigned char *u = (const unsigned char *) text;
-    size_t bad = 0;
+    int64_t stray = 0;
     for (size_t i = 0; i < n;) {
+        if (u[i] >= 0xe1 && u[i] < 0xf0 && n - i > 2 && (u[i + 1] & 0xc0) == 0x80 && (u[i + 2] & 0xc0) == 0x80) {
+            i += 3; /* nearly everything */
+            continue;
+        }
         const size_t want = u[i] == 0     ? 0
                             : u[i] < 0x80 ? 1
                             : u[i] < 0xc2 ? 0
@@ -234,39 +270,123 @@ static bool is_garbled (const char *text, size_t n) {
         if (k == want)
             i += k;
         else
-            i++, bad++;
+            i++, stray++;
     }
-    return bad > n / 100 && bad > 1;
+    return stray;
 }
 
-/* Encode one document.  What is wrong with a line is left in the document, so that the first one is named whichever
- * thread met it. */
-static void encode_doc (const job_t *j, doc_t *d) {
-    const char *text = d->data;
-    size_t n = d->n;
-    json_t *line = NULL;
-    if (d->from->kind == LINES) {
-        json_error_t at;
-        line = json_loadb (d->data, d->n, JSON_ALLOW_NUL, &at);
-        const json_t *field = json_object_get (line, "text");
-        if (line == NULL)
-            snprintf (d->wrong, sizeof d->wrong, "not JSON: %.120s", at.text);
-        else if (!json_is_string (field))
-            snprintf (d->wrong, sizeof d->wrong, "no string \"text\" in this line");
-        if (d->wrong[0] != 0) {
-            d->status = WB_EDATA;
-            json_decref (line);
-            return;
-        }
-        text = json_string_value (field);
-        n = json_string_length (field);
+static bool have_room (unit_t *u, room_t *b, size_t n) {
+    if (b->data != NULL && n <= b->cap) return true;
+    if (n < 2 * b->cap) n = 2 * b->cap;
+    char *p = wb_realloc (b->data, n);
+    if (p == NULL) {
+        wrong (u, WB_ENOMEM, "%s: out of memory", u->in->path);
+        return false;
     }
-    d->bytes = (int64_t) n;
-    if (d->from->kind != LINES) d->garbled = is_garbled (text, n); /* JSON is UTF-8, or is refused */
-    if (n > 0) d->status = wb_tokenizer_encode (j->tokenizer, &d->ids, text, n, j->clean);
-    if (n > 0 && d->status == WB_OK) d->status = wb_ids_put (&d->ids, wb_tokenizer_eot (j->tokenizer));
-    json_decref (line);
+    b->data = p;
+    b->cap = n;
+    return true;
 }
+
+/* Appends up to n bytes; fewer: the file ends. */
+static bool read_more (unit_t *u, room_t *b, int fd, size_t n) {
+    if (!have_room (u, b, b->len + n)) return false;
+    while (n > 0) {
+        const ssize_t k = read (fd, b->data + b->len, n);
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) {
+            wrong (u, WB_EIO, "%s: cannot read: %s", u->in->path, strerror (errno));
+            return false;
+        }
+        if (k == 0) break;
+        b->len += (size_t) k;
+        n -= (size_t) k;
+    }
+    return true;
+}
+
+/* The lines that begin in the unit's part: they are b->data[*start .. b->len), and *at is where that is in the file. A
+ * line begins at byte 0 and behind every line end, so what the parts of a file give is the file. */
+static bool read_part (unit_t *u, room_t *b, size_t *start, int64_t *at) {
+    enum { MORE = 1 << 16 };
+    const int64_t from = u->from > 0 ? u->from - 1 : 0;
+    const size_t n = (size_t) (u->to - from);
+    *start = b->len = 0;
+    int fd = open (u->in->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        wrong (u, WB_EIO, "%s: cannot open: %s", u->in->path, strerror (errno));
+        return false;
+    }
+    bool ok = from == 0 || lseek (fd, (off_t) from, SEEK_SET) >= 0;
+    if (!ok) wrong (u, WB_EIO, "%s: cannot read: %s", u->in->path, strerror (errno));
+    ok = ok && read_more (u, b, fd, n);
+    if (ok && u->from > 0) {
+        const char *end = memchr (b->data, '\n', b->len);
+        *start = end != NULL ? (size_t) (end - b->data) + 1 : b->len;
+        if (*start >= n) *start = b->len = 0;
+    }
+    /* the last line may go on behind the part */
+    for (size_t seen = b->len; ok && b->len > 0 && b->data[b->len - 1] != '\n'; seen = b->len) {
+        ok = read_more (u, b, fd, MORE);
+        const char *end = b->len > seen ? memchr (b->data + seen, '\n', b->len - seen) : NULL;
+        if (end != NULL) b->len = (size_t) (end - b->data) + 1;
+        if (b->len == seen) break;
+    }
+    close (fd);
+    *at = from + (int64_t) *start;
+    if (ok && *at == 0 && b->len >= 3 && memcmp (b->data, "\xef\xbb\xbf", 3) == 0) *start = 3; /* no text: a mark */
+    return ok;
+}
+
+/* One line of a .jsonl file, without blanks at its ends, at `at` in its file. */
+static bool encode_line_of (const job_t *j, unit_t *u, const char *s, size_t n, int64_t at) {
+    json_error_t error;
+    json_t *line = json_loadb (s, n, JSON_ALLOW_NUL, &error);
+    const json_t *field = json_object_get (line, "text");
+    const int64_t before = u->ids.len;
+    u->wrong_at = at;
+    if (line == NULL)
+        wrong (u, WB_EDATA, "not JSON: %.120s", error.text);
+    else if (!json_is_string (field))
+        wrong (u, WB_EDATA, "no string \"text\" in this line");
+    else if (json_string_length (field) == 0)
+        u->skipped++;
+    else {
+        u->text += (int64_t) json_string_length (field);
+        u->status = wb_tokenizer_encode (j->tokenizer, &u->ids, json_string_value (field), json_string_length (field),
+                                         j->clean);
+        if (u->status == WB_OK) u->status = wb_ids_put (&u->ids, wb_tokenizer_eot (j->tokenizer));
+        const int64_t ids = u->ids.len - before;
+        if (u->status == WB_OK) u->status = wb_buf_put (&u->lengths, &ids, sizeof ids);
+    }
+    json_decref (line);
+    return u->status == WB_OK;
+}
+
+/* Reads and encodes; what goes wrong is left in the unit.  `room` is the thread's own, kept between units. */
+static void encode_unit (const job_t *j, unit_t *u, room_t *room) {
+    const bool stream = u->in->kind == STREAM;
+    size_t start = 0;
+    int64_t at = 0;
+    if (u->status != WB_OK || (!stream && !read_part (u, room, &start, &at))) return;
+    const char *s = (stream ? u->stream.data : room->data) + start;
+    const size_t n = (stream ? u->stream.len : room->len) - start;
+    if (u->in->kind != LINES) {
+        u->text = (int64_t) n;
+        u->stray = stray_bytes (s, n);
+        if (n > 0) u->status = wb_tokenizer_encode (j->tokenizer, &u->ids, s, n, j->clean);
+        return;
+    }
+    for (size_t from = 0, next; from < n; from = next) { /* JSON is UTF-8, or is refused */
+        const char *end = memchr (s + from, '\n', n - from);
+        next = end != NULL ? (size_t) (end - s) + 1 : n;
+        size_t to = next;
+        while (to > from && isspace ((unsigned char) s[to - 1])) to--;
+        if (to > from && !encode_line_of (j, u, s + from, to - from, at + (int64_t) from)) return;
+    }
+}
+
+/* ---- in order -------------------------------------------------------------------------------------------------- */
 
 /* Which line of a file the byte `at` is in. */
 static int64_t line_number (const char *path, int64_t at) {
@@ -280,115 +400,184 @@ static int64_t line_number (const char *path, int64_t at) {
     return line;
 }
 
-/* Encode and write what is in the batch; empties it, also on failure. */
-static wb_status flush (job_t *j) {
-    wb_status status = WB_OK;
-#pragma omp parallel for schedule(dynamic, 1) if (j->ndocs > 1)
-    for (int i = 0; i < j->ndocs; i++) encode_doc (j, &j->docs[i]);
-    for (int i = 0; i < j->ndocs; i++) {
-        doc_t *d = &j->docs[i];
-        if (status == WB_OK) status = d->status;
-        if (status == WB_EDATA && d->wrong[0] != 0)
-            status = WB_FAIL (WB_EDATA, "%s:%lld: %s", d->from->path, (long long) line_number (d->from->path, d->at),
-                              d->wrong);
-        if (status == WB_OK && d->bytes > 0) {
-            status = wb_tokens_writer_put (j->writer, d->ids.data, d->ids.len);
-            j->documents++;
-            j->text += d->bytes;
-        } else if (d->bytes == 0)
-            j->skip++;
-        if (d->garbled && ++j->garbled <= MOST_WARNINGS)
-            wb_warn ("%s is not UTF-8: what it holds becomes bytes, not words; convert it, for example: iconv -f "
-                     "SHIFT_JIS -t UTF-8 (or EUC-JP, UTF-16)%s",
-                     d->from->path, j->garbled == MOST_WARNINGS ? "; of others like it nothing more is said" : "");
-        wb_ids_fini (&d->ids);
-        wb_free (d->data);
+/* The end of a text.  More than a hundredth of it no UTF-8, as in Shift_JIS, EUC-JP or UTF-16, is worth a warning; a
+ * stray byte is not. */
+static wb_status end_text (job_t *j, const unit_t *u) {
+    const int32_t eot = wb_tokenizer_eot (j->tokenizer);
+    const int64_t text = j->open_text, stray = j->open_stray;
+    j->open_text = j->open_stray = 0;
+    if (stray > text / 100 && stray > 1 && ++j->garbled <= MOST_WARNINGS)
+        wb_warn ("%s is not UTF-8: what it holds becomes bytes, not words; convert it, for example: iconv -f "
+                 "SHIFT_JIS -t UTF-8 (or EUC-JP, UTF-16)%s",
+                 u->in->path, j->garbled == MOST_WARNINGS ? "; of others like it nothing more is said" : "");
+    if (text == 0) {
+        j->skip++;
+        return WB_OK;
     }
-    j->ndocs = 0;
-    j->batch = 0;
-    double seconds = wb_now () - j->started;
-    if (wb_log_is_tty () && status == WB_OK && seconds > 1.0) {
+    j->documents++;
+    return wb_tokens_writer_put (j->writer, &eot, 1);
+}
+
+static wb_status write_unit (job_t *j, const unit_t *u) {
+    if (u->status == WB_EDATA && u->wrong[0] != 0)
+        return WB_FAIL (WB_EDATA, "%s:%lld: %s", u->in->path, (long long) line_number (u->in->path, u->wrong_at),
+                        u->wrong);
+    if (u->status != WB_OK) return u->wrong[0] != 0 ? WB_FAIL (u->status, "%s", u->wrong) : u->status;
+    j->text += u->text;
+    j->skip += u->skipped;
+    j->read += u->in->kind == STREAM ? u->text : u->to - u->from;
+    if (u->in->kind != LINES) {
+        j->open_text += u->text;
+        j->open_stray += u->stray;
+        WB_TRY (wb_tokens_writer_part (j->writer, u->ids.data, u->ids.len));
+        if (u->last) WB_TRY (end_text (j, u));
+    }
+    const int32_t *ids = u->ids.data;
+    for (size_t at = 0; at < u->lengths.len; at += sizeof (int64_t)) {
+        int64_t n;
+        memcpy (&n, u->lengths.data + at, sizeof n);
+        WB_TRY (wb_tokens_writer_put (j->writer, ids, n));
+        ids += n;
+        j->documents++;
+    }
+    const double seconds = wb_now () - j->started;
+    if (wb_log_is_tty () && seconds > 1.0) {
         char done[32], all[32];
         wb_log_progress ("encoding: %s of %s, %.1f MB/s", wb_format_bytes (done, (double) j->read),
                          wb_format_bytes (all, (double) (j->last - j->first)), (double) j->read / seconds / 1e6);
     }
-    return status;
+    return WB_OK;
 }
 
-/* Takes `data`. */
-static wb_status add (job_t *j, const input_t *from, char *data, size_t n, int64_t at) {
-    j->docs[j->ndocs++] = (doc_t){.data = data, .n = n, .from = from, .at = at};
-    j->batch += n;
-    j->read += (int64_t) n;
-    return j->batch >= BATCH_BYTES || j->ndocs == BATCH_DOCS ? flush (j) : WB_OK;
-}
-
-static wb_status take_text (job_t *j, const input_t *in) {
-    char *data;
-    size_t n;
-    WB_TRY (wb_file_read (&data, &n, in->path));
-    size_t skip = bom (data, n);
-    if (skip > 0) memmove (data, data + skip, n - skip);
-    return add (j, in, data, n - skip, 0);
-}
-
-/* Lines that begin in the own part. */
-static wb_status take_lines (job_t *j, const input_t *in) {
-    int64_t from = j->first > in->start ? j->first - in->start : 0, to = j->last - in->start;
-    FILE *f = fopen (in->path, "rbe");
-    if (f == NULL) return WB_FAIL (WB_EIO, "%s: cannot open: %s", in->path, strerror (errno));
-    char *line = NULL;
-    size_t cap = 0;
-    wb_status status = WB_OK;
-    int64_t at = from > 0 ? from - 1 : 0; /* a line begins at `from` when there is a line end in front of it */
-    if (fseeko (f, (off_t) at, SEEK_SET) != 0)
-        status = WB_FAIL (WB_EIO, "%s: cannot read: %s", in->path, strerror (errno));
-    for (bool skip = from > 0; status == WB_OK && (at < to || skip); skip = false) {
-        errno = 0;
-        ssize_t n = getline (&line, &cap, f);
-        if (n < 0) {
-            if (ferror (f) || errno == ENOMEM)
-                status =
-                    WB_FAIL (errno == ENOMEM ? WB_ENOMEM : WB_EIO, "%s: cannot read: %s", in->path, strerror (errno));
-            break;
-        }
-        const int64_t here = at;
-        at += n;
-        if (skip) continue;
-        size_t start = here == 0 ? bom (line, (size_t) n) : 0, end = (size_t) n;
-        while (end > start && isspace ((unsigned char) line[end - 1])) end--;
-        if (end == start) continue;
-        char *copy = wb_malloc (end - start);
-        if (copy == NULL) {
-            status = NO_MEMORY (in->path);
-            break;
-        }
-        memcpy (copy, line + start, end - start);
-        status = add (j, in, copy, end - start, here);
+/* The next bytes of a stream, up to a line end where the tokenizer allows it. */
+static void take_stream (job_t *j, unit_t *u) {
+    const bool cut = wb_tokenizer_by_lines (j->tokenizer), begins = j->at == 0;
+    if (j->fd < 0) j->fd = open (u->in->path, O_RDONLY | O_CLOEXEC);
+    if (j->fd < 0) {
+        wrong (u, WB_EIO, "%s: cannot open: %s", u->in->path, strerror (errno));
+        return;
     }
-    wb_free_foreign (line);
-    fclose (f);
-    return status;
+    room_t *b = &u->stream;
+    size_t before = j->rest.len, whole = 0; /* there is no line end in the rest */
+    if (!have_room (u, b, before + (size_t) UNIT)) return;
+    if (before > 0) memcpy (b->data, j->rest.data, before);
+    b->len = before;
+    for (j->rest.len = 0; whole == 0; before = b->len) {
+        if (!read_more (u, b, j->fd, (size_t) UNIT)) return;
+        u->last = b->len - before < (size_t) UNIT;
+        const char *end = cut && !u->last ? memrchr (b->data + before, '\n', b->len - before) : NULL;
+        if (end != NULL) whole = (size_t) (end - b->data) + 1;
+        if (u->last) whole = b->len;
+        if (u->last) break;
+    }
+    if (whole < b->len) {
+        j->rest.len = b->len - whole;
+        if (!have_room (u, &j->rest, j->rest.len)) return;
+        memcpy (j->rest.data, b->data + whole, j->rest.len);
+        b->len = whole;
+    }
+    j->at += (int64_t) whole;
+    if (begins && b->len >= 3 && memcmp (b->data, "\xef\xbb\xbf", 3) == 0) memmove (b->data, b->data + 3, b->len -= 3);
 }
 
-static wb_status take_part (job_t *j, const list_t *l, int rank, int ranks) {
-    j->docs = wb_malloc (BATCH_DOCS * sizeof *j->docs);
-    if (j->docs == NULL) return NO_MEMORY ("batch of documents");
+/* The next unit of the own part; false: there is none. */
+static bool take_unit (job_t *j, unit_t *u) {
+    for (; j->input < j->list->n; j->input++) {
+        const input_t *in = &j->list->item[j->input];
+        int64_t from = j->at, end = in->size;
+        bool mine = in->kind == STREAM ? j->root : in->start >= j->first && in->start < j->last;
+        if (in->kind == LINES) {
+            mine = in->start < j->last && in->start + in->size > j->first;
+            if (from < j->first - in->start) from = j->first - in->start;
+            if (end > j->last - in->start) end = j->last - in->start;
+        }
+        if (!mine) continue;
+        const bool cut = in->kind == LINES || wb_tokenizer_by_lines (j->tokenizer);
+        const int64_t to = cut && end - from > UNIT + UNIT / 2 ? from + UNIT : end;
+        *u = (unit_t){.in = in,
+                      .from = from,
+                      .to = to,
+                      .last = to == end,
+                      .stream = u->stream,
+                      .ids = u->ids,
+                      .lengths = u->lengths};
+        wb_ids_clear (&u->ids);
+        wb_buf_clear (&u->lengths);
+        if (in->kind == STREAM) {
+            take_stream (j, u);
+            if (u->status != WB_OK) u->last = true;
+            if (u->last && j->fd >= 0) close (j->fd);
+            if (u->last) j->fd = -1;
+        } else
+            j->at = to;
+        if (u->last) j->input++, j->at = 0;
+        return true;
+    }
+    return false;
+}
+
+/* Writes what is done, in order.  One thread at a time does that, without the lock, and the others need not wait. */
+static void write_units (job_t *j) {
+    if (j->writing) return;
+    j->writing = true;
+    while (!j->stopped && j->written < j->taken && j->units[j->written % j->room].done) {
+        pthread_mutex_unlock (&j->lock);
+        const wb_status status = write_unit (j, &j->units[j->written % j->room]);
+        pthread_mutex_lock (&j->lock);
+        j->written++;
+        if (status != WB_OK) j->status = status, j->stopped = true;
+        pthread_cond_broadcast (&j->written_one);
+    }
+    j->writing = false;
+}
+
+/* A thread's share. */
+static void work (job_t *j) {
+    room_t room = {0};
+    pthread_mutex_lock (&j->lock);
+    while (!j->stopped) {
+        unit_t *u = &j->units[j->taken % j->room];
+        if (j->taken - j->written == j->room) {
+            pthread_cond_wait (&j->written_one, &j->lock);
+            continue;
+        }
+        if (!take_unit (j, u)) break;
+        j->taken++;
+        pthread_mutex_unlock (&j->lock);
+        encode_unit (j, u, &room);
+        pthread_mutex_lock (&j->lock);
+        u->done = true;
+        write_units (j);
+    }
+    pthread_mutex_unlock (&j->lock);
+    wb_free (room.data);
+}
+
+static wb_status take_part (job_t *j, const list_t *l, int rank, int ranks, int threads) {
     const int64_t each = l->bytes / ranks, rest = l->bytes % ranks;
+    j->list = l;
+    j->root = rank == 0;
     j->first = each * rank + (rank < rest ? rank : rest);
     j->last = j->first + each + (rank < rest);
-    wb_status status = WB_OK;
-    for (int64_t i = 0; i < l->n && status == WB_OK; i++) {
-        const input_t *in = &l->item[i];
-        if (in->kind == LINES) {
-            if (in->start < j->last && in->start + in->size > j->first) status = take_lines (j, in);
-        } else if (in->kind == STREAM ? rank == 0 : in->start >= j->first && in->start < j->last)
-            status = take_text (j, in);
+    j->room = 2 * threads + 2;
+    j->units = wb_calloc ((size_t) j->room, sizeof *j->units);
+    if (j->units == NULL) return NO_MEMORY ("units of work");
+    pthread_mutex_init (&j->lock, NULL);
+    pthread_cond_init (&j->written_one, NULL);
+    j->fd = -1;
+#pragma omp parallel num_threads(threads)
+    work (j);
+    pthread_cond_destroy (&j->written_one);
+    pthread_mutex_destroy (&j->lock);
+    if (j->fd >= 0) close (j->fd); /* left by a failure */
+    wb_free (j->rest.data);
+    for (int64_t i = 0; i < j->room; i++) {
+        wb_free (j->units[i].stream.data);
+        wb_ids_fini (&j->units[i].ids);
+        wb_buf_fini (&j->units[i].lengths);
     }
-    if (status == WB_OK) status = flush (j);
-    for (int i = 0; i < j->ndocs; i++) wb_free (j->docs[i].data); /* left behind by a failure */
-    wb_free (j->docs);
-    return status;
+    wb_free (j->units);
+    return j->status;
 }
 
 static void remove_tokens (const char *prefix) {
@@ -441,7 +630,7 @@ static wb_status encode_files (wb_comm_t *world, const char *spec, const char *p
         int64_t sum[4] = {0};
         wb_status mine = part != NULL ? wb_tokens_writer_new (&j.writer, part, vocab) : NO_MEMORY (prefix);
         j.tokenizer = t;
-        if (mine == WB_OK) mine = take_part (&j, &l, rank, ranks);
+        if (mine == WB_OK) mine = take_part (&j, &l, rank, ranks, team);
         wb_log_progress ("%s", "");
         int64_t documents = mine == WB_OK ? j.documents : 0;
         wb_comm_sum_i64 (world, &documents, 1);

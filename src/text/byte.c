@@ -32,6 +32,6 @@ wb_status wb_byte_new (wb_tokenizer_t **out) {
     static const wb_tokenizer_ops_t ops = {"byte", destroy, encode, piece, save};
     *out = wb_malloc (sizeof **out);
     if (*out == NULL) return wb_text_nomem ("tokenizer");
-    **out = (wb_tokenizer_t){.ops = &ops, .size = 257, .eot = 256};
+    **out = (wb_tokenizer_t){.ops = &ops, .size = 257, .eot = 256, .by_lines = true};
     return WB_OK;
 }

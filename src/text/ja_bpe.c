@@ -137,10 +137,9 @@ typedef struct ja_bpe {
     trie_t tags;        /* words that begin with '<' */
     emoji_t *emoji;
     size_t nemoji;
-    trie_t keys;             /* of emoji */
-    uint8_t first[0x10000];  /* may a key begin with this character? Above: always */
-    bool overlap;            /* some key can lie across some tag that was put in */
-    bool pieces_at_line_end; /* nothing can lie across a <BR> */
+    trie_t keys;            /* of emoji */
+    uint8_t first[0x10000]; /* may a key begin with this character? Above: always */
+    bool overlap;           /* some key can lie across some tag that was put in */
     wb_clean_t *clean;
 } ja_bpe_t;
 
@@ -371,7 +370,7 @@ static wb_status encode (const wb_tokenizer_t *base, wb_ids_t *out, const char *
     wb_status status = WB_OK;
     while (n > 0 && status == WB_OK) {
         size_t k = n;
-        if (n > PIECE && t->pieces_at_line_end) {
+        if (n > PIECE && t->base.by_lines) {
             const char *end = memchr (text + PIECE, '\n', n - PIECE);
             if (end != NULL) k = (size_t) (end - text) + 1;
         }
@@ -463,12 +462,12 @@ static wb_status add_word (ja_bpe_t *t, const char *path, int32_t id, const char
     if (cps->data[0] == '<') {
         /* Something may lie across a <BR>. */
         for (size_t i = 1; i < cps->len; i++)
-            if (cps->data[i] == '<') t->pieces_at_line_end = false;
-        if (n > 4 && begins (s, n, "<BR>")) t->pieces_at_line_end = false;
+            if (cps->data[i] == '<') t->base.by_lines = false;
+        if (n > 4 && begins (s, n, "<BR>")) t->base.by_lines = false;
         return trie_put (&t->tags, cps->data, cps->len, id, &was);
     }
     if (cps->len == 2) {
-        if (cps->data[1] == '<') t->pieces_at_line_end = false;
+        if (cps->data[1] == '<') t->base.by_lines = false;
         return map_put (&t->pairs, cps->data[0], cps->data[1], id);
     }
     if (cps->len > 2) return WB_OK; /* never found by the original either: it looks at two characters */
@@ -624,8 +623,8 @@ static void check_emoji (ja_bpe_t *t) {
         for (size_t k = 0; k < t->nemoji && !t->overlap; k++)
             t->overlap = can_overlap (t->emoji[k].key, t->emoji[k].keylen, e->tag, e->taglen);
     }
-    for (size_t k = 0; k < t->nemoji && t->pieces_at_line_end; k++)
-        t->pieces_at_line_end = !t->overlap && !can_overlap (t->emoji[k].key, t->emoji[k].keylen, br_tag, 4);
+    for (size_t k = 0; k < t->nemoji && t->base.by_lines; k++)
+        t->base.by_lines = !t->overlap && !can_overlap (t->emoji[k].key, t->emoji[k].keylen, br_tag, 4);
 }
 
 static void destroy (wb_tokenizer_t *base) {
@@ -666,8 +665,7 @@ wb_status wb_ja_bpe_new (wb_tokenizer_t **out, const char *dir) {
     *out = NULL;
     ja_bpe_t *t = wb_calloc (1, sizeof *t);
     if (t == NULL) return wb_text_nomem ("vocabulary");
-    t->base = (wb_tokenizer_t){.ops = &ops, .eot = -1};
-    t->pieces_at_line_end = true;
+    t->base = (wb_tokenizer_t){.ops = &ops, .eot = -1, .by_lines = true}; /* until something can lie across a <BR> */
     for (int i = 0; i < 256; i++) t->bytes[i] = -1;
     char *words = wb_format ("%s/ja-bpe.txt", dir), *emoji = wb_format ("%s/emoji.json", dir);
     wb_status status = words != NULL && emoji != NULL ? WB_OK : wb_text_nomem ("vocabulary");

@@ -56,6 +56,7 @@ typedef struct wb_tokenizer_ops {
 struct wb_tokenizer { /* first member of each kind's own */
     const wb_tokenizer_ops_t *ops;
     int32_t size, eot;
+    bool by_lines; /* texts may be cut at line ends */
 };
 
 wb_status wb_byte_new (wb_tokenizer_t **out) WB_NODISCARD;

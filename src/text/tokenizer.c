@@ -76,6 +76,8 @@ wb_status wb_tokenizer_save (const wb_tokenizer_t *t, const char *dir) {
     return status;
 }
 
+bool wb_tokenizer_by_lines (const wb_tokenizer_t *t) { return t->by_lines; }
+
 int32_t wb_tokenizer_size (const wb_tokenizer_t *t) { return t->size; }
 int32_t wb_tokenizer_eot (const wb_tokenizer_t *t) { return t->eot; }
 const char *wb_tokenizer_kind (const wb_tokenizer_t *t) { return t->ops->kind; }

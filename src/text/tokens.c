@@ -315,6 +315,7 @@ struct wb_tokens_writer {
     int32_t vocab;
     int dtype, width;
     int64_t tokens;
+    int64_t open;     /* ids of the document that has not ended */
     wb_ids_t lengths; /* of sequences */
     wb_ids_t pieces;  /* sequences of each document; empty while all have one */
     int64_t documents;
@@ -377,19 +378,24 @@ static wb_status flush (wb_tokens_writer_t *w) {
 }
 
 static wb_status put_ids (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= w->vocab)
-            return WB_FAIL (WB_EDATA, "%s: id %d is to be written, but the vocabulary has 0 .. %d", w->bin,
-                            (int) ids[i], (int) w->vocab - 1);
-        if (w->n == PIECE) WB_TRY (flush (w));
-        if (w->dtype == U16) {
-            uint16_t x = (uint16_t) ids[i];
-            memcpy (w->buf + w->n, &x, sizeof x);
-        } else
-            memcpy (w->buf + w->n, &ids[i], sizeof ids[i]);
-        w->n += (size_t) w->width;
-    }
     w->tokens += n;
+    for (int64_t k; n > 0; n -= k, ids += k) {
+        if (w->n == PIECE) WB_TRY (flush (w));
+        const int64_t room = (int64_t) (PIECE - w->n) / w->width;
+        unsigned bad = 0;
+        k = n < room ? n : room;
+        for (int64_t i = 0; i < k; i++) bad |= (unsigned) ((uint32_t) ids[i] >= (uint32_t) w->vocab);
+        for (int64_t i = 0; bad != 0 && i < k; i++)
+            if (ids[i] < 0 || ids[i] >= w->vocab)
+                return WB_FAIL (WB_EDATA, "%s: id %d is to be written, but the vocabulary has 0 .. %d", w->bin,
+                                (int) ids[i], (int) w->vocab - 1);
+        if (w->dtype == U16) {
+            uint16_t *to = (uint16_t *) (void *) (w->buf + w->n);
+            for (int64_t i = 0; i < k; i++) to[i] = (uint16_t) ids[i];
+        } else
+            memcpy (w->buf + w->n, ids, (size_t) k * sizeof *ids);
+        w->n += (size_t) (k * w->width);
+    }
     return WB_OK;
 }
 
@@ -402,16 +408,20 @@ static wb_status end_document (wb_tokens_writer_t *w, int64_t sequences) {
     return WB_OK;
 }
 
+wb_status wb_tokens_writer_part (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) {
+    w->open += n;
+    return put_ids (w, ids, n);
+}
+
 wb_status wb_tokens_writer_put (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) {
     int64_t sequences = 0; /* a length has 31 bits: a longer document has several sequences */
+    WB_TRY (wb_tokens_writer_part (w, ids, n));
     do {
-        int64_t k = n < INT32_MAX ? n : INT32_MAX;
-        WB_TRY (put_ids (w, ids, k));
+        const int64_t k = w->open < INT32_MAX ? w->open : INT32_MAX;
         WB_TRY (wb_ids_put (&w->lengths, (int32_t) k));
-        ids += k;
-        n -= k;
+        w->open -= k;
         sequences++;
-    } while (n > 0);
+    } while (w->open > 0);
     return end_document (w, sequences);
 }
 

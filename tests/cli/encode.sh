@@ -156,6 +156,53 @@ done
 OMP_NUM_THREADS=1 "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/serial" "$work/texts" 2>"$work/err"
 OMP_NUM_THREADS=3 "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/threads" "$work/texts" 2>"$work/err"
 verdict "3 threads: the same file" eval 'cmp "$work/serial.bin" "$work/threads.bin" && cmp "$work/serial.idx" "$work/threads.idx"'
+
+# Texts that several threads share: 4 MB with line ends of both kinds, no line end in the last 2 MB, a mark at the start;
+# their ids are those of one call for the whole text.  `words` has words that lie across line ends (東<BR>1 is 東< B R >1), so there is one call.
+awk 'BEGIN {
+  printf "\357\273\277"
+  for (i = 0; i < 60000; i++) printf "%d日目、山と川 (^_^)\t%d東%s", i, i % 7, i % 3 == 0 ? "\r\n" : "\n"
+  for (i = 0; i < 130000; i++) printf "東京大学%d", i % 11 }' >"$work/long.txt"
+mkdir -p "$work/words"
+cp "$vocab/emoji.json" "$work/words"
+{ printf '%s\n' '東<' '>1' '>2' '>3' '>4' '>5' '>6' '>7' '>8' '>9'; cat "$vocab/ja-bpe.txt"; } >"$work/words/ja-bpe.txt"
+{ printf '{"text": "'; tail -c +4 "$work/long.txt" | awk '{ gsub (/\t/, "\\t"); gsub (/\r/, "\\r"); printf "%s%s", n++ ? "\\n" : "", $0 }'
+  echo '"}'; } >"$work/long.jsonl"
+# Lines longer than a thread's share, short ones, and none at the end of one.
+awk 'BEGIN { for (n = 1; n <= 7; n++) {
+  printf "{\"text\": \""; for (i = 0; i < 30000 * (n % 4); i++) printf "山と川%d", n; printf "\"}\n\n" } 
+  for (n = 0; n < 30000; n++) printf "{\"text\": \"猫%d\"}\n", n
+  printf "{\"text\": \"犬\"}" }' >"$work/lines.jsonl"
+for v in "$vocab" "$work/words"; do
+  of=$(basename "$v")
+  "$WABUN" encode --tokenizer "$v" --jsonl <"$work/long.jsonl" 2>"$work/err" | tr -cs '0-9' '\n' | sed '/^$/d' >"$work/want"
+  for n in 1 2 3; do
+    for from in "$work/long.txt" -; do
+      rm -f "$work/long.bin" "$work/long.idx"
+      OMP_NUM_THREADS=$n "$WABUN" encode --tokenizer "$v" -o "$work/long" "$from" <"$work/long.txt" 2>"$work/err"
+      { od -An -v -w2 -tu2 "$work/long.bin" | sed '$d' | tr -d ' '; } >"$work/out" 2>>"$work/err"
+      verdict "$of, $n threads, a long text from $(basename "$from")" eval 'cmp "$work/want" "$work/out" >>"$work/err" &&
+        grep -q "1 document, " "$work/err"'
+    done
+  done
+done
+OMP_NUM_THREADS=1 "$WABUN" encode --tokenizer byte -o "$work/lines1" "$work/lines.jsonl" "$work/long.txt" 2>"$work/err"
+verdict "long lines and short ones" eval 'grep -q "30,008 documents.*1 without text" "$work/err"'
+for n in 2 3; do
+  OMP_NUM_THREADS=$n "$WABUN" encode --tokenizer byte -o "$work/lines$n" "$work/lines.jsonl" "$work/long.txt" 2>"$work/err"
+  verdict "$n threads: the same file" eval 'cmp "$work/lines1.bin" "$work/lines$n.bin" && cmp "$work/lines1.idx" "$work/lines$n.idx"'
+done
+"$WABUN" decode --tokenizer byte --jsonl "$work/lines1" 2>"$work/err" | head -n 30007 >"$work/out"
+{ sed '/^$/d; /: ""}/d' "$work/lines.jsonl"; echo; } >"$work/want"
+verdict "the lines, whole and in order" cmp "$work/out" "$work/want" 2>>"$work/err"
+sed '29000s/.*/{"text": 1}/; 29500s/.*/no JSON/' "$work/lines.jsonl" >"$work/wrong.jsonl"
+for n in 1 3; do
+  OMP_NUM_THREADS=$n "$WABUN" encode --tokenizer byte -o "$work/x" "$work/wrong.jsonl" 2>"$work/err"
+  code=$?
+  verdict "$n threads: the first of two bad lines is named" eval '[ $code -eq 5 ] &&
+    [ "$(grep -v warning "$work/err" | grep -c "^wabun: .*wrong.jsonl:29000: no string")" -eq 1 ] && ! ls "$work"/x.bin* 2>/dev/null'
+done
+
 # Not UTF-8: "日本語" as Shift_JIS; a stray byte in much text is not worth a warning.
 printf '\223\372\226\173\214\352\n' >"$work/sjis.txt"
 "$WABUN" encode --tokenizer byte -o "$work/sjis" "$work/sjis.txt" 2>"$work/err"
