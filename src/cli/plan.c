@@ -43,7 +43,7 @@ static wb_status print_memory (plan_t *p) {
     wb_memory_t m;
     size_t most = 0;
     char name[64], b[32], c[32];
-    size_t program = wb_run_overhead (p->ranks, wb_kern_threads ());
+    size_t program = wb_run_overhead (p->ranks, wb_kern_threads (), p->o.size.C);
 
     printf ("\n%-16s %12s %12s %12s %12s %12s %14s %12s\n", "stage: layers", "parameters", "gradients", "optimizer",
             "activations", "work", "communication", "total");

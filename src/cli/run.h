@@ -80,9 +80,9 @@ wb_status wb_run_resume (wb_run_t *r, const char *resume) WB_NODISCARD;
 /* Weights only, from a model directory.  Collective. */
 wb_status wb_run_load_weights (wb_run_t *r, const char *dir) WB_NODISCARD;
 
-/* Bytes of a rank that no table of the trainer knows: program, MPI library, buffers of the BLAS.  An estimate from
- * measurements: with the plan it meets the real peak within a few percent for all but toy models. */
-size_t wb_run_overhead (int ranks, int threads);
+/* Bytes of a rank that no table of the trainer knows: program, MPI library, buffers of BLAS and oneDNN.  An estimate
+ * from measurements: with the plan it meets the real peak within a few percent for all but toy models. */
+size_t wb_run_overhead (int ranks, int threads, int64_t width);
 /* Bytes of files that are mapped and in memory now, 0 where the system does not tell. */
 double wb_run_mapped (void);
 

@@ -45,11 +45,11 @@ static void report_machine (const wb_run_t *r, double peak) {
                  "(libopenblas0-openmp)");
 }
 
-/* Megabytes as measured on x86-64 with Open MPI 4.1, OpenBLAS 0.3.21 and oneDNN 2.6; what MPI holds for each peer is
- * guessed high. */
-size_t wb_run_overhead (int ranks, int threads) {
+/* Megabytes as measured on x86-64 with Open MPI 4.1, OpenBLAS 0.3.21 and oneDNN 2.6, whose copies of panels grow with
+ * the matrices; what MPI holds for each peer is guessed high. */
+size_t wb_run_overhead (int ranks, int threads, int64_t width) {
     const size_t MiB = (size_t) 1 << 20;
-    const size_t products = wb_gemm_library_get () == WB_GEMM_ONEDNN ? 18 * MiB : 0;
+    const size_t products = wb_gemm_library_get () == WB_GEMM_ONEDNN ? 3 * MiB + (size_t) width * (MiB / 36) : 0;
 
     return 8 * MiB + products + (ranks > 1 ? 11 * MiB + (size_t) ranks * (MiB / 16) : 0) + 8 * MiB * (size_t) threads;
 }
@@ -87,7 +87,7 @@ static wb_status report_memory (wb_run_t *r) {
     char b[8][32];
 
     WB_TRY (wb_agree (r->world, wb_trainer_memory (&m, &r->trainer->o, &r->trainer->layout)));
-    v[7] = (double) wb_run_overhead (wb_comm_size (r->world), r->threads);
+    v[7] = (double) wb_run_overhead (wb_comm_size (r->world), r->threads, r->trainer->o.size.C);
     v[0] = (double) m.total + v[7];
     v[1] = (double) m.parameters;
     v[2] = (double) m.gradients;

@@ -16,7 +16,7 @@ tokens, and their losses must agree to 1e-4: they do the same work.
   --ranks N          ranks of wabun (default 1); PyTorch gets ranks x threads threads in one process
   --style S          tuned (default) or plain PyTorch: see tests/bench/pytorch_gpt2.py
   --steps N          pairs, each of one measured step behind one that is not (default 3)
-  --micro-batch N    sequences at once of PyTorch (default: the best of 1, 2, 4, measured first); wabun takes one
+  --micro-batch N    sequences at once of PyTorch (default: the best of 1, 2, 4, measured first); wabun chooses
   --recompute R      none (default) or block: both keep only the inputs of the blocks
   --wabun FILE       the program (default: $WABUN, else the newest one built in this tree)
   --check            only the check of the losses
