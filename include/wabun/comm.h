@@ -34,7 +34,10 @@ wb_status wb_comm_alone (wb_comm_t **out) WB_NODISCARD;
 /** Ranks with the same `color` (>= 0) form a group, ordered by `key`; color < 0: *out = NULL.  Collective over
  * `parent`. */
 wb_status wb_comm_split (wb_comm_t **out, wb_comm_t *parent, int color, int key) WB_NODISCARD;
-/** The ranks of `parent` that share this rank's memory (node). Collective over `parent`. */
+/** The ranks of `parent` that share this rank's memory (node), in the order of parent.  WABUN_NODE_RANKS=k in the
+ * environment makes smaller nodes of them: ranks whose world ranks divided by k differ are taken as strangers (one node
+ * for each socket, say; or many nodes on one machine, for tests).  Collective over `parent`.  Errors: WB_EUSAGE when
+ * WABUN_NODE_RANKS is no whole number above 0. */
 wb_status wb_comm_split_node (wb_comm_t **out, wb_comm_t *parent) WB_NODISCARD;
 void wb_comm_destroy (wb_comm_t *c); /**< NULL is fine; collective over c */
 int wb_comm_rank (const wb_comm_t *c);
@@ -105,7 +108,14 @@ static inline int64_t wb_split_count (int64_t n, int P, int r) {
  * progress by itself), `end` waits for all.  Operations run in the order they were queued, which must be the same on
  * every rank of the group.  The order of additions is a function of the layout only: same layout, same bits.  Nothing
  * is allocated after new.  Vectors that share memory are safe: the later operation begins when the earlier is finished.
- * Group of one: all are no-ops. */
+ * Group of one: all are no-ops.
+ *
+ * Where each of N nodes has the same number L > 1 of the group's ranks, a vector is first summed inside the nodes,
+ * through a window of shared memory, then between them: the k-th ranks of all nodes have a ring of their own, for the
+ * pieces that belong to them, so L rings use the links of a node at once, and together they send 2 (N - 1) / N of the
+ * vector instead of 2 (P - 1) / P.  What came is spread in the node through the window.  On one node there is the
+ * window only.  Else (nodes of unequal numbers of ranks, one rank on each, no shared memory to be had) it is one flat
+ * ring over all ranks.  Which, must not change between runs that shall give the same bits. */
 typedef struct wb_ring wb_ring_t;
 typedef enum wb_wire { WB_WIRE_FP32 = 0, WB_WIRE_BF16 = 1 } wb_wire; /**< bf16: half the bytes, summed in fp32 */
 
@@ -117,22 +127,22 @@ typedef struct wb_ring_ops {
     void (*bf16_add) (float *y, const uint16_t *x, int64_t n);
 } wb_ring_ops_t;
 
-/** \param max_floats  longest vector of one operation;  \param max_queue  operations queued at once, `begin` waits when
- * there are more; \param chunk_floats  floats in a message, 0 = default.  Collective over group (borrowed). Errors:
- * WB_ENOMEM. */
+/** \param max_floats  longest vector of one operation, of this rank's plans (ranks may differ);  \param max_queue
+ * operations queued at once, `begin` waits when there are more; \param chunk_floats  floats in a message, 0 = default.
+ * Collective over group (borrowed). Errors: WB_ENOMEM. */
 wb_status wb_ring_new (wb_ring_t **out, wb_comm_t *group, int64_t max_floats, int max_queue, wb_wire wire,
                        int64_t chunk_floats, const wb_ring_ops_t *ops) WB_NODISCARD;
 void wb_ring_destroy (wb_ring_t *r); /**< NULL is fine; when all operations are finished, collective over the group */
-/** Bytes a ring will allocate. */
+/** Bytes a ring will allocate, most: the own share of a window is counted, which a flat ring does not have. */
 size_t wb_ring_bytes (int P, int64_t max_floats, int max_queue, wb_wire wire, int64_t chunk_floats);
 /** x [n]: afterwards piece r holds the sum over the group on rank r; the other pieces hold partial sums.  With the bf16
- * wire each hop rounds once.
+ * wire each hop of a ring rounds once; sums inside a node do not round.
  * \param bounds  [P + 1] piece r is floats bounds[r] .. bounds[r + 1] - 1; bounds[0] = 0, bounds[P] = n; pieces may be
  * empty, one may be all.  The same on every rank; borrowed until the operation is finished.  NULL: the even cut,
  * wb_split_first/count (n, P, r).  Time about (n - smallest piece) / bandwidth, so the even cut is the fastest. */
 void wb_ring_reduce_scatter_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds);
-/** Piece r of x on rank r goes to every rank.  With the bf16 wire the owner's piece is rounded too, so that all have
- * the same bits. */
+/** Piece r of x on rank r goes to every rank.  With the bf16 wire between nodes the owner's piece is rounded too, so
+ * that all have the same bits. */
 void wb_ring_all_gather_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds);
 /** Reduce-scatter, then all-gather. */
 void wb_ring_all_reduce_begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds);
@@ -147,11 +157,13 @@ void wb_ring_wait (wb_ring_t *r, int64_t k); /**< waits until operation k is don
  * long kernels; wb_ring_poll is then only a look.  Without effect where MPI was not started for threads
  * (WABUN_COMM_THREAD) or in a group of one.  Before the first operation.  Errors, of this rank alone: WB_ENOMEM. */
 wb_status wb_ring_thread (wb_ring_t *r) WB_NODISCARD;
-/** Bytes sent since new, and seconds spent waiting in `end`, `wait` and `begin`. */
+/** Bytes this rank has sent round rings since new (not through the window), and seconds spent waiting in `end`, `wait`
+ * and `begin`. */
 int64_t wb_ring_bytes_sent (const wb_ring_t *r);
 double wb_ring_seconds_waited (const wb_ring_t *r);
 
-/** How this ring goes, for reports: "flat ring"; borrowed. */
+/** How this ring goes, for reports: "one rank", "flat ring", "shared memory", "shared memory in nodes of 4, rings
+ * between 16 of them"; borrowed. */
 const char *wb_ring_form (const wb_ring_t *r);
 
 /* ---- MPI's own all-reduce, to compare with (rival.c) ------------------------------------------------------------- */

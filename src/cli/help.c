@@ -200,6 +200,8 @@ void wb_help_man (FILE *to) {
         ".fi\n.SH ENVIRONMENT\n"
         ".TP\n.B WABUN_LOG\nquiet, warn, info (the default) or debug.\n"
         ".TP\n.B WABUN_COMM_THREAD\nIf 1: a thread of each rank moves the gradients, also during long kernels.\n"
+        ".TP\n.B WABUN_NODE_RANKS\nThe number of ranks that count as one node, where those of a machine shall not: "
+        "one node for each socket, say.\n"
         ".TP\n.B WABUN_ISA\nportable, avx2 or avx512: use lesser kernels than the processor could.\n"
         ".TP\n.B WABUN_GEMM\nblas or onednn: the library that multiplies matrices (oneDNN where it was found when "
         "wabun "

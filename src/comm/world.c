@@ -224,11 +224,29 @@ wb_status wb_comm_split (wb_comm_t **out, wb_comm_t *parent, int color, int key)
     return adopt (out, parent, mpi);
 }
 
+wb_status wb_node_split (MPI_Comm *out, wb_comm_t *c) {
+    const char *text = getenv ("WABUN_NODE_RANKS");
+    int64_t most = env_number ("WABUN_NODE_RANKS");
+    wb_status st = WB_OK;
+    if (text != NULL && (most < 1 || most > INT32_MAX))
+        st = WB_FAIL (WB_EUSAGE, "WABUN_NODE_RANKS=%s: it is the number of ranks that count as one node", text);
+    *out = MPI_COMM_NULL;
+    WB_TRY (wb_agree (c, st));
+    WB_MPI (MPI_Comm_split_type (c->mpi, MPI_COMM_TYPE_SHARED, c->rank, MPI_INFO_NULL, out));
+    if (most > 0) {
+        MPI_Comm whole = *out;
+        WB_MPI (MPI_Comm_split (whole, (int) (world_rank / most), c->rank, out));
+        WB_MPI (MPI_Comm_free (&whole));
+    }
+    WB_MPI (MPI_Comm_set_errhandler (*out, MPI_ERRORS_RETURN));
+    return WB_OK;
+}
+
 wb_status wb_comm_split_node (wb_comm_t **out, wb_comm_t *parent) {
     MPI_Comm mpi = MPI_COMM_NULL;
     *out = NULL;
     if (parent->size == 1) return make_group (out, MPI_COMM_NULL);
-    WB_MPI (MPI_Comm_split_type (parent->mpi, MPI_COMM_TYPE_SHARED, parent->rank, MPI_INFO_NULL, &mpi));
+    WB_TRY (wb_node_split (&mpi, parent));
     return adopt (out, parent, mpi);
 }
 

@@ -1,0 +1,159 @@
+/* A window of memory that the ranks of a node share: what a ring uses inside it.
+ *
+ * Each rank brings in a segment: four counters of finished rounds, then BLOCKS blocks it shares from and as many it
+ * offers from.  A rank writes to its own segment only and reads the others'.  Its block of round i is free again when
+ * every rank has finished round i - BLOCKS, and what lies in it may be read when the writer has counted the round; so
+ * the counters, which only grow, are all the agreement there is (release when they are written, acquire when read).
+ * Blocks are small and used again and again: they stay in the caches, and memory itself sees the vectors only.
+ *
+ * MPI 3.1, section 11.2.3 (MPI_Win_allocate_shared).  Segments are apart from each other, so that the pages of each lie
+ * with the processor of its rank.
+ *
+ * Not done here: levels inside a node (sockets); what a round is made of (ring.c). */
+#include "config.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "comm/comm_priv.h"
+
+#define BLOCKS 8
+#define LINE 128 /* bytes that ranks do not share by accident: a cache line and its neighbour */
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters between processes must not need locks");
+
+enum counter { SHARED, ADDED, OFFERED, TAKEN, COUNTERS };
+
+typedef struct segment {
+    struct {
+        _Alignas(LINE) _Atomic int64_t rounds;
+    } done[COUNTERS];
+    _Alignas(LINE) float block[]; /* [2][BLOCKS][block]: shared, offered */
+} segment_t;
+
+struct wb_shm {
+    MPI_Win window;
+    int rank, size;
+    int64_t block;
+    int64_t seen[COUNTERS]; /* rounds that all ranks have counted, when last looked at */
+    segment_t *of[];        /* [size] */
+};
+
+size_t wb_shm_bytes (int64_t block) {
+    return wb_align (sizeof (segment_t) + 2 * BLOCKS * (size_t) block * sizeof (float));
+}
+
+wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
+    int rank, size;
+    *out = NULL;
+    WB_MPI (MPI_Comm_rank (node, &rank));
+    WB_MPI (MPI_Comm_size (node, &size));
+    WB_ASSERT (block / WB_PART_PAD * WB_PART_PAD == block);
+    wb_shm_t *s = wb_calloc (1, sizeof *s + (size_t) size * sizeof s->of[0]);
+    MPI_Win window = MPI_WIN_NULL;
+    MPI_Info info;
+    void *base = NULL;
+    WB_MPI (MPI_Info_create (&info));
+    WB_MPI (MPI_Info_set (info, "alloc_shared_noncontig", "true"));
+    size_t page = 4096, bytes = (wb_shm_bytes (block) + page - 1) / page * page;
+    int rc = MPI_Win_allocate_shared ((MPI_Aint) bytes, 1, info, node, &base, &window), bad = rc != MPI_SUCCESS, any;
+    WB_MPI (MPI_Info_free (&info));
+    bad = bad || s == NULL;
+    WB_MPI (MPI_Allreduce (&bad, &any, 1, MPI_INT, MPI_MAX, node));
+    if (any > 0) {
+        if (rc == MPI_SUCCESS) WB_MPI (MPI_Win_free (&window));
+        wb_free (s);
+        return WB_FAIL (WB_ENOMEM, "no window of shared memory of %zu bytes for each of %d ranks", bytes, size);
+    }
+    s->window = window;
+    s->rank = rank;
+    s->size = size;
+    s->block = block;
+    WB_MPI (MPI_Win_set_errhandler (window, MPI_ERRORS_RETURN));
+    WB_MPI (MPI_Win_lock_all (MPI_MODE_NOCHECK, window)); /* loads and stores want an epoch */
+    for (int m = 0; m < size; m++) {
+        MPI_Aint n;
+        int unit;
+        void *at;
+        WB_MPI (MPI_Win_shared_query (window, m, &n, &unit, &at));
+        s->of[m] = at;
+    }
+    memset (base, 0, bytes); /* its pages, too */
+    WB_MPI (MPI_Barrier (node));
+    *out = s;
+    return WB_OK;
+}
+
+void wb_shm_destroy (wb_shm_t *s) {
+    if (s == NULL) return;
+    WB_MPI (MPI_Win_unlock_all (s->window));
+    WB_MPI (MPI_Win_free (&s->window));
+    wb_free (s);
+}
+
+/* Own rounds. */
+static int64_t rounds (const wb_shm_t *s, enum counter k) {
+    return atomic_load_explicit (&s->of[s->rank]->done[k].rounds, memory_order_relaxed);
+}
+
+static void count (wb_shm_t *s, enum counter k) {
+    atomic_store_explicit (&s->of[s->rank]->done[k].rounds, rounds (s, k) + 1, memory_order_release);
+}
+
+/* Have all ranks counted so many? */
+static bool all_have (wb_shm_t *s, enum counter k, int64_t want) {
+    if (s->seen[k] >= want) return true;
+    int64_t least = INT64_MAX;
+    for (int m = 0; m < s->size && (m == 0 || least >= want); m++) {
+        int64_t n = atomic_load_explicit (&s->of[m]->done[k].rounds, memory_order_acquire);
+        if (n < least) least = n;
+    }
+    if (least < want) return false;
+    s->seen[k] = least;
+    return true;
+}
+
+static float *block_of (const wb_shm_t *s, int rank, enum counter k, int64_t round) {
+    return s->of[rank]->block + ((k == OFFERED ? BLOCKS : 0) + round % BLOCKS) * s->block;
+}
+
+bool wb_shm_share (wb_shm_t *s, const float *x, const wb_part_t *part) {
+    int64_t round = rounds (s, SHARED);
+    if (!all_have (s, ADDED, round - BLOCKS + 1)) return false;
+    float *to = block_of (s, s->rank, SHARED, round);
+    for (int i = 1; i < s->size; i++) {
+        const wb_part_t *p = &part[(s->rank + i) % s->size];
+        memcpy (to + p->at, x + p->first, (size_t) p->count * sizeof *x);
+    }
+    count (s, SHARED);
+    return true;
+}
+
+bool wb_shm_add (wb_shm_t *s, float *x, const wb_part_t *part, void (*add) (float *y, const float *x, int64_t n)) {
+    int64_t round = rounds (s, ADDED);
+    const wb_part_t *p = &part[s->rank];
+    if (!all_have (s, SHARED, round + 1)) return false;
+    for (int i = 1; i < s->size && p->count > 0; i++)
+        add (x + p->first, block_of (s, (s->rank + i) % s->size, SHARED, round) + p->at, p->count);
+    count (s, ADDED);
+    return true;
+}
+
+bool wb_shm_offer (wb_shm_t *s, const float *x, const wb_part_t *part) {
+    int64_t round = rounds (s, OFFERED);
+    const wb_part_t *p = &part[s->rank];
+    if (!all_have (s, TAKEN, round - BLOCKS + 1)) return false;
+    memcpy (block_of (s, s->rank, OFFERED, round) + p->at, x + p->first, (size_t) p->count * sizeof *x);
+    count (s, OFFERED);
+    return true;
+}
+
+bool wb_shm_take (wb_shm_t *s, float *x, const wb_part_t *part) {
+    int64_t round = rounds (s, TAKEN);
+    if (!all_have (s, OFFERED, round + 1)) return false;
+    for (int i = 1; i < s->size; i++) {
+        int m = (s->rank + i) % s->size;
+        memcpy (x + part[m].first, block_of (s, m, OFFERED, round) + part[m].at, (size_t) part[m].count * sizeof *x);
+    }
+    count (s, TAKEN);
+    return true;
+}
