@@ -46,6 +46,14 @@ void wb_blas_threads_set (int threads);
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
+/** A sequence in attention_cached: its n new positions, q [n, H, D], and a cache that holds `len`, the last n being
+ * the queries' own; position i sees len - n + i + 1 keys. */
+typedef struct wb_cached {
+    float *out;
+    const float *q, *k, *v;
+    int64_t n, len;
+} wb_cached_t;
+
 typedef struct wb_kern {
     const char *name; /**< "ref", "portable", "avx2", "avx512" */
 
@@ -92,11 +100,11 @@ typedef struct wb_kern {
     /** dqkv (overwritten, same layout as qkv) from dout; out, lse as the forward pass left them. */
     void (*attention_backward) (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
                                 float *work, int64_t B, int64_t T, int64_t H, int64_t D);
-    /** Inference: n new positions of one sequence attend to a cache that already holds them.  q [n, H, D] with rows ldq
-     *  floats apart; kcache, vcache [H, Tmax, D] hold `len` positions, the last n being the queries' own; position i
-     * sees len - n + i + 1 keys.  out [n, H, D], rows ldo apart.  work: as above with T = Tmax. */
-    void (*attention_cached) (float *out, const float *q, const float *kcache, const float *vcache, float *work,
-                              int64_t n, int64_t len, int64_t Tmax, int64_t H, int64_t D, int64_t ldq, int64_t ldo);
+    /** Inference: new positions of some sequences attend to caches that already hold them.  Rows of q lie ldq floats
+     * apart, rows of out [n, H, D] ldo; a cache holds [H, Tmax, D].  A sequence's result does not depend on the others.
+     * work: as above with T = Tmax. */
+    void (*attention_cached) (const wb_cached_t *seqs, float *work, int nseq, int64_t Tmax, int64_t H, int64_t D,
+                              int64_t ldq, int64_t ldo);
 
     /** mx [n] = row maxima of logits [n, V] (leading dimension ld). */
     void (*xent_max) (float *mx, const float *logits, int64_t n, int64_t V, int64_t ld);
@@ -133,14 +141,17 @@ typedef struct wb_kern {
     void (*momentum) (float *u, float *m, const float *g, int64_t n, float mu, float gscale, bool nesterov);
 
     /** For few rows (generation), bound by how fast A comes from memory: y [m, n] = (add: y) + b + x [m, k] A [k, n]; b
-     * may be NULL.  A is read once for every WB_FEW_ROWS rows.  A row of y does not depend on the other rows. */
-    void (*few_linear) (float *y, const float *x, const float *A, const float *b, int64_t m, int64_t n, int64_t k,
-                        bool add);
+     * may be NULL.  A is read once, from end to end.  A row of y does not depend on the other rows.  work:
+     * wb_few_work_floats (m, n) floats. */
+    void (*few_linear) (float *y, const float *x, const float *A, const float *b, float *work, int64_t m, int64_t n,
+                        int64_t k, bool add);
     /** y [m, n] = x [m, k] A^T, A [n, k]: the output tied to the embedding; as few_linear. */
     void (*few_dots) (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k);
 } wb_kern_t;
-/** Rows for which few_linear and few_dots are made. */
+/** Rows whose sums are in registers at once in few_linear and few_dots; more are worked on by turns. */
 #define WB_FEW_ROWS 8
+/** Floats of work space few_linear needs: sums of up to 8 parts of A. */
+int64_t wb_few_work_floats (int64_t m, int64_t n);
 
 /** The table of an instruction set (the portable one where this build has no other). */
 const wb_kern_t *wb_kern_get (wb_isa isa);

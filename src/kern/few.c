@@ -1,11 +1,15 @@
 /* Products with few rows, and how fast memory is read: what generation is made of.  Compiled once an instruction set.
  *
- * With a row or some of them, a product is as fast as its matrix comes from memory, so the one aim is that every float
- * of it is read once, in long runs, while sums and inputs stay in the first cache.  A linear, A [k, n], takes RUN rows
- * of A at a time and adds their share to the own columns of all outputs; the tied output, A [n, k], is dot products.
+ * With a row or some of them, a product is as fast as its matrix comes from memory, and memory is fast only where it is
+ * read from end to end: processors fetch ahead of a thread that walks through consecutive lines, and not of one that
+ * jumps from row to row.  So a thread takes whole rows of A where it can, asks for lines AHEAD of those it works on in
+ * the order in which they lie, and does the arithmetic a few rows of A at a time from the second cache, in the order
+ * that suits the registers.
  *
- * An element of the result is computed in one order, whatever the number of rows in x, of threads, and wherever its
- * column lies: what a sequence gets does not depend on what else is in its batch.
+ * A linear, A [k, n], is cut into PARTS along k, of which a thread takes some, summed as the leaves of a tree that is
+ * the same for any number of threads; the tied output, A [n, k], is dot products of whole rows.  An element of the
+ * result is computed in one order, whatever the number of rows in x, of threads, and wherever its column lies: what a
+ * sequence gets does not depend on what else is in its batch.
  *
  * Not here: products with many rows (gemm.c), which should read a copy of the matrix packed for the cache. */
 #include "config.h"
@@ -13,34 +17,22 @@
 #include <omp.h>
 #include <string.h>
 
-#include "kern_priv.h"
+#include "vec.h"
 
-#define CAT_(a, b) a##b
-#define CAT(a, b) CAT_ (a, b)
-#define ISA_NAME(stem) CAT (stem, WB_KERN_ISA)
-
-#if defined(__AVX512F__)
-#define W 16    /* floats in a vector */
-#define SUMS 24 /* vectors of sums that fit in the registers beside what they are made from */
-#elif defined(__AVX2__)
-#define W 8
-#define SUMS 12
+/* vectors of sums that fit in the registers beside what they are made from */
+#if W == 16
+#define SUMS 24
 #else
-#define W 4
 #define SUMS 12
 #endif
 #define RUN 8                          /* rows of A that add to the sums before these go back to the cache */
 #define ACROSS 8                       /* vectors of a row taken one behind the other, at most */
+#define PARTS WB_FEW_PARTS             /* of the rows of A, with sums of their own */
+#define AHEAD ((int64_t) 16384)        /* floats of A between what is asked for and what is worked on */
+#define BLOCK 16                       /* rows of A [n, k] that stay in the cache for all rows of x */
 #define LINE 16                        /* floats in a cache line: threads share none */
 #define PARALLEL_MIN ((int64_t) 65536) /* floats of A that make threads worth starting */
 
-#define INLINE static inline __attribute__ ((always_inline))
-
-typedef float vf __attribute__ ((vector_size (W * 4)));
-typedef float vfu __attribute__ ((vector_size (W * 4), aligned (4), may_alias)); /* in memory, anywhere */
-
-INLINE vf vload (const float *p) { return *(const vfu *) p; }
-INLINE void vstore (float *p, vf v) { *(vfu *) p = v; }
 INLINE vf vload_part (const float *p, int64_t k) {
     vf v = {0};
     for (int64_t i = 0; i < k && i < W; i++) v[i] = p[i];
@@ -53,7 +45,6 @@ INLINE float vsum (vf v) {
         for (int i = 0; i < h; i++) a[i] += a[i + h];
     return a[0];
 }
-INLINE int64_t min64 (int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Part `i` of `parts` of 0 .. n - 1, in whole cache lines. */
 static void part_of (int64_t *lo, int64_t *hi, int64_t n, int i, int parts) {
@@ -62,144 +53,274 @@ static void part_of (int64_t *lo, int64_t *hi, int64_t n, int i, int parts) {
     *hi = min64 (n, lines * (i + 1) / parts * LINE);
 }
 
-/* ---- A [k, n] ---------------------------------------------------------------------------------------------------- */
+/* ---- both forms -------------------------------------------------------------------------------------------------- */
 
 typedef struct job {
-    float *y;
-    const float *x, *A;
-    int64_t n, k;
+    float *y, *work;
+    const float *x, *A, *b;
+    int64_t m, n, k;
+    bool add;
 } job_t;
 
-/* y [M rows] of `across` vectors from column j on += rows r .. r + run - 1 of A. */
-INLINE void add_run (const job_t *t, int64_t r, int run, int64_t j, const int M, const int across) {
+/* What is asked for ahead: `rows` rows of `width` floats, ld apart, in the order in which they lie; the last one again
+ * when there are no more. */
+typedef struct ahead {
+    const float *at, *row;
+    int64_t left, rows, width, ld;
+} ahead_t;
+
+INLINE void ask (ahead_t *f, const int64_t floats) {
+    for (int64_t i = 0; i < floats; i += LINE) __builtin_prefetch (f->at + i, 0, 2); /* into the second cache */
+    f->at += floats;
+    f->left -= floats;
+    if (f->left > 0) return;
+    if (f->rows > 1) {
+        f->rows--;
+        f->row += f->ld;
+    }
+    f->at = f->row;
+    f->left = f->width;
+}
+
+/* Rows of x are worked on in groups of up to WB_FEW_ROWS; each asks for its share, in every 1st, 2nd, 4th .. step. */
+static int64_t groups_of (int64_t m) { return (m + WB_FEW_ROWS - 1) / WB_FEW_ROWS; }
+static int steps_between (int64_t groups) {
+    int every = 1;
+    while (2 * every <= groups && 2 * every <= RUN) every *= 2;
+    return every;
+}
+
+/* A case for each number of rows, so that their sums are registers. */
+#define BY_ROWS(M, call)                                                    \
+    do {                                                                    \
+        _Static_assert(WB_FEW_ROWS == 8, "a case for each number of rows"); \
+        switch (M) {                                                        \
+        case 1: call (1); break;                                            \
+        case 2: call (2); break;                                            \
+        case 3: call (3); break;                                            \
+        case 4: call (4); break;                                            \
+        case 5: call (5); break;                                            \
+        case 6: call (6); break;                                            \
+        case 7: call (7); break;                                            \
+        default: call (8); break;                                           \
+        }                                                                   \
+    } while (0)
+
+/* ---- A [k, n] ---------------------------------------------------------------------------------------------------- */
+
+/* Up to RUN rows of A, `cols` of their columns, and what they add to: s [M, cols] (fresh: =) += x [M, run] a. */
+typedef struct run {
+    float *s;
+    const float *a, *x;
+    int64_t ld, ldx, cols; /* rows of s and of a are ld apart */
+    int rows, every;
+    bool fresh;
+} run_t;
+
+INLINE void add_vectors (const run_t *t, int64_t j, ahead_t *f, const int M, const int across) {
+    ahead_t next = *f;
     vf s[SUMS];
+#pragma GCC unroll 8
     for (int i = 0; i < M; i++)
-        for (int v = 0; v < across; v++) s[i * across + v] = vload (t->y + i * t->n + j + v * W);
-    for (int q = 0; q < run; q++) {
-        const float *a = t->A + (r + q) * t->n + j;
+#pragma GCC unroll 8
+        for (int v = 0; v < across; v++) s[i * across + v] = t->fresh ? (vf){0} : vload (t->s + i * t->ld + j + v * W);
+#pragma GCC unroll 1
+    for (int q = 0; q < t->rows; q++) {
         vf w[ACROSS];
-        for (int v = 0; v < across; v++) {
-            w[v] = vload (a + v * W);
-            if (M > 1) __builtin_prefetch (a + v * W + RUN * t->n); /* while the arithmetic takes longer than reading */
-        }
+#pragma GCC unroll 8
+        for (int v = 0; v < across; v++) w[v] = vload (t->a + q * t->ld + j + v * W);
+        if ((q & (t->every - 1)) == 0) ask (&next, across * W);
+#pragma GCC unroll 8
         for (int i = 0; i < M; i++) {
-            const float x = t->x[i * t->k + r + q];
+            const vf x = t->x[i * t->ldx + q] - (vf){0};
+#pragma GCC unroll 8
             for (int v = 0; v < across; v++) s[i * across + v] += x * w[v];
         }
     }
+#pragma GCC unroll 8
     for (int i = 0; i < M; i++)
-        for (int v = 0; v < across; v++) vstore (t->y + i * t->n + j + v * W, s[i * across + v]);
+#pragma GCC unroll 8
+        for (int v = 0; v < across; v++) vstore (t->s + i * t->ld + j + v * W, s[i * across + v]);
+    *f = next;
 }
 
 /* Columns that do not fill a vector. */
-static void add_rest (const job_t *t, int64_t r, int run, int64_t j, int64_t rest, int M) {
+static void add_rest (const run_t *t, int64_t j, int M) {
+    const int64_t rest = t->cols - j;
     for (int i = 0; i < M; i++) {
-        vf s = vload_part (t->y + i * t->n + j, rest);
-        for (int q = 0; q < run; q++) s += t->x[i * t->k + r + q] * vload_part (t->A + (r + q) * t->n + j, rest);
-        for (int64_t l = 0; l < rest; l++) t->y[i * t->n + j + l] = s[l];
+        float *to = t->s + i * t->ld + j;
+        vf s = t->fresh ? (vf){0} : vload_part (to, rest);
+        for (int q = 0; q < t->rows; q++) s += t->x[i * t->ldx + q] * vload_part (t->a + q * t->ld + j, rest);
+        for (int64_t l = 0; l < rest; l++) to[l] = s[l];
     }
 }
 
-/* The own columns lo .. hi - 1 of M rows. */
-INLINE void linear_part (const job_t *t, int64_t lo, int64_t hi, const int M) {
+INLINE void add_rows (const run_t *t, ahead_t *f, const int M) {
     const int across = SUMS / M < 1 ? 1 : SUMS / M < ACROSS ? SUMS / M : ACROSS;
-    for (int64_t r = 0; r < t->k; r += RUN) {
-        int64_t j = lo;
-        if (r + RUN <= t->k) {
-            for (; j + across * W <= hi; j += across * W) add_run (t, r, RUN, j, M, across);
-            for (; j + W <= hi; j += W) add_run (t, r, RUN, j, M, 1);
-        } else {
-            for (; j + W <= hi; j += W) add_run (t, r, (int) (t->k - r), j, M, 1);
+    int64_t j = 0;
+    for (; j + across * W <= t->cols; j += across * W) add_vectors (t, j, f, M, across);
+    for (; j + W <= t->cols; j += W) add_vectors (t, j, f, M, 1);
+    if (j < t->cols) add_rest (t, j, M);
+}
+
+/* s [m, n], its columns lo .. hi - 1, = x A over rows from .. to - 1 of A; rows before `end` may be asked for. */
+static void linear_part (const job_t *t, float *s, int64_t lo, int64_t hi, int64_t from, int64_t to, int64_t end) {
+    const int64_t groups = groups_of (t->m), cols = hi - lo, ahead = (AHEAD / cols + RUN) / RUN * RUN;
+    const int every = steps_between (groups);
+    if (from == to)
+        for (int64_t i = 0; i < t->m; i++) memset (s + i * t->n + lo, 0, (size_t) cols * sizeof (float));
+    for (int64_t r = from; r < to; r += RUN) {
+        const int64_t next = min64 (r + ahead, end - 1);
+        const float *row = t->A + next * t->n + lo;
+        ahead_t f = {row, row, cols, min64 (RUN, end - next), cols, t->n};
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t i = t->m * g / groups, M = t->m * (g + 1) / groups - i;
+            const run_t run = {.s = s + i * t->n + lo,
+                               .a = t->A + r * t->n + lo,
+                               .x = t->x + i * t->k + r,
+                               .ld = t->n,
+                               .ldx = t->k,
+                               .cols = cols,
+                               .rows = (int) min64 (RUN, to - r),
+                               .every = every,
+                               .fresh = r == from};
+#define ADD(rows) add_rows (&run, &f, rows)
+            BY_ROWS (M, ADD);
         }
-        if (j < hi) add_rest (t, r, (int) min64 (RUN, t->k - r), j, hi - j, M);
     }
 }
 
-static void linear_rows (const job_t *t, int64_t lo, int64_t hi, int64_t m) {
-    _Static_assert(WB_FEW_ROWS == 8, "a case for each number of rows");
-    switch (m) {
-    case 1: linear_part (t, lo, hi, 1); break;
-    case 2: linear_part (t, lo, hi, 2); break;
-    case 3: linear_part (t, lo, hi, 3); break;
-    case 4: linear_part (t, lo, hi, 4); break;
-    case 5: linear_part (t, lo, hi, 5); break;
-    case 6: linear_part (t, lo, hi, 6); break;
-    case 7: linear_part (t, lo, hi, 7); break;
-    default: linear_part (t, lo, hi, 8); break;
+/* The sums of the parts are leaves of a binary tree.  Of `threads` threads, P share the parts, a subtree each, and as
+ * many as are left over share the columns. */
+static int sharers (int threads) {
+    int P = 1;
+    while (2 * P <= PARTS && threads % (2 * P) == 0) P *= 2;
+    return P;
+}
+
+/* y's own columns lo .. hi - 1 from the P sums, `apart` floats apart. */
+static void linear_finish (const job_t *t, int P, int64_t apart, int64_t lo, int64_t hi) {
+    for (int64_t i = 0; i < t->m; i++) {
+        float *y = t->y + i * t->n;
+        for (int half = P / 2; half > 0; half /= 2) /* neighbours in pairs, then these: PARTS / P .. 1 */
+            for (int p = 0; p < half; p++) {
+                float *s = t->work + i * t->n + (P / half) * p * apart;
+                const float *with = s + P / half / 2 * apart;
+                for (int64_t j = lo; j < hi; j++) s[j] += with[j];
+            }
+        const float *s = t->work + i * t->n;
+        for (int64_t j = lo; j < hi; j++) y[j] = (t->add ? y[j] : 0.0f) + (t->b != NULL ? t->b[j] : 0.0f) + s[j];
     }
 }
 
-void ISA_NAME (wb_few_linear_) (float *y, const float *x, const float *A, const float *b, int64_t m, int64_t n,
-                                int64_t k, bool add) {
+static void linear_thread (const job_t *t, int me, int threads) {
+    const int P = sharers (threads), own = PARTS / P, p = me % P;
+    const int64_t size = t->m * t->n;
+    float *top = t->work + p * own * size; /* the stack of subtrees that wait for their neighbours */
+    int64_t lo, hi;
+    part_of (&lo, &hi, t->n, me / P, threads / P);
+    for (int q = 0; q < own && lo < hi; q++, top += size) {
+        const int64_t part = p * own + q;
+        linear_part (t, top, lo, hi, t->k * part / PARTS, t->k * (part + 1) / PARTS, t->k * (p + 1) * own / PARTS);
+        for (int c = q + 1; c % 2 == 0; c /= 2) {
+            top -= size;
+            for (int64_t i = 0; i < t->m; i++)
+                for (int64_t j = lo; j < hi; j++) top[i * t->n + j] += top[size + i * t->n + j];
+        }
+    }
+#pragma omp barrier
+    part_of (&lo, &hi, t->n, me, threads);
+    linear_finish (t, P, own * size, lo, hi);
+}
+
+void ISA_NAME (wb_few_linear_) (float *y, const float *x, const float *A, const float *b, float *work, int64_t m,
+                                int64_t n, int64_t k, bool add) {
+    const job_t t = {y, work, x, A, b, m, n, k, add};
 #pragma omp parallel if (n * k >= PARALLEL_MIN)
-    {
-        int64_t lo, hi;
-        part_of (&lo, &hi, n, omp_get_thread_num (), omp_get_num_threads ());
-        for (int64_t i = 0; i < m; i++)
-            for (int64_t j = lo; j < hi; j++) y[i * n + j] = (add ? y[i * n + j] : 0.0f) + (b != NULL ? b[j] : 0.0f);
-        for (int64_t i = 0; i < m; i += WB_FEW_ROWS) {
-            const job_t t = {y + i * n, x + i * k, A, n, k};
-            linear_rows (&t, lo, hi, min64 (WB_FEW_ROWS, m - i));
-        }
-    }
+    linear_thread (&t, omp_get_thread_num (), omp_get_num_threads ());
 }
 
 /* ---- A [n, k] ---------------------------------------------------------------------------------------------------- */
 
-/* y [M rows] of columns r .. r + R - 1: rows of A. */
-INLINE void dots (const job_t *t, int64_t r, const int M, const int R) {
-    vf s[SUMS];
-    const float *a = t->A + r * t->k;
-    for (int i = 0; i < M * R; i++) s[i] = (vf){0};
+/* y of rows i0 .. i0 + M - 1 of x and rows r .. r + R - 1 of A; M R sums fill a vector, at most. */
+INLINE void dots (const job_t *t, int64_t r, int64_t i0, ahead_t *f, int every, const int M, const int R) {
+    const float *a = t->A + r * t->k, *x = t->x + i0 * t->k;
+    ahead_t next = *f;
+    vf s[W];
     int64_t j = 0;
-    for (; j + W <= t->k; j += W) {
-        vf w[ACROSS];
-        for (int q = 0; q < R; q++) {
-            w[q] = vload (a + q * t->k + j);
-            if (M > 1) __builtin_prefetch (a + (q + R) * t->k + j);
-        }
+#pragma GCC unroll 16
+    for (int i = 0; i < W; i++) s[i] = (vf){0};
+#pragma GCC unroll 1
+    for (int step = 0; j + W <= t->k; j += W, step++) {
+        vf w[W];
+#pragma GCC unroll 16
+        for (int q = 0; q < R; q++) w[q] = vload (a + q * t->k + j);
+        if ((step & (every - 1)) == 0) ask (&next, R * W);
+#pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
-            const vf x = vload (t->x + i * t->k + j);
-            for (int q = 0; q < R; q++) s[i * R + q] += x * w[q];
+            const vf xi = vload (x + i * t->k + j);
+#pragma GCC unroll 16
+            for (int q = 0; q < R; q++) s[i * R + q] += xi * w[q];
         }
     }
     if (j < t->k)
         for (int i = 0; i < M; i++)
             for (int q = 0; q < R; q++)
-                s[i * R + q] += vload_part (t->x + i * t->k + j, t->k - j) * vload_part (a + q * t->k + j, t->k - j);
+                s[i * R + q] += vload_part (x + i * t->k + j, t->k - j) * vload_part (a + q * t->k + j, t->k - j);
+    *f = next;
+    const vf sums = vsums (s);
     for (int i = 0; i < M; i++)
-        for (int q = 0; q < R; q++) t->y[i * t->n + r + q] = vsum (s[i * R + q]);
+        for (int q = 0; q < R; q++) t->y[(i0 + i) * t->n + r + q] = sums[i * R + q];
 }
 
-INLINE void dots_part (const job_t *t, int64_t lo, int64_t hi, const int M) {
-    const int R = SUMS / M < 1 ? 1 : SUMS / M < 4 ? SUMS / M : 4;
-    int64_t r = lo;
-    for (; r + R <= hi; r += R) dots (t, r, M, R);
-    for (; r < hi; r++) dots (t, r, M, 1);
+/* One row of x: W rows of A one behind the other. */
+INLINE void dots_one (const job_t *t, int64_t r, int64_t i) {
+    const float *x = t->x + i * t->k;
+    vf s[W];
+#pragma GCC unroll 1
+    for (int q = 0; q < W; q++) {
+        const float *a = t->A + (r + q) * t->k;
+        int64_t j = 0;
+        s[q] = (vf){0};
+#pragma GCC unroll 4
+        for (; j + W <= t->k; j += W) s[q] += vload (x + j) * vload (a + j);
+        if (j < t->k) s[q] += vload_part (x + j, t->k - j) * vload_part (a + j, t->k - j);
+    }
+    vstore (t->y + i * t->n + r, vsums (s));
 }
 
-static void dots_rows (const job_t *t, int64_t lo, int64_t hi, int64_t m) {
-    switch (m) {
-    case 1: dots_part (t, lo, hi, 1); break;
-    case 2: dots_part (t, lo, hi, 2); break;
-    case 3: dots_part (t, lo, hi, 3); break;
-    case 4: dots_part (t, lo, hi, 4); break;
-    case 5: dots_part (t, lo, hi, 5); break;
-    case 6: dots_part (t, lo, hi, 6); break;
-    case 7: dots_part (t, lo, hi, 7); break;
-    default: dots_part (t, lo, hi, 8); break;
+/* Rows r .. end - 1 of A.  With more rows of x than sums in a vector these are split. */
+INLINE void dots_rows (const job_t *t, int64_t r, int64_t end, int64_t i, ahead_t *f, int every, const int M) {
+    const int R = W / M;
+    if (M == 1)
+        for (; r + W <= end; r += W) dots_one (t, r, i);
+    else
+        for (; r + R <= end; r += R) dots (t, r, i, f, every, M, R);
+    for (; r < end; r++) dots (t, r, i, f, every, M, 1);
+}
+
+static void dots_thread (const job_t *t, int64_t lo, int64_t hi) {
+    const int64_t most = W < WB_FEW_ROWS ? W : WB_FEW_ROWS, groups = (t->m + most - 1) / most;
+    const int every = steps_between (groups);
+    for (int64_t r = lo; r < hi; r += BLOCK) {
+        const int64_t next = min64 (r + (AHEAD / t->k + BLOCK) / BLOCK * BLOCK, hi - 1);
+        const float *row = t->A + next * t->k;
+        ahead_t f = {row, row, t->k, min64 (BLOCK, hi - next), t->k, t->k};
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t i = t->m * g / groups, M = t->m * (g + 1) / groups - i, end = min64 (r + BLOCK, hi);
+#define DOTS(rows) dots_rows (t, r, end, i, &f, every, (rows) < W ? (rows) : W)
+            BY_ROWS (M, DOTS);
+        }
     }
 }
 
 void ISA_NAME (wb_few_dots_) (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k) {
+    const job_t t = {.y = y, .x = x, .A = A, .m = m, .n = n, .k = k};
 #pragma omp parallel if (n * k >= PARALLEL_MIN)
     {
         int64_t lo, hi;
         part_of (&lo, &hi, n, omp_get_thread_num (), omp_get_num_threads ());
-        for (int64_t i = 0; i < m; i += WB_FEW_ROWS) {
-            const job_t t = {y + i * n, x + i * k, A, n, k};
-            dots_rows (&t, lo, hi, min64 (WB_FEW_ROWS, m - i));
-        }
+        dots_thread (&t, lo, hi);
     }
 }
 

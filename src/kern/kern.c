@@ -30,6 +30,8 @@ int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads) {
     return wb_att_thread_floats (T, D) * (threads < 1 ? 1 : threads);
 }
 
+int64_t wb_few_work_floats (int64_t m, int64_t n) { return WB_FEW_PARTS * m * n; }
+
 static double fma_rounds (wb_isa isa, int64_t rounds, float *sink) {
     switch (isa) {
 #ifdef WB_X86

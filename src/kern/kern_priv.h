@@ -4,23 +4,24 @@
 
 #include <wabun/kern.h>
 
-#define WB_ATT_Q 64   /* queries in a block of attention: the lanes of its matrix products */
-#define WB_ATT_K 64   /* keys in a block */
-#define WB_ATT_PAD 16 /* head width and positions in work memory are rounded up to this: the widest vector */
+#define WB_ATT_Q 64    /* queries in a block of attention: the lanes of its matrix products */
+#define WB_ATT_K 64    /* keys in a block */
+#define WB_ATT_PAD 16  /* head width and positions in work memory are rounded up to this: the widest vector */
+#define WB_FEW_PARTS 8 /* of a matrix in few_linear, with sums of their own */
 #define WB_RSTD_EPS 1e-5f
 
-#define WB_KERN_DECLARE(isa)                                                                                  \
-    extern const wb_kern_t wb_kern_table_##isa;                                                               \
-    /* `rounds` of independent multiply-adds; *sink keeps the compiler honest; flop done */                   \
-    double wb_simd_fma_##isa (int64_t rounds, float *sink);                                                   \
-    /* out [n] = exp (x), as the kernels compute it: for the test of its error */                             \
-    void wb_simd_exp_##isa (float *out, const float *x, int64_t n);                                           \
-    /* out [n] = 2^(c x), c > 0 */                                                                            \
-    void wb_simd_exp2_##isa (float *out, const float *x, float c, int64_t n);                                 \
-    void wb_few_linear_##isa (float *y, const float *x, const float *A, const float *b, int64_t m, int64_t n, \
-                              int64_t k, bool add);                                                           \
-    void wb_few_dots_##isa (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k);       \
-    /* sum of p [n]: reads it, and hardly does more */                                                        \
+#define WB_KERN_DECLARE(isa)                                                                                    \
+    extern const wb_kern_t wb_kern_table_##isa;                                                                 \
+    /* `rounds` of independent multiply-adds; *sink keeps the compiler honest; flop done */                     \
+    double wb_simd_fma_##isa (int64_t rounds, float *sink);                                                     \
+    /* out [n] = exp (x), as the kernels compute it: for the test of its error */                               \
+    void wb_simd_exp_##isa (float *out, const float *x, int64_t n);                                             \
+    /* out [n] = 2^(c x), c > 0 */                                                                              \
+    void wb_simd_exp2_##isa (float *out, const float *x, float c, int64_t n);                                   \
+    void wb_few_linear_##isa (float *y, const float *x, const float *A, const float *b, float *work, int64_t m, \
+                              int64_t n, int64_t k, bool add);                                                  \
+    void wb_few_dots_##isa (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k);         \
+    /* sum of p [n]: reads it, and hardly does more */                                                          \
     float wb_few_read_##isa (const float *p, int64_t n)
 
 WB_KERN_DECLARE (portable);

@@ -205,13 +205,14 @@ static void attention_backward (float *dqkv, const float *dout, const float *out
     }
 }
 
-static void attention_cached (float *out, const float *q, const float *kcache, const float *vcache, float *work,
-                              int64_t n, int64_t len, int64_t Tmax, int64_t H, int64_t D, int64_t ldq, int64_t ldo) {
+static void attention_cached (const wb_cached_t *seqs, float *work, int nseq, int64_t Tmax, int64_t H, int64_t D,
+                              int64_t ldq, int64_t ldo) {
     (void) work;
-    for (int64_t h = 0; h < H; h++)
-        for (int64_t i = 0; i < n; i++)
-            (void) attend (out + i * ldo + h * D, q + i * ldq + h * D, kcache + h * Tmax * D, vcache + h * Tmax * D,
-                           len - n + i + 1, D, D);
+    for (const wb_cached_t *c = seqs; c < seqs + nseq; c++)
+        for (int64_t h = 0; h < H; h++)
+            for (int64_t i = 0; i < c->n; i++)
+                (void) attend (c->out + i * ldo + h * D, c->q + i * ldq + h * D, c->k + h * Tmax * D,
+                               c->v + h * Tmax * D, c->len - c->n + i + 1, D, D);
 }
 
 static void xent_max (float *mx, const float *logits, int64_t n, int64_t V, int64_t ld) {
@@ -307,8 +308,9 @@ static void sgd (float *w, const float *g, int64_t n, float step, float decay, f
     for (int64_t i = 0; i < n; i++) w[i] = w[i] * (1.0f - decay) - step * (gscale * g[i]);
 }
 
-static void few_linear (float *y, const float *x, const float *A, const float *b, int64_t m, int64_t n, int64_t k,
-                        bool add) {
+static void few_linear (float *y, const float *x, const float *A, const float *b, float *work, int64_t m, int64_t n,
+                        int64_t k, bool add) {
+    (void) work;
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
             double s = (add ? (double) y[i * n + j] : 0) + (b != NULL ? (double) b[j] : 0);

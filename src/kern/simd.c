@@ -19,31 +19,17 @@
 #include <immintrin.h>
 #endif
 
-#include "kern_priv.h"
+#include "vec.h"
 
-#define CAT_(a, b) a##b
-#define CAT(a, b) CAT_ (a, b)
 #define STR_(a) #a
 #define STR(a) STR_ (a)
-#define ISA_NAME(stem) CAT (stem, WB_KERN_ISA)
 
-#if defined(__AVX512F__)
-#define W 16 /* floats in a vector */
+#if W == 16
 #define NR 4 /* vectors across the register block of the matrix product */
-#elif defined(__AVX2__)
-#define W 8
-#define NR 2
 #else
-#define W 4
 #define NR 2
 #endif
 #define MR 6 /* rows of the register block: MR NR sums + NR + 1 vectors fit in the registers */
-
-#define INLINE static inline __attribute__ ((always_inline))
-
-typedef float vf __attribute__ ((vector_size (W * 4)));
-typedef float vfu __attribute__ ((vector_size (W * 4), aligned (4), may_alias)); /* in memory, anywhere */
-typedef uint32_t vu __attribute__ ((vector_size (W * 4)));
 
 /* Elements in a range of an elementwise kernel, and how many make threads worth starting. */
 #define RANGE ((int64_t) 16384)
@@ -60,12 +46,8 @@ typedef uint32_t vu __attribute__ ((vector_size (W * 4)));
         }                                                                                                 \
     } while (0)
 
-INLINE int64_t min64 (int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* ---- vectors ----------------------------------------------------------------------------------------------------- */
 
-INLINE vf vload (const float *p) { return *(const vfu *) p; }
-INLINE void vstore (float *p, vf v) { *(vfu *) p = v; }
 INLINE vf vset (float x) { return x - (vf){0}; }
 
 /* The first k < W floats at p, `fill` in the other lanes. */
@@ -495,12 +477,6 @@ static __attribute__ ((noinline)) void product (float *c, int64_t ldc, const flo
 #define BQ WB_ATT_Q
 #define BK WB_ATT_K
 
-#if defined(__clang__)
-#define SHUFFLE(a, b, ...) __builtin_shufflevector (a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle (a, b, (vu){__VA_ARGS__})
-#endif
-
 /* The lanes of a and b in turn: the first half of them, the second half. */
 #if W == 16
 #define INTERLEAVE_LO(a, b) SHUFFLE (a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
@@ -901,7 +877,46 @@ static void attention_backward (float *dqkv, const float *dout, const float *out
     }
 }
 
-/* One query over `len` keys: the lanes run along D, keys come in fours, K and V are streamed once. */
+/* s [nk] = scale k q, k [nk, D]: sums of W keys at once. */
+INLINE void key_scores (float *s, const float *q, const float *k, int64_t nk, int64_t D, float scale) {
+    for (int64_t r0 = 0; r0 < nk; r0 += W) {
+        vf t[W];
+#pragma GCC unroll 1
+        for (int64_t r = 0; r < W; r++) {
+            const float *kr = k + (r0 + r) * D;
+            t[r] = (vf){0};
+            if (r0 + r >= nk) continue;
+            int64_t d = 0;
+#pragma GCC unroll 4
+            for (; d + W <= D; d += W) {
+                __builtin_prefetch (kr + d + BK * D, 0, 2);
+                t[r] += vload (q + d) * vload (kr + d);
+            }
+            if (d < D) t[r] += vload_part (q + d, D - d, 0.0f) * vload_part (kr + d, D - d, 0.0f);
+        }
+        vstore_some (s + r0, vsums (t) * scale, nk - r0);
+    }
+}
+
+/* o [vecs W] = shrink o + p v over rows of v [nk, vecs W], D apart. */
+INLINE void add_values (float *o, float shrink, const float *p, const float *v, int64_t nk, int64_t D, const int vecs) {
+    vf a[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < vecs; i++) a[i] = vload (o + i * W) * shrink;
+#pragma GCC unroll 1
+    for (int64_t r = 0; r < nk; r++) {
+        const vf pr = vset (p[r]);
+#pragma GCC unroll 8
+        for (int i = 0; i < vecs; i++) {
+            __builtin_prefetch (v + (r + BK) * D + i * W, 0, 2);
+            a[i] += pr * vload (v + r * D + i * W);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < vecs; i++) vstore (o + i * W, a[i]);
+}
+
+/* One query over `len` keys: the lanes run along D; blocks of K and V are read once, from end to end. */
 static void attend_one (float *restrict out, const float *restrict q, const float *restrict k, const float *restrict v,
                         int64_t len, int64_t D, float *restrict acc) {
     const float scale = 1.0f / sqrtf ((float) D);
@@ -909,14 +924,10 @@ static void attend_one (float *restrict out, const float *restrict q, const floa
     memset (acc, 0, (size_t) D * sizeof (float));
     for (int64_t k0 = 0; k0 < len; k0 += BK) {
         const int64_t nk = min64 (BK, len - k0);
+        const float *vb = v + k0 * D;
         float m = mx;
-        for (int64_t r = 0; r < nk; r++) {
-            const float *kr = k + (k0 + r) * D;
-            vf t = {0};
-            for (int64_t d = 0; d < D; d += W) t += vload_some (q + d, D - d, 0.0f) * vload_some (kr + d, D - d, 0.0f);
-            s[r] = vsum (t) * scale;
-            m = s[r] > m ? s[r] : m;
-        }
+        key_scores (s, q, k + k0 * D, nk, D, scale);
+        for (int64_t r = 0; r < nk; r++) m = s[r] > m ? s[r] : m;
         const float shrink = vexp (vset (mx - m))[0];
         vf part = {0};
         for (int64_t r = 0; r < nk; r += W) {
@@ -926,15 +937,14 @@ static void attend_one (float *restrict out, const float *restrict q, const floa
         }
         sum = sum * shrink + vsum (part);
         mx = m;
-        for (int64_t d = 0; d < D; d += W) {
-            vf a0 = vload_some (acc + d, D - d, 0.0f) * shrink, a1 = {0};
-            int64_t r = 0;
-            for (; r + 2 <= nk; r += 2) {
-                a0 += s[r] * vload_some (v + (k0 + r) * D + d, D - d, 0.0f);
-                a1 += s[r + 1] * vload_some (v + (k0 + r + 1) * D + d, D - d, 0.0f);
-            }
-            if (r < nk) a0 += s[r] * vload_some (v + (k0 + r) * D + d, D - d, 0.0f);
-            vstore_some (acc + d, a0 + a1, D - d);
+        int64_t d = 0;
+        for (; d + 8 * W <= D; d += 8 * W) add_values (acc + d, shrink, s, vb + d, nk, D, 8);
+        for (; d + 4 * W <= D; d += 4 * W) add_values (acc + d, shrink, s, vb + d, nk, D, 4);
+        for (; d + W <= D; d += W) add_values (acc + d, shrink, s, vb + d, nk, D, 1);
+        if (d < D) {
+            vf a = vload_part (acc + d, D - d, 0.0f) * shrink;
+            for (int64_t r = 0; r < nk; r++) a += s[r] * vload_part (vb + r * D + d, D - d, 0.0f);
+            vstore_some (acc + d, a, D - d);
         }
     }
     for (int64_t d = 0; d < D; d++) out[d] = acc[d] / sum;
@@ -942,22 +952,33 @@ static void attend_one (float *restrict out, const float *restrict q, const floa
 
 #define FEW 8 /* below so many queries one at a time is faster than a block of lanes */
 
-static void attention_cached (float *out, const float *q, const float *kcache, const float *vcache, float *work,
-                              int64_t n, int64_t len, int64_t Tmax, int64_t H, int64_t D, int64_t ldq, int64_t ldo) {
-    const int64_t per_thread = wb_att_thread_floats (Tmax, D), blocks = (n + BQ - 1) / BQ;
-    const int64_t tasks = n < FEW ? H * n : H * blocks;
-#pragma omp parallel for schedule(dynamic) if (n * len * H * D >= PARALLEL_MIN)
-    for (int64_t task = 0; task < tasks; task++) {
-        const int64_t h = task % H, at = h * Tmax * D;
-        float *w = work + omp_get_thread_num () * per_thread;
-        if (n < FEW) {
-            const int64_t i = task / H;
-            attend_one (out + i * ldo + h * D, q + i * ldq + h * D, kcache + at, vcache + at, len - n + i + 1, D, w);
-        } else {
-            const int64_t i = (blocks - 1 - task / H) * BQ;
-            attend_block (out + i * ldo + h * D, ldo, NULL, q + i * ldq + h * D, ldq, kcache + at, vcache + at, D,
-                          len - n + i, min64 (BQ, n - i), D, w);
-        }
+/* A head of a sequence, and in it a query or a block of them. */
+static void attend_cached (const wb_cached_t *c, int64_t task, float *work, int64_t Tmax, int64_t H, int64_t D,
+                           int64_t ldq, int64_t ldo) {
+    const int64_t h = task % H, at = h * Tmax * D, blocks = (c->n + BQ - 1) / BQ;
+    if (c->n < FEW) {
+        const int64_t i = task / H;
+        attend_one (c->out + i * ldo + h * D, c->q + i * ldq + h * D, c->k + at, c->v + at, c->len - c->n + i + 1, D,
+                    work);
+    } else {
+        const int64_t i = (blocks - 1 - task / H) * BQ;
+        attend_block (c->out + i * ldo + h * D, ldo, NULL, c->q + i * ldq + h * D, ldq, c->k + at, c->v + at, D,
+                      c->len - c->n + i, min64 (BQ, c->n - i), D, work);
+    }
+}
+
+static void attention_cached (const wb_cached_t *seqs, float *work, int nseq, int64_t Tmax, int64_t H, int64_t D,
+                              int64_t ldq, int64_t ldo) {
+    const int64_t per_thread = wb_att_thread_floats (Tmax, D);
+    int64_t scores = 0;
+    for (int i = 0; i < nseq; i++) scores += seqs[i].n * seqs[i].len;
+#pragma omp parallel if (scores * H * D >= PARALLEL_MIN)
+    for (int i = 0; i < nseq; i++) {
+        const wb_cached_t *c = &seqs[i];
+        const int64_t tasks = H * (c->n < FEW ? c->n : (c->n + BQ - 1) / BQ);
+#pragma omp for schedule(dynamic) nowait
+        for (int64_t task = 0; task < tasks; task++)
+            attend_cached (c, task, work + omp_get_thread_num () * per_thread, Tmax, H, D, ldq, ldo);
     }
 }
 

@@ -39,19 +39,23 @@ struct wb_infer {
     float *last;     /* [B, C] rows whose logits are wanted */
     float *block;    /* [head_rows, V] logits for log-probabilities */
     float *mx, *sum, *hit;
-    float *work; /* attention */
+    float *work;       /* attention */
+    wb_cached_t *seqs; /* [B] */
+    float *few;        /* sums of products with few rows */
 };
 
 static int64_t head_rows (int64_t max_rows) { return max_rows < HEAD_ROWS ? max_rows : HEAD_ROWS; }
+static int64_t few_rows (int64_t max_rows) { return max_rows < FEW_ROWS ? max_rows : FEW_ROWS; }
 static int64_t cache_floats (const wb_size_t *s) { return s->L * 2 * s->T * s->C; }
 static size_t floats (int64_t n) { return wb_align ((size_t) n * sizeof (float)); }
 
 size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t max_rows) {
     const int64_t rows = head_rows (max_rows);
     return wb_align ((size_t) s->L * sizeof (layer_t)) + wb_align ((size_t) B * sizeof (int64_t)) +
-           floats (B * cache_floats (s)) + 2 * floats (max_rows * s->C) + 2 * floats (max_rows * 4 * s->C) +
-           floats (B * s->C) + floats (rows * s->V) + 3 * floats (rows) +
-           floats (wb_attention_work_floats (s->T, s->C / s->H, wb_kern_threads ()));
+           wb_align ((size_t) B * sizeof (wb_cached_t)) + floats (B * cache_floats (s)) + 2 * floats (max_rows * s->C) +
+           2 * floats (max_rows * 4 * s->C) + floats (B * s->C) + floats (rows * s->V) + 3 * floats (rows) +
+           floats (wb_attention_work_floats (s->T, s->C / s->H, wb_kern_threads ())) +
+           floats (wb_few_work_floats (few_rows (max_rows), 4 * s->C));
 }
 
 static const float *weight (const wb_params_t *params, const float *weights, const char *name) {
@@ -79,6 +83,7 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
     *inf = (wb_infer_t){.s = *s, .k = k, .arena = a, .B = B, .max_rows = max_rows};
     inf->layers = wb_arena_alloc (a, (size_t) s->L * sizeof (layer_t));
     inf->length = wb_arena_alloc (a, (size_t) B * sizeof (int64_t));
+    inf->seqs = wb_arena_alloc (a, (size_t) B * sizeof (wb_cached_t));
     inf->cache = wb_arena_floats (a, B * cache_floats (s));
     inf->x = wb_arena_floats (a, max_rows * s->C);
     inf->y = wb_arena_floats (a, max_rows * s->C);
@@ -90,6 +95,7 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
     inf->sum = wb_arena_floats (a, head_rows (max_rows));
     inf->hit = wb_arena_floats (a, head_rows (max_rows));
     inf->work = wb_arena_floats (a, wb_attention_work_floats (s->T, s->C / s->H, wb_kern_threads ()));
+    inf->few = wb_arena_floats (a, wb_few_work_floats (few_rows (max_rows), 4 * s->C));
     wb_arena_seal (a);
 
     inf->wte = weight (params, weights, "wte.weight");
@@ -168,7 +174,7 @@ static void remember (wb_infer_t *inf, const float *qkv, int b, int64_t l, int64
 static void linear (const wb_infer_t *inf, float *y, const float *x, const float *w, const float *b, int64_t rows,
                     int64_t k, int64_t m) {
     if (rows <= FEW_ROWS) {
-        inf->k->few_linear (y, x, w, b, rows, m, k, false);
+        inf->k->few_linear (y, x, w, b, inf->few, rows, m, k, false);
     } else {
         wb_linear_forward (y, x, w, rows, k, m);
         inf->k->bias_add (y, b, rows, m);
@@ -177,7 +183,7 @@ static void linear (const wb_infer_t *inf, float *y, const float *x, const float
 static void linear_residual (wb_infer_t *inf, const float *x, const float *w, const float *b, int64_t rows, int64_t k,
                              int64_t m) {
     if (rows <= FEW_ROWS) {
-        inf->k->few_linear (inf->x, x, w, b, rows, m, k, true);
+        inf->k->few_linear (inf->x, x, w, b, inf->few, rows, m, k, true);
     } else {
         wb_linear_forward (inf->y, x, w, rows, k, m);
         inf->k->bias_residual (inf->x, inf->x, inf->y, b, rows, m);
@@ -195,14 +201,15 @@ static void forward_layer (wb_infer_t *inf, int64_t l, const int *seqs, const in
     for (int64_t i = 0, row = 0; i < nseq; row += counts[i], i++) {
         const int b = seqs[i];
         remember (inf, qkv + row * 3 * C, b, l, inf->length[b], counts[i]);
-        k->attention_cached (att + row * C, qkv + row * 3 * C, cached (inf, b, l, 0), cached (inf, b, l, 1), inf->work,
-                             counts[i], inf->length[b] + counts[i], inf->s.T, H, C / H, 3 * C, C);
+        inf->seqs[i] = (wb_cached_t){att + row * C,         qkv + row * 3 * C, cached (inf, b, l, 0),
+                                     cached (inf, b, l, 1), counts[i],         inf->length[b] + counts[i]};
     }
+    k->attention_cached (inf->seqs, inf->work, nseq, inf->s.T, H, C / H, 3 * C, C);
     linear_residual (inf, att, w->att_w, w->att_b, rows, C, C);
 
     k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln2_g, w->ln2_b, rows, C);
     if (rows <= FEW_ROWS) {
-        k->few_linear (inf->wide, inf->y, w->fc_w, w->fc_b, rows, 4 * C, C, false);
+        k->few_linear (inf->wide, inf->y, w->fc_w, w->fc_b, inf->few, rows, 4 * C, C, false);
         k->gelu_forward (inf->act, inf->wide, rows * 4 * C);
     } else {
         wb_linear_forward (inf->wide, inf->y, w->fc_w, rows, C, 4 * C);

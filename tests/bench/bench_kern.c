@@ -85,9 +85,9 @@ int main (int argc, char **argv) {
     if (n >= T) {
         const double one = 4.0 * (double) T * Cd;
         RUN ("attention_cached n=1", one, one * 2,
-             k->attention_cached (y, x, qkv, qkv + T * C, work, 1, T, T, H, D, C, C));
+             k->attention_cached (&(wb_cached_t){y, x, qkv, qkv + T * C, 1, T}, work, 1, T, H, D, C, C));
         RUN ("attention_cached n=T", att / (double) B, 0,
-             k->attention_cached (y, x, qkv, qkv + T * C, work, T, T, T, H, D, C, C));
+             k->attention_cached (&(wb_cached_t){y, x, qkv, qkv + T * C, T, T}, work, 1, T, H, D, C, C));
     }
     RUN ("embed_forward", 0, 3 * f * N * Cd, k->embed_forward (y, tokens, wte, wpe, n, T, C, 0, V, 0));
     RUN ("embed_backward", 0, 5 * f * N * Cd, k->embed_backward (wte, wpe, dy, tokens, n, T, C, 0, V));

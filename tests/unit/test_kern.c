@@ -172,21 +172,39 @@ static void check_attention (const wb_kern_t *k, int64_t B, int64_t T, int64_t H
     drop (d0, nq), drop (d1, nq);
 }
 
+/* Three sequences at once: n new positions behind len - n, then fewer behind fewer. */
 static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H, int64_t D) {
+    enum { SEQS = 3 };
     const wb_kern_t *ref = wb_kern_ref ();
-    const int64_t Tmax = len + 3, ldq = 3 * H * D, ldo = H * D + 1,
+    const int64_t Tmax = len + 3, ldq = 3 * H * D, ldo = H * D + 1, cache = H * Tmax * D,
                   nw = wb_attention_work_floats (Tmax, D, wb_kern_threads ());
-    float *q = floats (n * ldq, 2), *kc = floats (H * Tmax * D, 2), *vc = floats (H * Tmax * D, 2),
-          *work = floats (nw, 0);
-    float *o0 = floats (n * ldo, 0), *o1 = floats (n * ldo, 0);
-    for (int64_t h = 0; h < H; h++) /* what lies behind the cache's end is not read */
-        for (int64_t i = len * D; i < Tmax * D; i++) kc[h * Tmax * D + i] = vc[h * Tmax * D + i] = NAN;
-    k->attention_cached (o0, q, kc, vc, work, n, len, Tmax, H, D, ldq, ldo);
-    ref->attention_cached (o1, q, kc, vc, NULL, n, len, Tmax, H, D, ldq, ldo);
-    T_OK (T_NEAR (o0, o1, n * ldo, 1e-5, 2e-5), "%s: attention_cached n %lld len %lld H %lld D %lld", k->name,
-          (long long) n, (long long) len, (long long) H, (long long) D);
-    drop (q, n * ldq), drop (kc, H * Tmax * D), drop (vc, H * Tmax * D), drop (work, nw), drop (o0, n * ldo);
-    drop (o1, n * ldo);
+    float *q = floats (SEQS * n * ldq, 2), *kc = floats (SEQS * cache, 2), *vc = floats (SEQS * cache, 2),
+          *work = floats (nw, 0), *o[3];
+    wb_cached_t seqs[3][SEQS];
+    for (int j = 0; j < 3; j++) {
+        o[j] = floats (SEQS * n * ldo, 0);
+        memset (o[j], 0, (size_t) (SEQS * n * ldo) * sizeof (float));
+        for (int i = 0; i < SEQS; i++)
+            seqs[j][i] = (wb_cached_t){.out = o[j] + i * n * ldo,
+                                       .q = q + i * n * ldq,
+                                       .k = kc + i * cache,
+                                       .v = vc + i * cache,
+                                       .n = i == 0 || n < 2 ? n : n - 1,
+                                       .len = i == 0 || len == n ? len : len - i};
+    }
+    for (int i = 0; i < SEQS; i++) /* what lies behind the cache's end is not read */
+        for (int64_t h = 0; h < H; h++)
+            for (int64_t j = seqs[0][i].len * D; j < Tmax * D; j++)
+                kc[i * cache + h * Tmax * D + j] = vc[i * cache + h * Tmax * D + j] = NAN;
+    k->attention_cached (seqs[0], work, SEQS, Tmax, H, D, ldq, ldo);
+    ref->attention_cached (seqs[1], NULL, SEQS, Tmax, H, D, ldq, ldo);
+    for (int i = 0; i < SEQS; i++) k->attention_cached (&seqs[2][i], work, 1, Tmax, H, D, ldq, ldo);
+    T_OK (T_NEAR (o[0], o[1], SEQS * n * ldo, 1e-5, 2e-5), "%s: attention_cached n %lld len %lld H %lld D %lld",
+          k->name, (long long) n, (long long) len, (long long) H, (long long) D);
+    T_OK (same (o[0], o[2], SEQS * n * ldo), "%s: attention_cached: a sequence of three is not the sequence alone",
+          k->name);
+    drop (q, SEQS * n * ldq), drop (kc, SEQS * cache), drop (vc, SEQS * cache), drop (work, nw);
+    for (int j = 0; j < 3; j++) drop (o[j], SEQS * n * ldo);
 }
 
 static void check_xent (const wb_kern_t *k, int64_t n, int64_t V) {
@@ -507,9 +525,9 @@ static int64_t run_all (const wb_kern_t *k, float *out) {
     /* one head: cut in blocks as soon as there are two threads */
     k->attention_forward (p, p + ST * SD, qkv, work, 1, ST, 1, SD);
     k->attention_backward (p + ST * SD + ST, dy, p, p + ST * SD, qkv, work, 1, ST, 1, SD), p += 4 * ST * SD + ST;
-    k->attention_cached (p, x, qkv, qkv + SH * ST * SD, work, 100, 130, ST, SH, SD, SH * SD, SH * SD),
-        p += 100 * SH * SD;
-    k->attention_cached (p, x, qkv, qkv + SH * ST * SD, work, 3, 130, ST, SH, SD, SH * SD, SH * SD), p += 3 * SH * SD;
+    const float *keys = qkv, *values = qkv + SH * ST * SD;
+    const wb_cached_t seqs[] = {{p, x, keys, values, 100, 130}, {p + 100 * SH * SD, x, keys, values, 3, 130}};
+    k->attention_cached (seqs, work, 2, ST, SH, SD, SH * SD, SH * SD), p += 103 * SH * SD;
     k->xent_max (p, x, SN, SC, SC);
     k->xent_sum (p + SN, p + 2 * SN, x, p, tokens, SN, SC, SC, 0);
     k->xent_backward (x, p, p + SN, tokens, SN, SC, SC, 0, 1), p += 3 * SN;
@@ -565,22 +583,24 @@ static void check_gemm (int64_t m, int64_t n, int64_t k) {
 }
 
 static void check_few (const wb_kern_t *k, int64_t n, int64_t depth) {
-    enum { MOST = 11 };
+    enum { MOST = 19 };
+    static const int counts[] = {1, 2, 3, 4, 6, 8}; /* of threads */
     const wb_kern_t *ref = wb_kern_ref ();
     const int threads = wb_kern_threads ();
     float *x = floats (MOST * depth, 1), *A = floats (depth * n, 1), *b = floats (n, 1), *y0 = floats (MOST * n, 1),
-          *one = floats (MOST * n, 1), *y = floats (MOST * n, 1), *want = floats (MOST * n, 1);
+          *one = floats (MOST * n, 1), *y = floats (MOST * n, 1), *want = floats (MOST * n, 1),
+          *work = floats (wb_few_work_floats (MOST, n), 1);
     for (int how = 0; how < 4; how++) { /* with and without a bias, set and added */
         const float *bias = how % 2 != 0 ? b : NULL;
         memcpy (want, y0, (size_t) (MOST * n) * sizeof (float));
         memcpy (one, y0, (size_t) (MOST * n) * sizeof (float));
-        ref->few_linear (want, x, A, bias, MOST, n, depth, how >= 2);
-        for (int i = 0; i < MOST; i++) k->few_linear (one + i * n, x + i * depth, A, bias, 1, n, depth, how >= 2);
+        ref->few_linear (want, x, A, bias, NULL, MOST, n, depth, how >= 2);
+        for (int i = 0; i < MOST; i++) k->few_linear (one + i * n, x + i * depth, A, bias, work, 1, n, depth, how >= 2);
         T_NEAR (one, want, MOST * n, 1e-5, 1e-5 * sqrt ((double) depth));
         for (int m = 1; m <= MOST; m++) {
-            wb_kern_threads_set (1 + m % 3);
+            wb_kern_threads_set (counts[m % 6]);
             memcpy (y, y0, (size_t) (MOST * n) * sizeof (float));
-            k->few_linear (y, x, A, bias, m, n, depth, how >= 2);
+            k->few_linear (y, x, A, bias, work, m, n, depth, how >= 2);
             T_OK (same (y, one, m * n), "%s: few_linear: a row of %d is not the row alone", k->name, m);
             T_OK (same (y + m * n, y0 + m * n, (MOST - m) * n), "%s: few_linear: %d rows", k->name, m);
         }
@@ -589,7 +609,7 @@ static void check_few (const wb_kern_t *k, int64_t n, int64_t depth) {
     for (int i = 0; i < MOST; i++) k->few_dots (one + i * n, x + i * depth, A, 1, n, depth);
     T_NEAR (one, want, MOST * n, 1e-5, 1e-5 * sqrt ((double) depth));
     for (int m = 1; m <= MOST; m++) {
-        wb_kern_threads_set (1 + m % 3);
+        wb_kern_threads_set (counts[m % 6]);
         memcpy (y, y0, (size_t) (MOST * n) * sizeof (float));
         k->few_dots (y, x, A, m, n, depth);
         T_OK (same (y, one, m * n), "%s: few_dots: a row of %d is not the row alone", k->name, m);
@@ -597,7 +617,7 @@ static void check_few (const wb_kern_t *k, int64_t n, int64_t depth) {
     }
     wb_kern_threads_set (threads);
     drop (x, MOST * depth), drop (A, depth * n), drop (b, n), drop (y0, MOST * n), drop (one, MOST * n);
-    drop (y, MOST * n), drop (want, MOST * n);
+    drop (y, MOST * n), drop (want, MOST * n), drop (work, wb_few_work_floats (MOST, n));
 }
 
 int main (void) {
