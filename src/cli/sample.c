@@ -2,7 +2,8 @@
  *
  * An id is a pure function of (logits, seed, text, place): no generator has a state, so the same seed gives the same
  * texts however they are put into batches.  Candidates come out of a heap, most likely first, which costs O(V) for the
- * heap and log V for each id that is kept; with neither top-k nor top-p the ids are taken in their own order.
+ * heap and log V for each id that is kept (of the k ids only, with top-k); with neither top-k nor top-p the ids are
+ * taken in their own order.
  *
  * Texts of a batch share one push of the context and then one push for each place; a text at its end leaves the batch.
  *
@@ -27,13 +28,14 @@ static inline bool before (candidate_t a, candidate_t b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-static void sift (candidate_t *heap, int64_t n, int64_t i) {
+/* Place i of a heap whose top is the most likely, or with `least` the least likely. */
+static inline void sift (candidate_t *heap, int64_t n, int64_t i, bool least) {
     const candidate_t c = heap[i];
     for (;;) {
         int64_t child = 2 * i + 1;
         if (child >= n) break;
-        if (child + 1 < n && before (heap[child + 1], heap[child])) child++;
-        if (!before (heap[child], c)) break;
+        if (child + 1 < n && before (heap[child + 1], heap[child]) != least) child++;
+        if (before (heap[child], c) == least) break;
         heap[i] = heap[child];
         i = child;
     }
@@ -44,8 +46,18 @@ static void sift (candidate_t *heap, int64_t n, int64_t i) {
 static void pop (candidate_t *heap, int64_t n) {
     const candidate_t top = heap[0];
     heap[0] = heap[n - 1];
-    sift (heap, n - 1, 0);
+    sift (heap, n - 1, 0, false);
     heap[n - 1] = top;
+}
+
+/* The k < n most likely of n to the front, in no order. */
+static void narrow (candidate_t *c, int64_t n, int64_t k) {
+    for (int64_t i = k / 2; i-- > 0;) sift (c, k, i, true);
+    for (int64_t i = k; i < n; i++)
+        if (before (c[i], c[0])) {
+            c[0] = c[i];
+            sift (c, k, 0, true);
+        }
 }
 
 /* Ids that can be drawn; -1: not numbers. */
@@ -65,7 +77,7 @@ static double odds (candidate_t c, float most, double temperature) {
 int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, int32_t forbid, uint64_t stream,
                       uint64_t index, void *work) {
     candidate_t *c = work;
-    const int64_t n = collect (c, logits, V, forbid);
+    int64_t n = collect (c, logits, V, forbid);
     if (n <= 0) return -1;
     candidate_t best = c[0];
     for (int64_t i = 1; i < n; i++)
@@ -73,16 +85,16 @@ int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, in
     if (!(s->temperature > 0.0)) return best.id;
 
     const bool top_k = s->top_k > 0 && s->top_k<n, top_p = s->top_p> 0.0 && s->top_p < 1.0;
-    const int64_t most = top_k ? s->top_k : n;
+    if (top_k) narrow (c, n, s->top_k), n = s->top_k;
     double sum = 0.0;
     /* Candidates to choose among: c[first], c[first + step], ..., `kept` of them. */
     int64_t first = 0, step = 1, kept = n;
     if (top_k || top_p) {
         double total = 0.0;
         first = n - 1, step = -1, kept = 0;
-        for (int64_t i = n / 2; i-- > 0;) sift (c, n, i);
+        for (int64_t i = n / 2; i-- > 0;) sift (c, n, i, false);
         if (top_k) {
-            for (; kept < most; kept++) {
+            for (; kept < n; kept++) {
                 pop (c, n - kept);
                 total += odds (c[n - 1 - kept], best.logit, s->temperature);
             }
@@ -92,7 +104,7 @@ int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, in
         if (top_p) {
             const int64_t popped = kept;
             kept = 0;
-            while (kept < most && (kept == 0 || sum < s->top_p * total)) {
+            while (kept < n && (kept == 0 || sum < s->top_p * total)) {
                 if (kept >= popped) pop (c, n - kept);
                 sum += odds (c[n - 1 - kept], best.logit, s->temperature);
                 kept++;

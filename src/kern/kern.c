@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include <math.h>
 #include <omp.h>
 
 #include "kern_priv.h"
@@ -103,21 +104,19 @@ double wb_kern_read_bandwidth (const float *p, int64_t n, int threads, double se
     const double start = wb_now ();
     /* Times over the same floats in a trial: a trial of a small array must be long enough for the clock. */
     const int64_t times = n > 0 ? 1 + (1 << 22) / n : 1;
-    double best = 0, begin = 0, end = 0;
+    double best = 0;
     volatile float keep = 0;
     if (threads < 1) threads = 1;
     do {
         float sum = 0;
-#pragma omp parallel num_threads(threads) reduction(+ : sum)
+        double begin = INFINITY, end = 0; /* of the first and of the last thread, each by its own clock */
+#pragma omp parallel num_threads(threads) reduction(+ : sum) reduction(min : begin) reduction(max : end)
         {
             const int team = omp_get_num_threads (), i = omp_get_thread_num ();
             const int64_t lo = n * i / team, hi = n * (i + 1) / team;
 #pragma omp barrier
-#pragma omp master
             begin = wb_now ();
             for (int64_t t = 0; t < times; t++) sum += read_all (isa, p + lo, hi - lo);
-#pragma omp barrier
-#pragma omp master
             end = wb_now ();
         }
         keep = keep + sum;

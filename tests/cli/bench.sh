@@ -163,12 +163,32 @@ ok "generate: a share" between of_bound 1e-7 1.5
 # bytes of a step: 12 C^2 + V C, and keys and values of 3 texts behind 8 + 2.5 positions
 ok "generate: bytes" awk -v bytes="$(grep -o '"batches".*' out | grep -o '"bytes":[^,]*' | cut -d: -f2)" 'BEGIN {
     want = 4 * (12 * 32 * 32 + 257 * 32 + 3 * 2 * 32 * (8 + 2.5)); print bytes, want; exit !(bytes / want < 1.0001 && want / bytes < 1.0001) }'
+# In each line of the table: a rate is the number over the time, a share the bound over the time, their order is right.
+generate_fits () {
+  sed 's/{"\(tokens\|batch\)":/\n&/g' out | awk '
+    function value(name) { return match($0, "\"" name "\":[-+.e0-9]+") ? substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 3) + 0 : -1 }
+    function near(a, b) { return a > 0 && b > 0 && a / b < 1.001 && b / a < 1.001 }
+    /^{"(tokens|batch)":/ {
+      n++; print
+      many = value(/^{"batch"/ ? "batch" : "tokens"); ms = value("ms"); memory = value("of_bandwidth"); peak = value("of_peak")
+      if (!near(value("tokens_per_s"), 1e3 * many / ms) || value("ms_min") > ms || value("ms_max") < ms ||
+          !near(memory, value("bytes") / value("read_gbps") * 1e-6 / ms) ||
+          !near(peak, value("flop") / value("fma_peak_gflops") * 1e-6 / ms) ||
+          !near(value("of_bound"), memory > peak ? memory : peak) || (/^{"batch"/ && value("ms_sampling") > value("ms_max"))) bad = 1
+    }
+    END { print n, "lines"; exit bad || n != 2 }'
+}
+ok "generate: the figures belong together" generate_fits
 # shellcheck disable=SC2086
 bench 1 generate $tiny --tokens 3
 ok "generate: a table" table '^prompt  *8 tokens' '^ *1 ' '^ *32 ' 'of bound'
 # shellcheck disable=SC2086
 ok "generate: too many tokens" refused 'do not fit' generate $tiny --tokens 14
-
+ok "generate: no texts" refused '[-][-]batch wants' generate --batch 0
+ok "generate: no such preset" refused 'tiny, small' generate --preset smal
+# shellcheck disable=SC2086
+bench 2 generate $tiny --tokens 4
+ok "generate: one process only" grep -q 'run it without mpirun' err
 
 # ---- muon: forms there are, and figures that fit together
 # shellcheck disable=SC2086
@@ -182,12 +202,17 @@ done
 # shellcheck disable=SC2086
 bench 1 muon $tiny --steps 1
 ok "muon: a table" table '^adamw ' '^whole .*%' 'c_attn whole'
+ok "muon: no steps" refused '[-][-]steps wants' muon --steps 0
+ok "muon: no such preset" refused 'tiny, small' muon --preset smal
+
 # ---- encode
 bench 1 encode --threads 2 --repeats 1 --json
 ok "encode: one object" one_object encode
 ok "encode: fields" fields threads bytes text vocabulary repeats rates tokenizer clean mb_per_s mb_per_s_min mb_per_s_max tokens
 ok "encode: a byte is a token" is tokens "$(field bytes)"
 ok "encode: figures" between mb_per_s 0.01 1e6
+ok "encode: spread" between mb_per_s "$(field mb_per_s_min)" "$(field mb_per_s_max)"
+ok "encode: no repeats" refused '[-][-]repeats wants' encode --repeats 0
 printf 'abc\n\343\201\202\n' >some.txt
 bench 1 encode --threads 1 --repeats 2 --tokenizer byte some.txt
 ok "encode: a table, of files" table '^8 B.* (files)' '^byte  *no  *1 '
