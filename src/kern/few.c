@@ -29,6 +29,7 @@
 #define ACROSS 8                       /* vectors of a row taken one behind the other, at most */
 #define PARTS WB_FEW_PARTS             /* of the rows of A, with sums of their own */
 #define AHEAD ((int64_t) 16384)        /* floats of A between what is asked for and what is worked on */
+#define STRAIGHT ((int64_t) 4096)      /* sums of one row of x that stay in the first cache */
 #define BLOCK 16                       /* rows of A [n, k] that stay in the cache for all rows of x */
 #define LINE 16                        /* floats in a cache line: threads share none */
 #define PARALLEL_MIN ((int64_t) 65536) /* floats of A that make threads worth starting */
@@ -118,8 +119,9 @@ typedef struct run {
 } run_t;
 
 INLINE void add_vectors (const run_t *t, int64_t j, ahead_t *f, const int M, const int across) {
-    ahead_t next = *f;
+    ahead_t next;
     vf s[SUMS];
+    if (f != NULL) next = *f;
 #pragma GCC unroll 8
     for (int i = 0; i < M; i++)
 #pragma GCC unroll 8
@@ -129,7 +131,7 @@ INLINE void add_vectors (const run_t *t, int64_t j, ahead_t *f, const int M, con
         vf w[ACROSS];
 #pragma GCC unroll 8
         for (int v = 0; v < across; v++) w[v] = vload (t->a + q * t->ld + j + v * W);
-        if ((q & (t->every - 1)) == 0) ask (&next, across * W);
+        if (f != NULL && (q & (t->every - 1)) == 0) ask (&next, across * W);
 #pragma GCC unroll 8
         for (int i = 0; i < M; i++) {
             const vf x = t->x[i * t->ldx + q] - (vf){0};
@@ -141,7 +143,7 @@ INLINE void add_vectors (const run_t *t, int64_t j, ahead_t *f, const int M, con
     for (int i = 0; i < M; i++)
 #pragma GCC unroll 8
         for (int v = 0; v < across; v++) vstore (t->s + i * t->ld + j + v * W, s[i * across + v]);
-    *f = next;
+    if (f != NULL) *f = next;
 }
 
 /* Columns that do not fill a vector. */
@@ -163,12 +165,39 @@ INLINE void add_rows (const run_t *t, ahead_t *f, const int M) {
     if (j < t->cols) add_rest (t, j, M);
 }
 
+/* One row of x, whose sums stay in the first cache: straight on through rows of A; processors fetch ahead by
+ * themselves. */
+static void linear_straight (const job_t *t, float *s, int64_t lo, int64_t hi, int64_t from, int64_t to) {
+    const int64_t cols = hi - lo;
+    const int pieces = (int) ((cols + STRAIGHT - 1) / STRAIGHT);
+    for (int p = 0; p < pieces; p++) {
+        int64_t j, end;
+        part_of (&j, &end, cols, p, pieces);
+        for (int64_t r = from; r < to; r++) {
+            const run_t run = {.s = s + lo + j,
+                               .a = t->A + r * t->n + lo + j,
+                               .x = t->x + r,
+                               .ld = t->n,
+                               .ldx = t->k,
+                               .cols = end - j,
+                               .rows = 1,
+                               .every = 1,
+                               .fresh = r == from};
+            add_rows (&run, NULL, 1);
+        }
+    }
+}
+
 /* s [m, n], its columns lo .. hi - 1, = x A over rows from .. to - 1 of A; rows before `end` may be asked for. */
 static void linear_part (const job_t *t, float *s, int64_t lo, int64_t hi, int64_t from, int64_t to, int64_t end) {
     const int64_t groups = groups_of (t->m), cols = hi - lo, ahead = (AHEAD / cols + RUN) / RUN * RUN;
     const int every = steps_between (groups);
     if (from == to)
         for (int64_t i = 0; i < t->m; i++) memset (s + i * t->n + lo, 0, (size_t) cols * sizeof (float));
+    if (t->m == 1) {
+        linear_straight (t, s, lo, hi, from, to);
+        return;
+    }
     for (int64_t r = from; r < to; r += RUN) {
         const int64_t next = min64 (r + ahead, end - 1);
         const float *row = t->A + next * t->n + lo;
