@@ -64,26 +64,53 @@ static wb_status choose (wb_opts_t *o, int *out, const char *path) {
                     (int) strcspn (option, "="), option, text, path);
 }
 
+void wb_bench_size_begin (wb_bench_size_t *s, const char *preset) {
+    *s = (wb_bench_size_t){.preset = preset, .own = {.V = 20573}};
+}
+
+bool wb_bench_is_size (wb_opts_t *o, wb_bench_size_t *s, wb_status *status) {
+    const struct {
+        const char *name;
+        int64_t *to, least, most;
+    } sizes[] = {{"--layers", &s->own.L, 1, 4096},
+                 {"--width", &s->own.C, 1, 1 << 17},
+                 {"--heads", &s->own.H, 1, 4096},
+                 {"--context", &s->own.T, 1, 1 << 20},
+                 {"--vocab", &s->own.V, 2, 1 << 26}};
+    if (wb_opts_is (o, "--preset")) {
+        *status = wb_opts_text (o, &s->preset);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (!wb_opts_is (o, sizes[i].name)) continue;
+        *status = wb_opts_int (o, sizes[i].to, sizes[i].least, sizes[i].most);
+        return true;
+    }
+    return false;
+}
+
+wb_status wb_bench_size_end (wb_size_t *out, const char **preset, const wb_bench_size_t *s) {
+    WB_TRY (wb_size_preset (out, s->preset));
+    *preset = s->own.L + s->own.C + s->own.H > 0 ? "own" : s->preset;
+    if (s->own.L > 0) out->L = s->own.L;
+    if (s->own.C > 0) out->C = s->own.C;
+    if (s->own.H > 0) out->H = s->own.H;
+    if (s->own.T > 0) out->T = s->own.T;
+    out->V = s->own.V;
+    return wb_size_check (out);
+}
+
 wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
-    wb_size_t own = {0}; /* sizes given one by one */
+    wb_bench_size_t size;
+    wb_status status;
     int64_t zero = 1, chunks = 1, seed = 1;
     int wire = 0, recompute = 0;
-    *b = (wb_bench_t){.steps = 3, .pipeline = 1, .tensor = 1, .preset = "tiny"};
-    own.V = 20573;
+    *b = (wb_bench_t){.steps = 3, .pipeline = 1, .tensor = 1};
+    wb_bench_size_begin (&size, "tiny");
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
-        if (wb_opts_is (&o, "--preset"))
-            WB_TRY (wb_opts_text (&o, &b->preset));
-        else if (wb_opts_is (&o, "--layers"))
-            WB_TRY (wb_opts_int (&o, &own.L, 1, 4096));
-        else if (wb_opts_is (&o, "--width"))
-            WB_TRY (wb_opts_int (&o, &own.C, 1, 1 << 17));
-        else if (wb_opts_is (&o, "--heads"))
-            WB_TRY (wb_opts_int (&o, &own.H, 1, 4096));
-        else if (wb_opts_is (&o, "--context"))
-            WB_TRY (wb_opts_int (&o, &own.T, 1, 1 << 20));
-        else if (wb_opts_is (&o, "--vocab"))
-            WB_TRY (wb_opts_int (&o, &own.V, 2, 1 << 26));
+        if (wb_bench_is_size (&o, &size, &status))
+            WB_TRY (status);
         else if (wb_opts_is (&o, "--batch"))
             WB_TRY (wb_opts_int (&o, &b->batch, 1, 1 << 24));
         else if (wb_opts_is (&o, "--micro-batch"))
@@ -116,13 +143,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
             return wb_opts_unknown (&o);
     }
     wb_size_t *s = &b->o.size;
-    WB_TRY (wb_size_preset (s, b->preset));
-    if (own.L + own.C + own.H > 0) b->preset = "own";
-    if (own.L > 0) s->L = own.L;
-    if (own.C > 0) s->C = own.C;
-    if (own.H > 0) s->H = own.H;
-    if (own.T > 0) s->T = own.T;
-    s->V = own.V;
+    WB_TRY (wb_bench_size_end (s, &b->preset, &size));
     b->o.T = s->T;
     b->o.v = (int) chunks;
     b->o.schedule = WB_SCHEDULE_1F1B;
@@ -140,7 +161,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
                                       .clip = 1,
                                       .steps = WB_BENCH_MOST_STEPS + 1,
                                       .decay = WB_DECAY_CONSTANT};
-    return wb_size_check (s);
+    return WB_OK;
 }
 
 wb_status wb_bench_settle (wb_bench_t *b, const wb_topo_t *topo) {

@@ -20,6 +20,17 @@ wb_status wb_bench_encode (int argc, char **argv) WB_NODISCARD;
 
 enum { WB_BENCH_MOST_STEPS = 10000 };
 
+/** --preset, --layers, --width, --heads, --context and --vocab: a preset, and what of it is given one by one. */
+typedef struct wb_bench_size {
+    const char *preset;
+    wb_size_t own; /**< 0: the preset's */
+} wb_bench_size_t;
+void wb_bench_size_begin (wb_bench_size_t *s, const char *preset);
+/** Is the option at hand one of these?  Then *status tells whether its value is good (WB_EUSAGE). */
+bool wb_bench_is_size (wb_opts_t *o, wb_bench_size_t *s, wb_status *status);
+/** The size, and the name of its preset, "own" when the model's form was given.  Errors: WB_EUSAGE. */
+wb_status wb_bench_size_end (wb_size_t *out, const char **preset, const wb_bench_size_t *s) WB_NODISCARD;
+
 /** A model and how it is run: what the command line of a bench says. */
 typedef struct wb_bench {
     wb_step_options_t o;

@@ -44,22 +44,14 @@ typedef struct rig {
 } rig_t;
 
 static wb_status read_options (plan_t *p, int argc, char **argv) {
-    wb_size_t own = {.V = 20573};
-    *p = (plan_t){.preset = "small", .prompt = -1, .tokens = 64};
+    wb_bench_size_t size;
+    wb_status status;
+    wb_bench_size_begin (&size, "small");
+    *p = (plan_t){.prompt = -1, .tokens = 64};
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
-        if (wb_opts_is (&o, "--preset"))
-            WB_TRY (wb_opts_text (&o, &p->preset));
-        else if (wb_opts_is (&o, "--layers"))
-            WB_TRY (wb_opts_int (&o, &own.L, 1, 4096));
-        else if (wb_opts_is (&o, "--width"))
-            WB_TRY (wb_opts_int (&o, &own.C, 1, 1 << 17));
-        else if (wb_opts_is (&o, "--heads"))
-            WB_TRY (wb_opts_int (&o, &own.H, 1, 4096));
-        else if (wb_opts_is (&o, "--context"))
-            WB_TRY (wb_opts_int (&o, &own.T, 1, 1 << 20));
-        else if (wb_opts_is (&o, "--vocab"))
-            WB_TRY (wb_opts_int (&o, &own.V, 2, 1 << 26));
+        if (wb_bench_is_size (&o, &size, &status))
+            WB_TRY (status);
         else if (wb_opts_is (&o, "--batch"))
             WB_TRY (wb_opts_int (&o, &p->batch, 1, 4096));
         else if (wb_opts_is (&o, "--prompt"))
@@ -74,14 +66,7 @@ static wb_status read_options (plan_t *p, int argc, char **argv) {
             return wb_opts_unknown (&o);
     }
     wb_size_t *s = &p->size;
-    WB_TRY (wb_size_preset (s, p->preset));
-    if (own.L + own.C + own.H > 0) p->preset = "own";
-    if (own.L > 0) s->L = own.L;
-    if (own.C > 0) s->C = own.C;
-    if (own.H > 0) s->H = own.H;
-    if (own.T > 0) s->T = own.T;
-    s->V = own.V;
-    WB_TRY (wb_size_check (s));
+    WB_TRY (wb_bench_size_end (s, &p->preset, &size));
     if (p->prompt < 0) p->prompt = s->T / 2;
     if (p->prompt < 1) p->prompt = 1;
     if (p->prompt + p->tokens + 1 > s->T)
