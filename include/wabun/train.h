@@ -278,6 +278,8 @@ float *wb_trainer_weights (wb_trainer_t *t);
 /** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights untouched.  Does not depend on the layout
  * but for rounding.  Collective over topo->world. */
 void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx, int64_t n);
+/** How many samples all ranks together take at a time there: a rank that reads k reads k + this next time. */
+int64_t wb_trainer_round (const wb_trainer_t *t);
 /** The pieces this rank writes to checkpoints; those whose state it updates and so must load; the whole block by
  * parameter (weights to load). */
 const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n);

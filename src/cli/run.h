@@ -35,8 +35,14 @@ void wb_run_step_options (wb_step_options_t *out, const wb_config_t *c, const wb
 /* Open everything the configuration names and check every id.  Collective over world; errors agreed. */
 wb_status wb_run_data_open (wb_run_data_t *out, wb_comm_t *world, const wb_config_t *c) WB_NODISCARD;
 void wb_run_data_close (wb_run_data_t *d);
-/* wb_sample_fn; ctx is a loader. */
-bool wb_run_sample (void *loader, int32_t *ids, int64_t k);
+/* What wb_run_sample reads from.  A sample is read again `ahead` samples later by the same rank, or not at all: that
+ * one is asked for meanwhile, so that a step finds it in memory. */
+typedef struct wb_run_reader {
+    const wb_loader_t *loader;
+    int64_t ahead, n; /* sample k < n is followed by k + ahead */
+} wb_run_reader_t;
+/* wb_sample_fn; ctx is a reader. */
+bool wb_run_sample (void *reader, int32_t *ids, int64_t k);
 
 /* A run as the loop sees it. */
 typedef struct wb_run {

@@ -8,8 +8,11 @@
 
 #include "cli/run.h"
 
-bool wb_run_sample (void *loader, int32_t *ids, int64_t k) {
-    wb_loader_sample (loader, ids, k);
+bool wb_run_sample (void *reader, int32_t *ids, int64_t k) {
+    const wb_run_reader_t *r = reader;
+
+    if (k + r->ahead < r->n) wb_loader_prefetch (r->loader, k + r->ahead);
+    wb_loader_sample (r->loader, ids, k);
     return true;
 }
 

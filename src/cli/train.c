@@ -147,7 +147,8 @@ static void validate (wb_run_t *r) {
     double sum, tokens, start = wb_now ();
 
     if (r->data.valid == NULL) return;
-    wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, r->data.valid, r->data.valid_samples);
+    wb_run_reader_t reader = {r->data.valid, wb_trainer_round (r->trainer), r->data.valid_samples};
+    wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, &reader, r->data.valid_samples);
     wb_run_log_valid (r, sum, tokens, wb_now () - start);
 }
 
@@ -198,17 +199,19 @@ static wb_status loop (wb_run_t *r) {
     const wb_config_t *c = r->config;
     wb_trainer_t *t = r->trainer;
     wb_step_result_t s;
+    wb_run_reader_t reader = {r->data.train, t->o.global_batch, c->steps * t->o.global_batch};
+    int64_t rows = t->micros * t->o.B;
 
+    for (int64_t i = 0; i < rows; ++i) /* the first batch, while validation goes on */
+        wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->d * rows + i);
     r->started = wb_now ();
     r->first = t->step;
     if (t->step == 0) validate (r);
     starting = 0;
     while (t->step < c->steps) {
-        wb_trainer_step (t, &s, wb_run_sample, r->data.train, stop_asked != 0);
+        wb_trainer_step (t, &s, wb_run_sample, &reader, stop_asked != 0);
         if (s.bad) return bad_numbers (r, &s);
         r->tokens += (double) t->o.global_batch * (double) t->o.T;
-        for (int64_t i = 0; i < t->o.B; ++i)
-            wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + (t->topo->d * t->micros) * t->o.B + i);
         wb_run_log_step (r, &s);
         if (s.stop && t->step < c->steps) return stop (r);
         if (due (c->valid_every, t->step) || t->step == c->steps) validate (r);

@@ -27,7 +27,8 @@
 #define AT_SEQUENCES 18
 #define AT_DOCUMENTS 26
 #define HEADER_BYTES ((size_t) 34)
-#define PIECE ((size_t) 1 << 18) /* bytes of the writer's buffer */
+#define PIECE ((size_t) 1 << 18)  /* bytes of the writer's buffer */
+#define BLOCK ((int64_t) 1 << 20) /* ids that are checked, and then forgotten, at a time */
 
 enum { U8 = 1, I8 = 2, I16 = 3, I32 = 4, I64 = 5, U16 = 8 };
 
@@ -246,14 +247,14 @@ static const unsigned char *piece_at (const wb_tokens_t *f, int64_t first, int64
     return f->bin + pointer_at (f, s) + (first - f->starts[s]) * f->width;
 }
 
-#define CONVERT(type, expr)                        \
-    for (int64_t i = 0; i < n; i++) {              \
-        type x;                                    \
-        memcpy (&x, p + i * width, sizeof (type)); \
-        out[i] = expr;                             \
-    }                                              \
+#define CONVERT(type, expr)                                          \
+    for (int64_t i = 0; i < n; i++) {                                \
+        type x;                                                      \
+        memcpy (&x, p + i * (int64_t) sizeof (type), sizeof (type)); \
+        out[i] = expr;                                               \
+    }                                                                \
     break
-static void convert (int32_t *out, const unsigned char *p, int64_t n, int dtype, int width) {
+static void convert (int32_t *out, const unsigned char *p, int64_t n, int dtype) {
     switch (dtype) {
     case U8: CONVERT (uint8_t, x);
     case I8: CONVERT (int8_t, x);
@@ -268,42 +269,53 @@ void wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t 
     WB_ASSERT (first >= 0 && n >= 0 && n <= f->count && first <= f->count - n);
     for (int64_t whole; n > 0; n -= whole, first += whole, out += whole) {
         const unsigned char *p = piece_at (f, first, n, &whole);
-        convert (out, p, whole, f->dtype, f->width);
+        convert (out, p, whole, f->dtype);
     }
 }
 
-wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int parts) {
-    WB_ASSERT (parts > 0 && part >= 0 && part < parts);
-    int64_t each = f->count / parts, rest = f->count % parts;
-    int64_t first = each * part + (part < rest ? part : rest), n = each + (part < rest);
-    int32_t buf[4096];
-    while (n > 0) {
-        int64_t k = n < 4096 ? n : 4096;
-        wb_tokens_read (f, buf, first, k);
-        uint32_t most = 0; /* a negative id is a large one */
-        for (int64_t i = 0; i < k; i++) most = (uint32_t) buf[i] > most ? (uint32_t) buf[i] : most;
-        for (int64_t i = 0; most >= (uint32_t) vocab && i < k; i++)
-            if (buf[i] < 0 || buf[i] >= vocab)
-                return WB_FAIL (WB_EDATA,
-                                "%s.bin: id %d at position %lld, but the vocabulary has 0 .. %d; it was encoded with "
-                                "another tokenizer",
-                                f->prefix, (int) buf[i], (long long) (first + i), (int) vocab - 1);
-        first += k;
-        n -= k;
+/* Tell the system what is to become of ids first .. first + n - 1. */
+static void advise (const wb_tokens_t *f, int64_t first, int64_t n, int advice) {
+    const size_t page = (size_t) sysconf (_SC_PAGESIZE);
+    for (int64_t whole; n > 0; n -= whole, first += whole) {
+        const size_t at = (size_t) (piece_at (f, first, n, &whole) - f->bin), from = at - at % page;
+        (void) madvise (f->bin + from, at - from + (size_t) (whole * f->width), advice);
     }
-    return WB_OK;
 }
+
+void wb_tokens_prefetch (const wb_tokens_t *f, int64_t first, int64_t n) { advise (f, first, n, MADV_WILLNEED); }
 
 void wb_tokens_advise (const wb_tokens_t *f, bool random) {
     if (f->bin != NULL) (void) madvise (f->bin, f->bin_bytes, random ? MADV_RANDOM : MADV_SEQUENTIAL);
 }
 
-void wb_tokens_prefetch (const wb_tokens_t *f, int64_t first, int64_t n) {
-    const size_t page = (size_t) sysconf (_SC_PAGESIZE);
-    for (int64_t whole; n > 0; n -= whole, first += whole) {
-        size_t at = (size_t) (piece_at (f, first, n, &whole) - f->bin), from = at - at % page;
-        (void) madvise (f->bin + from, at - from + (size_t) (whole * f->width), MADV_WILLNEED);
+static wb_status check_block (const wb_tokens_t *f, int32_t vocab, int64_t first, int64_t n) {
+    int32_t buf[4096];
+    for (int64_t k; n > 0; first += k, n -= k) {
+        k = n < 4096 ? n : 4096;
+        wb_tokens_read (f, buf, first, k);
+        uint32_t bad = 0; /* a negative id is a large one */
+        for (int64_t i = 0; i < k; i++) bad |= (uint32_t) buf[i] >= (uint32_t) vocab ? 1u : 0u;
+        for (int64_t i = 0; bad != 0 && i < k; i++)
+            if (buf[i] < 0 || buf[i] >= vocab)
+                return WB_FAIL (WB_EDATA,
+                                "%s.bin: id %d at position %lld, but the vocabulary has 0 .. %d; it was encoded with "
+                                "another tokenizer",
+                                f->prefix, (int) buf[i], (long long) (first + i), (int) vocab - 1);
     }
+    return WB_OK;
+}
+
+wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int parts) {
+    WB_ASSERT (parts > 0 && part >= 0 && part < parts);
+    const int64_t each = f->count / parts, rest = f->count % parts;
+    const int64_t first = each * part + (part < rest ? part : rest), end = first + each + (part < rest);
+    wb_tokens_advise (f, false);
+    for (int64_t at = first, k; at < end; at += k) {
+        k = end - at < BLOCK ? end - at : BLOCK;
+        WB_TRY (check_block (f, vocab, at, k));
+        advise (f, at, k, MADV_DONTNEED); /* from this process's memory; the file stays in the system's */
+    }
+    return WB_OK;
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */

@@ -633,10 +633,12 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
     r->t_total = wb_now () - t0;
 }
 
+int64_t wb_trainer_round (const wb_trainer_t *t) { return t->o.B * t->topo->D * t->impl->evaluation_micros; }
+
 void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
                           int64_t n) {
     struct wb_trainer_impl *m = t->impl;
-    int64_t round = t->o.B * t->topo->D * m->evaluation_micros;
+    int64_t round = wb_trainer_round (t);
     wb_step_result_t times = {0};
     double sums[2] = {0, 0};
 
