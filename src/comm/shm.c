@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "comm/comm_priv.h"
 
@@ -42,6 +43,13 @@ size_t wb_shm_bytes (int64_t block) {
     return wb_align (sizeof (segment_t) + 2 * BLOCKS * (size_t) block * sizeof (float));
 }
 
+/* Is there so much room where Open MPI puts windows?  It looks itself, on one rank, and the others wait for it for ever
+ * when there is not. */
+static bool has_room (size_t bytes) {
+    struct statvfs fs;
+    return statvfs ("/dev/shm", &fs) != 0 || (double) fs.f_bavail * (double) fs.f_frsize > (double) bytes;
+}
+
 wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
     int rank, size;
     *out = NULL;
@@ -55,12 +63,15 @@ wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
     WB_MPI (MPI_Info_create (&info));
     WB_MPI (MPI_Info_set (info, "alloc_shared_noncontig", "true"));
     size_t page = 4096, bytes = (wb_shm_bytes (block) + page - 1) / page * page;
-    int rc = MPI_Win_allocate_shared ((MPI_Aint) bytes, 1, info, node, &base, &window), bad = rc != MPI_SUCCESS, any;
-    WB_MPI (MPI_Info_free (&info));
-    bad = bad || s == NULL;
+    int bad = s == NULL || !has_room ((bytes + page) * (size_t) size), any;
     WB_MPI (MPI_Allreduce (&bad, &any, 1, MPI_INT, MPI_MAX, node));
+    if (any == 0) {
+        bad = MPI_Win_allocate_shared ((MPI_Aint) bytes, 1, info, node, &base, &window) != MPI_SUCCESS;
+        WB_MPI (MPI_Allreduce (&bad, &any, 1, MPI_INT, MPI_MAX, node));
+    }
+    WB_MPI (MPI_Info_free (&info));
     if (any > 0) {
-        if (rc == MPI_SUCCESS) WB_MPI (MPI_Win_free (&window));
+        if (window != MPI_WIN_NULL) WB_MPI (MPI_Win_free (&window));
         wb_free (s);
         return WB_FAIL (WB_ENOMEM, "no window of shared memory of %zu bytes for each of %d ranks", bytes, size);
     }

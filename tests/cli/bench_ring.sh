@@ -16,6 +16,15 @@ table () { # RANKS
   cat out err
   [ $code -eq 0 ] && grep -q "^$1 ranks on 1 node" out && [ "$(grep -c '^ *[0-9].*%' out)" -eq 4 ]
 }
+two_nodes () {
+  WABUN_NODE_RANKS=2
+  export WABUN_NODE_RANKS
+  ranks 4 "$WABUN" bench ring --min 64K --max 64K >out 2>err
+  code=$?
+  unset WABUN_NODE_RANKS
+  cat out err
+  [ $code -eq 0 ] && grep -q '^4 ranks on 2 nodes, .*shared memory in nodes of 2, rings between 2 of them$' out
+}
 # The bound is 2 (P - 1) / P bytes / bandwidth, half of that with the bf16 wire, and share is what remains of it.
 json () { # RANKS WIRE
   ranks "$1" "$WABUN" bench ring --min 2M --max 2M --wire "$2" --json >out 2>err || return 1
@@ -37,4 +46,5 @@ for n in 2 3; do
   ok "figures of $n ranks fit together" json "$n" fp32
 done
 ok "bf16 on the wire" json 2 bf16
+ok "two nodes of two ranks" two_nodes
 done_testing
