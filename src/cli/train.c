@@ -37,15 +37,19 @@ static void on_signal (int signo) {
     _exit (WB_ESTOP);
 }
 
+/* On a stack of its own: kernels that a library generates (oneDNN) keep data far below the stack pointer, where the
+ * system would put the signal's frame.  The system gives a process's signals to its first thread, which is this one. */
 static void catch_signals (void) {
     static const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
+    static _Alignas(64) char room[1 << 16]; /* with AVX-512 a frame takes 3 KB, with AMX 11 KB */
+    const stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
     struct sigaction a;
 
     speaks = wb_launcher_rank () == 0;
     starting = 1;
     memset (&a, 0, sizeof a);
     a.sa_handler = on_signal;
-    a.sa_flags = SA_RESTART;
+    a.sa_flags = SA_RESTART | (sigaltstack (&stack, NULL) == 0 ? SA_ONSTACK : 0);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i) sigaction (signals[i], &a, NULL);
 }
 
