@@ -119,9 +119,8 @@ typedef struct run {
 } run_t;
 
 INLINE void add_vectors (const run_t *t, int64_t j, ahead_t *f, const int M, const int across) {
-    ahead_t next;
+    ahead_t next = f != NULL ? *f : (ahead_t){0};
     vf s[SUMS];
-    if (f != NULL) next = *f;
 #pragma GCC unroll 8
     for (int i = 0; i < M; i++)
 #pragma GCC unroll 8

@@ -44,6 +44,27 @@ static float *floats (int64_t n, uint64_t stream, double std) {
     return p;
 }
 
+/* Products with few rows, each time with another of the matrices: one that is in no cache.  Beside them the speed at
+ * which as many threads read these. */
+static void few (const wb_kern_t *k, int64_t C, int64_t V, int threads) {
+    enum { MATRICES = 24, MOST = 16 };
+    const int64_t size = 4 * C * C;
+    float *A = floats (MATRICES * size, 31, 0.02), *wte = floats (V * C, 32, 0.02), *x = floats (MOST * 4 * C, 33, 1.0);
+    float *y = floats (MOST * V, 34, 0.0), *work = floats (wb_few_work_floats (MOST, 4 * C), 35, 0.0);
+    printf ("%-22s %43.1f GB/s\n", "read", wb_kern_read_bandwidth (A, MATRICES * size, threads, 1.0));
+    for (int64_t rows = 1, turn = 0; rows <= MOST; rows *= 2) {
+        const double flop = 2.0 * (double) (rows * size), bytes = 4.0 * (double) size;
+        char name[32];
+        snprintf (name, sizeof name, "few_linear fc %d", (int) rows);
+        RUN (name, flop, bytes, k->few_linear (y, x, A + turn++ % MATRICES * size, NULL, work, rows, 4 * C, C, false));
+        snprintf (name, sizeof name, "few_linear fc2 %d", (int) rows);
+        RUN (name, flop, bytes, k->few_linear (y, x, A + turn++ % MATRICES * size, NULL, work, rows, C, 4 * C, false));
+        snprintf (name, sizeof name, "few_dots %d", (int) rows);
+        RUN (name, 2.0 * (double) (rows * V * C), 4.0 * (double) (V * C), k->few_dots (y, x, wte, rows, V, C));
+    }
+    wb_free (A), wb_free (wte), wb_free (x), wb_free (y), wb_free (work);
+}
+
 int main (int argc, char **argv) {
     const int threads = argc > 1 ? atoi (argv[1]) : 1;
     const int64_t T = argc > 2 ? atoi (argv[2]) : 1024, B = argc > 3 ? atoi (argv[3]) : 1;
@@ -89,6 +110,7 @@ int main (int argc, char **argv) {
         RUN ("attention_cached n=T", att / (double) B, 0,
              k->attention_cached (&(wb_cached_t){y, x, qkv, qkv + T * C, T, T}, work, 1, T, H, D, C, C));
     }
+    few (k, C, V, threads);
     RUN ("embed_forward", 0, 3 * f * N * Cd, k->embed_forward (y, tokens, wte, wpe, n, T, C, 0, V, 0));
     RUN ("embed_backward", 0, 5 * f * N * Cd, k->embed_backward (wte, wpe, dy, tokens, n, T, C, 0, V));
     RUN ("layernorm_forward", 0, 2 * f * N * Cd, k->layernorm_forward (y, mean, rstd, x, g, db, n, C));
