@@ -50,6 +50,12 @@ static bool has_room (size_t bytes) {
     return statvfs ("/dev/shm", &fs) != 0 || (double) fs.f_bavail * (double) fs.f_frsize > (double) bytes;
 }
 
+/* MPI promises no alignment, and Open MPI gives 8 bytes.  It maps whole pages, so every process that rounds its
+ * address of a segment up to LINE comes to the same byte. */
+static segment_t *align_segment (void *at) {
+    return (void *) ((uintptr_t) at + LINE - 1 - ((uintptr_t) at + LINE - 1) % LINE);
+}
+
 wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
     int rank, size;
     *out = NULL;
@@ -62,7 +68,7 @@ wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
     void *base = NULL;
     WB_MPI (MPI_Info_create (&info));
     WB_MPI (MPI_Info_set (info, "alloc_shared_noncontig", "true"));
-    size_t page = 4096, bytes = (wb_shm_bytes (block) + page - 1) / page * page;
+    size_t page = 4096, bytes = (wb_shm_bytes (block) + LINE + page - 1) / page * page;
     int bad = s == NULL || !has_room ((bytes + page) * (size_t) size), any;
     WB_MPI (MPI_Allreduce (&bad, &any, 1, MPI_INT, MPI_MAX, node));
     if (any == 0) {
@@ -86,7 +92,7 @@ wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
         int unit;
         void *at;
         WB_MPI (MPI_Win_shared_query (window, m, &n, &unit, &at));
-        s->of[m] = at;
+        s->of[m] = align_segment (at);
     }
     memset (base, 0, bytes); /* its pages, too */
     WB_MPI (MPI_Barrier (node));
