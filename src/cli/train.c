@@ -12,6 +12,7 @@
 #include "config.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,20 +38,35 @@ static void on_signal (int signo) {
     _exit (WB_ESTOP);
 }
 
-/* On a stack of its own: kernels that a library generates (oneDNN) keep data far below the stack pointer, where the
- * system would put the signal's frame.  The system gives a process's signals to its first thread, which is this one. */
+static void *take_signals (void *set) {
+    pthread_sigmask (SIG_UNBLOCK, set, NULL);
+    for (;;) pause ();
+    return NULL;
+}
+
+/* By a thread that does nothing else, for all threads that are started later inherit the mask: kernels that a library
+ * generates (oneDNN) keep data far below the stack pointer, where the system would put the signal's frame. */
 static void catch_signals (void) {
     static const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
-    static _Alignas(64) char room[1 << 16]; /* with AVX-512 a frame takes 3 KB, with AMX 11 KB */
-    const stack_t stack = {.ss_sp = room, .ss_size = sizeof room};
+    static sigset_t set;
     struct sigaction a;
+    pthread_t thread;
 
     speaks = wb_launcher_rank () == 0;
     starting = 1;
     memset (&a, 0, sizeof a);
     a.sa_handler = on_signal;
-    a.sa_flags = SA_RESTART | (sigaltstack (&stack, NULL) == 0 ? SA_ONSTACK : 0);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i) sigaction (signals[i], &a, NULL);
+    a.sa_flags = SA_RESTART;
+    sigemptyset (&set);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i) {
+        sigaction (signals[i], &a, NULL);
+        sigaddset (&set, signals[i]);
+    }
+    pthread_sigmask (SIG_BLOCK, &set, NULL);
+    if (pthread_create (&thread, NULL, take_signals, &set) == 0)
+        pthread_detach (thread);
+    else
+        pthread_sigmask (SIG_UNBLOCK, &set, NULL);
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
