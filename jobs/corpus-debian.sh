@@ -41,7 +41,7 @@ done
 manuals="manpages-ja manpages-ja-dev debian-reference-ja groonga-doc libreoffice-help-ja developers-reference-ja
   aptitude-doc-ja"
 apt_options="-q -o APT::Sandbox::User=$(id -un) -o Dir::Cache=$dir/apt/cache -o Dir::Cache::archives=$dir/apt/cache/archives"
-mkdir -p apt/cache/archives/partial apt/state/lists/partial packages root
+mkdir -p apt/cache/archives/partial apt/state/lists/partial packages unpacked
 known () { [ -n "$(apt-cache $apt_options show "$1" 2>/dev/null | head -n 1)" ]; }
 if ! known manpages-ja; then
   say "fetching the lists of packages"
@@ -57,17 +57,17 @@ for campaign in did dm l; do
 done
 # mandoc reads manual pages; the package is unpacked, not installed.
 for package in mandoc $manuals $stories; do
-  [ -e "root/$package/done" ] && continue
+  [ -e "unpacked/$package/done" ] && continue
   known "$package" || { say "there is no package $package here, going on without it"; continue; }
   say "fetching $package"
-  rm -rf packages/* "root/$package"
+  rm -rf packages/* "unpacked/$package"
   (cd packages && apt-get $apt_options download "$package" >../apt/log 2>&1) ||
     { tail -n 5 apt/log >&2; fail 3 "apt-get download $package failed; call again to go on"; }
-  dpkg-deb -x packages/*.deb "root/$package"
-  touch "root/$package/done"
+  dpkg-deb -x packages/*.deb "unpacked/$package"
+  touch "unpacked/$package/done"
 done
-[ -e root/mandoc/done ] || fail 3 "the package mandoc is missing"
-MANDOC=$dir/root/mandoc/usr/bin/mandoc
+[ -e unpacked/mandoc/done ] || fail 3 "the package mandoc is missing"
+MANDOC=$dir/unpacked/mandoc/usr/bin/mandoc
 export MANDOC
 
 say "taking the text out of the packages"
@@ -85,23 +85,23 @@ list () { # KIND ROOT FIND-ARGUMENT...
     printf "%s\t%s\t%s/%s\n", kind, name, root, $0 }'
 }
 for package in $manuals; do
-  [ -e "root/$package/done" ] || continue
-  list man "root/$package" -path '*/man/ja/man*' -name '*.gz'
-  list html "root/$package" \( -path '*/ja/*' -o -name '*.ja.html' \) -name '*.html'
+  [ -e "unpacked/$package/done" ] || continue
+  list man "unpacked/$package" -path '*/man/ja/man*' -name '*.gz'
+  list html "unpacked/$package" \( -path '*/ja/*' -o -name '*.ja.html' \) -name '*.html'
 done >list
 perl "$jobs/corpus-debian.pl" text/manuals <list >log
 printf 'manuals: %s' "$(cat log)" >text/found
 for package in $stories; do
-  [ -e "root/$package/done" ] || continue
-  catalogue=$(find "root/$package" -path '*/ja/*' -name '*.mo' | head -n 1)
-  [ -z "$catalogue" ] || list scenario "root/$package" -path '*/scenarios/*.cfg' | sed "s,\$,$tab$catalogue,"
+  [ -e "unpacked/$package/done" ] || continue
+  catalogue=$(find "unpacked/$package" -path '*/ja/*' -name '*.mo' | head -n 1)
+  [ -z "$catalogue" ] || list scenario "unpacked/$package" -path '*/scenarios/*.cfg' | sed "s,\$,$tab$catalogue,"
 done >list
 perl "$jobs/corpus-debian.pl" text/stories <list >log
 printf '; stories: %s\n' "$(cat log)" >>text/found
 for package in $manuals $stories; do
-  file=root/$package/usr/share/doc/$package/copyright
+  file=unpacked/$package/usr/share/doc/$package/copyright
   [ ! -f "$file" ] || cp "$file" "text/licences/$package"
 done
 mv text/found text/done
-rm -rf packages root apt list log
+rm -rf packages unpacked apt list log
 say "$(cat text/done)"

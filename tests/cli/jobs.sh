@@ -97,8 +97,8 @@ ok "nothing there" without "$T_TMP/nowhere" 'no such file'
 
 # Quickstart, with a configuration that is there already: the time is not measured, the training short.
 sed 's/<[^>]*>//g' "$top_srcdir/README.ja.md" >"$T_TMP/own.txt"
-mkdir -p "$T_TMP/work"
-cat >"$T_TMP/work/train.cfg" <<'END'
+mkdir -p "$T_TMP/kept"
+cat >"$T_TMP/kept/train.cfg" <<'END'
 run = "run";
 model = { layers = 1; width = 32; heads = 2; context = 32; };
 tokenizer = "byte";
@@ -106,7 +106,7 @@ data = { train = "tok/train"; validation = "tok/valid"; };
 train = { global_batch = 4; steps = 6; lr = 3e-3; warmup = 2; };
 validation = { every = 3; samples = 4; };
 END
-quick () { OMP_NUM_THREADS=1 "$jobs/quickstart.sh" --corpus "$T_TMP/own.txt" --work "$T_TMP/work" "$@"; }
+quick () { OMP_NUM_THREADS=1 "$jobs/quickstart.sh" --corpus "$T_TMP/own.txt" --work "$T_TMP/kept" "$@"; }
 ok "quickstart" code 0 'bits per byte.*after step 6' quick
 ok "quickstart again" code 0 'run is done: 6 of 6' quick
 ok "quickstart, other text" code 2 'choose another --work' quick --corpus "$T_TMP/many"
