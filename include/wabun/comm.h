@@ -135,6 +135,8 @@ wb_status wb_ring_new (wb_ring_t **out, wb_comm_t *group, int64_t max_floats, in
 void wb_ring_destroy (wb_ring_t *r); /**< NULL is fine; when all operations are finished, collective over the group */
 /** Bytes a ring will allocate, most: the own share of a window is counted, which a flat ring does not have. */
 size_t wb_ring_bytes (int P, int64_t max_floats, int max_queue, wb_wire wire, int64_t chunk_floats);
+/** Of these, the own share of a window, which is MPI's memory; 0 for P = 1. */
+size_t wb_ring_window_bytes (int P);
 /** x [n]: afterwards piece r holds the sum over the group on rank r; the other pieces hold partial sums.  With the bf16
  * wire each hop of a ring rounds once; sums inside a node do not round.
  * \param bounds  [P + 1] piece r is floats bounds[r] .. bounds[r + 1] - 1; bounds[0] = 0, bounds[P] = n; pieces may be

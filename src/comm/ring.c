@@ -121,12 +121,13 @@ static int64_t block_of (int locals) {
     return (floats + (int64_t) locals * WB_PART_PAD + WB_PART_PAD - 1) / WB_PART_PAD * WB_PART_PAD;
 }
 
+size_t wb_ring_window_bytes (int P) { return P > 1 ? wb_shm_bytes (block_of (P)) : 0; }
+
 size_t wb_ring_bytes (int P, int64_t max_floats, int max_queue, wb_wire wire, int64_t chunk_floats) {
     size_t bytes = sizeof (wb_ring_t) + (size_t) max_queue * sizeof (op_t) + (size_t) P * sizeof (int);
     if (P == 1) return bytes;
     size_t slots = slots_bytes (slot_of (max_floats, chunk_of (chunk_floats)), wire);
-    return bytes + (wire == WB_WIRE_BF16 ? 2 : 1) * slots + (size_t) P * sizeof (wb_part_t) +
-           wb_shm_bytes (block_of (P));
+    return bytes + (wire == WB_WIRE_BF16 ? 2 : 1) * slots + (size_t) P * sizeof (wb_part_t) + wb_ring_window_bytes (P);
 }
 
 static void end_thread (wb_ring_t *r);
