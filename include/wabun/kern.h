@@ -46,13 +46,21 @@ void wb_blas_threads_set (int threads);
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
-/** A sequence in attention_cached: its n new positions, q [n, H, D], and a cache that holds `len`, the last n being
- * the queries' own; position i sees len - n + i + 1 keys. */
+/** Positions in a block of the cache. */
+#define WB_CACHE_BLOCK 64
+/** Floats of a sequence's keys and values in one layer, T positions at most: [blocks][H][2][64, D], in each block a
+ * head's keys and behind them its values, so that attention reads it from end to end. */
+int64_t wb_cache_floats (int64_t T, int64_t H, int64_t D);
+/** A sequence in attention_cached: its n new positions, qkv [n, 3, H, D] to out [n, H, D]; the cache of a layer, which
+ * holds len - n positions before and len behind; new position i sees len - n + i + 1 of them. */
 typedef struct wb_cached {
     float *out;
-    const float *q, *k, *v;
+    const float *qkv;
+    float *cache;
     int64_t n, len;
 } wb_cached_t;
+/** Floats of work space attention_cached needs for nseq sequences of up to T positions. */
+int64_t wb_cached_work_floats (int64_t T, int64_t H, int64_t D, int nseq, int threads);
 
 typedef struct wb_kern {
     const char *name; /**< "ref", "portable", "avx2", "avx512" */
@@ -100,11 +108,9 @@ typedef struct wb_kern {
     /** dqkv (overwritten, same layout as qkv) from dout; out, lse as the forward pass left them. */
     void (*attention_backward) (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
                                 float *work, int64_t B, int64_t T, int64_t H, int64_t D);
-    /** Inference: new positions of some sequences attend to caches that already hold them.  Rows of q lie ldq floats
-     * apart, rows of out [n, H, D] ldo; a cache holds [H, Tmax, D].  A sequence's result does not depend on the others.
-     * work: as above with T = Tmax. */
-    void (*attention_cached) (const wb_cached_t *seqs, float *work, int nseq, int64_t Tmax, int64_t H, int64_t D,
-                              int64_t ldq, int64_t ldo);
+    /** Inference: keys and values of new positions of some sequences go into their caches, and the positions attend to
+     * these.  A sequence's result does not depend on the others.  work: wb_cached_work_floats floats. */
+    void (*attention_cached) (const wb_cached_t *seqs, float *work, int nseq, int64_t H, int64_t D);
 
     /** mx [n] = row maxima of logits [n, V] (leading dimension ld). */
     void (*xent_max) (float *mx, const float *logits, int64_t n, int64_t V, int64_t ld);
@@ -140,19 +146,12 @@ typedef struct wb_kern {
     /** Momentum: m = mu m + g'; u = m, or with nesterov g' + mu m (Sutskever et al., ICML 2013).  u may be g. */
     void (*momentum) (float *u, float *m, const float *g, int64_t n, float mu, float gscale, bool nesterov);
 
-    /** For few rows (generation), bound by how fast A comes from memory: y [m, n] = (add: y) + b + x [m, k] A [k, n]; b
-     * may be NULL.  A is read once, from end to end.  A row of y does not depend on the other rows.  work:
-     * wb_few_work_floats (m, n) floats. */
-    void (*few_linear) (float *y, const float *x, const float *A, const float *b, float *work, int64_t m, int64_t n,
-                        int64_t k, bool add);
-    /** y [m, n] = x [m, k] A^T, A [n, k]: the output tied to the embedding; as few_linear. */
-    void (*few_dots) (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k);
+    /** Inference's product: y [m, n] = (add: y) + b + x [m, k] A, A [k, n] in panels (below); b may be NULL.  A is read
+     * once, from end to end.  A row of y does not depend on the other rows, nor on their number: one position at a time
+     * gives the bits of all at once.  packed: m k floats of work space (m = 1: NULL will do).  2 m n k flop. */
+    void (*panel_linear) (float *y, const float *x, const float *A, const float *b, float *packed, int64_t m, int64_t n,
+                          int64_t k, bool add);
 } wb_kern_t;
-/** Rows whose sums are in registers at once in few_linear and few_dots; more are worked on by turns. */
-#define WB_FEW_ROWS 8
-/** Floats of work space few_linear needs: sums of up to 8 parts of A. */
-int64_t wb_few_work_floats (int64_t m, int64_t n);
-
 /** The table of an instruction set (the portable one where this build has no other). */
 const wb_kern_t *wb_kern_get (wb_isa isa);
 /** The plain-C twin. */
@@ -162,6 +161,21 @@ int wb_kern_threads (void);
 void wb_kern_threads_set (int threads);
 /** Floats of work space the attention kernels need: per thread 4 T D and some blocks, D rounded up to 16. */
 int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
+
+/* ---- panels: the layout of matrices that are read often and never change (pack.c) ------------------------------- */
+
+/** Columns of a panel.  A matrix [k, n] in panels: columns 0 .. 31 as [k, 32], behind them columns 32 .. 63, and so on;
+ * the last panel may be narrower.  The same memory in another order. */
+#define WB_PANEL 32
+/** How a matrix lies outside of inference: A [k, n] row by row (a linear), or column by column, which is [n, k] row by
+ * row (the output, tied to the embedding). */
+typedef enum wb_panels { WB_PANELS_OF_ROWS, WB_PANELS_OF_COLUMNS } wb_panels;
+/** Into panels, and back to the same bits, in place.  Threads themselves; work: wb_panels_work_floats floats. */
+void wb_panels_pack (float *A, wb_panels from, float *work, int64_t k, int64_t n);
+void wb_panels_unpack (float *A, wb_panels to, float *work, int64_t k, int64_t n);
+int64_t wb_panels_work_floats (wb_panels from, int64_t k, int64_t n);
+/** out [count, k] = columns `ids` of A in panels: rows of the embedding. */
+void wb_panels_columns (float *out, const float *A, const int32_t *ids, int64_t count, int64_t k, int64_t n);
 
 /** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s
  * (fp32). The limit every other figure is compared with. */

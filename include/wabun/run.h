@@ -112,6 +112,13 @@ typedef struct wb_sampling {
  * for a double.  Cost O(V). */
 int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, int32_t forbid, uint64_t stream,
                       uint64_t index, void *work);
+/** Ids of some texts at once, threads sharing them: each as by wb_sample_id.  work: n wb_sample_work_bytes bytes. */
+typedef struct wb_draw {
+    const float *logits; /**< [V] */
+    int32_t forbid, id;  /**< id: the result */
+    uint64_t stream, index;
+} wb_draw_t;
+void wb_sample_ids (wb_draw_t *draws, int n, int64_t V, const wb_sampling_t *s, void *work);
 size_t wb_sample_work_bytes (int64_t V);
 
 /** Told each new id of a text, and -1 once when the text is complete; false: stop all. */

@@ -3,8 +3,9 @@
  * Weights are random: the time does not depend on them.  A token needs every weight and, of its own text, every key and
  * value once; a batch reads the weights once for all its texts.  So the bound of a step is the larger of two times:
  * these bytes at the speed at which the same threads read the very memory the weights lie in, and the arithmetic at the
- * peak of multiply-adds.  Both are measured before and after each batch, the better one counts: neighbours on the same
- * machine come and go.
+ * peak of multiply-adds.  How fast memory is changes with what neighbours on the same machine do, from one second to
+ * the next: so the weights are read once behind every step, and the median of these counts, as that of the steps does.
+ * The peak is measured before and after each batch, the better one counts.
  *
  * Not done here: loading models, text. */
 #include "config.h"
@@ -28,7 +29,7 @@ typedef struct line {
     int64_t batch;
     double seconds, least, most; /* of a step: median, and the spread */
     double sampling;             /* of these, for drawing the ids */
-    double bandwidth, peak;      /* GB/s, GFLOP/s, as measured beside it */
+    double bandwidth, peak;      /* GB/s, GFLOP/s, as measured beside it; bandwidth of steps only */
     double bytes, flop;          /* of a step */
 } line_t;
 
@@ -39,7 +40,8 @@ typedef struct rig {
     wb_params_t *params;
     float *weights, *logits;
     int32_t *ids; /* prompt, then one for each text */
-    double *times, *draws;
+    wb_draw_t *draws;
+    double *times, *sampling, *reading; /* of each step */
     void *work;
 } rig_t;
 
@@ -77,11 +79,8 @@ static wb_status read_options (plan_t *p, int argc, char **argv) {
 
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
 
-static void limits (const rig_t *r, double *bandwidth, double *peak) {
-    const double g = wb_kern_read_bandwidth (r->weights, r->params->own, r->p->nthreads, 0.25),
-                 f = wb_kern_fma_peak (r->p->nthreads, 0.1);
-    *bandwidth = fmax (*bandwidth, g);
-    *peak = fmax (*peak, f);
+static void measure_peak (const rig_t *r, double *peak) {
+    *peak = fmax (*peak, wb_kern_fma_peak (r->p->nthreads, 0.1));
 }
 
 static double linears (const wb_size_t *s) { return 12.0 * (double) (s->L * s->C * s->C); }
@@ -97,7 +96,7 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
     int seqs[4096];
     int64_t ones[4096], steps = p->tokens;
     *l = (line_t){.batch = batch};
-    limits (r, &l->bandwidth, &l->peak);
+    measure_peak (r, &l->peak);
     for (int b = 0; b < batch; b++) {
         if (b > 0) wb_infer_copy (inf, b, 0);
         seqs[b] = b, ones[b] = 1, next[b] = (int32_t) (b % s->V);
@@ -108,23 +107,26 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
         const double start = wb_now ();
         wb_infer_push (inf, NULL, r->logits, next, seqs, ones, (int) batch);
         const double pushed = wb_now ();
-        for (int b = 0; b < batch; b++) {
-            const int32_t id = wb_sample_id (r->logits + b * s->V, s->V, &how, -1, (uint64_t) b, (uint64_t) i, r->work);
-            next[b] = id < 0 ? 0 : id;
-        }
-        const double end = wb_now ();
+        for (int b = 0; b < batch; b++)
+            r->draws[b] = (wb_draw_t){
+                .logits = r->logits + b * s->V, .forbid = -1, .stream = (uint64_t) b, .index = (uint64_t) i};
+        wb_sample_ids (r->draws, (int) batch, s->V, &how, r->work);
+        for (int b = 0; b < batch; b++) next[b] = r->draws[b].id < 0 ? 0 : r->draws[b].id;
+        const double end = wb_now (), read = wb_kern_read_bandwidth (r->weights, r->params->own, p->nthreads, 0.0);
         if (i < 0) continue;
         r->times[i] = end - start;
-        r->draws[i] = end - pushed;
+        r->sampling[i] = end - pushed;
+        r->reading[i] = read;
     }
     l->seconds = wb_bench_median (r->times, steps);
-    l->sampling = wb_bench_median (r->draws, steps);
+    l->sampling = wb_bench_median (r->sampling, steps);
+    l->bandwidth = wb_bench_median (r->reading, steps);
     l->least = r->times[0], l->most = r->times[steps - 1];
     const double positions = (double) p->prompt + 0.5 * (double) (steps + 1), texts = (double) batch;
     const double cached = 2.0 * (double) (s->L * s->C) * positions; /* keys and values of a text */
     l->bytes = (linears (s) + tied (s) + texts * cached) * sizeof (float);
     l->flop = 2.0 * texts * (linears (s) + tied (s) + cached);
-    limits (r, &l->bandwidth, &l->peak);
+    measure_peak (r, &l->peak);
 }
 
 /* The prompt of one text, from nothing to the logits of what follows. */
@@ -135,7 +137,7 @@ static void measure_prompt (rig_t *r, wb_infer_t *inf, line_t *l) {
     const int seq = 0;
     double x[TIMES];
     *l = (line_t){.batch = n};
-    limits (r, &l->bandwidth, &l->peak);
+    measure_peak (r, &l->peak);
     for (int i = -1; i < TIMES; i++) {
         wb_infer_rewind (inf, 0, 0);
         const double start = wb_now ();
@@ -145,8 +147,7 @@ static void measure_prompt (rig_t *r, wb_infer_t *inf, line_t *l) {
     l->seconds = wb_bench_median (x, TIMES);
     l->least = x[0], l->most = x[TIMES - 1];
     l->flop = 2.0 * (double) n * (linears (s) + (double) (s->L * s->C * (n + 1))) + 2.0 * tied (s);
-    l->bytes = (linears (s) + tied (s)) * sizeof (float);
-    limits (r, &l->bandwidth, &l->peak);
+    measure_peak (r, &l->peak);
 }
 
 /* Least seconds that memory and arithmetic allow. */
@@ -156,14 +157,17 @@ static double by_arithmetic (const line_t *l) { return l->flop / l->peak * 1e-9;
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
 
 static json_t *json_of (const line_t *l, bool step) {
-    const double memory = by_memory (l), arithmetic = by_arithmetic (l);
-    json_t *o =
-        json_pack ("{s:I s:f s:f s:f s:f s:f s:f s:f s:f s:f s:f s:f}", step ? "batch" : "tokens",
-                   (json_int_t) l->batch, "tokens_per_s", (double) l->batch / l->seconds, "ms", 1e3 * l->seconds,
-                   "ms_min", 1e3 * l->least, "ms_max", 1e3 * l->most, "read_gbps", l->bandwidth, "fma_peak_gflops",
-                   l->peak, "bytes", l->bytes, "flop", l->flop, "of_bandwidth", memory / l->seconds, "of_peak",
-                   arithmetic / l->seconds, "of_bound", fmax (memory, arithmetic) / l->seconds);
-    if (step && o != NULL) json_object_set_new (o, "ms_sampling", json_real (1e3 * l->sampling));
+    const double arithmetic = by_arithmetic (l), memory = step ? by_memory (l) : 0;
+    json_t *o = json_pack ("{s:I s:f s:f s:f s:f s:f s:f s:f}", step ? "batch" : "tokens", (json_int_t) l->batch,
+                           "tokens_per_s", (double) l->batch / l->seconds, "ms", 1e3 * l->seconds, "ms_min",
+                           1e3 * l->least, "ms_max", 1e3 * l->most, "fma_peak_gflops", l->peak, "flop", l->flop,
+                           "of_peak", arithmetic / l->seconds);
+    if (!step || o == NULL) return o;
+    json_object_set_new (o, "ms_sampling", json_real (1e3 * l->sampling));
+    json_object_set_new (o, "read_gbps", json_real (l->bandwidth));
+    json_object_set_new (o, "bytes", json_real (l->bytes));
+    json_object_set_new (o, "of_bandwidth", json_real (memory / l->seconds));
+    json_object_set_new (o, "of_bound", json_real (fmax (memory, arithmetic) / l->seconds));
     return o;
 }
 
@@ -223,9 +227,12 @@ static wb_status rig_make (rig_t *r, int64_t most) {
     r->logits = wb_malloc ((size_t) (most * s->V) * sizeof (float));
     r->ids = wb_malloc ((size_t) (p->prompt + most) * sizeof *r->ids);
     r->times = wb_malloc ((size_t) p->tokens * sizeof (double));
-    r->draws = wb_malloc ((size_t) p->tokens * sizeof (double));
-    r->work = wb_malloc (wb_sample_work_bytes (s->V));
-    if (r->logits == NULL || r->ids == NULL || r->times == NULL || r->draws == NULL || r->work == NULL)
+    r->sampling = wb_malloc ((size_t) p->tokens * sizeof (double));
+    r->reading = wb_malloc ((size_t) p->tokens * sizeof (double));
+    r->draws = wb_malloc ((size_t) most * sizeof *r->draws);
+    r->work = wb_malloc ((size_t) most * wb_sample_work_bytes (s->V));
+    if (r->logits == NULL || r->ids == NULL || r->times == NULL || r->sampling == NULL || r->reading == NULL ||
+        r->draws == NULL || r->work == NULL)
         return WB_FAIL (WB_ENOMEM, "out of memory for the logits of %lld texts", (long long) most);
     for (int64_t i = 0; i < p->prompt; i++)
         r->ids[i] = (int32_t) (wb_rng_u64 (1, wb_rng_stream ("bench"), (uint64_t) i) % (uint64_t) s->V);
@@ -235,6 +242,8 @@ static wb_status rig_make (rig_t *r, int64_t most) {
 static void rig_fini (rig_t *r) {
     wb_free (r->work);
     wb_free (r->draws);
+    wb_free (r->reading);
+    wb_free (r->sampling);
     wb_free (r->times);
     wb_free (r->ids);
     wb_free (r->logits);

@@ -125,9 +125,18 @@ int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, in
     return best.id; /* rounding only */
 }
 
+void wb_sample_ids (wb_draw_t *draws, int n, int64_t V, const wb_sampling_t *s, void *work) {
+    const size_t bytes = wb_sample_work_bytes (V);
+#pragma omp parallel for schedule(static) if (n > 1)
+    for (int i = 0; i < n; i++) {
+        wb_draw_t *d = &draws[i];
+        d->id = wb_sample_id (d->logits, V, s, d->forbid, d->stream, d->index, (char *) work + (size_t) i * bytes);
+    }
+}
+
 /* ---- texts ----------------------------------------------------------------------------------------------------- */
 
-enum { BATCH = 16, PUSH_ROWS = 512 };
+enum { BATCH = 32, PUSH_ROWS = 512 };
 #define MOST_BYTES ((size_t) 2 << 30) /* of keys, values and activations: fewer texts at a time rather than more */
 
 /* A text being written. */
@@ -145,9 +154,9 @@ typedef struct generator {
     int64_t V; /* ids that can be decoded */
     int64_t rows;
     wb_infer_t *inf;
-    int32_t *windows; /* [batch][T] */
-    float *logits;    /* [batch][size.V] */
-    void *work;
+    int32_t *windows;    /* [batch][T] */
+    float *logits;       /* [batch][size.V] */
+    void *work;          /* [batch] of sampling */
     text_t texts[BATCH]; /* those not at their end come first */
     int n;
     bool stopped;
@@ -179,19 +188,29 @@ static void begin (generator_t *q, int64_t first, int n) {
     q->n = n;
 }
 
-/* Draw the next id of text t.  *more: the text goes on with it. */
-static wb_status draw (generator_t *q, bool *more, int32_t *id, text_t *t, const float *logits) {
+/* The next id of every text that may become longer. */
+static void draw (generator_t *q, wb_draw_t *draws) {
+    for (int i = 0; i < q->n; i++) {
+        const text_t *t = &q->texts[i];
+        draws[i] = (wb_draw_t){.logits = q->logits + i * q->size.V,
+                               .forbid = t->length < q->g->min_length ? q->eot : -1,
+                               .stream = (uint64_t) t->sample,
+                               .index = (uint64_t) t->length};
+    }
+    if (q->g->max_length > 0) wb_sample_ids (draws, q->n, q->V, &q->g->sampling, q->work);
+}
+
+/* Text t gets `id`.  *more: it goes on with it. */
+static wb_status take (generator_t *q, bool *more, text_t *t, int32_t id) {
     const wb_generation_t *g = q->g;
     *more = false;
     if (t->length < g->max_length) {
-        *id = wb_sample_id (logits, q->V, &g->sampling, t->length < g->min_length ? q->eot : -1, (uint64_t) t->sample,
-                            (uint64_t) t->length, q->work);
-        if (*id < 0)
+        if (id < 0)
             return WB_FAIL (WB_ENUMERIC,
                             "text %lld, token %lld: the logits are no numbers: the weights of the model are damaged",
                             (long long) t->sample + 1, (long long) t->length + 1);
-        if (*id != q->eot) {
-            if (!g->emit (g->ctx, t->sample, *id)) q->stopped = true;
+        if (id != q->eot) {
+            if (!g->emit (g->ctx, t->sample, id)) q->stopped = true;
             *more = ++t->length < g->max_length;
         }
     }
@@ -210,15 +229,19 @@ static void slide (generator_t *q, text_t *t) {
 
 /* One more id for every text; texts at their end leave. */
 static wb_status advance (generator_t *q) {
+    wb_draw_t draws[BATCH];
     int32_t ids[BATCH];
     int seqs[BATCH], left = 0;
     int64_t counts[BATCH];
+    draw (q, draws);
     for (int i = 0; i < q->n; i++) {
         bool more;
         text_t t = q->texts[i];
-        WB_TRY (draw (q, &more, &ids[left], &t, q->logits + i * q->size.V));
+        WB_TRY (take (q, &more, &t, draws[i].id));
         if (q->stopped) return WB_OK;
-        if (more) q->texts[left++] = t;
+        if (!more) continue;
+        q->texts[left] = t;
+        ids[left++] = draws[i].id;
     }
     q->n = left;
     for (int i = 0; i < left; i++) {
@@ -252,7 +275,7 @@ wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
     if (status == WB_OK) {
         q.windows = wb_malloc ((size_t) (batch * q.size.T) * sizeof *q.windows);
         q.logits = wb_malloc ((size_t) (batch * q.size.V) * sizeof *q.logits);
-        q.work = wb_malloc (wb_sample_work_bytes (q.V));
+        q.work = wb_malloc ((size_t) batch * wb_sample_work_bytes (q.V));
         if (q.windows == NULL || q.logits == NULL || q.work == NULL)
             status = WB_FAIL (WB_ENOMEM, "out of memory for %d texts at a time", batch);
     }

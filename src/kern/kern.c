@@ -31,7 +31,14 @@ int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads) {
     return wb_att_thread_floats (T, D) * (threads < 1 ? 1 : threads);
 }
 
-int64_t wb_few_work_floats (int64_t m, int64_t n) { return WB_FEW_PARTS * m * n; }
+int64_t wb_cache_floats (int64_t T, int64_t H, int64_t D) {
+    return (T + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK * WB_CACHE_BLOCK * 2 * H * D;
+}
+
+int64_t wb_cached_work_floats (int64_t T, int64_t H, int64_t D, int nseq, int threads) {
+    const int64_t blocks = (T + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK;
+    return wb_attention_work_floats (0, D, threads) + nseq * blocks * H * wb_att_share_floats (D);
+}
 
 static double fma_rounds (wb_isa isa, int64_t rounds, float *sink) {
     switch (isa) {
@@ -88,15 +95,15 @@ double wb_kern_fma_peak (int threads, double seconds) {
 static float read_all (wb_isa isa, const float *p, int64_t n) {
     switch (isa) {
 #ifdef WB_X86
-    case WB_ISA_AVX512: return wb_few_read_avx512 (p, n);
-    case WB_ISA_AVX2: return wb_few_read_avx2 (p, n);
+    case WB_ISA_AVX512: return wb_panel_read_avx512 (p, n);
+    case WB_ISA_AVX2: return wb_panel_read_avx2 (p, n);
 #else
     case WB_ISA_AVX512:
     case WB_ISA_AVX2:
 #endif
     case WB_ISA_PORTABLE: break;
     }
-    return wb_few_read_portable (p, n);
+    return wb_panel_read_portable (p, n);
 }
 
 double wb_kern_read_bandwidth (const float *p, int64_t n, int threads, double seconds) {

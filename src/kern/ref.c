@@ -142,19 +142,21 @@ static double score (const float *q, const float *k, int64_t D) {
     return s / sqrt ((double) D);
 }
 
-/* One query over `len` keys, rows ldk floats apart: out [D]; returns log sum exp.  acc: D doubles would do, but work is
- * float, so each output is summed on its own. */
-static double attend (float *out, const float *q, const float *k, const float *v, int64_t len, int64_t D, int64_t ldk) {
+/* One query over `len` keys, rows ldk floats apart, blocks of WB_CACHE_BLOCK of them `step`: out [D]; returns log sum
+ * exp.  acc: D doubles would do, but work is float, so each output is summed on its own. */
+static double attend (float *out, const float *q, const float *k, const float *v, int64_t len, int64_t D, int64_t ldk,
+                      int64_t step) {
+#define ROW(j) ((j) / WB_CACHE_BLOCK * step + (j) % WB_CACHE_BLOCK * ldk)
     double mx = -INFINITY, sum = 0;
-    for (int64_t j = 0; j < len; j++) mx = fmax (mx, score (q, k + j * ldk, D));
-    for (int64_t j = 0; j < len; j++) sum += exp (score (q, k + j * ldk, D) - mx);
+    for (int64_t j = 0; j < len; j++) mx = fmax (mx, score (q, k + ROW (j), D));
+    for (int64_t j = 0; j < len; j++) sum += exp (score (q, k + ROW (j), D) - mx);
     const double lse = mx + log (sum);
     for (int64_t d0 = 0; d0 < D; d0 += 32) {
         double acc[32] = {0};
         const int64_t nd = D - d0 < 32 ? D - d0 : 32;
         for (int64_t j = 0; j < len; j++) {
-            const double p = exp (score (q, k + j * ldk, D) - lse);
-            for (int64_t d = 0; d < nd; d++) acc[d] += p * (double) v[j * ldk + d0 + d];
+            const double p = exp (score (q, k + ROW (j), D) - lse);
+            for (int64_t d = 0; d < nd; d++) acc[d] += p * (double) v[ROW (j) + d0 + d];
         }
         for (int64_t d = 0; d < nd; d++) out[d0 + d] = (float) acc[d];
     }
@@ -169,8 +171,8 @@ static void attention_forward (float *out, float *lse, const float *qkv, float *
         for (int64_t h = 0; h < H; h++) {
             const float *q = qkv + b * T * ld + h * D, *k = q + H * D, *v = k + H * D;
             for (int64_t t = 0; t < T; t++)
-                lse[(b * H + h) * T + t] =
-                    (float) attend (out + ((b * T + t) * H + h) * D, q + t * ld, k, v, t + 1, D, ld);
+                lse[(b * H + h) * T + t] = (float) attend (out + ((b * T + t) * H + h) * D, q + t * ld, k, v, t + 1, D,
+                                                           ld, WB_CACHE_BLOCK * ld);
         }
     }
 }
@@ -205,14 +207,21 @@ static void attention_backward (float *dqkv, const float *dout, const float *out
     }
 }
 
-static void attention_cached (const wb_cached_t *seqs, float *work, int nseq, int64_t Tmax, int64_t H, int64_t D,
-                              int64_t ldq, int64_t ldo) {
+static void attention_cached (const wb_cached_t *seqs, float *work, int nseq, int64_t H, int64_t D) {
+    const int64_t values = WB_CACHE_BLOCK * D, step = H * 2 * values;
     (void) work;
     for (const wb_cached_t *c = seqs; c < seqs + nseq; c++)
-        for (int64_t h = 0; h < H; h++)
-            for (int64_t i = 0; i < c->n; i++)
-                (void) attend (c->out + i * ldo + h * D, c->q + i * ldq + h * D, c->k + h * Tmax * D,
-                               c->v + h * Tmax * D, c->len - c->n + i + 1, D, D);
+        for (int64_t h = 0; h < H; h++) {
+            float *k = c->cache + h * 2 * values;
+            for (int64_t i = 0; i < c->n; i++) {
+                const int64_t t = c->len - c->n + i;
+                const float *q = c->qkv + (i * 3 * H + h) * D;
+                float *at = k + t / WB_CACHE_BLOCK * step + t % WB_CACHE_BLOCK * D;
+                memcpy (at, q + H * D, (size_t) D * sizeof (float));
+                memcpy (at + values, q + 2 * H * D, (size_t) D * sizeof (float));
+                (void) attend (c->out + (i * H + h) * D, q, k, k + values, t + 1, D, D, step);
+            }
+        }
 }
 
 static void xent_max (float *mx, const float *logits, int64_t n, int64_t V, int64_t ld) {
@@ -308,22 +317,15 @@ static void sgd (float *w, const float *g, int64_t n, float step, float decay, f
     for (int64_t i = 0; i < n; i++) w[i] = w[i] * (1.0f - decay) - step * (gscale * g[i]);
 }
 
-static void few_linear (float *y, const float *x, const float *A, const float *b, float *work, int64_t m, int64_t n,
-                        int64_t k, bool add) {
-    (void) work;
+static void panel_linear (float *y, const float *x, const float *A, const float *b, float *packed, int64_t m, int64_t n,
+                          int64_t k, bool add) {
+    (void) packed;
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
+            const int64_t first = j / WB_PANEL * WB_PANEL, width = n - first < WB_PANEL ? n - first : WB_PANEL;
+            const float *a = A + first * k + (j - first);
             double s = (add ? (double) y[i * n + j] : 0) + (b != NULL ? (double) b[j] : 0);
-            for (int64_t r = 0; r < k; r++) s += (double) x[i * k + r] * (double) A[r * n + j];
-            y[i * n + j] = (float) s;
-        }
-}
-
-static void few_dots (float *y, const float *x, const float *A, int64_t m, int64_t n, int64_t k) {
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < n; j++) {
-            double s = 0;
-            for (int64_t r = 0; r < k; r++) s += (double) x[i * k + r] * (double) A[j * k + r];
+            for (int64_t r = 0; r < k; r++) s += (double) x[i * k + r] * (double) a[r * width];
             y[i * n + j] = (float) s;
         }
 }
@@ -366,8 +368,7 @@ const wb_kern_t *wb_kern_ref (void) {
         adagrad,
         sgd,
         momentum,
-        few_linear,
-        few_dots,
+        panel_linear,
     };
     return &table;
 }

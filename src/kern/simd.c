@@ -476,6 +476,7 @@ static __attribute__ ((noinline)) void product (float *c, int64_t ldc, const flo
 
 #define BQ WB_ATT_Q
 #define BK WB_ATT_K
+_Static_assert(BK == WB_CACHE_BLOCK, "a block of keys is a block of the cache");
 
 /* The lanes of a and b in turn: the first half of them, the second half. */
 #if W == 16
@@ -655,9 +656,10 @@ INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t
 
 /* One block of queries against all the keys they see.  Queries are the lanes: scores lie as S [key, query], the sum as
  * O [D, query], so that maxima and sums run down the lanes and K and V are read where they are, a scalar at a time.
- * q [nq, D] are positions q0 ..; work: 2 D BQ + BK BQ floats; lse [nq] may be NULL. */
+ * q [nq, D] are positions q0 ..; a block of keys lies `step` floats behind the one before; work: 2 D BQ + BK BQ
+ * floats; lse [nq] may be NULL. */
 static void attend_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const float *k,
-                          const float *v, int64_t ldk, int64_t q0, int64_t nq, int64_t D, float *work) {
+                          const float *v, int64_t ldk, int64_t step, int64_t q0, int64_t nq, int64_t D, float *work) {
     float *qt = work, *ot = qt + D * BQ, *s = ot + D * BQ;
     float mx[BQ], sum[BQ], fade[BQ];
     const float c = softmax_factor (D);
@@ -668,9 +670,9 @@ static void attend_block (float *out, int64_t ldo, float *lse, const float *q, i
     }
     for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
         const int64_t nk = min64 (BK, q0 + nq - k0);
-        scores (s, k + k0 * ldk, ldk, qt, q0, k0, nk, D);
+        scores (s, k + k0 / BK * step, ldk, qt, q0, k0, nk, D);
         for (int i = 0; i < BQ; i += W) softmax_lanes (s + i, mx + i, sum + i, fade + i, keys_given (q0, k0, nk, i), c);
-        weigh (ot, v + k0 * ldk, ldk, s, q0, k0, nk, D, k0 > 0, k0 > 0 ? fade : NULL);
+        weigh (ot, v + k0 / BK * step, ldk, s, q0, k0, nk, D, k0 > 0, k0 > 0 ? fade : NULL);
     }
     for (int i = 0; i < BQ; i++) fade[i] = 1.0f / sum[i];
     unpack_lanes (out, ldo, ot, fade, nq, D);
@@ -707,8 +709,8 @@ static void attention_forward (float *out, float *lse, const float *qkv, float *
         pack_keys (k, v, q + H * D, ld, H * D, min64 (T, (last + 1) * BQ), D);
         for (int64_t block = last; block >= 0; block -= groups) {
             const int64_t q0 = block * BQ;
-            attend_block (out + ((b * T + q0) * H + h) * D, H * D, lse + bh * T + q0, q + q0 * ld, ld, k, v, D, q0,
-                          min64 (BQ, T - q0), D, w);
+            attend_block (out + ((b * T + q0) * H + h) * D, H * D, lse + bh * T + q0, q + q0 * ld, ld, k, v, D, BK * D,
+                          q0, min64 (BQ, T - q0), D, w);
         }
     }
 }
@@ -877,108 +879,186 @@ static void attention_backward (float *dqkv, const float *dout, const float *out
     }
 }
 
-/* s [nk] = scale k q, k [nk, D]: sums of W keys at once. */
-INLINE void key_scores (float *s, const float *q, const float *k, int64_t nk, int64_t D, float scale) {
-    for (int64_t r0 = 0; r0 < nk; r0 += W) {
-        vf t[W];
-#pragma GCC unroll 1
-        for (int64_t r = 0; r < W; r++) {
-            const float *kr = k + (r0 + r) * D;
-            t[r] = (vf){0};
-            if (r0 + r >= nk) continue;
-            int64_t d = 0;
-#pragma GCC unroll 4
-            for (; d + W <= D; d += W) {
-                __builtin_prefetch (kr + d + BK * D, 0, 2);
-                t[r] += vload (q + d) * vload (kr + d);
+/* ---- attention to a cache ---------------------------------------------------------------------------------------- */
+
+/* Keys of head h in the block of the cache that holds position t; behind them, CACHED_VALUES on, the values. */
+static int64_t cached_at (int64_t t, int64_t h, int64_t H, int64_t D) {
+    return (t / WB_CACHE_BLOCK * H + h) * 2 * WB_CACHE_BLOCK * D;
+}
+#define CACHED_VALUES(D) (WB_CACHE_BLOCK * (D))
+
+/* New keys and values into the cache; threads take positions in turn. */
+static void remember (const wb_cached_t *seqs, int nseq, int64_t H, int64_t D, int me, int threads) {
+    int64_t row = 0;
+    for (const wb_cached_t *c = seqs; c < seqs + nseq; c++)
+        for (int64_t i = 0; i < c->n; i++, row++) {
+            if (row % threads != me) continue;
+            const int64_t t = c->len - c->n + i;
+            for (int64_t h = 0; h < H; h++) {
+                const float *k = c->qkv + i * 3 * H * D + (H + h) * D, *v = k + H * D;
+                float *to = c->cache + cached_at (t, h, H, D) + t % WB_CACHE_BLOCK * D;
+                memcpy (to, k, (size_t) D * sizeof (float));
+                memcpy (to + CACHED_VALUES (D), v, (size_t) D * sizeof (float));
             }
-            if (d < D) t[r] += vload_part (q + d, D - d, 0.0f) * vload_part (kr + d, D - d, 0.0f);
         }
-        vstore_some (s + r0, vsums (t) * scale, nk - r0);
-    }
 }
 
-/* o [vecs W] = shrink o + p v over rows of v [nk, vecs W], D apart. */
-INLINE void add_values (float *o, float shrink, const float *p, const float *v, int64_t nk, int64_t D, const int vecs) {
+/* Sums of a row of k times q: vecs vectors, or D floats where vecs is 0. */
+INLINE vf key_sums (const float *q, const float *k, int64_t D, const int vecs) {
+    vf t = {0};
+    int64_t d = 0;
+#pragma GCC unroll 8
+    for (; d < vecs * W; d += W) t += vload (q + d) * vload (k + d);
+    for (; d + W <= D; d += W) t += vload (q + d) * vload (k + d);
+    if (vecs == 0 && d < D) t += vload_part (q + d, D - d, 0.0f) * vload_part (k + d, D - d, 0.0f);
+    return t;
+}
+
+/* s [n rounded up to W] = k q, k [n, D], -infinity behind; their maximum.  Rows one after the other, in the order in
+ * which they lie; nothing is asked for ahead, which only takes the place of what the processor fetches by itself. */
+INLINE float key_scores (float *s, const float *q, const float *k, int64_t n, int64_t D, const int vecs) {
+    vf most = vset (-INFINITY), t[W];
+    for (int64_t r = 0; r < n; r += W) {
+#pragma GCC unroll 1
+        for (int64_t i = 0; i < W; i++) t[i] = r + i < n ? key_sums (q, k + (r + i) * D, D, vecs) : vset (-INFINITY);
+        const vf sums = vsums (t);
+        vstore (s + r, sums);
+        most = vmax (sums, most);
+    }
+    return vmax_lanes (most);
+}
+
+/* o [vecs W] = p v over rows of v [n, vecs W], D apart. */
+INLINE void add_values (float *o, const float *p, const float *v, int64_t n, int64_t D, const int vecs) {
     vf a[8];
 #pragma GCC unroll 8
-    for (int i = 0; i < vecs; i++) a[i] = vload (o + i * W) * shrink;
+    for (int i = 0; i < vecs; i++) a[i] = (vf){0};
 #pragma GCC unroll 1
-    for (int64_t r = 0; r < nk; r++) {
+    for (int64_t r = 0; r < n; r++) {
         const vf pr = vset (p[r]);
 #pragma GCC unroll 8
-        for (int i = 0; i < vecs; i++) {
-            __builtin_prefetch (v + (r + BK) * D + i * W, 0, 2);
-            a[i] += pr * vload (v + r * D + i * W);
-        }
+        for (int i = 0; i < vecs; i++) a[i] += pr * vload (v + r * D + i * W);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < vecs; i++) vstore (o + i * W, a[i]);
 }
 
-/* One query over `len` keys: the lanes run along D; blocks of K and V are read once, from end to end. */
-static void attend_one (float *restrict out, const float *restrict q, const float *restrict k, const float *restrict v,
-                        int64_t len, int64_t D, float *restrict acc) {
-    const float scale = 1.0f / sqrtf ((float) D);
-    float mx = -INFINITY, sum = 0.0f, s[BK];
-    memset (acc, 0, (size_t) D * sizeof (float));
-    for (int64_t k0 = 0; k0 < len; k0 += BK) {
-        const int64_t nk = min64 (BK, len - k0);
-        const float *vb = v + k0 * D;
-        float m = mx;
-        key_scores (s, q, k + k0 * D, nk, D, scale);
-        for (int64_t r = 0; r < nk; r++) m = s[r] > m ? s[r] : m;
-        const float shrink = vexp (vset (mx - m))[0];
-        vf part = {0};
-        for (int64_t r = 0; r < nk; r += W) {
-            const vf p = vexp (vload_some (s + r, nk - r, -INFINITY) - m);
-            vstore_some (s + r, p, nk - r);
-            part += p;
-        }
-        sum = sum * shrink + vsum (part);
-        mx = m;
-        int64_t d = 0;
-        for (; d + 8 * W <= D; d += 8 * W) add_values (acc + d, shrink, s, vb + d, nk, D, 8);
-        for (; d + 4 * W <= D; d += 4 * W) add_values (acc + d, shrink, s, vb + d, nk, D, 4);
-        for (; d + W <= D; d += W) add_values (acc + d, shrink, s, vb + d, nk, D, 1);
-        if (d < D) {
-            vf a = vload_part (acc + d, D - d, 0.0f) * shrink;
-            for (int64_t r = 0; r < nk; r++) a += s[r] * vload_part (vb + r * D + d, D - d, 0.0f);
-            vstore_some (acc + d, a, D - d);
-        }
-    }
-    for (int64_t d = 0; d < D; d++) out[d] = acc[d] / sum;
+/* What a query gets from n keys and values of a block: their greatest score, the sum of their weights relative to it,
+ * and the weighted sum of values [D]. */
+typedef struct share {
+    float most, sum, *values;
+} share_t;
+
+static share_t share_at (float *work, int64_t i, int64_t D) {
+    float *p = work + i * wb_att_share_floats (D);
+    return (share_t){.most = p[D], .sum = p[D + 1], .values = p};
 }
 
-#define FEW 8 /* below so many queries one at a time is faster than a block of lanes */
+/* The lanes run along D. */
+static void attend_one (float *share, const float *q, const float *k, int64_t n, int64_t D) {
+    const float *v = k + CACHED_VALUES (D), c = softmax_factor (D);
+    float s[WB_CACHE_BLOCK];
+    const float most = D == 4 * W   ? key_scores (s, q, k, n, D, 4)
+                       : D == 8 * W ? key_scores (s, q, k, n, D, 8)
+                                    : key_scores (s, q, k, n, D, 0);
+    vf sum = {0};
+    for (int64_t r = 0; r < n; r += W) {
+        const vf p = vexp2 (vload (s + r) - most, c);
+        vstore (s + r, p);
+        sum += p;
+    }
+    int64_t d = 0;
+    for (; d + 8 * W <= D; d += 8 * W) add_values (share + d, s, v + d, n, D, 8);
+    for (; d + 4 * W <= D; d += 4 * W) add_values (share + d, s, v + d, n, D, 4);
+    for (; d + W <= D; d += W) add_values (share + d, s, v + d, n, D, 1);
+    if (d < D) {
+        vf a = {0};
+        for (int64_t r = 0; r < n; r++) a += s[r] * vload_part (v + r * D + d, D - d, 0.0f);
+        vstore_some (share + d, a, D - d);
+    }
+    share[D] = most;
+    share[D + 1] = vsum (sum);
+}
 
-/* A head of a sequence, and in it a query or a block of them. */
-static void attend_cached (const wb_cached_t *c, int64_t task, float *work, int64_t Tmax, int64_t H, int64_t D,
-                           int64_t ldq, int64_t ldo) {
-    const int64_t h = task % H, at = h * Tmax * D, blocks = (c->n + BQ - 1) / BQ;
-    if (c->n < FEW) {
-        const int64_t i = task / H;
-        attend_one (c->out + i * ldo + h * D, c->q + i * ldq + h * D, c->k + at, c->v + at, c->len - c->n + i + 1, D,
-                    work);
-    } else {
-        const int64_t i = (blocks - 1 - task / H) * BQ;
-        attend_block (c->out + i * ldo + h * D, ldo, NULL, c->q + i * ldq + h * D, ldq, c->k + at, c->v + at, D,
-                      c->len - c->n + i, min64 (BQ, c->n - i), D, work);
+/* The shares of a query in the order of the blocks, `apart` shares from one to the next. */
+static void merge_shares (float *restrict out, float *work, int64_t blocks, int64_t apart, int64_t D) {
+    const float c = softmax_factor (D);
+    float most = share_at (work, 0, D).most, sum = 0.0f;
+    for (int64_t b = 1; b < blocks; b++) most = fmaxf (most, share_at (work, b * apart, D).most);
+    for (int64_t b = 0; b < blocks; b++) {
+        const share_t s = share_at (work, b * apart, D);
+        const float a = vexp2 (vset (s.most - most), c)[0];
+        sum += a * s.sum;
+        for (int64_t d = 0; d < D; d++) out[d] = (b > 0 ? out[d] : 0.0f) + a * s.values[d];
+    }
+    for (int64_t d = 0; d < D; d++) out[d] /= sum;
+}
+
+static int64_t blocks_of (const wb_cached_t *c) { return (c->len + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK; }
+
+/* Sequences with one new position, block by block: a thread takes pieces that lie one behind the other. */
+static void attend_singles (const wb_cached_t *seqs, float *shares, int nseq, int64_t H, int64_t D, int me,
+                            int threads) {
+    int64_t blocks = 0, at = 0;
+    for (int i = 0; i < nseq; i++) blocks += seqs[i].n == 1 ? blocks_of (&seqs[i]) : 0;
+    const int64_t cuts = blocks > 0 ? min64 (H, (4 * threads + blocks - 1) / blocks) : 1; /* of the heads of a block */
+    const int64_t lo = blocks * cuts * me / threads, hi = blocks * cuts * (me + 1) / threads;
+    for (const wb_cached_t *c = seqs; c < seqs + nseq; c++) {
+        if (c->n != 1) continue;
+        for (int64_t b = 0; b < blocks_of (c); b++, at++) {
+            const int64_t t = b * WB_CACHE_BLOCK, n = min64 (WB_CACHE_BLOCK, c->len - t);
+            for (int64_t cut = 0; cut < cuts; cut++) {
+                if (at * cuts + cut < lo || at * cuts + cut >= hi) continue;
+                for (int64_t h = H * cut / cuts; h < H * (cut + 1) / cuts; h++)
+                    attend_one (shares + (at * H + h) * wb_att_share_floats (D), c->qkv + h * D,
+                                c->cache + cached_at (t, h, H, D), n, D);
+            }
+        }
     }
 }
 
-static void attention_cached (const wb_cached_t *seqs, float *work, int nseq, int64_t Tmax, int64_t H, int64_t D,
-                              int64_t ldq, int64_t ldo) {
-    const int64_t per_thread = wb_att_thread_floats (Tmax, D);
+static void finish_singles (const wb_cached_t *seqs, float *shares, int nseq, int64_t H, int64_t D, int me,
+                            int threads) {
+    int64_t at = 0, task = 0;
+    for (const wb_cached_t *c = seqs; c < seqs + nseq; c++) {
+        if (c->n != 1) continue;
+        for (int64_t h = 0; h < H; h++, task++)
+            if (task % threads == me)
+                merge_shares (c->out + h * D, shares + (at * H + h) * wb_att_share_floats (D), blocks_of (c), H, D);
+        at += blocks_of (c);
+    }
+}
+
+static void attention_cached (const wb_cached_t *seqs, float *work, int nseq, int64_t H, int64_t D) {
+    const int64_t per_thread = wb_att_thread_floats (0, D);
+    float *shares = work + omp_get_max_threads () * per_thread;
     int64_t scores = 0;
-    for (int i = 0; i < nseq; i++) scores += seqs[i].n * seqs[i].len;
-#pragma omp parallel if (scores * H * D >= PARALLEL_MIN)
+    bool singles = false;
     for (int i = 0; i < nseq; i++) {
-        const wb_cached_t *c = &seqs[i];
-        const int64_t tasks = H * (c->n < FEW ? c->n : (c->n + BQ - 1) / BQ);
+        scores += seqs[i].n * seqs[i].len;
+        singles = singles || seqs[i].n == 1;
+    }
+#pragma omp parallel if (scores * H * D >= PARALLEL_MIN)
+    {
+        const int me = omp_get_thread_num (), threads = omp_get_num_threads ();
+        remember (seqs, nseq, H, D, me, threads);
+#pragma omp barrier
+        attend_singles (seqs, shares, nseq, H, D, me, threads);
+        for (const wb_cached_t *c = seqs; c < seqs + nseq; c++) {
+            const int64_t blocks = c->n > 1 ? (c->n + BQ - 1) / BQ : 0;
 #pragma omp for schedule(dynamic) nowait
-        for (int64_t task = 0; task < tasks; task++)
-            attend_cached (c, task, work + omp_get_thread_num () * per_thread, Tmax, H, D, ldq, ldo);
+            for (int64_t task = 0; task < H * blocks; task++) { /* the longest first */
+                const int64_t h = task % H, i = (blocks - 1 - task / H) * BQ;
+                const float *k = c->cache + h * 2 * CACHED_VALUES (D);
+                attend_block (c->out + (i * H + h) * D, H * D, NULL, c->qkv + (i * 3 * H + h) * D, 3 * H * D, k,
+                              k + CACHED_VALUES (D), D, H * 2 * CACHED_VALUES (D), c->len - c->n + i,
+                              min64 (BQ, c->n - i), D, work + me * per_thread);
+            }
+        }
+        if (singles) {
+#pragma omp barrier
+            finish_singles (seqs, shares, nseq, H, D, me, threads);
+        }
     }
 }
 
@@ -1221,6 +1301,5 @@ const wb_kern_t ISA_NAME (wb_kern_table_) = {
     adagrad,
     sgd,
     momentum,
-    ISA_NAME (wb_few_linear_),
-    ISA_NAME (wb_few_dots_),
+    ISA_NAME (wb_panel_linear_),
 };

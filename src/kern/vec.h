@@ -1,4 +1,4 @@
-/* Vectors of floats as wide as the instruction set that this is compiled for: what simd.c and few.c share.
+/* Vectors of floats as wide as the instruction set that this is compiled for: what simd.c and panel.c share.
  *
  * By GCC's vector extension, which clang has too; the few operations it does not know are where they are used. */
 #ifndef WB_KERN_VEC_H

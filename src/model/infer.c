@@ -1,9 +1,10 @@
 /* Inference: the whole model in one process, with a cache of keys and values.
  *
  * New positions of any number of sequences are pushed together: each linear sees all of them as one batch, so that the
- * weights come from memory once; only attention runs sequence by sequence, against the cache [sequence][layer][K or V]
- * [H, T, D].  With one new position the work is a matrix-vector product a linear, bound by the memory's bandwidth.
- * Nothing is allocated after new.
+ * weights come from memory once; only attention runs sequence by sequence, against a cache for each and each layer.
+ * With one new position the work is a matrix-vector product a linear, bound by the memory's bandwidth:
+ * the matrices are put into panels (kern/pack.c) for as long as inference has them.  What a position gets has the same
+ * bits whatever other sequences are pushed with it.  Nothing is allocated after new.
  *
  * Not here: sampling (cli/sample.c), windows that slide (who pushes knows what to keep), ranks. */
 #include "config.h"
@@ -14,8 +15,7 @@
 #include <wabun/model.h>
 
 enum {
-    HEAD_ROWS = 32, /* logits made at once for log-probabilities */
-    FEW_ROWS = 16   /* up to so many the weights are read once by the kernels for few rows */
+    HEAD_ROWS = 32 /* logits made at once for log-probabilities */
 };
 
 typedef struct layer {
@@ -28,10 +28,12 @@ struct wb_infer {
     wb_arena_t *arena;
     int B;
     int64_t max_rows;
+    const wb_params_t *params;
+    float *weights; /* matrices in panels */
     const float *wte, *wpe, *lnf_g, *lnf_b;
     layer_t *layers;
     int64_t *length; /* [B] positions held */
-    float *cache;    /* [B][L][2][H, T, D] */
+    float *cache;    /* [B][L], of each keys and values */
     float *x;        /* [max_rows, C] residual stream */
     float *y;        /* [max_rows, C] LayerNorm's output, then what is added to x */
     float *wide;     /* [max_rows, 4 C] before GELU; in its front qkv, behind that the attention's output */
@@ -41,36 +43,58 @@ struct wb_infer {
     float *mx, *sum, *hit;
     float *work;       /* attention */
     wb_cached_t *seqs; /* [B] */
-    float *few;        /* sums of products with few rows */
+    float *packed;     /* [max_rows, 4 C] x of a product, as the kernel wants it */
+    float *panels;     /* to change the layout of matrices */
 };
 
 static int64_t head_rows (int64_t max_rows) { return max_rows < HEAD_ROWS ? max_rows : HEAD_ROWS; }
-static int64_t few_rows (int64_t max_rows) { return max_rows < FEW_ROWS ? max_rows : FEW_ROWS; }
-static int64_t cache_floats (const wb_size_t *s) { return s->L * 2 * s->T * s->C; }
+static int64_t cache_floats (const wb_size_t *s) { return wb_cache_floats (s->T, s->H, s->C / s->H); }
+static int64_t panels_floats (const wb_size_t *s) {
+    const int64_t a = wb_panels_work_floats (WB_PANELS_OF_ROWS, s->C, 4 * s->C),
+                  b = wb_panels_work_floats (WB_PANELS_OF_COLUMNS, s->C, s->V);
+    return a > b ? a : b;
+}
 static size_t floats (int64_t n) { return wb_align ((size_t) n * sizeof (float)); }
 
 size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t max_rows) {
     const int64_t rows = head_rows (max_rows);
     return wb_align ((size_t) s->L * sizeof (layer_t)) + wb_align ((size_t) B * sizeof (int64_t)) +
-           wb_align ((size_t) B * sizeof (wb_cached_t)) + floats (B * cache_floats (s)) + 2 * floats (max_rows * s->C) +
-           2 * floats (max_rows * 4 * s->C) + floats (B * s->C) + floats (rows * s->V) + 3 * floats (rows) +
-           floats (wb_attention_work_floats (s->T, s->C / s->H, wb_kern_threads ())) +
-           floats (wb_few_work_floats (few_rows (max_rows), 4 * s->C));
+           wb_align ((size_t) B * sizeof (wb_cached_t)) + floats (B * s->L * cache_floats (s)) +
+           2 * floats (max_rows * s->C) + 3 * floats (max_rows * 4 * s->C) + floats (B * s->C) + floats (rows * s->V) +
+           3 * floats (rows) + floats (wb_cached_work_floats (s->T, s->H, s->C / s->H, B, wb_kern_threads ())) +
+           floats (panels_floats (s));
 }
 
-static const float *weight (const wb_params_t *params, const float *weights, const char *name) {
+static float *weight (const wb_params_t *params, float *weights, const char *name) {
     const wb_param_t *p = wb_params_find (params, name);
     WB_ASSERT (p != NULL && p->offset >= 0);
     return weights + p->offset;
 }
 
-static const float *layer_weight (const wb_params_t *params, const float *weights, int64_t l, const char *name) {
+static float *layer_weight (const wb_params_t *params, float *weights, int64_t l, const char *name) {
     char full[64];
     snprintf (full, sizeof full, "h.%lld.%s", (long long) l, name);
     return weight (params, weights, full);
 }
 
-wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, const float *weights,
+/* All matrices into panels, or back. */
+static void arrange (const wb_infer_t *inf, void (*how) (float *A, wb_panels form, float *work, int64_t k, int64_t n)) {
+    static const struct {
+        const char *name;
+        int k, n; /* multiples of C */
+    } of_layer[] = {{"attn.c_attn.weight", 1, 3},
+                    {"attn.c_proj.weight", 1, 1},
+                    {"mlp.c_fc.weight", 1, 4},
+                    {"mlp.c_proj.weight", 4, 1}};
+    const int64_t C = inf->s.C;
+    for (int64_t l = 0; l < inf->s.L; l++)
+        for (size_t i = 0; i < sizeof of_layer / sizeof *of_layer; i++)
+            how (layer_weight (inf->params, inf->weights, l, of_layer[i].name), WB_PANELS_OF_ROWS, inf->panels,
+                 of_layer[i].k * C, of_layer[i].n * C);
+    how (weight (inf->params, inf->weights, "wte.weight"), WB_PANELS_OF_COLUMNS, inf->panels, C, inf->s.V);
+}
+
+wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
                         const wb_kern_t *k, int B, int64_t max_rows) {
     *out = NULL;
     wb_arena_t *a;
@@ -80,11 +104,12 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
         wb_arena_destroy (a);
         return WB_FAIL (WB_ENOMEM, "memory for inference: out of memory");
     }
-    *inf = (wb_infer_t){.s = *s, .k = k, .arena = a, .B = B, .max_rows = max_rows};
+    *inf =
+        (wb_infer_t){.s = *s, .k = k, .arena = a, .B = B, .max_rows = max_rows, .params = params, .weights = weights};
     inf->layers = wb_arena_alloc (a, (size_t) s->L * sizeof (layer_t));
     inf->length = wb_arena_alloc (a, (size_t) B * sizeof (int64_t));
     inf->seqs = wb_arena_alloc (a, (size_t) B * sizeof (wb_cached_t));
-    inf->cache = wb_arena_floats (a, B * cache_floats (s));
+    inf->cache = wb_arena_floats (a, B * s->L * cache_floats (s));
     inf->x = wb_arena_floats (a, max_rows * s->C);
     inf->y = wb_arena_floats (a, max_rows * s->C);
     inf->wide = wb_arena_floats (a, max_rows * 4 * s->C);
@@ -94,8 +119,9 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
     inf->mx = wb_arena_floats (a, head_rows (max_rows));
     inf->sum = wb_arena_floats (a, head_rows (max_rows));
     inf->hit = wb_arena_floats (a, head_rows (max_rows));
-    inf->work = wb_arena_floats (a, wb_attention_work_floats (s->T, s->C / s->H, wb_kern_threads ()));
-    inf->few = wb_arena_floats (a, wb_few_work_floats (few_rows (max_rows), 4 * s->C));
+    inf->work = wb_arena_floats (a, wb_cached_work_floats (s->T, s->H, s->C / s->H, B, wb_kern_threads ()));
+    inf->packed = wb_arena_floats (a, max_rows * 4 * s->C);
+    inf->panels = wb_arena_floats (a, panels_floats (s));
     wb_arena_seal (a);
 
     inf->wte = weight (params, weights, "wte.weight");
@@ -117,21 +143,22 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
             .proj_w = layer_weight (params, weights, l, "mlp.c_proj.weight"),
             .proj_b = layer_weight (params, weights, l, "mlp.c_proj.bias"),
         };
+    arrange (inf, wb_panels_pack);
     *out = inf;
     return WB_OK;
 }
 
 void wb_infer_destroy (wb_infer_t *inf) {
     if (inf == NULL) return;
+    arrange (inf, wb_panels_unpack);
     wb_arena_destroy (inf->arena);
     wb_free (inf);
 }
 
 /* ---- sequences ------------------------------------------------------------------------------------------------- */
 
-/* Keys (which = 0) or values (1) of a layer: [H, T, D]. */
-static float *cached (const wb_infer_t *inf, int b, int64_t l, int which) {
-    return inf->cache + ((b * inf->s.L + l) * 2 + which) * inf->s.T * inf->s.C;
+static float *cache_of (const wb_infer_t *inf, int b, int64_t l) {
+    return inf->cache + (b * inf->s.L + l) * cache_floats (&inf->s);
 }
 
 int64_t wb_infer_length (const wb_infer_t *inf, int b) {
@@ -145,49 +172,20 @@ void wb_infer_rewind (wb_infer_t *inf, int b, int64_t length) {
 }
 
 void wb_infer_copy (wb_infer_t *inf, int to, int from) {
-    const int64_t D = inf->s.C / inf->s.H, T = inf->s.T;
     WB_ASSERT (to >= 0 && to < inf->B && from >= 0 && from < inf->B);
     if (to == from) return;
-    const size_t bytes = (size_t) (inf->length[from] * D) * sizeof (float);
+    const int64_t used = wb_cache_floats (inf->length[from], inf->s.H, inf->s.C / inf->s.H);
     for (int64_t l = 0; l < inf->s.L; l++)
-        for (int which = 0; which < 2; which++)
-            for (int64_t h = 0; h < inf->s.H; h++)
-                memcpy (cached (inf, to, l, which) + h * T * D, cached (inf, from, l, which) + h * T * D, bytes);
+        memcpy (cache_of (inf, to, l), cache_of (inf, from, l), (size_t) used * sizeof (float));
     inf->length[to] = inf->length[from];
 }
 
 /* ---- forward --------------------------------------------------------------------------------------------------- */
 
-/* Keys and values of n new rows of qkv [n, 3, H, D] into the cache, from position `at`. */
-static void remember (wb_infer_t *inf, const float *qkv, int b, int64_t l, int64_t at, int64_t n) {
-    const int64_t C = inf->s.C, H = inf->s.H, T = inf->s.T, D = C / H;
-    for (int which = 0; which < 2; which++) {
-        float *to = cached (inf, b, l, which);
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t h = 0; h < H; h++)
-                memcpy (to + (h * T + at + i) * D, qkv + i * 3 * C + (1 + which) * C + h * D,
-                        (size_t) D * sizeof (float));
-    }
-}
-
-/* The linears and what stands behind them; with few rows the biases and the residual are the sums' first values. */
+/* y [rows, m] = (add: y) + b + x [rows, k] w. */
 static void linear (const wb_infer_t *inf, float *y, const float *x, const float *w, const float *b, int64_t rows,
-                    int64_t k, int64_t m) {
-    if (rows <= FEW_ROWS) {
-        inf->k->few_linear (y, x, w, b, inf->few, rows, m, k, false);
-    } else {
-        wb_linear_forward (y, x, w, rows, k, m);
-        inf->k->bias_add (y, b, rows, m);
-    }
-}
-static void linear_residual (wb_infer_t *inf, const float *x, const float *w, const float *b, int64_t rows, int64_t k,
-                             int64_t m) {
-    if (rows <= FEW_ROWS) {
-        inf->k->few_linear (inf->x, x, w, b, inf->few, rows, m, k, true);
-    } else {
-        wb_linear_forward (inf->y, x, w, rows, k, m);
-        inf->k->bias_residual (inf->x, inf->x, inf->y, b, rows, m);
-    }
+                    int64_t k, int64_t m, bool add) {
+    inf->k->panel_linear (y, x, w, b, inf->packed, rows, m, k, add);
 }
 
 static void forward_layer (wb_infer_t *inf, int64_t l, const int *seqs, const int64_t *counts, int nseq, int64_t rows) {
@@ -197,34 +195,25 @@ static void forward_layer (wb_infer_t *inf, int64_t l, const int *seqs, const in
     float *qkv = inf->wide, *att = inf->wide + rows * 3 * C;
 
     k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln1_g, w->ln1_b, rows, C);
-    linear (inf, qkv, inf->y, w->qkv_w, w->qkv_b, rows, C, 3 * C);
-    for (int64_t i = 0, row = 0; i < nseq; row += counts[i], i++) {
-        const int b = seqs[i];
-        remember (inf, qkv + row * 3 * C, b, l, inf->length[b], counts[i]);
-        inf->seqs[i] = (wb_cached_t){att + row * C,         qkv + row * 3 * C, cached (inf, b, l, 0),
-                                     cached (inf, b, l, 1), counts[i],         inf->length[b] + counts[i]};
-    }
-    k->attention_cached (inf->seqs, inf->work, nseq, inf->s.T, H, C / H, 3 * C, C);
-    linear_residual (inf, att, w->att_w, w->att_b, rows, C, C);
+    linear (inf, qkv, inf->y, w->qkv_w, w->qkv_b, rows, C, 3 * C, false);
+    for (int64_t i = 0, row = 0; i < nseq; row += counts[i], i++)
+        inf->seqs[i] = (wb_cached_t){.out = att + row * C,
+                                     .qkv = qkv + row * 3 * C,
+                                     .cache = cache_of (inf, seqs[i], l),
+                                     .n = counts[i],
+                                     .len = inf->length[seqs[i]] + counts[i]};
+    k->attention_cached (inf->seqs, inf->work, nseq, H, C / H);
+    linear (inf, inf->x, att, w->att_w, w->att_b, rows, C, C, true);
 
     k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln2_g, w->ln2_b, rows, C);
-    if (rows <= FEW_ROWS) {
-        k->few_linear (inf->wide, inf->y, w->fc_w, w->fc_b, inf->few, rows, 4 * C, C, false);
-        k->gelu_forward (inf->act, inf->wide, rows * 4 * C);
-    } else {
-        wb_linear_forward (inf->wide, inf->y, w->fc_w, rows, C, 4 * C);
-        k->bias_gelu_forward (inf->act, inf->wide, w->fc_b, rows, 4 * C);
-    }
-    linear_residual (inf, inf->act, w->proj_w, w->proj_b, rows, 4 * C, C);
+    linear (inf, inf->wide, inf->y, w->fc_w, w->fc_b, rows, C, 4 * C, false);
+    k->gelu_forward (inf->act, inf->wide, rows * 4 * C);
+    linear (inf, inf->x, inf->act, w->proj_w, w->proj_b, rows, 4 * C, C, true);
 }
 
 /* logits [n, V] = h [n, C] wte^T. */
 static void head (const wb_infer_t *inf, float *logits, const float *h, int64_t n) {
-    const int64_t C = inf->s.C, V = inf->s.V;
-    if (n <= FEW_ROWS)
-        inf->k->few_dots (logits, h, inf->wte, n, V, C);
-    else
-        wb_gemm (logits, h, inf->wte, n, V, C, V, C, C, false, true, 1.0f, 0.0f);
+    linear (inf, logits, h, inf->wte, NULL, n, inf->s.C, inf->s.V, false);
 }
 
 void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,
@@ -238,7 +227,8 @@ void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t
         const int b = seqs[i];
         const int64_t n = counts[i];
         WB_ASSERT (b >= 0 && b < inf->B && n > 0 && inf->length[b] + n <= inf->s.T && rows + n <= inf->max_rows);
-        k->embed_forward (inf->x + rows * C, tokens + rows, inf->wte, inf->wpe, n, n, C, 0, inf->s.V, inf->length[b]);
+        wb_panels_columns (inf->x + rows * C, inf->wte, tokens + rows, n, C, inf->s.V);
+        k->add (inf->x + rows * C, inf->wpe + inf->length[b] * C, n * C);
         rows += n;
     }
     for (int64_t l = 0; l < inf->s.L; l++) forward_layer (inf, l, seqs, counts, nseq, rows);

@@ -44,25 +44,66 @@ static float *floats (int64_t n, uint64_t stream, double std) {
     return p;
 }
 
-/* Products with few rows, each time with another of the matrices: one that is in no cache.  Beside them the speed at
- * which as many threads read these. */
-static void few (const wb_kern_t *k, int64_t C, int64_t V, int threads) {
-    enum { MATRICES = 24, MOST = 16 };
+/* Products of inference, each time with another of the matrices: one that is in no cache.  Beside them the speed at
+ * which as many threads read these, and with many rows the library's product. */
+static void panels (const wb_kern_t *k, int64_t C, int64_t V, int threads) {
+    enum { MATRICES = 24, MOST = 512 };
     const int64_t size = 4 * C * C;
     float *A = floats (MATRICES * size, 31, 0.02), *wte = floats (V * C, 32, 0.02), *x = floats (MOST * 4 * C, 33, 1.0);
-    float *y = floats (MOST * V, 34, 0.0), *work = floats (wb_few_work_floats (MOST, 4 * C), 35, 0.0);
+    float *y = floats (MOST * V, 34, 0.0), *packed = floats (MOST * 4 * C, 35, 0.0);
     printf ("%-22s %43.1f GB/s\n", "read", wb_kern_read_bandwidth (A, MATRICES * size, threads, 1.0));
-    for (int64_t rows = 1, turn = 0; rows <= MOST; rows *= 2) {
-        const double flop = 2.0 * (double) (rows * size), bytes = 4.0 * (double) size;
+    int64_t turn = 0;
+    for (int64_t rows = 1; rows <= MOST; rows *= rows < 32 ? 2 : 4) {
+        const double flop = 2.0 * (double) (rows * size), bytes = rows <= 32 ? 4.0 * (double) size : 0;
         char name[32];
-        snprintf (name, sizeof name, "few_linear fc %d", (int) rows);
-        RUN (name, flop, bytes, k->few_linear (y, x, A + turn++ % MATRICES * size, NULL, work, rows, 4 * C, C, false));
-        snprintf (name, sizeof name, "few_linear fc2 %d", (int) rows);
-        RUN (name, flop, bytes, k->few_linear (y, x, A + turn++ % MATRICES * size, NULL, work, rows, C, 4 * C, false));
-        snprintf (name, sizeof name, "few_dots %d", (int) rows);
-        RUN (name, 2.0 * (double) (rows * V * C), 4.0 * (double) (V * C), k->few_dots (y, x, wte, rows, V, C));
+#define NEXT (A + turn++ % MATRICES * size)
+        snprintf (name, sizeof name, "panels fc %d", (int) rows);
+        RUN (name, flop, bytes, k->panel_linear (y, x, NEXT, NULL, packed, rows, 4 * C, C, false));
+        if (rows > 8)
+            RUN ("  library", flop, bytes, wb_gemm (y, x, NEXT, rows, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0));
+        snprintf (name, sizeof name, "panels fc2 %d", (int) rows);
+        RUN (name, flop, bytes, k->panel_linear (y, x, NEXT, NULL, packed, rows, C, 4 * C, false));
+        if (rows > 8)
+            RUN ("  library", flop, bytes, wb_gemm (y, x, NEXT, rows, C, 4 * C, C, 4 * C, C, false, false, 1, 0));
+        snprintf (name, sizeof name, "panels output %d", (int) rows);
+        const double tied = 2.0 * (double) (rows * V * C);
+        RUN (name, tied, rows <= 32 ? 4.0 * (double) (V * C) : 0,
+             k->panel_linear (y, x, wte, NULL, packed, rows, V, C, false));
+        if (rows > 8) RUN ("  library", tied, 0, wb_gemm (y, x, wte, rows, V, C, V, C, C, false, true, 1, 0));
     }
-    wb_free (A), wb_free (wte), wb_free (x), wb_free (y), wb_free (work);
+    wb_free (A), wb_free (wte), wb_free (x), wb_free (y), wb_free (packed);
+}
+
+static void attend (const wb_kern_t *k, wb_cached_t *seqs, int texts, wb_cached_t of, float *work, int64_t at,
+                    int64_t apart, int64_t H, int64_t D) {
+    for (int i = 0; i < texts; i++) {
+        seqs[i] = of;
+        seqs[i].cache += i * apart + at;
+    }
+    k->attention_cached (seqs, work, texts, H, D);
+}
+
+/* Attention to the caches of 12 layers and as many texts as make them larger than the processor's. */
+static void cached (const wb_kern_t *k, int64_t T, int64_t H, int64_t D, int threads) {
+    enum { LAYERS = 12, MOST = 64 };
+    const int64_t one = wb_cache_floats (T, H, D), C = H * D;
+    const int texts = (int) fmin (MOST, 1 + (double) (1 << 26) / (double) (LAYERS * one));
+    float *cache = floats (LAYERS * texts * one, 41, 1.0), *qkv = floats (T * 3 * C, 42, 1.0),
+          *out = floats (T * C, 43, 0);
+    float *work = floats (wb_cached_work_floats (T, H, D, texts, threads), 44, 0.0);
+    wb_cached_t seqs[MOST];
+    for (int64_t n = 1; n <= T; n += T - 1) {
+        const double kv = 2.0 * (double) (T * C), flop = n == 1 ? 2 * kv : kv * (double) (T + 1);
+        const int at_once = n == 1 ? texts : 1;
+        char name[32];
+        int64_t layer = 0;
+        snprintf (name, sizeof name, "attention_cached %d", (int) n);
+        RUN (name, at_once * flop, n == 1 ? 4 * at_once * kv : 0,
+             attend (k, seqs, at_once, (wb_cached_t){out, qkv, cache, n, T}, work, layer++ % LAYERS * one, LAYERS * one,
+                     H, D));
+        if (T == 1) break;
+    }
+    wb_free (cache), wb_free (qkv), wb_free (out), wb_free (work);
 }
 
 int main (int argc, char **argv) {
@@ -103,14 +144,8 @@ int main (int argc, char **argv) {
     RUN ("gemm dx", 2 * N * 4 * Cd * Cd, 0, wb_gemm (dy, a, w, n, C, 4 * C, C, 4 * C, 4 * C, false, true, 1, 0));
     RUN ("attention_forward", att, 0, k->attention_forward (y, lse, qkv, work, B, T, H, D));
     RUN ("attention_backward", 2.5 * att, 0, k->attention_backward (dqkv, dy, y, lse, qkv, work, B, T, H, D));
-    if (n >= T) {
-        const double one = 4.0 * (double) T * Cd;
-        RUN ("attention_cached n=1", one, one * 2,
-             k->attention_cached (&(wb_cached_t){y, x, qkv, qkv + T * C, 1, T}, work, 1, T, H, D, C, C));
-        RUN ("attention_cached n=T", att / (double) B, 0,
-             k->attention_cached (&(wb_cached_t){y, x, qkv, qkv + T * C, T, T}, work, 1, T, H, D, C, C));
-    }
-    few (k, C, V, threads);
+    cached (k, T, H, D, threads);
+    panels (k, C, V, threads);
     RUN ("embed_forward", 0, 3 * f * N * Cd, k->embed_forward (y, tokens, wte, wpe, n, T, C, 0, V, 0));
     RUN ("embed_backward", 0, 5 * f * N * Cd, k->embed_backward (wte, wpe, dy, tokens, n, T, C, 0, V));
     RUN ("layernorm_forward", 0, 2 * f * N * Cd, k->layernorm_forward (y, mean, rstd, x, g, db, n, C));

@@ -433,6 +433,9 @@ int main (void) {
     wb_log_init (WB_LOG_QUIET, true);
     make_weights ();
     make_ids ();
+    float *kept = wb_malloc ((size_t) params->own * sizeof (float));
+    if (kept == NULL) return 1;
+    memcpy (kept, weights, (size_t) params->own * sizeof (float));
     const wb_kern_t *kerns[2] = {wb_kern_ref (), wb_kern_get (wb_cpu_isa ())};
     for (int i = 0; i < 2; i++) {
         test_push (kerns[i]);
@@ -440,6 +443,9 @@ int main (void) {
         test_logprobs (kerns[i]);
         test_generate (kerns[i]);
     }
+    T_OK (memcmp (weights, kept, (size_t) params->own * sizeof (float)) == 0,
+          "inference gives the weights back as they were");
+    wb_free (kept);
     test_sample ();
     wb_params_destroy (params);
     wb_free (weights);

@@ -176,35 +176,45 @@ static void check_attention (const wb_kern_t *k, int64_t B, int64_t T, int64_t H
 static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H, int64_t D) {
     enum { SEQS = 3 };
     const wb_kern_t *ref = wb_kern_ref ();
-    const int64_t Tmax = len + 3, ldq = 3 * H * D, ldo = H * D + 1, cache = H * Tmax * D,
-                  nw = wb_attention_work_floats (Tmax, D, wb_kern_threads ());
-    float *q = floats (SEQS * n * ldq, 2), *kc = floats (SEQS * cache, 2), *vc = floats (SEQS * cache, 2),
-          *work = floats (nw, 0), *o[3];
+    const int threads = wb_kern_threads ();
+    const int64_t ldq = 3 * H * D, ldo = H * D, cache = wb_cache_floats (len + 3, H, D),
+                  nw = wb_cached_work_floats (len + 3, H, D, SEQS, 3);
+    float *qkv = floats (SEQS * n * ldq, 2), *work = floats (nw, 0), *o[3], *caches[3];
     wb_cached_t seqs[3][SEQS];
+    caches[0] = floats (SEQS * cache, 2);
+    for (int i = 0; i < SEQS; i++) /* what lies behind the cache's end is not read */
+        for (int64_t t = (i == 0 || len == n ? len : len - i) - (i == 0 || n < 2 ? n : n - 1); t < len + 3; t++)
+            for (int64_t h = 0; h < 2 * H * D; h++) {
+                const int64_t row = (t / WB_CACHE_BLOCK * 2 * H + h / D) * WB_CACHE_BLOCK + t % WB_CACHE_BLOCK;
+                caches[0][i * cache + row * D + h % D] = NAN;
+            }
     for (int j = 0; j < 3; j++) {
+        if (j > 0) caches[j] = copy (caches[0], SEQS * cache);
         o[j] = floats (SEQS * n * ldo, 0);
         memset (o[j], 0, (size_t) (SEQS * n * ldo) * sizeof (float));
         for (int i = 0; i < SEQS; i++)
             seqs[j][i] = (wb_cached_t){.out = o[j] + i * n * ldo,
-                                       .q = q + i * n * ldq,
-                                       .k = kc + i * cache,
-                                       .v = vc + i * cache,
+                                       .qkv = qkv + i * n * ldq,
+                                       .cache = caches[j] + i * cache,
                                        .n = i == 0 || n < 2 ? n : n - 1,
                                        .len = i == 0 || len == n ? len : len - i};
     }
-    for (int i = 0; i < SEQS; i++) /* what lies behind the cache's end is not read */
-        for (int64_t h = 0; h < H; h++)
-            for (int64_t j = seqs[0][i].len * D; j < Tmax * D; j++)
-                kc[i * cache + h * Tmax * D + j] = vc[i * cache + h * Tmax * D + j] = NAN;
-    k->attention_cached (seqs[0], work, SEQS, Tmax, H, D, ldq, ldo);
-    ref->attention_cached (seqs[1], NULL, SEQS, Tmax, H, D, ldq, ldo);
-    for (int i = 0; i < SEQS; i++) k->attention_cached (&seqs[2][i], work, 1, Tmax, H, D, ldq, ldo);
+    wb_kern_threads_set (3);
+    k->attention_cached (seqs[0], work, SEQS, H, D);
+    ref->attention_cached (seqs[1], NULL, SEQS, H, D);
+    for (int i = 0; i < SEQS; i++) {
+        wb_kern_threads_set (1 + i);
+        k->attention_cached (&seqs[2][i], work, 1, H, D);
+    }
+    wb_kern_threads_set (threads);
     T_OK (T_NEAR (o[0], o[1], SEQS * n * ldo, 1e-5, 2e-5), "%s: attention_cached n %lld len %lld H %lld D %lld",
           k->name, (long long) n, (long long) len, (long long) H, (long long) D);
     T_OK (same (o[0], o[2], SEQS * n * ldo), "%s: attention_cached: a sequence of three is not the sequence alone",
           k->name);
-    drop (q, SEQS * n * ldq), drop (kc, SEQS * cache), drop (vc, SEQS * cache), drop (work, nw);
-    for (int j = 0; j < 3; j++) drop (o[j], SEQS * n * ldo);
+    T_OK (memcmp (caches[0], caches[1], (size_t) (SEQS * cache) * sizeof (float)) == 0,
+          "%s: attention_cached: what the cache holds then", k->name);
+    drop (qkv, SEQS * n * ldq), drop (work, nw);
+    for (int j = 0; j < 3; j++) drop (o[j], SEQS * n * ldo), drop (caches[j], SEQS * cache);
 }
 
 static void check_xent (const wb_kern_t *k, int64_t n, int64_t V) {
@@ -525,9 +535,13 @@ static int64_t run_all (const wb_kern_t *k, float *out) {
     /* one head: cut in blocks as soon as there are two threads */
     k->attention_forward (p, p + ST * SD, qkv, work, 1, ST, 1, SD);
     k->attention_backward (p + ST * SD + ST, dy, p, p + ST * SD, qkv, work, 1, ST, 1, SD), p += 4 * ST * SD + ST;
-    const float *keys = qkv, *values = qkv + SH * ST * SD;
-    const wb_cached_t seqs[] = {{p, x, keys, values, 100, 130}, {p + 100 * SH * SD, x, keys, values, 3, 130}};
-    k->attention_cached (seqs, work, 2, ST, SH, SD, SH * SD, SH * SD), p += 103 * SH * SD;
+    const int64_t nc = wb_cache_floats (130, SH, SD), ncw = wb_cached_work_floats (130, SH, SD, 3, wb_kern_threads ());
+    float *cache = floats (3 * nc, 1), *cached_work = floats (ncw, 1);
+    const wb_cached_t seqs[] = {{p, x, cache, 100, 130},
+                                {p + 100 * SH * SD, x, cache + nc, 3, 130},
+                                {p + 103 * SH * SD, x, cache + 2 * nc, 1, 130}};
+    k->attention_cached (seqs, cached_work, 3, SH, SD), p += 104 * SH * SD;
+    drop (cache, 3 * nc), drop (cached_work, ncw);
     k->xent_max (p, x, SN, SC, SC);
     k->xent_sum (p + SN, p + 2 * SN, x, p, tokens, SN, SC, SC, 0);
     k->xent_backward (x, p, p + SN, tokens, SN, SC, SC, 0, 1), p += 3 * SN;
@@ -583,49 +597,80 @@ static void check_gemm (int64_t m, int64_t n, int64_t k) {
 }
 
 /* Threads for m rows: mostly few, as teams larger than the machine are slow where others want it too. */
-static int few_threads (int m) { return m == 5 ? 4 : m == 7 ? 6 : m == 9 ? 8 : 1 + m % 3; }
+static int panel_threads (int64_t m) { return m == 5 ? 4 : m == 7 ? 6 : m == 9 ? 8 : 1 + (int) (m % 3); }
 
-static void check_few (const wb_kern_t *k, int64_t n, int64_t depth) {
-    enum { MOST = 19 };
+/* A matrix in panels, from either form, is what was put in; and the product, in rows of any number, on any number of
+ * threads, has the bits of a row alone. */
+static void check_panel (const wb_kern_t *k, int64_t n, int64_t depth) {
+    enum { MOST = 27, MANY = 211 };
     const wb_kern_t *ref = wb_kern_ref ();
     const int threads = wb_kern_threads ();
-    float *x = floats (MOST * depth, 1), *A = floats (depth * n, 1), *b = floats (n, 1), *y0 = floats (MOST * n, 1),
-          *one = floats (MOST * n, 1), *y = floats (MOST * n, 1), *want = floats (MOST * n, 1),
-          *work = floats (wb_few_work_floats (MOST, n), 1);
+    float *x = floats (MANY * depth, 1), *A = floats (depth * n, 1), *P = copy (A, depth * n), *b = floats (n, 1),
+          *y0 = floats (MANY * n, 1), *one = floats (MANY * n, 1), *y = floats (MANY * n, 1),
+          *want = floats (MANY * n, 1), *packed = floats (MANY * depth, 1);
+    float *work = floats (wb_panels_work_floats (WB_PANELS_OF_ROWS, depth, n), 1);
+    wb_panels_pack (P, WB_PANELS_OF_ROWS, work, depth, n);
     for (int how = 0; how < 4; how++) { /* with and without a bias, set and added */
         const float *bias = how % 2 != 0 ? b : NULL;
-        memcpy (want, y0, (size_t) (MOST * n) * sizeof (float));
-        memcpy (one, y0, (size_t) (MOST * n) * sizeof (float));
-        ref->few_linear (want, x, A, bias, NULL, MOST, n, depth, how >= 2);
-        for (int i = 0; i < MOST; i++) k->few_linear (one + i * n, x + i * depth, A, bias, work, 1, n, depth, how >= 2);
+        for (int64_t i = 0; i < MOST; i++)
+            for (int64_t j = 0; j < n; j++) {
+                double s = (how >= 2 ? (double) y0[i * n + j] : 0) + (bias != NULL ? (double) b[j] : 0);
+                for (int64_t q = 0; q < depth; q++) s += (double) x[i * depth + q] * (double) A[q * n + j];
+                want[i * n + j] = (float) s;
+            }
+        memcpy (y, y0, (size_t) (MOST * n) * sizeof (float));
+        ref->panel_linear (y, x, P, bias, NULL, MOST, n, depth, how >= 2);
+        T_NEAR (y, want, MOST * n, 1e-6, 1e-6);
+        memcpy (one, y0, (size_t) (MANY * n) * sizeof (float));
+        for (int64_t i = 0; i < MANY; i++)
+            k->panel_linear (one + i * n, x + i * depth, P, bias, NULL, 1, n, depth, how >= 2);
         T_NEAR (one, want, MOST * n, 1e-5, 1e-5 * sqrt ((double) depth));
-        for (int m = 1; m <= MOST; m++) {
-            wb_kern_threads_set (few_threads (m));
-            memcpy (y, y0, (size_t) (MOST * n) * sizeof (float));
-            k->few_linear (y, x, A, bias, work, m, n, depth, how >= 2);
-            T_OK (same (y, one, m * n), "%s: few_linear: a row of %d is not the row alone", k->name, m);
-            T_OK (same (y + m * n, y0 + m * n, (MOST - m) * n), "%s: few_linear: %d rows", k->name, m);
+        for (int64_t m = 1; m <= MOST + 1; m++) {
+            const int64_t rows = m > MOST ? MANY : m;
+            wb_kern_threads_set (panel_threads (m));
+            memcpy (y, y0, (size_t) (MANY * n) * sizeof (float));
+            k->panel_linear (y, x, P, bias, packed, rows, n, depth, how >= 2);
+            T_OK (same (y, one, rows * n), "%s: panel_linear: a row of %d is not the row alone", k->name, (int) rows);
+            T_OK (same (y + rows * n, y0 + rows * n, (MANY - rows) * n), "%s: panel_linear: %d rows", k->name,
+                  (int) rows);
         }
     }
-    ref->few_dots (want, x, A, MOST, n, depth);
-    for (int i = 0; i < MOST; i++) k->few_dots (one + i * n, x + i * depth, A, 1, n, depth);
-    T_NEAR (one, want, MOST * n, 1e-5, 1e-5 * sqrt ((double) depth));
-    for (int m = 1; m <= MOST; m++) {
-        wb_kern_threads_set (few_threads (m));
-        memcpy (y, y0, (size_t) (MOST * n) * sizeof (float));
-        k->few_dots (y, x, A, m, n, depth);
-        T_OK (same (y, one, m * n), "%s: few_dots: a row of %d is not the row alone", k->name, m);
-        T_OK (same (y + m * n, y0 + m * n, (MOST - m) * n), "%s: few_dots: %d rows", k->name, m);
-    }
     wb_kern_threads_set (threads);
-    drop (x, MOST * depth), drop (A, depth * n), drop (b, n), drop (y0, MOST * n), drop (one, MOST * n);
-    drop (y, MOST * n), drop (want, MOST * n), drop (work, wb_few_work_floats (MOST, n));
+    wb_panels_unpack (P, WB_PANELS_OF_ROWS, work, depth, n);
+    T_OK (same (P, A, depth * n), "panels of rows and back");
+    drop (x, MANY * depth), drop (A, depth * n), drop (P, depth * n), drop (b, n), drop (y0, MANY * n);
+    drop (one, MANY * n), drop (y, MANY * n), drop (want, MANY * n), drop (packed, MANY * depth);
+    drop (work, wb_panels_work_floats (WB_PANELS_OF_ROWS, depth, n));
+}
+
+/* The embedding [n, depth]: its panels are those of its transpose, and its rows can be had from them. */
+static void check_panels_of_columns (int64_t n, int64_t depth) {
+    const int64_t work_floats = wb_panels_work_floats (WB_PANELS_OF_COLUMNS, depth, n);
+    float *A = floats (n * depth, 1), *P = copy (A, n * depth), *B = floats (n * depth, 1),
+          *rows = floats (n * depth, 1), *work = floats (work_floats, 1), *other = floats (depth * n, 1);
+    int32_t *ids = wb_malloc ((size_t) n * sizeof *ids);
+    for (int64_t j = 0; j < n; j++) {
+        ids[j] = (int32_t) (n - 1 - j);
+        for (int64_t q = 0; q < depth; q++) B[q * n + j] = A[j * depth + q];
+    }
+    wb_panels_pack (P, WB_PANELS_OF_COLUMNS, work, depth, n);
+    wb_panels_pack (B, WB_PANELS_OF_ROWS, other, depth, n);
+    T_OK (same (P, B, n * depth), "panels of columns are those of the rows of the transpose");
+    wb_panels_columns (rows, P, ids, n, depth, n);
+    for (int64_t j = 0; j < n; j++)
+        T_OK (same (rows + j * depth, A + ids[j] * depth, depth), "column %d of panels", (int) ids[j]);
+    wb_panels_unpack (P, WB_PANELS_OF_COLUMNS, work, depth, n);
+    T_OK (same (P, A, n * depth), "panels of columns and back");
+    drop (A, n * depth), drop (P, n * depth), drop (B, n * depth), drop (rows, n * depth), drop (work, work_floats);
+    drop (other, depth * n), wb_free (ids);
 }
 
 int main (void) {
     static const int64_t sizes[] = {1, 7, 16, 33, 100};
     wb_blas_info_t blas;
     check_differences ();
+    for (int i = 0; i < 5; i++)
+        for (int j = 0; j < 5; j++) check_panels_of_columns (sizes[i], sizes[j]);
     for (int isa = 0; isa < isas (); isa++) {
         const wb_kern_t *k = wb_kern_get ((wb_isa) isa);
         T_OK (strcmp (k->name, wb_isa_name ((wb_isa) isa)) == 0, "table %s for %s", k->name,
@@ -651,8 +696,8 @@ int main (void) {
         check_xent (k, 7, 1), check_xent (k, 9, 33), check_xent (k, 64, 2049), check_xent (k, 5, 20573);
         check_elementwise (k, 1), check_elementwise (k, 37), check_elementwise (k, 16384), check_elementwise (k, 70001);
         for (int i = 0; i < 5; i++)
-            for (int j = 0; j < 5; j++) check_few (k, sizes[i], sizes[j]);
-        check_few (k, 771, 250), check_few (k, 2049, 96);
+            for (int j = 0; j < 5; j++) check_panel (k, sizes[i], sizes[j]);
+        check_panel (k, 777, 300), check_panel (k, 2049, 96), check_panel (k, 96, 1100);
         check_threads (k);
     }
     for (int i = WB_GEMM_BLAS; i <= WB_GEMM_ONEDNN; i++) {
