@@ -51,6 +51,7 @@ typedef struct wb_ckpt_set {
     float *data;        /**< values: the rank's block (by_state false) or its optimizer state (by_state true) */
     bool by_state;      /**< index data by segment.state instead of segment.flat */
     unsigned classes;   /**< only parameters of these classes, a set of 1 << wb_param_class; 0: all */
+    int64_t layers;     /**< of the model: a file with more of them is that of another; 0: not looked at */
 } wb_ckpt_set_t;
 
 /** Extra small files, the same on every rank (written by rank 0): name and text.  */

@@ -56,6 +56,9 @@ const char *wb_tokenizer_kind (const wb_tokenizer_t *t); /**< "byte", "ja-bpe" *
 /** Do the ids of a text not change when it is cut behind line ends (LF) and its pieces are encoded one by one?  ja-bpe:
  * no, where the vocabulary has words, emoji or tags that can lie across a line end. */
 bool wb_tokenizer_by_lines (const wb_tokenizer_t *t);
+/** Bytes of text that are no UTF-8: all of a character that is cut short or too large.  A few stray ones are nothing; a
+ * hundredth of a text is another encoding. */
+int64_t wb_text_stray (const char *text, size_t n);
 /** UTF-8 bytes that `id` stands for in decoded text (<|endoftext|>: 0): the denominator of bits per byte. */
 int32_t wb_tokenizer_id_bytes (const wb_tokenizer_t *t, int32_t id);
 /** Write the tokenizer's files into a directory, so that wb_tokenizer_new (directory) gives it back. The kind `byte`

@@ -141,10 +141,25 @@ static wb_status find (const wb_st_tensor_t **out, const wb_st_t *st, const char
     return WB_OK;
 }
 
+/* A config.json with fewer layers than the file would load, and compute another model. */
+static wb_status check_layers (const wb_st_t *st, const char *path, int64_t layers) {
+    static const char front[] = "transformer.";
+    for (int i = 0; i < st->n && layers > 0; i++) {
+        const char *name = st->tensors[i].name;
+        long long layer;
+        if (strncmp (name, front, sizeof front - 1) == 0) name += sizeof front - 1;
+        if (sscanf (name, "h.%lld.", &layer) == 1 && layer >= layers)
+            return WB_FAIL (WB_EDATA, "%s: tensor '%s' is of a layer that the model, with %lld layers, does not have",
+                            path, st->tensors[i].name, (long long) layers);
+    }
+    return WB_OK;
+}
+
 /* Whether all that is wanted is there; all ranks are asked before any of them overwrites anything. */
 static wb_status check_all (const wb_pfile_t *f, const wb_st_t *st, const char *path, const wb_ckpt_set_t *set,
                             const wb_segment_t *segments, int n) {
     const wb_st_tensor_t *t;
+    WB_TRY (check_layers (st, path, set->layers));
     for (int i = 0; i < n; i++) {
         if (!wb_ckpt_in_set (set, segments[i].param)) continue;
         if (i > 0 && segments[i].param == segments[i - 1].param) continue;

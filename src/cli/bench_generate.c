@@ -14,7 +14,7 @@
 
 #include "cli/bench.h"
 
-enum { MOST_BATCHES = 8, MOST_TOKENS = 100000 };
+enum { MOST_BATCHES = 8, MOST_TOKENS = 100000, USUAL_TOKENS = 64 };
 
 typedef struct plan {
     wb_size_t size;
@@ -49,7 +49,7 @@ static wb_status read_options (plan_t *p, int argc, char **argv) {
     wb_bench_size_t size;
     wb_status status;
     wb_bench_size_begin (&size, "small");
-    *p = (plan_t){.prompt = -1, .tokens = 64};
+    *p = (plan_t){.prompt = -1, .tokens = -1};
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
         if (wb_bench_is_size (&o, &size, &status))
@@ -69,11 +69,13 @@ static wb_status read_options (plan_t *p, int argc, char **argv) {
     }
     wb_size_t *s = &p->size;
     WB_TRY (wb_bench_size_end (s, &p->preset, &size));
-    if (p->prompt < 0) p->prompt = s->T / 2;
+    const int64_t behind = p->tokens > 0 ? p->tokens : 1;
+    if (p->prompt < 0) p->prompt = s->T / 2 < s->T - behind ? s->T / 2 : s->T - behind;
     if (p->prompt < 1) p->prompt = 1;
-    if (p->prompt + p->tokens + 1 > s->T)
-        return WB_FAIL (WB_EUSAGE, "a prompt of %lld and %lld tokens do not fit into %lld positions",
-                        (long long) p->prompt, (long long) p->tokens + 1, (long long) s->T);
+    if (p->tokens < 0) p->tokens = s->T - p->prompt < USUAL_TOKENS ? s->T - p->prompt : USUAL_TOKENS;
+    if (p->tokens < 1 || p->prompt + p->tokens > s->T)
+        return WB_FAIL (WB_EUSAGE, "--prompt %lld and --tokens %lld do not fit into a context of %lld",
+                        (long long) p->prompt, (long long) (p->tokens > 0 ? p->tokens : 1), (long long) s->T);
     return WB_OK;
 }
 
@@ -256,7 +258,7 @@ static wb_status bench_generate (plan_t *p, wb_comm_t *world) {
     const int n = p->batch > 0 ? 1 : (int) (sizeof usual / sizeof *usual);
     const int64_t *batches = p->batch > 0 ? &p->batch : usual, most = batches[n - 1];
     wb_size_t short_of = p->size; /* no more positions in the cache than are used */
-    short_of.T = p->prompt + p->tokens + 1;
+    short_of.T = p->prompt + p->tokens;
     rig_t r = {.p = p};
     wb_infer_t *inf = NULL;
     line_t prompt, lines[MOST_BATCHES];

@@ -99,4 +99,9 @@ wb_status wb_threads_check (int64_t asked) WB_NODISCARD;
  * Errors: WB_EUSAGE, WB_ENOMEM; agreed. */
 wb_status wb_threads_set (int *out, wb_comm_t *world, int64_t asked) WB_NODISCARD;
 
+/* A warning about a file or text, its name first. */
+#define WB_NOT_UTF8                                                                                                  \
+    "%s is not UTF-8: what it holds becomes bytes, not words; convert it, for example: iconv -f SHIFT_JIS -t UTF-8 " \
+    "(or EUC-JP, UTF-16)"
+
 #endif

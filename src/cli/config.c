@@ -119,9 +119,11 @@ static const struct option options[] = {
 
     INT_ ("log.every", log_every, "10", 1, MANY, "steps", "steps between lines of the log and of metrics.jsonl"),
 
-    INT_ ("sample.every", sample_every, "0", 0, MANY, "steps", "steps between generated texts; 0: never"),
+    INT_ ("sample.every", sample_every, "0", 0, MANY, "steps",
+          "steps between generated texts, if a rank holds the whole model; 0: never"),
     INT_ ("sample.length", sample_length, "100", 1, 1048576, "tokens", "length of a generated text"),
-    STRING_ ("sample.context", sample_context, "", "text", "what a generated text begins with"),
+    STRING_ ("sample.context", sample_context, "", "text",
+             "what a generated text begins with (its end, where it is longer than the model's context)"),
 };
 enum { N = sizeof options / sizeof *options };
 

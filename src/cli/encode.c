@@ -249,32 +249,6 @@ static void wrong (unit_t *u, wb_status status, const char *fmt, ...) {
     u->status = status;
 }
 
-/* Bytes of text that are no UTF-8: all of a character that is cut short or too large. */
-static int64_t stray_bytes (const char *text, size_t n) {
-    const unsigned char *u = (const unsigned char *) text;
-    int64_t stray = 0;
-    for (size_t i = 0; i < n;) {
-        if (u[i] >= 0xe1 && u[i] < 0xf0 && n - i > 2 && (u[i + 1] & 0xc0) == 0x80 && (u[i + 2] & 0xc0) == 0x80) {
-            i += 3; /* nearly everything */
-            continue;
-        }
-        const size_t want = u[i] == 0     ? 0
-                            : u[i] < 0x80 ? 1
-                            : u[i] < 0xc2 ? 0
-                            : u[i] < 0xe0 ? 2
-                            : u[i] < 0xf0 ? 3
-                            : u[i] < 0xf5 ? 4
-                                          : 0;
-        size_t k = 1;
-        while (k < want && i + k < n && (u[i + k] & 0xc0) == 0x80) k++;
-        if (k == want)
-            i += k;
-        else
-            i++, stray++;
-    }
-    return stray;
-}
-
 static bool have_room (unit_t *u, room_t *b, size_t n) {
     if (b->data != NULL && n <= b->cap) return true;
     if (n < 2 * b->cap) n = 2 * b->cap;
@@ -373,7 +347,7 @@ static void encode_unit (const job_t *j, unit_t *u, room_t *room) {
     const size_t n = (stream ? u->stream.len : room->len) - start;
     if (u->in->kind != LINES) {
         u->text = (int64_t) n;
-        u->stray = stray_bytes (s, n);
+        u->stray = wb_text_stray (s, n);
         if (n > 0) u->status = wb_tokenizer_encode (j->tokenizer, &u->ids, s, n, j->clean);
         return;
     }
@@ -407,9 +381,8 @@ static wb_status end_text (job_t *j, const unit_t *u) {
     const int64_t text = j->open_text, stray = j->open_stray;
     j->open_text = j->open_stray = 0;
     if (stray > text / 100 && stray > 1 && ++j->garbled <= MOST_WARNINGS)
-        wb_warn ("%s is not UTF-8: what it holds becomes bytes, not words; convert it, for example: iconv -f "
-                 "SHIFT_JIS -t UTF-8 (or EUC-JP, UTF-16)%s",
-                 u->in->path, j->garbled == MOST_WARNINGS ? "; of others like it nothing more is said" : "");
+        wb_warn (WB_NOT_UTF8 "%s", u->in->path,
+                 j->garbled == MOST_WARNINGS ? "; of others like it nothing more is said" : "");
     if (text == 0) {
         j->skip++;
         return WB_OK;

@@ -25,6 +25,8 @@ typedef struct writer {
     const wb_tokenizer_t *t;
     FILE *to;
     const char *name;
+    double shown; /* when progress was shown last */
+    int64_t tokens;
     wb_stream_t *stream; /* one text on a terminal; else NULL */
     wb_ids_t *ids;       /* [num] texts not yet printed */
     bool *done;          /* [num] */
@@ -80,11 +82,17 @@ static wb_status read_options (options_t *p, int argc, char **argv) {
 }
 
 static wb_status read_context (wb_ids_t *ids, const options_t *p, const wb_tokenizer_t *t) {
-    if (p->context != NULL) return wb_tokenizer_encode (t, ids, p->context, strlen (p->context), false);
+    if (p->context != NULL) {
+        wb_using_utf8 ("--context", p->context, strlen (p->context), NULL);
+        return wb_tokenizer_encode (t, ids, p->context, strlen (p->context), false);
+    }
     if (p->context_file == NULL) return WB_OK;
+    const bool stdin_is_it = strcmp (p->context_file, "-") == 0;
+    const char *name = stdin_is_it ? "standard input" : p->context_file;
     char *text;
     size_t n;
-    WB_TRY (wb_file_read (&text, &n, p->context_file));
+    WB_TRY (wb_file_read (&text, &n, stdin_is_it ? "/dev/stdin" : p->context_file));
+    wb_using_utf8 (name, text, n, NULL);
     if (n > 0 && text[n - 1] == '\n') n--; /* the one that editors put there */
     if (n > 0 && text[n - 1] == '\r') n--;
     const wb_status status = wb_tokenizer_encode (t, ids, text, n, false);
@@ -95,6 +103,7 @@ static wb_status read_context (wb_ids_t *ids, const options_t *p, const wb_token
 /* ---- printing -------------------------------------------------------------------------------------------------- */
 
 static wb_status print_text (writer_t *w, const wb_ids_t *ids) {
+    wb_log_progress ("%s", "");
     if (w->next > 0) fputs ("========\n", w->to);
     w->next++;
     if (w->stream != NULL) { /* it stands there already */
@@ -109,6 +118,15 @@ static wb_status print_text (writer_t *w, const wb_ids_t *ids) {
     return wb_written (w->to, w->name);
 }
 
+/* For who waits at a terminal; texts appear when all of a batch are nearly done. */
+static void show_progress (writer_t *w) {
+    w->tokens++;
+    if (wb_now () - w->shown < 0.25) return;
+    w->shown = wb_now ();
+    wb_log_progress ("%lld of %lld %s, %lld tokens", (long long) w->next, (long long) w->num,
+                     w->num == 1 ? "text" : "texts", (long long) w->tokens);
+}
+
 static wb_status take_id (writer_t *w, int64_t sample, int32_t id) {
     if (id >= 0 && w->stream != NULL) {
         wb_buf_clear (&w->buf);
@@ -116,7 +134,10 @@ static wb_status take_id (writer_t *w, int64_t sample, int32_t id) {
         fwrite (w->buf.data, 1, w->buf.len, w->to);
         return wb_written (w->to, w->name);
     }
-    if (id >= 0) return wb_ids_put (&w->ids[sample], id);
+    if (id >= 0) {
+        show_progress (w);
+        return wb_ids_put (&w->ids[sample], id);
+    }
     w->done[sample] = true;
     while (w->next < w->num && w->done[w->next]) {
         wb_ids_t *ids = &w->ids[w->next];
@@ -199,6 +220,7 @@ static wb_status generate (const wb_model_t *m, const options_t *p) {
         g.ncontext = context.len;
         g.ctx = &w;
         status = wb_generate (m, &g);
+        wb_log_progress ("%s", "");
         if (status == WB_OK) status = w.status;
         if (status == WB_OK && interrupted) status = print_rest (&w);
     }

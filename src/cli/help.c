@@ -40,7 +40,8 @@ static const struct {
     {"generate",
      "  --model DIR          a checkpoint or any Hugging Face GPT-2 directory\n"
      "  --tokenizer T        instead of the model's own\n"
-     "  --context TEXT       what the text begins with; --context-file F: the same from a file\n"
+     "  --context TEXT       what the text begins with (it is not printed again)\n"
+     "  --context-file F     the same from a file; - is the standard input\n"
      "  --num-generate N     texts to write (default 1)\n"
      "  --top-k K            draw from the K most likely tokens; 0: from all (default 40)\n"
      "  --top-p P            draw from the most likely tokens that make up P; 0: off (default 0)\n"
@@ -58,7 +59,8 @@ static const struct {
               "  --exclude-end     do not count <|endoftext|> behind the text\n"
               "  FILE              one text a line; - is the standard input\n"
               "\n"
-              "Prints text, tab, log-probability (nats) as %.5g.\n"},
+              "Prints text, tab, log-probability (nats) as %.5g.  A line longer than the model's context is scored by\n"
+              "windows that overlap by half.\n"},
     {"transform", "  --model DIR       as in wabun generate; also --tokenizer, --threads\n"
                   "  --context TEXT    the text\n"
                   "  --input FILE      one text a line; - is the standard input\n"

@@ -54,7 +54,8 @@ wb_status wb_opt_int (const char *name, const char *text, int64_t min, int64_t m
     if (end == text || *end != 0 || text[0] == ' ')
         return WB_FAIL (WB_EUSAGE, "%s wants a whole number, got `%s`", name, text);
     if (errno == ERANGE || x < min || x > max) {
-        if (max == INT64_MAX) return WB_FAIL (WB_EUSAGE, "%s wants at least %lld, got %s", name, (long long) min, text);
+        if (max == INT64_MAX && x < min)
+            return WB_FAIL (WB_EUSAGE, "%s wants at least %lld, got %s", name, (long long) min, text);
         return WB_FAIL (WB_EUSAGE, "%s wants a whole number between %lld and %lld, got %s", name, (long long) min,
                         (long long) max, text);
     }

@@ -47,7 +47,7 @@ static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, co
 
 wb_status wb_run_save (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
-    wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{MODEL_FILE, "", wb_trainer_weights (t), false, 0}};
+    wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{.file = MODEL_FILE, .prefix = "", .data = wb_trainer_weights (t)}};
     int nslots, nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
     wb_ckpt_text_t texts[3];
@@ -61,7 +61,7 @@ wb_status wb_run_save (wb_run_t *r) {
 
     for (int i = 0; i < nslots; ++i)
         sets[nsets++] =
-            (wb_ckpt_set_t){OPTIMIZER_FILE, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes};
+            (wb_ckpt_set_t){OPTIMIZER_FILE, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes, 0};
     if (dir == NULL || scratch == NULL || config == NULL || state == NULL)
         status = WB_FAIL (WB_ENOMEM, "out of memory for a checkpoint");
     texts[ntexts++] = (wb_ckpt_text_t){"config.json", config};
@@ -100,7 +100,8 @@ wb_status wb_run_save (wb_run_t *r) {
 /* ---- load -------------------------------------------------------------------------------------------------------- */
 
 wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
-    wb_ckpt_set_t set = {MODEL_FILE, "", wb_trainer_weights (r->trainer), false, 0};
+    const wb_ckpt_set_t set = {
+        .file = MODEL_FILE, .prefix = "", .data = wb_trainer_weights (r->trainer), .layers = r->trainer->o.size.L};
     int n;
     const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
 
@@ -237,7 +238,7 @@ static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
     wb_comm_bcast (r->world, &own, sizeof own, 0);
     WB_TRY (wb_run_load_weights (r, dir));
     for (int i = 0; i < nslots; ++i) {
-        wb_ckpt_set_t set = {OPTIMIZER_FILE, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes};
+        wb_ckpt_set_t set = {OPTIMIZER_FILE, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes, 0};
         WB_TRY (wb_ckpt_load (r->world, dir, &set, updated, n));
     }
     t->step = s.step;

@@ -272,6 +272,11 @@ wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
     while (batch > 1 && wb_infer_bytes (&q.size, batch, q.rows) > MOST_BYTES) batch--;
 
     wb_status status = wb_infer_new (&q.inf, &q.size, m->params, m->weights, m->kern, batch, q.rows);
+    while (status == WB_ENOMEM && batch > 1) { /* fewer texts at a time, rather than none */
+        batch /= 2;
+        wb_error_clear ();
+        status = wb_infer_new (&q.inf, &q.size, m->params, m->weights, m->kern, batch, q.rows);
+    }
     if (status == WB_OK) {
         q.windows = wb_malloc ((size_t) (batch * q.size.T) * sizeof *q.windows);
         q.logits = wb_malloc ((size_t) (batch * q.size.V) * sizeof *q.logits);
@@ -311,9 +316,10 @@ wb_status wb_sample_text (wb_buf_t *out, const wb_model_t *m, const char *contex
     wb_status status =
         context != NULL ? wb_tokenizer_encode (m->tokenizer, &ids, context, strlen (context), false) : WB_OK;
     if (status == WB_OK) {
+        const int64_t used = ids.len < m->size.T ? ids.len : m->size.T;
         const wb_generation_t g = {.sampling = *s,
-                                   .context = ids.data,
-                                   .ncontext = ids.len,
+                                   .context = ids.data + (ids.len - used),
+                                   .ncontext = used,
                                    .max_length = tokens,
                                    .samples = 1,
                                    .emit = keep_id,

@@ -105,7 +105,10 @@ static wb_status take (transformer_t *t, const char *text, size_t bytes, const c
     const int64_t T = t->m->size.T, before = t->ids.len;
     WB_TRY (wb_tokenizer_encode (t->m->tokenizer, &t->ids, text, bytes, false));
     int64_t n = t->ids.len - before;
-    if (n == 0) return WB_FAIL (WB_EDATA, "%s:%lld: an empty line has no vector", name, (long long) number);
+    if (n == 0) {
+        WB_TRY (run (t)); /* the lines before it have one */
+        return WB_FAIL (WB_EDATA, "%s:%lld: an empty line has no vector", name, (long long) number);
+    }
     if (n > T) {
         wb_warn ("%s:%lld: the text has %lld tokens, the model %lld positions: the last %lld are used", name,
                  (long long) number, (long long) n, (long long) T, (long long) T);

@@ -28,7 +28,8 @@ wb_status wb_using_open (wb_model_t **out, const wb_using_t *u, const char *comm
         return WB_FAIL (WB_EUSAGE, "%s wants --model DIR: a checkpoint, or any Hugging Face GPT-2 directory", command);
     WB_TRY (wb_threads_check (u->threads));
     if (u->threads > 0 || getenv ("OMP_NUM_THREADS") == NULL) {
-        const int threads = u->threads > 0 ? (int) u->threads : wb_cpu_cores ();
+        const int cores = wb_cpu_cores (), threads = u->threads > 0 ? (int) u->threads : cores;
+        if (threads > cores) wb_warn ("%d threads on %d cores: expect it to be slow", threads, cores);
         wb_kern_threads_set (threads);
         wb_blas_threads_set (threads);
     }
@@ -89,6 +90,7 @@ wb_status wb_lines_next (wb_lines_t *l, const char **text, size_t *n, bool wait)
             l->number++;
             *text = line;
             *n = bytes > 0 && line[bytes - 1] == '\r' ? bytes - 1 : bytes;
+            wb_using_utf8 (l->name, line, *n, &l->told);
             return WB_OK;
         }
         if (l->end) return WB_OK;
@@ -99,8 +101,18 @@ wb_status wb_lines_next (wb_lines_t *l, const char **text, size_t *n, bool wait)
     }
 }
 
+void wb_using_utf8 (const char *name, const char *text, size_t n, bool *told) {
+    if (told != NULL && *told) return;
+    const int64_t stray = wb_text_stray (text, n);
+    if (stray <= 1 || stray <= (int64_t) n / 100) return;
+    wb_warn (WB_NOT_UTF8, name);
+    if (told != NULL) *told = true;
+}
+
 wb_status wb_written (FILE *f, const char *name) {
+    const int before = errno; /* of the caller's own write, which may have failed already */
     errno = 0;
     if (fflush (f) == 0 && !ferror (f)) return WB_OK;
+    if (errno == 0) errno = before;
     return WB_FAIL (WB_EIO, "%s: cannot write%s%s", name, errno != 0 ? ": " : "", errno != 0 ? strerror (errno) : "");
 }

@@ -27,6 +27,7 @@ typedef struct wb_lines {
     wb_buf_t buf;
     size_t at;
     bool end;
+    bool told;      /* that it is not UTF-8 */
     int64_t number; /* of the line given last, from 1 */
 } wb_lines_t;
 wb_status wb_lines_open (wb_lines_t *l, const char *path) WB_NODISCARD;
@@ -34,6 +35,9 @@ void wb_lines_close (wb_lines_t *l);
 /* The next line into *text [*n], valid until the next call; NULL: none.  wait: for input, or the end; else none also
  * means that there is none yet. */
 wb_status wb_lines_next (wb_lines_t *l, const char **text, size_t *n, bool wait) WB_NODISCARD;
+
+/* A warning when text is in another encoding; *told (which may be NULL): once. */
+void wb_using_utf8 (const char *name, const char *text, size_t n, bool *told);
 
 /* stdout could be written to, so far. */
 wb_status wb_written (FILE *f, const char *name) WB_NODISCARD;

@@ -98,3 +98,28 @@ void wb_utf8_feed (wb_utf8_t *u, wb_buf_t *b, unsigned char c) {
     append (b, u->held, u->n);
     u->n = 0;
 }
+
+int64_t wb_text_stray (const char *text, size_t n) {
+    const unsigned char *u = (const unsigned char *) text;
+    int64_t stray = 0;
+    for (size_t i = 0; i < n;) {
+        if (u[i] >= 0xe1 && u[i] < 0xf0 && n - i > 2 && (u[i + 1] & 0xc0) == 0x80 && (u[i + 2] & 0xc0) == 0x80) {
+            i += 3; /* nearly everything */
+            continue;
+        }
+        const size_t want = u[i] == 0     ? 0
+                            : u[i] < 0x80 ? 1
+                            : u[i] < 0xc2 ? 0
+                            : u[i] < 0xe0 ? 2
+                            : u[i] < 0xf0 ? 3
+                            : u[i] < 0xf5 ? 4
+                                          : 0;
+        size_t k = 1;
+        while (k < want && i + k < n && (u[i + k] & 0xc0) == 0x80) k++;
+        if (k == want)
+            i += k;
+        else
+            i++, stray++;
+    }
+    return stray;
+}

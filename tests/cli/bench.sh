@@ -184,7 +184,13 @@ ok "generate: the figures belong together" generate_fits
 bench 1 generate $tiny --tokens 3
 ok "generate: a table" table '^prompt  *8 tokens' '^ *1 ' '^ *32 ' 'of bound'
 # shellcheck disable=SC2086
-ok "generate: too many tokens" refused 'do not fit' generate $tiny --tokens 14
+ok "generate: too many tokens" refused '[-][-]prompt 8 and --tokens 14 do not fit' generate $tiny --prompt 8 --tokens 14
+# shellcheck disable=SC2086
+bench 1 generate $tiny --prompt 15 --batch 1 --json
+ok "generate: as many tokens as fit" is tokens 1
+# shellcheck disable=SC2086
+bench 1 generate $tiny --batch 1 --json
+ok "generate: half of the context behind the other" is tokens 8
 ok "generate: no texts" refused '[-][-]batch wants' generate --batch 0
 ok "generate: no such preset" refused 'tiny, small' generate --preset smal
 # shellcheck disable=SC2086

@@ -59,8 +59,18 @@ ok "of which the end is used" cmp "$T_TMP/long" "$T_TMP/cut"
 printf 'abc\r\n' >"$T_TMP/context"
 texts file --seed 1 --context-file "$T_TMP/context" --max-length 20
 ok "--context-file" cmp "$T_TMP/file" "$T_TMP/a"
+"$WABUN" generate --model "$model" --seed 1 --context-file - --max-length 20 <"$T_TMP/context" >"$T_TMP/file" 2>"$T_TMP/err"
+ok "--context-file -" cmp "$T_TMP/file" "$T_TMP/a"
+ok "without a warning" test ! -s "$T_TMP/err"
+printf '\223\372\226\173\214\352' | "$WABUN" generate --model "$model" --seed 1 --context-file - --max-length 5 >"$T_TMP/file" 2>"$T_TMP/err"
+ok "a context in Shift_JIS: a warning" grep -q "warning: standard input is not UTF-8.*iconv" "$T_TMP/err"
 texts raw --seed 1 --temperature 9 --top-k 0 --max-length 200 --min-length 200
 ok "whatever is drawn, UTF-8 comes out" iconv -f UTF-8 -t UTF-16 "$T_TMP/raw"
+
+# A config.json with fewer layers than the file would load, and compute another model.
+cp -r "$model" "$T_TMP/fewer"
+sed -i 's/"n_layer": [0-9]*/"n_layer": 1/' "$T_TMP/fewer/config.json"
+fails "fewer layers than the file has" 5 "'h.1.*1 layers, does not have" generate --model "$T_TMP/fewer" --seed 1
 
 # Files.
 texts none --seed 3 --num-generate 3 --max-length 30 --output-file "$T_TMP/file"

@@ -38,7 +38,7 @@ static void fill (const wb_params_t *params, float *w) {
 static wb_status save (const char *dir, const wb_params_t *params, float *w, bool bare) {
     wb_segment_t *segments = wb_calloc ((size_t) params->n, sizeof *segments);
     char *config = wb_model_config_text (&size, 256);
-    const wb_ckpt_set_t set = {"model.safetensors", "", w, false, 0};
+    const wb_ckpt_set_t set = {.file = "model.safetensors", .prefix = "", .data = w};
     const wb_ckpt_text_t texts[] = {{"config.json", config}, {"wabun-tokenizer.json", "{\"kind\": \"byte\"}\n"}};
     wb_comm_t *world;
     if (segments == NULL || config == NULL) return WB_ENOMEM;

@@ -80,6 +80,13 @@ fails "two files" 2 "one argument too many" score --model "$model" a b
 fails "unknown option" 2 "did you mean --tokens" score --model "$model" --token -
 fails "a flag with a value" 2 "tokens takes no value" score --model "$model" --tokens=yes -
 fails "no tokenizer" 5 "no tokenizer" score --model "$T_TMP/bare" -
-score "$T_TMP/many" >/dev/full 2>"$T_TMP/err"
-ok "a full disk" test $? -eq 3
+awk 'BEGIN { for (i = 0; i < 300; i++) print "a line of a longer file, number", i }' >"$T_TMP/longer"
+for file in many longer; do
+  score "$T_TMP/$file" >/dev/full 2>"$T_TMP/err"
+  ok "a full disk ($file)" test $? -eq 3
+  ok "with the reason" grep -q "standard output: cannot write: No space left" "$T_TMP/err"
+done
+printf 'abc\n\223\372\226\173\214\352\n\223\372\226\173\n' | score - >"$T_TMP/out" 2>"$T_TMP/err"
+ok "Shift_JIS: a warning, once" test "$(grep -c "standard input is not UTF-8.*iconv" "$T_TMP/err")" -eq 1
+ok "and all lines" test "$(wc -l <"$T_TMP/out")" -eq 3
 done_testing

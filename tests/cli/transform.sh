@@ -42,6 +42,7 @@ printf 'a\n\nb\n' >"$T_TMP/hole"
 transform --input "$T_TMP/hole" >"$T_TMP/out" 2>"$T_TMP/err"
 ok "an empty line" test $? -eq 5
 ok "named" grep -q "hole:2: an empty line" "$T_TMP/err"
+ok "behind the vectors of the lines before it" test "$(wc -l <"$T_TMP/out")" -eq 1
 fails "no such file" 3 "cannot open" transform --model "$model" --input "$T_TMP/none"
 fails "no tokenizer" 5 "no tokenizer" transform --model "$T_TMP/bare" --context a
 done_testing

@@ -64,8 +64,8 @@ static bool load (golden_t *g, const char *dir) {
     for (int i = 0; i < g->nruns; i++) load_run (&g->runs[i], json_array_get (runs, (size_t) i));
     json_decref (root);
     golden_read (g->logits, g->B * g->T * g->size.V, dir, "logits.f32");
-    wb_ckpt_set_t weights = {"model.safetensors", "", g->weights, false, 0};
-    wb_ckpt_set_t grads = {"grads.safetensors", "", g->grads, false, 0};
+    wb_ckpt_set_t weights = {.file = "model.safetensors", .prefix = "", .data = g->weights};
+    wb_ckpt_set_t grads = {.file = "grads.safetensors", .prefix = "", .data = g->grads};
     bool good = T_STATUS (wb_ckpt_load (world, dir, &weights, g->block, g->params->n), WB_OK) &&
                 T_STATUS (wb_ckpt_load (world, dir, &grads, g->block, g->params->n), WB_OK);
     return good && T_OK (g->nruns > 0 && g->nruns <= GOLDEN_RUNS, "%d runs", g->nruns);
