@@ -63,8 +63,13 @@ ranks () {
   if [ "$np" -eq 1 ]; then
     timeout -k 5 240 "$@" </dev/null
   else
+    # Of several at once, one that ends removes Open MPI's common directory while another makes its own in it.
+    session=$(mktemp -d "$TMPDIR/wabun.XXXXXX") || return 99
     # shellcheck disable=SC2086 # a list of words
-    timeout -k 5 240 $MPIRUN ${MPIRUN_FLAGS-} -np "$np" "$@" </dev/null
+    TMPDIR=$session timeout -k 5 240 $MPIRUN ${MPIRUN_FLAGS-} -np "$np" "$@" </dev/null
+    status=$?
+    rm -rf "$session"
+    return $status
   fi
 }
 
