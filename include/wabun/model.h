@@ -116,8 +116,8 @@ wb_profile_t *wb_stage_profile (wb_stage_t *st);
 /** One process, whole model, B sequences of at most s->T positions.  Not collective. */
 typedef struct wb_infer wb_infer_t;
 /** \param weights  block of a 1 x 1 x 1 layout, borrowed: its matrices lie in panels until destroy, which puts them
- * back; nobody else may use it so long.  \param B sequences held at once;  max_rows: most new
- * positions in one call, all sequences together.  Errors: WB_ENOMEM. */
+ * back; nobody else may use it so long, nor may the number of threads grow.  \param B sequences held at once; max_rows:
+ * most new positions in one call, all sequences together.  Errors: WB_ENOMEM. */
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
                         const wb_kern_t *k, int B, int64_t max_rows) WB_NODISCARD;
 void wb_infer_destroy (wb_infer_t *inf);
