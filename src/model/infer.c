@@ -35,7 +35,7 @@ struct wb_infer {
     int64_t *length; /* [B] positions held */
     float *cache;    /* [B][L], of each keys and values */
     float *x;        /* [max_rows, C] residual stream */
-    float *y;        /* [max_rows, C] LayerNorm's output, then what is added to x */
+    float *y;        /* [max_rows, C] LayerNorm's output */
     float *wide;     /* [max_rows, 4 C] before GELU; in its front qkv, behind that the attention's output */
     float *act;      /* [max_rows, 4 C] behind GELU */
     float *last;     /* [B, C] rows whose logits are wanted */
