@@ -59,7 +59,8 @@ typedef struct wb_cached {
     float *cache;
     int64_t n, len;
 } wb_cached_t;
-/** Floats of work space attention_cached needs for nseq sequences of up to T positions. */
+/** Floats of work space attention_cached needs for nseq sequences of up to T positions, threads = wb_kern_threads ().
+ */
 int64_t wb_cached_work_floats (int64_t T, int64_t H, int64_t D, int nseq, int threads);
 
 typedef struct wb_kern {
@@ -170,7 +171,8 @@ int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 /** How a matrix lies outside of inference: A [k, n] row by row (a linear), or column by column, which is [n, k] row by
  * row (the output, tied to the embedding). */
 typedef enum wb_panels { WB_PANELS_OF_ROWS, WB_PANELS_OF_COLUMNS } wb_panels;
-/** Into panels, and back to the same bits, in place.  Threads themselves; work: wb_panels_work_floats floats. */
+/** Into panels, and back to the same bits, in place; k, n: as above, whatever the form.  Threads themselves; work:
+ * wb_panels_work_floats floats, as many as for the threads there are then. */
 void wb_panels_pack (float *A, wb_panels from, float *work, int64_t k, int64_t n);
 void wb_panels_unpack (float *A, wb_panels to, float *work, int64_t k, int64_t n);
 int64_t wb_panels_work_floats (wb_panels from, int64_t k, int64_t n);

@@ -139,8 +139,9 @@ typedef struct wb_generation {
  * later half of them is pushed again and the text goes on.  m must have its tokenizer.  Not collective. Errors:
  * WB_ENUMERIC (the logits are no numbers), WB_ENOMEM. */
 wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) WB_NODISCARD;
-/** A text for the training report: at most `tokens` ids after `context` ("" or NULL: <|endoftext|>); appended to out.
- * Errors as wb_generate(). */
+/** A text for the training report: at most `tokens` ids after `context` ("" or NULL: <|endoftext|>; its end, where it
+ * has more tokens than the model positions); appended to out.  m's weights are back as they were behind it, as behind
+ * wb_generate().  Errors as there. */
 wb_status wb_sample_text (wb_buf_t *out, const wb_model_t *m, const char *context, int64_t tokens,
                           const wb_sampling_t *s) WB_NODISCARD;
 
