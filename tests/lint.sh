@@ -2,9 +2,10 @@
 # timeout: 120 - lint: the rules of the house that a compiler does not check.  Writes TAP.
 #
 #   arrows    which module may include which (the table below)
-#   homes     MPI_ only in src/comm, cblas_ and dnnl_ only in src/kern/gemm.c, PBLAS only in src/par/pblas.c, the heap and exit() only in src/base
+#   homes     MPI_ only in src/comm, cblas_ and dnnl_ only in src/kernels/gemm.c, PBLAS only in src/parallel/pblas.c, the heap and exit() only in src/base
 #   looks     no tabs, no line over 120 columns, no trailing blanks; clang-format where it is installed
 # Comments and strings do not count for the first two.
+#   tests/lint.sh --house            prints the floors
 #   tests/lint.sh --fix [FILE...]    puts the looks right (all files, or these)
 : "${top_srcdir:=$(dirname "$0")/..}"
 cd "$top_srcdir" || exit 99
@@ -25,18 +26,43 @@ if [ "${1-}" = --fix ]; then
   exec clang-format -i --style=file "$@"
 fi
 
-# A module may include itself and what stands here.  run.h is what cli and web share.
-allowed () {
-  case $1 in
-    base) echo base ;;
-    kern | comm | text) echo base ;;
-    par) echo base kern comm ;;
-    model | ckpt) echo base kern comm par ;;
-    train) echo base kern comm par model ;;
-    cli | web) echo base kern comm text par model train ckpt run web ;;
-    run) echo base kern comm text par model train ckpt ;;
-  esac
+# The floors of the house, lowest first: FLOOR ROOM and the rooms it may include beside itself.
+house () {
+  cat <<'ROOMS'
+1 base
+2 kernels     base
+2 launch      base
+2 tokenizer   base
+3 comm        base launch
+4 parallel    base kernels comm
+5 model       base kernels comm parallel
+5 checkpoint  base kernels comm parallel
+5 dataset     base comm tokenizer
+6 train       base kernels comm parallel model
+6 infer       base kernels launch comm parallel tokenizer dataset model checkpoint
+7 config      base kernels launch comm parallel tokenizer dataset model checkpoint train infer
+8 run         base kernels launch comm parallel tokenizer dataset model checkpoint train infer config
+8 plan        base kernels parallel model train config
+9 bench       base kernels launch comm parallel tokenizer dataset model checkpoint train infer config run plan
+10 cli        base kernels launch comm parallel tokenizer dataset model checkpoint train infer config run plan bench
+ROOMS
 }
+rooms=$(house | awk '{ printf "%s ", $2 }')
+allowed () { house | awk -v room="$1" '$2 == room { $1 = ""; $2 = ""; print }'; }
+
+if [ "${1-}" = --house ]; then
+  printf '%5s  %-11s %6s %6s %8s  %s\n' floor room files lines longest 'may include'
+  house | while read -r floor room below; do
+    # shellcheck disable=SC2046 # names without blanks
+    set -- $(find "src/$room" -name '*.[ch]' | sort) "include/wabun/$room.h"
+    [ -f "include/wabun/$room.h" ] || set -- $(find "src/$room" -name '*.[ch]' | sort)
+    cat "$@" | wc -l >"$work/lines"
+    longest=$(wc -l "$@" | awk '$2 != "total" && $1 > n { n = $1 } END { print n }')
+    printf '%5s  %-11s %6s %6s %8s  %s\n' "$floor" "$room" $# "$(cat "$work/lines")" "$longest" "$below"
+  done
+  [ -n "${T_TMP-}" ] || rm -rf "$work"
+  exit 0
+fi
 
 point=0 bad=0
 verdict () { # NAME FILE-WITH-COMPLAINTS
@@ -87,10 +113,11 @@ grep -E '^(src|include)/[^:]*:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]
     esac
     case $target in
       wabun/*) to=${target#wabun/} to=${to%.h} ;;
-      base/* | kern/* | comm/* | text/* | par/* | model/* | train/* | ckpt/* | cli/* | web/*) to=${target%%/*} ;;
+      */*.h) to=${target%%/*} ;;
       ../*) echo "${line%%:*}: include \"$target\": name it from src/" && continue ;;
       *) continue ;;
     esac
+    case " $rooms" in *" $to "*) ;; *) continue ;; esac # not ours: omp.h, oneapi/dnnl/dnnl.h
     [ "$from" = "$to" ] && continue
     case " $(allowed "$from") " in
       *" $to "*) ;;
@@ -104,15 +131,15 @@ verdict "includes follow the arrows" "$work/arrows"
 grep -E '(^|[^A-Za-z0-9_])P?MPI_[A-Za-z]' "$work/code" | grep -v '^src/comm/' >"$work/out"
 verdict "MPI_ only in src/comm" "$work/out"
 
-grep -E '(^|[^A-Za-z0-9_])cblas_[a-z]' "$work/code" | grep -v '^src/kern/gemm\.c:' >"$work/out"
-verdict "cblas_ only in src/kern/gemm.c" "$work/out"
+grep -E '(^|[^A-Za-z0-9_])cblas_[a-z]' "$work/code" | grep -v '^src/kernels/gemm\.c:' >"$work/out"
+verdict "cblas_ only in src/kernels/gemm.c" "$work/out"
 
-grep -E '(^|[^A-Za-z0-9_])dnnl_[a-z]' "$work/code" | grep -v '^src/kern/gemm\.c:' >"$work/out"
-verdict "oneDNN only in src/kern/gemm.c" "$work/out"
+grep -E '(^|[^A-Za-z0-9_])dnnl_[a-z]' "$work/code" | grep -v '^src/kernels/gemm\.c:' >"$work/out"
+verdict "oneDNN only in src/kernels/gemm.c" "$work/out"
 
 grep -E '(^|[^A-Za-z0-9_])(C(sys2)?blacs_[a-z]|p[sd](gemm|syrk|gesvd|tradd|tran|lange|syevd)_|pilaenv_)' "$work/code" |
-  grep -v '^src/par/pblas\.c:' >"$work/out"
-verdict "BLACS, PBLAS and ScaLAPACK only in src/par/pblas.c" "$work/out"
+  grep -v '^src/parallel/pblas\.c:' >"$work/out"
+verdict "BLACS, PBLAS and ScaLAPACK only in src/parallel/pblas.c" "$work/out"
 
 grep -E '(^|[^A-Za-z0-9_.>])(malloc|calloc|realloc|reallocarray|aligned_alloc|posix_memalign|free|strdup|strndup|asprintf|vasprintf|exit|abort|s?rand|random|drand48|assert)[[:space:]]*\(' \
   "$work/code" | grep '^src/' | grep -v '^src/base/' >"$work/out"

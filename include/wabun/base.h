@@ -1,8 +1,9 @@
 /* wabun - base: status and error record, log, memory, random numbers, clock.
  *
- * The bottom room: knows nothing of MPI, of models or of text.  Read in the order
- *   base.h  kern.h  comm.h  par.h  text.h  model.h  train.h  ckpt.h  run.h
- * the headers are the table of contents of the program.
+ * The bottom room: knows nothing of MPI, of models or of text.  The headers are the table of contents of the program;
+ * read them from the lowest floor up (`make house` prints it):
+ *   base.h  kernels.h launch.h tokenizer.h  comm.h  parallel.h  model.h checkpoint.h dataset.h  train.h infer.h
+ *   config.h  run.h plan.h  bench.h
  *
  * Conventions that hold everywhere
  *   - names: wb_<object>_<verb>; new/destroy (heap), init/fini (caller's struct), begin/poll/end (split phase),
@@ -65,6 +66,9 @@ typedef struct wb_error {
 /** Fill the error record and return the code: `return WB_FAIL (WB_EIO, "%s: short read", path);`
  * The first error stays: a later one does not replace a record that is not empty.  Any thread may call it. */
 #define WB_FAIL(code, ...) wb_error_set ((code), __FILE__, __LINE__, __VA_ARGS__)
+
+/** Out of memory for what: `return WB_NOMEM ("%d masks", n);` */
+#define WB_NOMEM(...) WB_FAIL (WB_ENOMEM, "out of memory: " __VA_ARGS__)
 
 /** Pass a callee's status on. */
 #define WB_TRY(expr)                          \
@@ -204,6 +208,91 @@ wb_status wb_dir_remove (const char *path) WB_NODISCARD;
 wb_status wb_dir_sync (const char *path) WB_NODISCARD;
 /** printf into a new string; NULL when out of memory.  The caller frees it with wb_free(). */
 char *wb_format (const char *fmt, ...) WB_PRINTF (1, 2) WB_NODISCARD;
+
+/* ---- growing buffers (buffer.c) ---------------------------------------------------------------------------------- */
+
+/** Growing arrays; zero-initialised is empty; freed by _fini. */
+typedef struct wb_buf {
+    char *data;
+    size_t len, cap;
+} wb_buf_t; /**< bytes; a 0 byte always stands behind data[len-1] */
+typedef struct wb_ids {
+    int32_t *data;
+    int64_t len, cap;
+} wb_ids_t; /**< token ids */
+wb_status wb_buf_put (wb_buf_t *b, const void *data, size_t n) WB_NODISCARD;
+void wb_buf_clear (wb_buf_t *b);
+void wb_buf_fini (wb_buf_t *b);
+/** Room for n more elements after the present ones; the length stays.  Errors of all: WB_ENOMEM. */
+wb_status wb_buf_reserve (wb_buf_t *b, size_t n) WB_NODISCARD;
+wb_status wb_ids_reserve (wb_ids_t *v, int64_t n) WB_NODISCARD;
+wb_status wb_ids_put (wb_ids_t *v, int32_t id) WB_NODISCARD;
+void wb_ids_clear (wb_ids_t *v);
+void wb_ids_fini (wb_ids_t *v);
+
+/* ---- lines (lines.c) -------------------------------------------------------------------------------------------- */
+
+/* Lines of a file or of the standard input ("-"), as they come: LF or CRLF ends a line, the last may lack it. */
+typedef struct wb_lines {
+    const char *name;
+    int fd;
+    wb_buf_t buf;
+    size_t at;
+    bool end;
+    int64_t number; /* of the line given last, from 1 */
+} wb_lines_t;
+wb_status wb_lines_open (wb_lines_t *l, const char *path) WB_NODISCARD;
+void wb_lines_close (wb_lines_t *l);
+/* The next line into *text [*n], valid until the next call; NULL: none.  wait: for input, or the end; else none also
+ * means that there is none yet. */
+wb_status wb_lines_next (wb_lines_t *l, const char **text, size_t *n, bool wait) WB_NODISCARD;
+
+/** Flush f; fails if anything written to it so far was lost.  Errors: WB_EIO, naming `name`. */
+wb_status wb_flush (FILE *f, const char *name) WB_NODISCARD;
+
+/* ---- command line (options.c) ------------------------------------------------------------------------------------ */
+
+/** A walk over a command line.
+ *      wb_opts_t o = wb_opts_begin (argc, argv);
+ *      while (wb_opts_next (&o)) {
+ *          if (wb_opts_is (&o, "--model")) WB_TRY (wb_opts_text (&o, &dir));
+ *          else if (wb_opts_is (&o, "--top-k")) WB_TRY (wb_opts_int (&o, &k, 0, 1 << 20));
+ *          else if (wb_opts_is (&o, "--tokens")) WB_TRY (wb_opts_flag (&o, &tokens));
+ *          else if (wb_opts_is_file (&o)) file = o.arg;
+ *          else return wb_opts_unknown (&o);
+ *      }
+ * Both `--top-k 40` and `--top-k=40`; behind `--` everything is a file; `-` alone is a file. */
+typedef struct wb_opts {
+    const char *arg; /**< the argument looked at */
+    char **argv;
+    int argc, at;
+    bool files_only;
+    const char *asked[64]; /**< names this command has asked for: what wb_opts_unknown () proposes */
+    int nasked;
+} wb_opts_t;
+wb_opts_t wb_opts_begin (int argc, char **argv);
+bool wb_opts_next (wb_opts_t *o);
+/** Is the argument this option ("--model", or a short one: "-o")? */
+bool wb_opts_is (wb_opts_t *o, const char *name);
+bool wb_opts_is_file (const wb_opts_t *o);
+/** The option's value; borrowed from argv.  Errors of all: WB_EUSAGE naming the option, the range and what was given.
+ */
+wb_status wb_opts_text (wb_opts_t *o, const char **out) WB_NODISCARD;
+wb_status wb_opts_int (wb_opts_t *o, int64_t *out, int64_t min, int64_t max) WB_NODISCARD;
+wb_status wb_opts_float (wb_opts_t *o, double *out, double min, double max) WB_NODISCARD;
+/** An option without a value: refuses `--tokens=yes`. */
+wb_status wb_opts_flag (wb_opts_t *o, bool *out) WB_NODISCARD;
+/** WB_EUSAGE: no such option, with the nearest that there is. */
+wb_status wb_opts_unknown (wb_opts_t *o) WB_NODISCARD;
+
+/** A whole number, decimal, underscores and suffixes not taken; `name` is for the message. */
+wb_status wb_opt_int (const char *name, const char *text, int64_t min, int64_t max, int64_t *out) WB_NODISCARD;
+/** A finite number. */
+wb_status wb_opt_float (const char *name, const char *text, double min, double max, double *out) WB_NODISCARD;
+/** The nearest of `n` names by edit distance, NULL when none is near enough to propose. */
+const char *wb_nearest (const char *name, const char *const *names, int n);
+/** Letters to insert, delete, replace or swap; capitals are the same as small letters. */
+int wb_edit_distance (const char *a, const char *b);
 
 /* ---- processor (cpu.c) ------------------------------------------------------------------------------------------ */
 

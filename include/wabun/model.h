@@ -1,4 +1,4 @@
-/* wabun - model: GPT-2.  Sizes, THE parameter table, one pipeline stage, inference with a KV cache.
+/* wabun - model: GPT-2.  Sizes, config.json, THE parameter table, one pipeline stage.
  *
  * The mathematics of gpt2-japanese (and of GPT-2): learned positions, pre-LayerNorm (eps 1e-5), GELU by tanh, causal
  * attention with scale 1/sqrt(D), output tied to wte, no dropout.
@@ -6,7 +6,7 @@
 #ifndef WABUN_MODEL_H
 #define WABUN_MODEL_H
 
-#include <wabun/par.h>
+#include <wabun/parallel.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -111,30 +111,15 @@ void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot);
  */
 wb_profile_t *wb_stage_profile (wb_stage_t *st);
 
-/* ---- inference with a KV cache (infer.c) ------------------------------------------------------------------------- */
+/* ---- config.json (config_json.c) --------------------------------------------------------------------------------- */
 
-/** One process, whole model, B sequences of at most s->T positions.  Not collective. */
-typedef struct wb_infer wb_infer_t;
-/** \param weights  block of a 1 x 1 x 1 layout, borrowed: its matrices lie in panels until destroy, which puts them
- * back; nobody else may use it so long, nor may the number of threads grow.  \param B sequences held at once; max_rows:
- * most new positions in one call, all sequences together.  Errors: WB_ENOMEM. */
-wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
-                        const wb_kern_t *k, int B, int64_t max_rows) WB_NODISCARD;
-void wb_infer_destroy (wb_infer_t *inf);
-size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t max_rows);
-/** Positions sequence b holds. */
-int64_t wb_infer_length (const wb_infer_t *inf, int b);
-/** Forget all but the first `length` positions of sequence b. */
-void wb_infer_rewind (wb_infer_t *inf, int b, int64_t length);
-/** Sequence `to` becomes a copy of sequence `from` (a prompt is processed once for all samples). */
-void wb_infer_copy (wb_infer_t *inf, int to, int from);
-/** Append counts[i] tokens to sequence seqs[i], i = 0 .. nseq - 1; tokens lie one sequence after the other.  All rows
- * go through the linears as one batch.  hidden [rows, C] (may be NULL): state behind the final LayerNorm of every new
- * position; logits [nseq, V] (may be NULL): of the last new position of each sequence.  Lengths must stay <= T. */
-void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,
-                    const int64_t *counts, int nseq);
-/** Log-probability (nats) of targets [n] after hidden [n, C]: logits in blocks, never n V; target < 0 gives 0. */
-void wb_infer_logprobs (wb_infer_t *inf, float *logprob, const float *hidden, const int32_t *targets, int64_t n);
+/** Read config.json of a Hugging Face GPT-2 directory.  Errors: WB_EIO; WB_EDATA: something is missing, makes no sense,
+ * or is a model wabun does not compute (another activation function, epsilon, inner width ...): what, and what would
+ * do. */
+wb_status wb_model_config_read (wb_size_t *out, const char *dir) WB_NODISCARD;
+/** The config.json of a size, which Hugging Face's transformers loads; eot < 0: no end token.  NULL when out of memory;
+ * freed by the caller with wb_free(). */
+char *wb_model_config_text (const wb_size_t *s, int32_t eot) WB_NODISCARD;
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,5 @@
 /* wabun - train: from micro-batches to a trained model.  Read src/train/step.c first.
  *
- * - schedule: the list of actions of a stage (data, no ranks); the trainer runs it, the planner counts it, a test
- * prints it.
  * - gradsync: gradients into the ring bucket by bucket while the backward pass still runs; weights round the ring
  * afterwards.
  * - optim: optimizers on the own pieces, learning rate.
@@ -15,38 +13,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* ---- schedule (schedule.c) --------------------------------------------------------------------------------------- */
-
-typedef enum wb_op {
-    WB_OP_RECV_FWD, /**< activation from the previous virtual stage */
-    WB_OP_FORWARD,
-    WB_OP_SEND_FWD,
-    WB_OP_RECV_BWD, /**< gradient from the next virtual stage */
-    WB_OP_BACKWARD,
-    WB_OP_SEND_BWD
-} wb_op;
-/** One action: op on micro-batch `micro` of `chunk`, whose activations lie in `slot`. `last`: nothing is added to the
- * gradients of this chunk after it, so they are final layer by layer. */
-typedef struct wb_action {
-    int32_t op, chunk, micro, slot;
-    int32_t after; /**< of a receive: its buffer is free once so many actions are done, and may be posted then */
-    bool last;
-} wb_action_t;
-typedef enum wb_schedule_kind { WB_SCHEDULE_GPIPE, WB_SCHEDULE_1F1B } wb_schedule_kind;
-typedef struct wb_schedule {
-    wb_action_t *actions; /**< owned */
-    int n;
-    int slots[WB_MAX_CHUNKS]; /**< activations in flight in each chunk: as few as the order of actions allows */
-} wb_schedule_t;
-/** Actions of pipeline rank p of P with v chunks for M micro-batches; 1F1B with v > 1 is the interleaved schedule
- * (Narayanan et al., SC'21), which wants M to be a multiple of P.  forward_only: no backward actions (validation).
- * Errors: WB_EUSAGE, WB_ENOMEM.  Not collective. */
-wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, int p, int v, int M,
-                           bool forward_only) WB_NODISCARD;
-void wb_schedule_destroy (wb_schedule_t *s);
-/** "F0.1" and so on, for tests and `wabun plan`. */
-void wb_schedule_print (const wb_schedule_t *s, FILE *to);
 
 /* ---- optimizer (optim.c) ----------------------------------------------------------------------------------------- */
 
@@ -247,6 +213,9 @@ typedef struct wb_memory {
     size_t parameters, gradients, optimizer, activations, work, communication, total;
 } wb_memory_t;
 
+/** Bytes of a rank that no table of the trainer knows: program, MPI library, buffers of BLAS and oneDNN.  An estimate
+ * from measurements: with wb_trainer_memory() it meets the real peak within a few percent for all but toy models. */
+size_t wb_trainer_overhead (int ranks, int threads, int64_t width);
 /** Choose the micro-batch where o->B is 0; else nothing.  1 with a pipeline, whose bubble wants many; else the largest
  * divisor of the sequences of a data rank that keeps products tall enough and no taller (2,048 positions a thread,
  * 8,192 in all: `wabun bench step --micro-batch` shows what it brings), activations within 1.5 GiB a thread, and the

@@ -23,7 +23,7 @@ static char name[128];
 
 static wb_isa isa_of_processor (void) {
 #ifdef WB_X86
-    /* Asks the processor and whether the system saves the registers; the same list as the compiler flags of src/kern.
+    /* Asks the processor and whether the system saves the registers; the same list as the compiler flags of kernels.
      */
     __builtin_cpu_init ();
     if (!__builtin_cpu_supports ("avx2") || !__builtin_cpu_supports ("fma")) return WB_ISA_PORTABLE;

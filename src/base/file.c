@@ -28,8 +28,6 @@ char *wb_format (const char *fmt, ...) {
     return s;
 }
 
-static wb_status no_memory (const char *path) { return WB_FAIL (WB_ENOMEM, "%s: out of memory", path); }
-
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
 wb_status wb_file_read (char **data, size_t *bytes, const char *path) {
@@ -42,7 +40,7 @@ wb_status wb_file_read (char **data, size_t *bytes, const char *path) {
     size_t room = fstat (fd, &st) == 0 && S_ISREG (st.st_mode) && st.st_size > 0 ? (size_t) st.st_size + 1 : 4096;
     size_t n = 0;
     char *p = wb_malloc (room);
-    wb_status status = p != NULL ? WB_OK : no_memory (path);
+    wb_status status = p != NULL ? WB_OK : WB_NOMEM ("%s", path);
     while (status == WB_OK) {
         if (n + 1 >= room) { /* one byte is kept for the final 0 */
             char more;
@@ -55,7 +53,7 @@ wb_status wb_file_read (char **data, size_t *bytes, const char *path) {
             }
             char *q = room <= SIZE_MAX / 2 ? wb_realloc (p, 2 * room) : NULL;
             if (q == NULL) {
-                status = no_memory (path);
+                status = WB_NOMEM ("%s", path);
                 break;
             }
             p = q;
@@ -86,7 +84,7 @@ wb_status wb_file_read (char **data, size_t *bytes, const char *path) {
 static wb_status begin (int *fd, char **temp, const char *path) {
     for (unsigned k = 0; k < 10000; k++) {
         *temp = wb_format ("%s.tmp-%ld-%u", path, (long) getpid (), k);
-        if (*temp == NULL) return no_memory (path);
+        if (*temp == NULL) return WB_NOMEM ("%s", path);
         *fd = open (*temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (*fd >= 0) return WB_OK;
         wb_free (*temp);
@@ -131,7 +129,7 @@ wb_status wb_file_copy (const char *to, const char *from) {
     if (in < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", from, strerror (errno));
     const size_t room = (size_t) 1 << 20;
     char *temp, *buf = wb_malloc (room);
-    wb_status status = buf != NULL ? begin (&fd, &temp, to) : no_memory (to);
+    wb_status status = buf != NULL ? begin (&fd, &temp, to) : WB_NOMEM ("%s", to);
     if (status == WB_OK) {
         int error = 0, bad_read = 0;
         while (error == 0) {
@@ -165,7 +163,7 @@ bool wb_file_is_dir (const char *path) {
 
 wb_status wb_dir_make (const char *path) {
     char *p = wb_strdup (path);
-    if (p == NULL) return no_memory (path);
+    if (p == NULL) return WB_NOMEM ("%s", path);
     wb_status status = WB_OK;
     for (char *q = p;;) {
         while (*q == '/') q++;

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "wabun/text.h"
+#include "wabun/comm.h"
+#include "wabun/dataset.h"
+#include "wabun/launch.h"
 
 static wb_status out_failed (void) {
     return WB_FAIL (WB_EIO, "cannot write to the standard output: %s", strerror (errno));

@@ -25,11 +25,12 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "wabun/text.h"
+#include "wabun/comm.h"
+#include "wabun/dataset.h"
+#include "wabun/launch.h"
 
 #define UNIT ((int64_t) 1 << 20) /* bytes that a thread encodes at a time; twice as many thread have room */
 #define MOST_WARNINGS 3
-#define NO_MEMORY(what) WB_FAIL (WB_ENOMEM, "%s: out of memory", (what))
 
 /* ---- the list of inputs ---------------------------------------------------------------------------------------- */
 
@@ -56,12 +57,12 @@ static wb_status list_put (list_t *l, const char *path, kind_t kind, int64_t siz
     if (l->n == l->cap) {
         int64_t cap = l->cap > 0 ? 2 * l->cap : 64;
         input_t *p = wb_realloc (l->item, (size_t) cap * sizeof *p);
-        if (p == NULL) return NO_MEMORY ("list of inputs");
+        if (p == NULL) return WB_NOMEM ("list of inputs");
         l->item = p;
         l->cap = cap;
     }
     char *name = wb_strdup (path);
-    if (name == NULL) return NO_MEMORY ("list of inputs");
+    if (name == NULL) return WB_NOMEM ("list of inputs");
     l->item[l->n++] = (input_t){name, kind, size, l->bytes};
     l->bytes += size;
     return WB_OK;
@@ -87,14 +88,14 @@ static wb_status list_dir (list_t *l, const char *path) {
         if (n == cap) {
             char **p = wb_realloc (names, (cap = cap > 0 ? 2 * cap : 64) * sizeof *p);
             if (p == NULL) {
-                status = NO_MEMORY ("list of inputs");
+                status = WB_NOMEM ("list of inputs");
                 break;
             }
             names = p;
         }
         names[n] = wb_format ("%s%s%s", path, ends (path, "/") ? "" : "/", e->d_name);
         if (names[n] == NULL)
-            status = NO_MEMORY ("list of inputs");
+            status = WB_NOMEM ("list of inputs");
         else
             n++;
     }
@@ -151,7 +152,7 @@ static wb_status list_make (list_t *l, char **paths, int n, const char *prefix, 
     const char *slash = strrchr (prefix, '/');
     if (slash == NULL || slash == prefix) return WB_OK;
     char *dir = wb_strndup (prefix, (size_t) (slash - prefix));
-    if (dir == NULL) return NO_MEMORY (prefix);
+    if (dir == NULL) return WB_NOMEM ("%s", prefix);
     wb_status status = wb_dir_make (dir);
     wb_free (dir);
     return status;
@@ -172,7 +173,7 @@ static wb_status list_share (list_t *l, wb_comm_t *world) {
     if (status == WB_OK) {
         wb_comm_bcast (world, &bytes, sizeof bytes, 0);
         char *all = root ? b.data : wb_malloc (bytes + 1);
-        status = wb_agree (world, all != NULL ? WB_OK : NO_MEMORY ("list of inputs"));
+        status = wb_agree (world, all != NULL ? WB_OK : WB_NOMEM ("list of inputs"));
         if (status == WB_OK) {
             wb_comm_bcast (world, all, bytes, 0);
             for (size_t at = 0; !root && at < bytes && status == WB_OK;) {
@@ -534,7 +535,7 @@ static wb_status take_part (job_t *j, const list_t *l, int rank, int ranks, int 
     j->last = j->first + each + (rank < rest);
     j->room = 2 * threads + 2;
     j->units = wb_calloc ((size_t) j->room, sizeof *j->units);
-    if (j->units == NULL) return NO_MEMORY ("units of work");
+    if (j->units == NULL) return WB_NOMEM ("units of work");
     pthread_mutex_init (&j->lock, NULL);
     pthread_cond_init (&j->written_one, NULL);
     j->fd = -1;
@@ -568,7 +569,7 @@ static wb_status join (const char *prefix, int32_t vocab, int ranks) {
     wb_status status = WB_OK;
     for (int r = 0; r < ranks && status == WB_OK; r++) {
         char *part = wb_format ("%s.rank%d", prefix, r);
-        status = part != NULL ? wb_tokens_writer_join (w, part) : NO_MEMORY (prefix);
+        status = part != NULL ? wb_tokens_writer_join (w, part) : WB_NOMEM ("%s", prefix);
         wb_free (part);
     }
     if (status == WB_OK) return wb_tokens_writer_end (w, NULL, NULL);
@@ -590,7 +591,7 @@ static wb_status encode_files (wb_comm_t *world, const char *spec, const char *p
                                int64_t threads) {
     const int rank = wb_comm_rank (world), ranks = wb_comm_size (world);
     int team;
-    WB_TRY (wb_threads_set (&team, world, threads));
+    WB_TRY (wb_comm_threads (&team, world, threads));
     wb_tokenizer_t *t = NULL;
     list_t l = {0};
     job_t j = {.clean = clean, .started = wb_now ()};
@@ -601,7 +602,7 @@ static wb_status encode_files (wb_comm_t *world, const char *spec, const char *p
         const int32_t vocab = wb_tokenizer_size (t);
         char *part = ranks > 1 ? wb_format ("%s.rank%d", prefix, rank) : wb_strdup (prefix);
         int64_t sum[4] = {0};
-        wb_status mine = part != NULL ? wb_tokens_writer_new (&j.writer, part, vocab) : NO_MEMORY (prefix);
+        wb_status mine = part != NULL ? wb_tokens_writer_new (&j.writer, part, vocab) : WB_NOMEM ("%s", prefix);
         j.tokenizer = t;
         if (mine == WB_OK) mine = take_part (&j, &l, rank, ranks, team);
         wb_log_progress ("%s", "");

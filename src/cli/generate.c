@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/using.h"
+#include "cli/cli.h"
+#include "wabun/infer.h"
 
 typedef struct options {
     wb_using_t using;
@@ -83,7 +84,7 @@ static wb_status read_options (options_t *p, int argc, char **argv) {
 
 static wb_status read_context (wb_ids_t *ids, const options_t *p, const wb_tokenizer_t *t) {
     if (p->context != NULL) {
-        wb_using_utf8 ("--context", p->context, strlen (p->context), NULL);
+        wb_text_warn ("--context", p->context, strlen (p->context), NULL);
         return wb_tokenizer_encode (t, ids, p->context, strlen (p->context), false);
     }
     if (p->context_file == NULL) return WB_OK;
@@ -92,7 +93,7 @@ static wb_status read_context (wb_ids_t *ids, const options_t *p, const wb_token
     char *text;
     size_t n;
     WB_TRY (wb_file_read (&text, &n, stdin_is_it ? "/dev/stdin" : p->context_file));
-    wb_using_utf8 (name, text, n, NULL);
+    wb_text_warn (name, text, n, NULL);
     if (n > 0 && text[n - 1] == '\n') n--; /* the one that editors put there */
     if (n > 0 && text[n - 1] == '\r') n--;
     const wb_status status = wb_tokenizer_encode (t, ids, text, n, false);
@@ -115,7 +116,7 @@ static wb_status print_text (writer_t *w, const wb_ids_t *ids) {
     }
     fwrite (w->buf.data, 1, w->buf.len, w->to);
     fputc ('\n', w->to);
-    return wb_written (w->to, w->name);
+    return wb_flush (w->to, w->name);
 }
 
 /* For who waits at a terminal; texts appear when all of a batch are nearly done. */
@@ -132,7 +133,7 @@ static wb_status take_id (writer_t *w, int64_t sample, int32_t id) {
         wb_buf_clear (&w->buf);
         WB_TRY (wb_stream_put (w->stream, &w->buf, id, false));
         fwrite (w->buf.data, 1, w->buf.len, w->to);
-        return wb_written (w->to, w->name);
+        return wb_flush (w->to, w->name);
     }
     if (id >= 0) {
         show_progress (w);
@@ -166,8 +167,7 @@ static wb_status writer_open (writer_t *w, const options_t *p, const wb_tokenize
     *w = (writer_t){.t = t, .to = stdout, .name = "standard output", .num = p->num};
     w->ids = wb_calloc ((size_t) p->num, sizeof *w->ids);
     w->done = wb_calloc ((size_t) p->num, sizeof *w->done);
-    if (w->ids == NULL || w->done == NULL)
-        return WB_FAIL (WB_ENOMEM, "out of memory for %lld texts", (long long) p->num);
+    if (w->ids == NULL || w->done == NULL) return WB_NOMEM ("%lld texts", (long long) p->num);
     if (p->output != NULL) {
         w->name = p->output;
         w->to = fopen (p->output, "w");

@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "wabun/run.h"
+#include "wabun/bench.h"
+#include "wabun/config.h"
 
 /* What stands behind usage and one line.  A line of options: two blanks, the option, two or more blanks, what it is. */
 static const struct {

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "wabun/kernels.h"
+#include "wabun/launch.h"
 
 const wb_cmd_t wb_commands[] = {
     {"train", "train CFG [--set KEY=VALUE]... [--resume auto|none|DIR]", "train a model, on any number of ranks",
@@ -104,7 +106,11 @@ static wb_status run (int argc, char **argv, char **whole) {
     }
     if (take (&argc, argv, "--no-retune")) may_retune = false;
     if ((c->flags & WB_CMD_RANKS) == 0 && wb_launcher_rank () != 0) return WB_OK;
-    if ((c->flags & WB_CMD_COMPUTES) != 0) wb_retune (whole, may_retune);
+    if ((c->flags & WB_CMD_COMPUTES) != 0) {
+        wb_blas_info_t blas;
+        wb_blas_info (&blas);
+        wb_retune (whole, may_retune, blas.core, blas.want);
+    }
     return c->run (argc, argv);
 }
 

@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/using.h"
+#include "cli/cli.h"
+#include "wabun/infer.h"
 
 enum { LINES = 128, SEQS = 32, ROWS = 512, LEAST_T = 64 };
 #define MOST_BYTES ((size_t) 512 << 20) /* of keys, values and activations */
@@ -41,6 +42,7 @@ typedef struct scorer {
     int32_t *row_ids; /* [max_rows] what is pushed, then what is scored */
     float *found;     /* [max_rows] */
     wb_lines_t in;
+    bool told; /* that a line is not UTF-8 */
     line_t lines[LINES];
     int n;
     wb_buf_t text;
@@ -84,6 +86,7 @@ static wb_status read_lines (scorer_t *s) {
     while (s->n < LINES && s->ids.len < 4 * s->m->size.T + 4096) {
         WB_TRY (wb_lines_next (&s->in, &text, &n, s->n == 0));
         if (text == NULL) break;
+        wb_text_warn (s->in.name, text, n, &s->told);
         line_t *l = &s->lines[s->n++];
         *l = (line_t){.text = s->text.len, .bytes = n, .ids = s->ids.len, .number = s->in.number};
         WB_TRY (wb_buf_put (&s->text, text, n));
@@ -122,7 +125,7 @@ static wb_status make_room (scorer_t *s, int64_t need) {
     s->row_ids = wb_malloc ((size_t) s->max_rows * sizeof *s->row_ids);
     s->found = wb_malloc ((size_t) s->max_rows * sizeof *s->found);
     if (s->hidden == NULL || s->row_ids == NULL || s->found == NULL)
-        return WB_FAIL (WB_ENOMEM, "out of memory for %lld tokens at a time", (long long) s->max_rows);
+        return WB_NOMEM ("%lld tokens at a time", (long long) s->max_rows);
     return wb_infer_new (&s->inf, &size, s->m->params, s->m->weights, s->m->kern, s->B, s->max_rows);
 }
 
@@ -163,7 +166,7 @@ static wb_status score_lines (scorer_t *s) {
     int64_t rows = 0, longest = 1;
     if (s->logprobs < s->ids.len) {
         float *more = wb_realloc (s->logprob, (size_t) s->ids.len * sizeof *more);
-        if (more == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for %lld tokens", (long long) s->ids.len);
+        if (more == NULL) return WB_NOMEM ("%lld tokens", (long long) s->ids.len);
         s->logprob = more;
         s->logprobs = s->ids.len;
     }
@@ -237,7 +240,7 @@ static wb_status print_lines (scorer_t *s) {
         if (status == WB_OK) status = put (&s->out, number);
     }
     fwrite (s->out.data, 1, s->out.len, stdout);
-    const wb_status written = wb_written (stdout, "standard output");
+    const wb_status written = wb_flush (stdout, "standard output");
     return status != WB_OK ? status : written;
 }
 

@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/using.h"
+#include "cli/cli.h"
+#include "wabun/infer.h"
 
 enum { SEQS = 16, ROWS = 512, LEAST_T = 64 };
 #define MOST_BYTES ((size_t) 512 << 20) /* of keys, values and activations */
@@ -67,7 +68,7 @@ static wb_status make_room (transformer_t *t, int64_t need) {
     size.T = t->T;
     for (t->B = SEQS; t->B > 1 && wb_infer_bytes (&size, t->B, t->max_rows) > MOST_BYTES;) t->B--;
     t->hidden = wb_malloc ((size_t) (t->max_rows * size.C) * sizeof *t->hidden);
-    if (t->hidden == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for %lld tokens", (long long) t->max_rows);
+    if (t->hidden == NULL) return WB_NOMEM ("%lld tokens", (long long) t->max_rows);
     return wb_infer_new (&t->inf, &size, t->m->params, t->m->weights, t->m->kern, t->B, t->max_rows);
 }
 
@@ -97,7 +98,7 @@ static wb_status run (transformer_t *t) {
     t->n = 0;
     t->ids.len -= end;
     memmove (t->ids.data, t->ids.data + end, (size_t) t->ids.len * sizeof *t->ids.data);
-    return status == WB_OK ? wb_written (stdout, "standard output") : status;
+    return status == WB_OK ? wb_flush (stdout, "standard output") : status;
 }
 
 /* Take a text into the batch; what does not fit beside the others waits until those are done. */
@@ -124,6 +125,7 @@ static wb_status take (transformer_t *t, const char *text, size_t bytes, const c
 
 static wb_status transform_lines (transformer_t *t, const char *path) {
     wb_lines_t in;
+    bool told = false;
     WB_TRY (wb_lines_open (&in, path));
     wb_status status;
     for (;;) {
@@ -132,6 +134,7 @@ static wb_status transform_lines (transformer_t *t, const char *path) {
         status = wb_lines_next (&in, &text, &n, t->n == 0);
         if (status != WB_OK) break;
         if (text != NULL) {
+            wb_text_warn (in.name, text, n, &told);
             status = take (t, text, n, in.name, in.number);
         } else if (t->n > 0) {
             status = run (t);

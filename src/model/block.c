@@ -9,7 +9,7 @@
  * Which activations are kept is the stage's choice (recompute): here they are only made again when they were not. */
 #include "config.h"
 
-#include "block.h"
+#include "model/block.h"
 
 /* Run one call, count it, let communication move. */
 #define RUN(e, which, flop, bytes, call)                                     \

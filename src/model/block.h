@@ -2,7 +2,7 @@
 #ifndef WB_MODEL_BLOCK_H
 #define WB_MODEL_BLOCK_H
 
-#include <wabun/model.h>
+#include "wabun/model.h"
 
 /* Offsets of a layer's parameters in the rank's block (weights and gradients alike). */
 typedef struct wb_block_params {

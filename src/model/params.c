@@ -8,7 +8,7 @@
 #include "config.h"
 
 #include <string.h>
-#include <wabun/model.h>
+#include "wabun/model.h"
 
 #define ALIGN_FLOATS 16
 
@@ -82,7 +82,7 @@ wb_status wb_params_new (wb_params_t **out, const wb_size_t *s, const wb_layout_
     if (t != NULL) t->list = wb_calloc ((size_t) (4 + PER_LAYER * s->L), sizeof *t->list);
     if (t == NULL || t->list == NULL) {
         wb_free (t);
-        return WB_FAIL (WB_ENOMEM, "out of memory for the parameter table");
+        return WB_NOMEM ("the parameter table");
     }
     put (t, "wte.weight", 2, s->V, s->C, 0, 1, -1, WB_CLASS_EMBED, WB_INIT_NORMAL, 0.02)->primary = embed;
     put (t, "wpe.weight", 2, s->T, s->C, -1, 1, -1, WB_CLASS_EMBED, WB_INIT_NORMAL, 0.01)->primary =

@@ -2,7 +2,7 @@
 #include "config.h"
 
 #include <string.h>
-#include <wabun/model.h>
+#include "wabun/model.h"
 
 static const struct {
     const char *name;

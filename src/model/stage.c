@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "block.h"
+#include "model/block.h"
 
 typedef struct slot {
     wb_block_acts_t *layers; /* [layers of the chunk] */
@@ -221,7 +221,7 @@ static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L) {
     }
     st->tables = wb_calloc (1, wb_align (slots * sizeof *s) + layers * sizeof *a);
     st->layers = wb_calloc ((size_t) L, sizeof *st->layers);
-    if (st->tables == NULL || st->layers == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for the tables of a stage");
+    if (st->tables == NULL || st->layers == NULL) return WB_NOMEM ("the tables of a stage");
     s = st->tables;
     a = (wb_block_acts_t *) (void *) ((char *) st->tables + wb_align (slots * sizeof *s));
     for (int c = 0; c < lo->v; ++c) {
@@ -251,7 +251,7 @@ static wb_status new_arenas (wb_stage_t *st, const wb_layout_t *lo) {
 wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t *lo, wb_comm_t *tensor_group,
                         const wb_params_t *params, const wb_kern_t *k, const wb_stage_options_t *o) {
     wb_stage_t *st = wb_calloc (1, sizeof *st);
-    wb_status status = st == NULL ? WB_FAIL (WB_ENOMEM, "out of memory for a stage") : WB_OK;
+    wb_status status = st == NULL ? WB_NOMEM ("a stage") : WB_OK;
 
     *out = NULL;
     if (status == WB_OK) {

@@ -15,7 +15,7 @@
 #include "config.h"
 
 #include <string.h>
-#include <wabun/train.h>
+#include "wabun/train.h"
 
 #define BUCKET_FLOATS ((int64_t) 2 << 20)
 
@@ -216,14 +216,14 @@ static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t buck
     cut_pieces (g->updated, g, params, false, !g->zero);
     return WB_OK;
 memory:
-    return WB_FAIL (WB_ENOMEM, "out of memory for the tables of the gradient exchange");
+    return WB_NOMEM ("the tables of the gradient exchange");
 }
 
 wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_params_t *params, const wb_kern_t *k,
                            int64_t bucket_floats, bool zero, bool sequence, wb_wire wire, const wb_deal_t *deal_out) {
     const wb_ring_ops_t ops = {k->add, k->bf16_pack, k->bf16_unpack, k->bf16_add};
     wb_gradsync_t *g = wb_calloc (1, sizeof *g);
-    wb_status status = g == NULL ? WB_FAIL (WB_ENOMEM, "out of memory for the gradient exchange") : WB_OK;
+    wb_status status = g == NULL ? WB_NOMEM ("the gradient exchange") : WB_OK;
     int64_t size = longest (params, bucket_size (params, bucket_floats), deal_out);
 
     *out = NULL;

@@ -25,7 +25,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wabun/train.h>
+#include "wabun/train.h"
 
 enum { MOST_LEVELS = 8, KINDS = 4 };
 
@@ -402,7 +402,7 @@ wb_status wb_muon_new (wb_muon_t **out, const wb_topo_t *topo, const wb_optim_op
     wb_status status;
 
     *out = NULL;
-    WB_TRY (wb_agree (topo->world, m != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for Muon")));
+    WB_TRY (wb_agree (topo->world, m != NULL ? WB_OK : WB_NOMEM ("Muon")));
     m->o = *o;
     m->k = k;
     m->D = topo->D;
@@ -417,7 +417,7 @@ wb_status wb_muon_new (wb_muon_t **out, const wb_topo_t *topo, const wb_optim_op
         for (int i = 0; i < params->n; ++i) n += is_matrix (&params->list[i]) ? params->list[i].parts : 0;
         m->units = wb_calloc ((size_t) n + 1, sizeof *m->units);
         m->work = wb_malloc ((size_t) work_floats (o, params, m->T, share) * sizeof (float) + 1);
-        if (m->units == NULL || m->work == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory for Muon");
+        if (m->units == NULL || m->work == NULL) status = WB_NOMEM ("Muon");
         if (status == WB_OK && zero && m->D > 1) status = wb_deal_new (&m->deal, o, params, m->D, share);
         status = wb_agree (topo->world, status);
     }
@@ -497,7 +497,7 @@ static wb_status open_eyes (wb_muon_t *m) {
     m->eyes_floats[0] = n[0];
     m->eyes_floats[1] = n[1];
     if (n[0] > 0) m->eyes = wb_malloc ((size_t) (n[0] + n[1]) * sizeof (float));
-    return n[0] == 0 || m->eyes != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for train.muon_check");
+    return n[0] == 0 || m->eyes != NULL ? WB_OK : WB_NOMEM ("train.muon_check");
 }
 
 wb_status wb_muon_segments (wb_muon_t *m, const wb_params_t *params, const wb_segment_t *segments, int nsegments) {

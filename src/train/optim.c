@@ -11,7 +11,7 @@
 #include "config.h"
 
 #include <math.h>
-#include <wabun/train.h>
+#include "wabun/train.h"
 
 int wb_optim_states (wb_optim_kind kind) { return kind == WB_OPTIM_SGD ? 0 : kind == WB_OPTIM_ADAGRAD ? 1 : 2; }
 

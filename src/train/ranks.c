@@ -7,7 +7,7 @@
 #include "config.h"
 
 #include <string.h>
-#include <wabun/train.h>
+#include "wabun/train.h"
 
 /* The k-th smallest value of the ranks. */
 static double nth (const wb_rank_record_t *all, int P, int k, bool rest) {

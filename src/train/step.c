@@ -14,7 +14,7 @@
 
 #include <math.h>
 #include <string.h>
-#include <wabun/train.h>
+#include "wabun/train.h"
 
 enum { TAG_FORWARD = 1, TAG_BACKWARD = 2 };
 
@@ -209,7 +209,7 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
 
 static wb_status new_outbox (outbox_t *box, wb_comm_t *pipe, int peer, int tag, int depth) {
     box->sent = wb_calloc ((size_t) depth, sizeof *box->sent);
-    if (box->sent == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for pipeline links");
+    if (box->sent == NULL) return WB_NOMEM ("pipeline links");
     return wb_link_new (&box->link, pipe, peer, tag, depth);
 }
 
@@ -239,7 +239,7 @@ static wb_status new_local (wb_trainer_t *t, wb_stage_options_t *so) {
     m->evaluation_micros = t->micros >= P ? P : t->micros;
     WB_TRY (wb_schedule_new (&m->evaluation, t->o.schedule, P, t->layout.p, t->layout.v, m->evaluation_micros, true));
     m->block = wb_calloc ((size_t) t->params->n, sizeof *m->block);
-    if (m->block == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for the list of parameters");
+    if (m->block == NULL) return WB_NOMEM ("the list of parameters");
     for (int i = 0; i < t->params->n; ++i) {
         const wb_param_t *p = &t->params->list[i];
         if (p->offset < 0) continue;
@@ -259,7 +259,7 @@ static wb_status new_segments (wb_trainer_t *t) {
 
     m->owned = wb_calloc ((size_t) m->nowned + 1, sizeof *m->owned);
     m->updated = wb_calloc ((size_t) m->nupdated + 1, sizeof *m->updated);
-    if (m->owned == NULL || m->updated == NULL) return WB_FAIL (WB_ENOMEM, "out of memory for the optimizer's tables");
+    if (m->owned == NULL || m->updated == NULL) return WB_NOMEM ("the optimizer's tables");
     memcpy (m->owned, owned, (size_t) m->nowned * sizeof *owned);
     memcpy (m->updated, updated, (size_t) m->nupdated * sizeof *updated);
     for (int both = 1; both >= 0; --both) {
@@ -385,7 +385,7 @@ wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_st
     WB_TRY (check_memory (topo, o, &lo));
     t = wb_calloc (1, sizeof *t);
     if (t != NULL) t->impl = wb_calloc (1, sizeof *t->impl);
-    status = t != NULL && t->impl != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory for the trainer");
+    status = t != NULL && t->impl != NULL ? WB_OK : WB_NOMEM ("the trainer");
     status = wb_agree (topo->world, status);
     if (status == WB_OK) {
         t->topo = topo;

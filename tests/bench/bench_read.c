@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "wabun/text.h"
+#include "wabun/dataset.h"
 
 enum { BATCHES = 21, CHECKS = 3 };
 

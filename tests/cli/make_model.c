@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "t.h"
-#include "wabun/run.h"
+#include "wabun/infer.h"
 
 static const wb_size_t size = {2, 32, 2, 32, 257};
 

@@ -2,7 +2,7 @@
 # timeout: 600 - a save onto a disk that is too small: one message, the old checkpoint untouched, no rubbish.
 # The disk is a tmpfs of 1 MiB in a mount namespace of its own; where that is not allowed the test is skipped.
 : "${top_builddir:=.}" "${T_TMP:=/tmp}" "${MPIRUN:=mpirun}"
-program=$top_builddir/tests/mpi/test_ckpt
+program=$top_builddir/tests/mpi/test_checkpoint
 disk=$T_TMP/disk
 
 if [ "${1-}" != inside ]; then

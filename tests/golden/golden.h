@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "wabun/ckpt.h"
+#include "wabun/checkpoint.h"
 #include "wabun/train.h"
 
 enum { GOLDEN_STEPS = 10, GOLDEN_RUNS = 8 };

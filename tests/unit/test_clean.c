@@ -9,7 +9,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#include "text/text_priv.h"
+#include "tokenizer/tokenizer_priv.h"
 
 static wb_status from_cps (wb_buf_t *out, const wb_cps_t *v) {
     char s[4];

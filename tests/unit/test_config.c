@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "t.h"
-#include "cli/cli.h"
-#include "wabun/run.h"
+#include "wabun/config.h"
 
 #define BASE                                           \
     "run = \"r\";\nmodel = { preset = \"small\"; };\n" \

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "t.h"
-#include "wabun/run.h"
+#include "wabun/infer.h"
 
 enum { L = 3, C = 48, H = 4, D = C / H, T = 32, V = 257 };
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "t.h"
-#include "text/text_priv.h"
+#include "tokenizer/tokenizer_priv.h"
 
 /* ---- golden cases ---------------------------------------------------------------------------------------------- */
 

@@ -7,7 +7,8 @@
 #include <sys/resource.h>
 
 #include "t.h"
-#include "text/text_priv.h"
+#include "dataset/dataset_priv.h"
+#include "tokenizer/tokenizer_priv.h"
 
 /* ---- buffers and UTF-8 ----------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,114 @@
+/* wabun - checkpoint: a checkpoint is a model that people can use.
+ *
+ * A checkpoint directory is a Hugging Face GPT-2 directory (config.json, model.safetensors, the tokenizer's files) plus
+ * what resuming needs (optimizer.safetensors, state.json) and checksums.json.  Tensors are stored whole, so any layout
+ * loads what any other saved, and the bytes of a checkpoint do not depend on the layout that wrote it. Sees only named,
+ * cut tensors (parallel.h): neither model nor optimizer.
+ */
+#ifndef WABUN_CHECKPOINT_H
+#define WABUN_CHECKPOINT_H
+
+#include <wabun/parallel.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- safetensors (safetensors.c) --------------------------------------------------------------------------------- */
+
+typedef enum wb_dtype { WB_F32, WB_F16, WB_BF16, WB_F64, WB_I64, WB_OTHER } wb_dtype;
+typedef struct wb_st_tensor {
+    char *name; /**< owned by the wb_st_t it is in; borrowed where tensors are given to wb_st_header() */
+    wb_dtype dtype;
+    int ndim;
+    int64_t shape[8];
+    int64_t begin, end; /**< bytes from the start of the file */
+} wb_st_tensor_t;
+/** The header of a safetensors file, checked: offsets inside the file and not overlapping, sizes equal to shape times
+ * element size. */
+typedef struct wb_st {
+    wb_st_tensor_t *tensors; /**< owned, in file order */
+    int n;
+    int64_t bytes; /**< of the file */
+} wb_st_t;
+/** Rank 0 of c reads and checks, all get it.  Collective over c.  Errors: WB_EIO; WB_EDATA what is wrong where. */
+wb_status wb_st_read (wb_st_t **out, wb_comm_t *c, const char *path) WB_NODISCARD;
+void wb_st_destroy (wb_st_t *s);
+/** By name, or by "transformer." + name, as Hugging Face's language-model class writes it; NULL when there is none. */
+const wb_st_tensor_t *wb_st_find (const wb_st_t *s, const char *name);
+/** The first bytes of a file that holds these tensors (name, dtype but not WB_OTHER, ndim, shape) one after the other,
+ * without holes, in this order; their `begin` and `end` are filled in.  The same input gives the same bytes.  The data
+ * begin at a multiple of 8; the file is as long as the last tensor's `end` says (or the header, without tensors). The
+ * caller frees *header with wb_free().  Not collective.  Errors: WB_ENOMEM. */
+wb_status wb_st_header (char **header, size_t *bytes, wb_st_tensor_t *tensors, int n) WB_NODISCARD;
+
+/* ---- save and load (save.c, load.c) ------------------------------------------------------------------------------ */
+
+/** A set of tensors that share one file, as this rank holds them: segment i's values are data[base_i ..]. */
+typedef struct wb_ckpt_set {
+    const char *file;   /**< "model.safetensors", "optimizer.safetensors" */
+    const char *prefix; /**< in front of the parameter's name: "", "exp_avg.", "exp_avg_sq." */
+    float *data;        /**< values: the rank's block (by_state false) or its optimizer state (by_state true) */
+    bool by_state;      /**< index data by segment.state instead of segment.flat */
+    unsigned classes;   /**< only parameters of these classes, a set of 1 << wb_param_class; 0: all */
+    int64_t layers;     /**< of the model: a file with more of them is that of another; 0: not looked at */
+} wb_ckpt_set_t;
+
+/** Extra small files, the same on every rank (written by rank 0): name and text.  */
+typedef struct wb_ckpt_text {
+    const char *name;
+    const char *text;
+} wb_ckpt_text_t;
+
+/** Everything a save needs; all borrowed. */
+typedef struct wb_ckpt_job {
+    const wb_param_t *params; /**< the table, all parameters of the model (also those not held) */
+    int nparams;
+    const wb_segment_t *segments; /**< the pieces this rank writes, of params of this very table: disjoint over all
+                                   * ranks, together everything */
+    int nsegments;
+    const wb_ckpt_set_t *sets; /**< sets of one file must stand together */
+    int nsets;
+    const wb_ckpt_text_t *texts;
+    int ntexts;
+    const char *const *copies; /**< files to copy into the directory (rank 0), by path */
+    int ncopies;
+} wb_ckpt_job_t;
+
+/** Write dir: all ranks write their segments at their offsets of the shared files under `dir`.tmp; then checksums.json
+ * (XXH64 of each 4 MiB block of every file, made by reading back, shared over ranks), fsync, rename to `dir`.  The
+ * space of all shared files is reserved first.  An existing `dir` is replaced when it is empty or a checkpoint of ours,
+ * else refused.  When anything fails the temporary directory is removed and what was there before is untouched.  At
+ * most 16 MB of buffers a rank. Collective over world.  Errors: WB_EIO (full disk ...), WB_EUSAGE (`dir` is something
+ * else), WB_ENOMEM; agreed. */
+wb_status wb_ckpt_save (wb_comm_t *world, const char *dir, const wb_ckpt_job_t *job) WB_NODISCARD;
+
+/** Check files of a checkpoint against its checksums.json; a directory without one (somebody else's model) passes,
+ * files that are not in it are not looked at.  Collective over world; the blocks are shared over the ranks. Errors:
+ * WB_EDATA file and bytes of the first bad block, a file that is missing or has another size; WB_EIO. */
+wb_status wb_ckpt_verify (wb_comm_t *world, const char *dir) WB_NODISCARD;
+
+/** Fill data of the given segments from dir/file (which may overlap those of other ranks, and need not be all).  fp16
+ * and bf16 are widened, fp64 is rounded; tensors nobody asks for are ignored.  Checksums are not looked at:
+ * wb_ckpt_verify(). Collective over world.  Errors: WB_EIO; WB_EDATA a tensor is missing or has another shape (named,
+ * both shapes); agreed. */
+wb_status wb_ckpt_load (wb_comm_t *world, const char *dir, const wb_ckpt_set_t *set, const wb_segment_t *segments,
+                        int nsegments) WB_NODISCARD;
+
+/* ---- runs (rundir.c): not collective, one rank calls them -------------------------------------------------------- */
+
+/** RUN/step-00001000; NULL when out of memory.  The caller frees it with wb_free(). */
+char *wb_ckpt_path (const char *run, int64_t step) WB_NODISCARD;
+/** Steps of the finished checkpoints in RUN (those with state.json and checksums.json), newest first, at most `max`; *n
+ * may be 0, also when there is no RUN.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_ckpt_list (int64_t *steps, int *n, const char *run, int max) WB_NODISCARD;
+/** RUN/latest -> step-..., atomically.  Errors: WB_EIO. */
+wb_status wb_ckpt_set_latest (const char *run, int64_t step) WB_NODISCARD;
+/** Remove all but the newest `keep` checkpoints (0: keep all) and the one `latest` points at, and what saves that were
+ * cut off have left over; not while a save into RUN is under way.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_ckpt_prune (const char *run, int keep) WB_NODISCARD;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

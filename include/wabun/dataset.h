@@ -1,0 +1,78 @@
+/* wabun - dataset: from documents to training windows.
+ *
+ * tokens: a file of ids (Megatron's indexed dataset).  loader: sample k -> T + 1 ids.  Neither knows ranks: where work
+ * is shared, functions take (part, parts) as plain numbers.
+ */
+#ifndef WABUN_DATASET_H
+#define WABUN_DATASET_H
+
+#include <wabun/tokenizer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- token files (tokens.c): Megatron's indexed dataset -------------------------------------------------------- */
+
+/** PREFIX.bin: ids.  PREFIX.idx: "MMIDIDX\0\0", uint64 version 1, uint8 dtype code (1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8
+ * u16), uint64 sequences, uint64 documents + 1, int32 lengths[], int64 byte pointers[], int64 document index[].
+ * Little-endian. */
+typedef struct wb_tokens wb_tokens_t;
+/** Map a token file.  Checks magic, version, sizes, monotone pointers inside the .bin; not the ids.
+ * Errors: WB_EIO cannot open; WB_EDATA truncated or malformed (which field, at which byte, of how many). */
+wb_status wb_tokens_open (wb_tokens_t **out, const char *prefix) WB_NODISCARD;
+void wb_tokens_close (wb_tokens_t *f);
+int64_t wb_tokens_count (const wb_tokens_t *f); /**< ids in all */
+int64_t wb_tokens_documents (const wb_tokens_t *f);
+const char *wb_tokens_path (const wb_tokens_t *f); /**< prefix; borrowed */
+/** Place of a document in that stream: its first id and how many it has. */
+void wb_tokens_document (const wb_tokens_t *f, int64_t *first, int64_t *n, int64_t document);
+/** Check that every id of this part (part of parts) is < vocab.  Errors: WB_EDATA with the first bad id and its
+ * position. */
+wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int parts) WB_NODISCARD;
+/** Copy ids first .. first + n - 1 of the stream of all documents one after the other. */
+void wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n);
+
+/** Writer: documents one by one; _end writes the .idx, fsyncs and renames both into place.  Without _end nothing is
+ * left. */
+typedef struct wb_tokens_writer wb_tokens_writer_t;
+/** dtype is u16 when vocab <= 65500, else i32 (Megatron's rule). Errors: WB_EIO. */
+wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, int32_t vocab) WB_NODISCARD;
+/** Append ids to the document that the next _put ends.  Errors: as _put. */
+wb_status wb_tokens_writer_part (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
+/** Append one document, or the last part of one (the caller puts <|endoftext|> at its end).  Errors: WB_EIO (full
+ * disk), WB_ENOMEM. */
+wb_status wb_tokens_writer_put (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
+/** Append all documents of another token file (to join what ranks wrote). Errors: WB_EIO. */
+wb_status wb_tokens_writer_join (wb_tokens_writer_t *w, const char *prefix) WB_NODISCARD;
+wb_status wb_tokens_writer_end (wb_tokens_writer_t *w, int64_t *documents,
+                                int64_t *tokens) WB_NODISCARD; /**< frees w */
+void wb_tokens_writer_cancel (wb_tokens_writer_t *w);          /**< frees w, removes what was written */
+
+/* ---- loader (loader.c) ------------------------------------------------------------------------------------------- */
+
+/** Which window of which file is the k-th sample: a pure function of (seed, k).  A file is cut in windows of T + 1 ids
+ * with stride T; sample k of a file lies in epoch k / windows and is window permute (k % windows) of that epoch (or k %
+ * windows without shuffling).  Several files are mixed by weight with a fixed interleaving of 65,536 places. */
+typedef struct wb_loader wb_loader_t;
+typedef struct wb_loader_part {
+    wb_tokens_t *tokens; /**< borrowed */
+    double weight;       /**< > 0; all are scaled to sum 1 */
+} wb_loader_part_t;
+/** \param T window length. Errors: WB_EDATA a file shorter than one window (T + 1 ids; its name and length); WB_ENOMEM.
+ */
+wb_status wb_loader_new (wb_loader_t **out, const wb_loader_part_t *parts, int nparts, int64_t T, uint64_t seed,
+                         bool shuffle) WB_NODISCARD;
+void wb_loader_destroy (wb_loader_t *l);
+/** ids [T + 1] of sample k >= 0. */
+void wb_loader_sample (const wb_loader_t *l, int32_t *ids, int64_t k);
+/** Where sample k comes from: part number, window in it (for tests and reports). */
+void wb_loader_where (const wb_loader_t *l, int *part, int64_t *window, int64_t k);
+int64_t wb_loader_windows (const wb_loader_t *l); /**< windows of all parts: one epoch of an unweighted mix */
+/** Touch the pages of sample k in the background (madvise), so that reading it later does not wait. */
+void wb_loader_prefetch (const wb_loader_t *l, int64_t k);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,227 @@
+/* wabun - parallel: who owns which slice of what, and the layers that are cut over the tensor group.
+ *
+ * Three cuts at once: the batch over D data ranks, the layers over P pipeline stages (each rank may hold v of P v
+ * virtual stages), each layer over T tensor ranks (Shoeybi et al., arXiv:1909.08053).  A parameter descriptor says how
+ * a tensor is cut; initialisation, checkpoints, optimizer sharding and the memory plan all go through it.
+ */
+#ifndef WABUN_PARALLEL_H
+#define WABUN_PARALLEL_H
+
+#include <wabun/base.h>
+#include <wabun/comm.h>
+#include <wabun/kernels.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- layout (layout.c): plain numbers, no groups, so that a planner can ask about any rank ----------------------- */
+
+#define WB_MAX_STAGES 1024
+#define WB_MAX_CHUNKS 16 /**< virtual stages of one rank */
+
+/** A grid, a place in it, and which layers each virtual stage holds.  Virtual stage s = c P + p is chunk c of rank p.
+ */
+typedef struct wb_layout {
+    int D, P, T;                      /**< ranks along data, pipeline, tensor */
+    int d, p, t;                      /**< own place */
+    int v;                            /**< virtual stages (chunks) a rank holds: 1, or the interleave */
+    int32_t first[WB_MAX_STAGES + 1]; /**< virtual stage s holds layers first[s] .. first[s + 1] - 1 */
+} wb_layout_t;
+
+/** Cut L layers over P v virtual stages, balanced by cost: `head` is the cost of embedding-side and loss-side work in
+ * layers, counted for the first and the last stage. Errors: WB_EUSAGE for an impossible layout (heads, layers,
+ * vocabulary or positions that do not divide ...), naming the nearest layouts that would work.  Not collective: a
+ * function of its arguments only. */
+wb_status wb_layout_init (wb_layout_t *out, int D, int P, int T, int v, int64_t L, int64_t H, double embed_cost,
+                          double head_cost) WB_NODISCARD;
+/** Place of grid rank r = (d P + p) T + t. */
+void wb_layout_place (wb_layout_t *lo, int r);
+/** First and last virtual stage: who holds embedding and loss. */
+static inline bool wb_layout_has_embed (const wb_layout_t *lo) { return lo->p == 0; }
+static inline bool wb_layout_has_head (const wb_layout_t *lo) { return lo->p == lo->P - 1; }
+
+/* ---- schedule (schedule.c) --------------------------------------------------------------------------------------- */
+
+typedef enum wb_op {
+    WB_OP_RECV_FWD, /**< activation from the previous virtual stage */
+    WB_OP_FORWARD,
+    WB_OP_SEND_FWD,
+    WB_OP_RECV_BWD, /**< gradient from the next virtual stage */
+    WB_OP_BACKWARD,
+    WB_OP_SEND_BWD
+} wb_op;
+/** One action: op on micro-batch `micro` of `chunk`, whose activations lie in `slot`. `last`: nothing is added to the
+ * gradients of this chunk after it, so they are final layer by layer. */
+typedef struct wb_action {
+    int32_t op, chunk, micro, slot;
+    int32_t after; /**< of a receive: its buffer is free once so many actions are done, and may be posted then */
+    bool last;
+} wb_action_t;
+typedef enum wb_schedule_kind { WB_SCHEDULE_GPIPE, WB_SCHEDULE_1F1B } wb_schedule_kind;
+typedef struct wb_schedule {
+    wb_action_t *actions; /**< owned */
+    int n;
+    int slots[WB_MAX_CHUNKS]; /**< activations in flight in each chunk: as few as the order of actions allows */
+} wb_schedule_t;
+/** Actions of pipeline rank p of P with v chunks for M micro-batches; 1F1B with v > 1 is the interleaved schedule
+ * (Narayanan et al., SC'21), which wants M to be a multiple of P.  forward_only: no backward actions (validation).
+ * Errors: WB_EUSAGE, WB_ENOMEM.  Not collective. */
+wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, int p, int v, int M,
+                           bool forward_only) WB_NODISCARD;
+void wb_schedule_destroy (wb_schedule_t *s);
+/** "F0.1" and so on, for tests and `wabun plan`. */
+void wb_schedule_print (const wb_schedule_t *s, FILE *to);
+
+/* ---- parameters as cut tensors (shard.c) ------------------------------------------------------------------------- */
+
+typedef enum wb_param_class { WB_CLASS_EMBED, WB_CLASS_MATRIX, WB_CLASS_VECTOR } wb_param_class;
+typedef enum wb_init_kind { WB_INIT_ZERO, WB_INIT_ONE, WB_INIT_NORMAL } wb_init_kind;
+
+/** One parameter: what it is everywhere, and the slice this rank holds.  A vector is a matrix of one row. */
+typedef struct wb_param {
+    char name[48];      /**< Hugging Face GPT-2 name: "h.0.attn.c_attn.weight" */
+    int ndim;           /**< as Hugging Face stores it: 1 or 2 */
+    int64_t rows, cols; /**< global shape; linears are [in, out] (Conv1D) */
+    int axis;  /**< cut over the tensor group along 0 (rows), 1 (columns), or -1: every tensor rank holds all */
+    int parts; /**< the cut axis consists of `parts` equal parts, each cut alike (3 for q, k, v) */
+    int layer; /**< 0 .. L-1; -1 embeddings; L final LayerNorm */
+    wb_param_class cls;
+    wb_init_kind init;
+    double std;            /**< of WB_INIT_NORMAL */
+    bool decay;            /**< weight decay applies (matrices) */
+    bool sequence_partial; /**< with sequence parallelism its gradient is a partial sum over the tensor group */
+    /* this rank */
+    int64_t own_rows, own_cols; /**< shape of the slice */
+    int64_t row0, col0;         /**< first global row; first column inside each part */
+    int64_t offset;             /**< floats from the start of the rank's block, -1: not held */
+    bool primary; /**< of all holders with the same data place, this one counts it in norms and writes it to files */
+} wb_param_t;
+
+static inline int64_t wb_param_own (const wb_param_t *p) { return p->offset < 0 ? 0 : p->own_rows * p->own_cols; }
+/** Element `i` of the own slice is element *global of the whole tensor, and so are the next *run - 1 ones behind it. */
+void wb_param_run (const wb_param_t *p, int64_t *global, int64_t *run, int64_t i);
+
+/** A contiguous piece of a rank's own block: `count` floats from `first` inside the slice of `param`. */
+typedef struct wb_segment {
+    const wb_param_t *param; /**< borrowed */
+    int64_t first, count;    /**< floats inside the parameter's slice */
+    int64_t flat;            /**< floats from the start of the rank's block: param->offset + first */
+    int64_t state;           /**< floats from the start of this rank's optimizer state */
+} wb_segment_t;
+
+/* ---- tensor-parallel layers (linear.c, vocab.c) ------------------------------------------------------------------ */
+
+/** What a layer needs to know of its tensor group.  With `sequence`, the residual stream is cut over rows: a rank holds
+ * rows n / T of it; reductions become reduce-scatters and all-gathers (Korthikanti et al., arXiv:2205.05198).  T = 1:
+ * no calls. */
+typedef struct wb_tensor {
+    wb_comm_t *group; /**< borrowed */
+    wb_ring_t *ring;  /**< owned; NULL when T = 1 */
+    bool sequence;
+    int T, t;
+    const wb_kern_t *k;    /**< borrowed */
+    wb_profile_t *profile; /**< borrowed; where the head's kernels are counted; NULL: nowhere */
+} wb_tensor_t;
+/** \param max_floats  largest activation [n, C] to be reduced.  Collective over group.  Errors: WB_ENOMEM. */
+wb_status wb_tensor_init (wb_tensor_t *out, wb_comm_t *group, const wb_kern_t *k, int64_t max_floats,
+                          bool sequence) WB_NODISCARD;
+void wb_tensor_fini (wb_tensor_t *tp);
+/** Rows of the residual stream this rank holds, of n. */
+static inline int64_t wb_tensor_rows (const wb_tensor_t *tp, int64_t n) { return tp->sequence ? n / tp->T : n; }
+/** own [n / T, C] -> the whole [n, C]: returns `own` itself without sequence parallelism, else fills and returns
+ * `full`. Collective over the group. */
+const float *wb_tensor_gather (wb_tensor_t *tp, float *full, const float *own, int64_t n, int64_t C);
+/** Sum partial [n, C] over the group, in place: returns the rows this rank holds of the sum (a pointer into `partial`).
+ * Collective over the group. */
+float *wb_tensor_reduce (wb_tensor_t *tp, float *partial, int64_t n, int64_t C);
+
+/** Y [n, m] = X [n, k] A [k, m], one product for both cuts (column: m is the own share; row: k is the own share and Y
+ * partial). */
+void wb_linear_forward (float *Y, const float *X, const float *A, int64_t n, int64_t k, int64_t m);
+/** dX [n, k] = dY A^T. */
+void wb_linear_dx (float *dX, const float *dY, const float *A, int64_t n, int64_t k, int64_t m);
+/** dA [k, m] += X^T dY. */
+void wb_linear_dw (float *dA, const float *dY, const float *X, int64_t n, int64_t k, int64_t m);
+
+/** Loss of n rows with the vocabulary cut over the group, logits made in row blocks so that n V is never stored.
+ * \param dh     [n, C] partial gradient of h over the vocabulary shards, overwritten; NULL: loss only.
+ * \param dwte   [Vown, C] += ; used when dh is given
+ * \param loss   per row loss in nats [n] (0 where the target is < 0), the same on all ranks of the group
+ * \param h      [n, C] whole rows;  wte [Vown, C];  targets [n]
+ * \param work   wb_head_work_floats () floats
+ * \param scale  factor of the gradient: 1 / tokens of the global batch
+ * Collective over the group.  6 n C Vown flop (2 without gradient). */
+void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const float *h, const float *wte,
+                   const int32_t *targets, float *work, int64_t n, int64_t C, int64_t v0, int64_t Vown, float scale);
+int64_t wb_head_work_floats (int64_t n, int64_t Vown);
+
+/* ---- grids of ranks (pblas.c) ------------------------------------------------------------------------------------ */
+
+/** A grid of rows x cols ranks, on which matrices lie in blocks: BLACS, PBLAS and ScaLAPACK behind plain names. */
+typedef struct wb_grid wb_grid_t;
+/** A matrix in blocks of row_block x col_block, dealt out over the grid in turns, the first to rank (0, 0).  What a
+ * rank holds lies column by column without gaps: a row-major slice is its transpose. */
+typedef struct wb_blocks {
+    int64_t rows, cols, row_block, col_block;
+} wb_blocks_t;
+/** Was this wabun built with ScaLAPACK? */
+bool wb_grid_possible (void);
+/** Rank i of the group is at row i / cols, column i % cols of the grid.  \param group  more than one rank; borrowed.
+ * Collective over group.  Errors: WB_ENOMEM; WB_EUSAGE: no ScaLAPACK. */
+wb_status wb_grid_new (wb_grid_t **out, wb_comm_t *group, int rows, int cols) WB_NODISCARD;
+void wb_grid_destroy (wb_grid_t *g); /**< NULL is fine; collective over its group, as all below that compute */
+wb_comm_t *wb_grid_group (const wb_grid_t *g);
+void wb_grid_place (const wb_grid_t *g, int *rows, int *cols, int *row, int *col);
+/** Of n rows or columns in blocks, those held at place `at` of `of`; floats of a matrix this rank holds. */
+int64_t wb_blocks_held (int64_t n, int64_t block, int at, int of);
+int64_t wb_grid_floats (const wb_grid_t *g, const wb_blocks_t *b);
+/** C = alpha op(A) op(B) + beta C (psgemm). */
+void wb_grid_gemm (const wb_grid_t *g, float *C, const wb_blocks_t *c, const float *A, const wb_blocks_t *a,
+                   const float *B, const wb_blocks_t *b, bool ta, bool tb, float alpha, float beta);
+/** C = A A^T, or A^T A with ta: the lower triangle (pssyrk), then the upper one from it (pstradd). */
+void wb_grid_gram (const wb_grid_t *g, float *C, const wb_blocks_t *c, const float *A, const wb_blocks_t *a, bool ta);
+/** C += x I.  Not collective. */
+void wb_grid_add_diagonal (const wb_grid_t *g, float *C, const wb_blocks_t *c, float x);
+/** A = U diag (s) VT (psgesvd), singular values falling; A is overwritten; U and VT may both be NULL.  Blocks must be
+ * square.  work: wb_grid_svd_floats().  False: it did not converge. */
+bool wb_grid_svd (const wb_grid_t *g, float *s, float *U, const wb_blocks_t *u, float *VT, const wb_blocks_t *vt,
+                  float *A, const wb_blocks_t *a, float *work, int64_t floats);
+int64_t wb_grid_svd_floats (const wb_grid_t *g, const wb_blocks_t *a, const wb_blocks_t *u, const wb_blocks_t *vt);
+/** Eigenvalues [n], rising, of a symmetric G [n, n] of one rank (ssyevd); G is overwritten; work [2 n + 1].  False: it
+ * did not converge.  Not collective. */
+bool wb_symmetric_values (float *values, float *G, float *work, int64_t n);
+
+/* ---- polar factors (polar.c) ------------------------------------------------------------------------------------- */
+
+/** Coefficients of the quintic: s <- a s + b s^3 + c s^5 (Jordan et al., Muon, 2024). */
+#define WB_POLAR_A 3.4445f
+#define WB_POLAR_B (-4.7750f)
+#define WB_POLAR_C 2.0315f
+/** Nearly the polar factor U V^T of X = U S V^T by Newton-Schulz: singular values go to about 0.7 .. 1.2.
+ * \param x     [rows, cols], rows `ld` floats apart; overwritten
+ * \param work  wb_polar_work_floats ()
+ * \param poll  may be NULL: called between products
+ * Returns where the factor lies, x or work, rows *ldout floats apart.  A matrix of zeros gives zeros.  Cost:
+ * wb_polar_flops (). */
+float *wb_polar (const wb_kern_t *k, int64_t *ldout, float *x, float *work, int64_t rows, int64_t cols, int64_t ld,
+                 int steps, void (*poll) (void *), void *ctx);
+int64_t wb_polar_work_floats (int64_t rows, int64_t cols);
+double wb_polar_flops (int64_t rows, int64_t cols, int steps);
+/** The same of a matrix on a grid, each rank holding one block: rows and cols are multiples of the blocks and of the
+ * grid; what is short of that is filled up with zeros, which change nothing.
+ * \param x     this rank's block, column by column (row-major transposed); overwritten
+ * \param work  wb_polar_grid_floats (), x not included.  Returns where the factor lies.  \param poll may be NULL:
+ * called between products. Collective over the grid.  Each product moves about rows of G times columns of G floats a
+ * rank. */
+float *wb_polar_grid (const wb_kern_t *k, const wb_grid_t *g, float *x, float *work, const wb_blocks_t *b, int steps,
+                      void (*poll) (void *), void *ctx);
+int64_t wb_polar_grid_floats (const wb_grid_t *g, const wb_blocks_t *b);
+/** Sum of squares, and x / sqrt (sumsq) in place, of a matrix whose rows are `ld` floats apart. */
+double wb_polar_sumsq (const wb_kern_t *k, const float *x, int64_t rows, int64_t cols, int64_t ld);
+void wb_polar_scale (const wb_kern_t *k, float *x, double sumsq, int64_t rows, int64_t cols, int64_t ld);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,295 @@
+/* wabun bench generate: how fast a model writes, against what memory and multiply-adds allow.
+ *
+ * Weights are random: the time does not depend on them.  A token needs every weight and, of its own text, every key and
+ * value once; a batch reads the weights once for all its texts.  So the bound of a step is the larger of two times:
+ * these bytes at the speed at which the same threads read the very memory the weights lie in, and the arithmetic at the
+ * peak of multiply-adds.  How fast memory is changes with what neighbours on the same machine do, from one second to
+ * the next: so the weights are read once behind every step, and the median of these counts, as that of the steps does.
+ * The peak is measured before and after each batch, the better one counts.
+ *
+ * Not done here: loading models, text. */
+#include "config.h"
+
+#include <math.h>
+
+#include "bench/bench_priv.h"
+
+enum { MOST_BATCHES = 8, MOST_TOKENS = 100000, USUAL_TOKENS = 64 };
+
+typedef struct plan {
+    wb_size_t size;
+    const char *preset;
+    int64_t batch, prompt, tokens, threads;
+    bool json;
+    int nthreads;
+} plan_t;
+
+/* One line of the table. */
+typedef struct line {
+    int64_t batch;
+    double seconds, least, most; /* of a step: median, and the spread */
+    double sampling;             /* of these, for drawing the ids */
+    double bandwidth, peak;      /* GB/s, GFLOP/s, as measured beside it; bandwidth of steps only */
+    double bytes, flop;          /* of a step */
+} line_t;
+
+typedef struct rig {
+    const plan_t *p;
+    const wb_kern_t *kern;
+    wb_arena_t *arena;
+    wb_params_t *params;
+    float *weights, *logits;
+    int32_t *ids; /* prompt, then one for each text */
+    wb_draw_t *draws;
+    double *times, *sampling, *reading; /* of each step */
+    void *work;
+} rig_t;
+
+static wb_status read_options (plan_t *p, int argc, char **argv) {
+    wb_bench_size_t size;
+    wb_status status;
+    wb_bench_size_begin (&size, "small");
+    *p = (plan_t){.prompt = -1, .tokens = -1};
+    wb_opts_t o = wb_opts_begin (argc, argv);
+    while (wb_opts_next (&o)) {
+        if (wb_bench_is_size (&o, &size, &status))
+            WB_TRY (status);
+        else if (wb_opts_is (&o, "--batch"))
+            WB_TRY (wb_opts_int (&o, &p->batch, 1, 4096));
+        else if (wb_opts_is (&o, "--prompt"))
+            WB_TRY (wb_opts_int (&o, &p->prompt, 1, 1 << 20));
+        else if (wb_opts_is (&o, "--tokens"))
+            WB_TRY (wb_opts_int (&o, &p->tokens, 1, MOST_TOKENS));
+        else if (wb_opts_is (&o, "--threads"))
+            WB_TRY (wb_opts_int (&o, &p->threads, 0, 4096));
+        else if (wb_opts_is (&o, "--json"))
+            WB_TRY (wb_opts_flag (&o, &p->json));
+        else
+            return wb_opts_unknown (&o);
+    }
+    wb_size_t *s = &p->size;
+    WB_TRY (wb_bench_size_end (s, &p->preset, &size));
+    const int64_t behind = p->tokens > 0 ? p->tokens : 1;
+    if (p->prompt < 0) p->prompt = s->T / 2 < s->T - behind ? s->T / 2 : s->T - behind;
+    if (p->prompt < 1) p->prompt = 1;
+    if (p->tokens < 0) p->tokens = s->T - p->prompt < USUAL_TOKENS ? s->T - p->prompt : USUAL_TOKENS;
+    if (p->tokens < 1 || p->prompt + p->tokens > s->T)
+        return WB_FAIL (WB_EUSAGE, "--prompt %lld and --tokens %lld do not fit into a context of %lld",
+                        (long long) p->prompt, (long long) (p->tokens > 0 ? p->tokens : 1), (long long) s->T);
+    return WB_OK;
+}
+
+/* ---- measuring --------------------------------------------------------------------------------------------------- */
+
+static void measure_peak (const rig_t *r, double *peak) {
+    *peak = fmax (*peak, wb_kern_fma_peak (r->p->nthreads, 0.1));
+}
+
+static double linears (const wb_size_t *s) { return 12.0 * (double) (s->L * s->C * s->C); }
+static double tied (const wb_size_t *s) { return (double) (s->V * s->C); }
+
+/* Steps of `batch` texts behind a common prompt, after two that are not counted. */
+static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) {
+    const plan_t *p = r->p;
+    const wb_size_t *s = &p->size;
+    const wb_sampling_t how = {.temperature = 1.0, .top_k = 40, .seed = 1};
+    enum { FIRST = 2 };
+    int32_t *next = r->ids + p->prompt;
+    int seqs[4096];
+    int64_t ones[4096], steps = p->tokens;
+    *l = (line_t){.batch = batch};
+    measure_peak (r, &l->peak);
+    for (int b = 0; b < batch; b++) {
+        if (b > 0) wb_infer_copy (inf, b, 0);
+        seqs[b] = b, ones[b] = 1, next[b] = (int32_t) (b % s->V);
+    }
+    for (int64_t i = -FIRST; i < steps; i++) {
+        if (i <= 0)
+            for (int b = 0; b < batch; b++) wb_infer_rewind (inf, b, p->prompt);
+        const double start = wb_now ();
+        wb_infer_push (inf, NULL, r->logits, next, seqs, ones, (int) batch);
+        const double pushed = wb_now ();
+        for (int b = 0; b < batch; b++)
+            r->draws[b] = (wb_draw_t){
+                .logits = r->logits + b * s->V, .forbid = -1, .stream = (uint64_t) b, .index = (uint64_t) i};
+        wb_sample_ids (r->draws, (int) batch, s->V, &how, r->work);
+        for (int b = 0; b < batch; b++) next[b] = r->draws[b].id < 0 ? 0 : r->draws[b].id;
+        const double end = wb_now (), read = wb_kern_read_bandwidth (r->weights, r->params->own, p->nthreads, 0.0);
+        if (i < 0) continue;
+        r->times[i] = end - start;
+        r->sampling[i] = end - pushed;
+        r->reading[i] = read;
+    }
+    l->seconds = wb_bench_median (r->times, steps);
+    l->sampling = wb_bench_median (r->sampling, steps);
+    l->bandwidth = wb_bench_median (r->reading, steps);
+    l->least = r->times[0], l->most = r->times[steps - 1];
+    const double positions = (double) p->prompt + 0.5 * (double) (steps + 1), texts = (double) batch;
+    const double cached = 2.0 * (double) (s->L * s->C) * positions; /* keys and values of a text */
+    l->bytes = (linears (s) + tied (s) + texts * cached) * sizeof (float);
+    l->flop = 2.0 * texts * (linears (s) + tied (s) + cached);
+    measure_peak (r, &l->peak);
+}
+
+/* The prompt of one text, from nothing to the logits of what follows. */
+static void measure_prompt (rig_t *r, wb_infer_t *inf, line_t *l) {
+    enum { TIMES = 5 };
+    const wb_size_t *s = &r->p->size;
+    const int64_t n = r->p->prompt;
+    const int seq = 0;
+    double x[TIMES];
+    *l = (line_t){.batch = n};
+    measure_peak (r, &l->peak);
+    for (int i = -1; i < TIMES; i++) {
+        wb_infer_rewind (inf, 0, 0);
+        const double start = wb_now ();
+        wb_infer_push (inf, NULL, r->logits, r->ids, &seq, &n, 1);
+        if (i >= 0) x[i] = wb_now () - start;
+    }
+    l->seconds = wb_bench_median (x, TIMES);
+    l->least = x[0], l->most = x[TIMES - 1];
+    l->flop = 2.0 * (double) n * (linears (s) + (double) (s->L * s->C * (n + 1))) + 2.0 * tied (s);
+    measure_peak (r, &l->peak);
+}
+
+/* Least seconds that memory and arithmetic allow. */
+static double by_memory (const line_t *l) { return l->bytes / l->bandwidth * 1e-9; }
+static double by_arithmetic (const line_t *l) { return l->flop / l->peak * 1e-9; }
+
+/* ---- reports ----------------------------------------------------------------------------------------------------- */
+
+static json_t *json_of (const line_t *l, bool step) {
+    const double arithmetic = by_arithmetic (l), memory = step ? by_memory (l) : 0;
+    json_t *o = json_pack ("{s:I s:f s:f s:f s:f s:f s:f s:f}", step ? "batch" : "tokens", (json_int_t) l->batch,
+                           "tokens_per_s", (double) l->batch / l->seconds, "ms", 1e3 * l->seconds, "ms_min",
+                           1e3 * l->least, "ms_max", 1e3 * l->most, "fma_peak_gflops", l->peak, "flop", l->flop,
+                           "of_peak", arithmetic / l->seconds);
+    if (!step || o == NULL) return o;
+    json_object_set_new (o, "ms_sampling", json_real (1e3 * l->sampling));
+    json_object_set_new (o, "read_gbps", json_real (l->bandwidth));
+    json_object_set_new (o, "bytes", json_real (l->bytes));
+    json_object_set_new (o, "of_bandwidth", json_real (memory / l->seconds));
+    json_object_set_new (o, "of_bound", json_real (fmax (memory, arithmetic) / l->seconds));
+    return o;
+}
+
+static wb_status report (const plan_t *p, const line_t *prompt, const line_t *lines, int n, int64_t params) {
+    const wb_size_t *s = &p->size;
+    wb_blas_info_t blas;
+    wb_blas_info (&blas);
+    const char *isa = wb_isa_name (wb_cpu_isa ());
+    if (p->json) {
+        json_t *list = json_array ();
+        for (int i = 0; i < n; i++) json_array_append_new (list, json_of (&lines[i], true));
+        return wb_bench_print_json (json_pack (
+            "{s:s s:s s:I s:I s:I s:I s:i s:s s:s s:s? s:s s:f s:f s:o s:o}", "bench", "generate", "preset", p->preset,
+            "params", (json_int_t) params, "vocab", (json_int_t) s->V, "prompt", (json_int_t) p->prompt, "tokens",
+            (json_int_t) p->tokens, "threads", p->nthreads, "isa", isa, "blas_core", blas.core, "retuned_from",
+            wb_retuned_from (), "cpu", wb_cpu_name (), "tokens_per_s", (double) lines[0].batch / lines[0].seconds,
+            "of_bound", fmax (by_memory (&lines[0]), by_arithmetic (&lines[0])) / lines[0].seconds, "prompt_processing",
+            json_of (prompt, false), "batches", list));
+    }
+    char count[32];
+    printf ("model       %s: %s parameters, %lld layers x %lld x %lld heads, context %lld, vocabulary %lld\n",
+            p->preset, wb_format_count (count, params), (long long) s->L, (long long) s->C, (long long) s->H,
+            (long long) s->T, (long long) s->V);
+    printf ("processor   %s, kernels %s; BLAS %s (%s)%s; %d threads\n\n", wb_cpu_name (), isa, blas.core,
+            blas.threading, wb_retuned_note (), p->nthreads);
+    printf ("prompt      %lld tokens in %.1f ms (%.1f to %.1f): %.0f tokens/s, %.1f%% of the peak of %.1f GFLOP/s\n\n",
+            (long long) prompt->batch, 1e3 * prompt->seconds, 1e3 * prompt->least, 1e3 * prompt->most,
+            (double) prompt->batch / prompt->seconds, 100 * by_arithmetic (prompt) / prompt->seconds, prompt->peak);
+    printf ("a step of one token for each text, behind %lld; median of %lld, spread\n", (long long) p->prompt,
+            (long long) p->tokens);
+    printf ("%6s%10s%9s%9s%9s%10s%10s%9s%9s%9s\n", "batch", "tokens/s", "ms", "min", "max", "sampling", "read GB/s",
+            "of it", "of FMA", "of bound");
+    for (int i = 0; i < n; i++) {
+        const line_t *l = &lines[i];
+        const double memory = by_memory (l), arithmetic = by_arithmetic (l);
+        printf ("%6lld%10.1f%9.2f%9.2f%9.2f%10.3f%10.1f%8.1f%%%8.1f%%%8.1f%%\n", (long long) l->batch,
+                (double) l->batch / l->seconds, 1e3 * l->seconds, 1e3 * l->least, 1e3 * l->most, 1e3 * l->sampling,
+                l->bandwidth, 100 * memory / l->seconds, 100 * arithmetic / l->seconds,
+                100 * fmax (memory, arithmetic) / l->seconds);
+    }
+    return WB_OK;
+}
+
+/* ---- the bench --------------------------------------------------------------------------------------------------- */
+
+static wb_status rig_make (rig_t *r, int64_t most) {
+    const plan_t *p = r->p;
+    const wb_size_t *s = &p->size;
+    wb_layout_t lo;
+    WB_TRY (wb_layout_init (&lo, 1, 1, 1, 1, s->L, s->H, 0, 0));
+    wb_layout_place (&lo, 0);
+    WB_TRY (wb_params_new (&r->params, s, &lo));
+    WB_TRY (wb_arena_new (&r->arena, "weights", wb_align ((size_t) r->params->own * sizeof (float))));
+    r->weights = wb_arena_floats (r->arena, r->params->own);
+    wb_params_init (r->params, r->weights, 1);
+    r->kern = wb_kern_get (wb_cpu_isa ());
+    r->logits = wb_malloc ((size_t) (most * s->V) * sizeof (float));
+    r->ids = wb_malloc ((size_t) (p->prompt + most) * sizeof *r->ids);
+    r->times = wb_malloc ((size_t) p->tokens * sizeof (double));
+    r->sampling = wb_malloc ((size_t) p->tokens * sizeof (double));
+    r->reading = wb_malloc ((size_t) p->tokens * sizeof (double));
+    r->draws = wb_malloc ((size_t) most * sizeof *r->draws);
+    r->work = wb_malloc ((size_t) most * wb_sample_work_bytes (s->V));
+    if (r->logits == NULL || r->ids == NULL || r->times == NULL || r->sampling == NULL || r->reading == NULL ||
+        r->draws == NULL || r->work == NULL)
+        return WB_NOMEM ("the logits of %lld texts", (long long) most);
+    for (int64_t i = 0; i < p->prompt; i++)
+        r->ids[i] = (int32_t) (wb_rng_u64 (1, wb_rng_stream ("bench"), (uint64_t) i) % (uint64_t) s->V);
+    return WB_OK;
+}
+
+static void rig_fini (rig_t *r) {
+    wb_free (r->work);
+    wb_free (r->draws);
+    wb_free (r->reading);
+    wb_free (r->sampling);
+    wb_free (r->times);
+    wb_free (r->ids);
+    wb_free (r->logits);
+    wb_arena_destroy (r->arena);
+    if (r->params != NULL) wb_params_destroy (r->params);
+}
+
+static wb_status bench_generate (plan_t *p, wb_comm_t *world) {
+    static const int64_t usual[] = {1, 2, 4, 8, 16, 32};
+    const int n = p->batch > 0 ? 1 : (int) (sizeof usual / sizeof *usual);
+    const int64_t *batches = p->batch > 0 ? &p->batch : usual, most = batches[n - 1];
+    wb_size_t short_of = p->size; /* no more positions in the cache than are used */
+    short_of.T = p->prompt + p->tokens;
+    rig_t r = {.p = p};
+    wb_infer_t *inf = NULL;
+    line_t prompt, lines[MOST_BATCHES];
+    WB_TRY (wb_comm_threads (&p->nthreads, world, p->threads));
+    wb_kern_threads_set (p->nthreads);
+    wb_status status = rig_make (&r, most);
+    if (status == WB_OK)
+        status = wb_infer_new (&inf, &short_of, r.params, r.weights, r.kern, (int) most,
+                               p->prompt > most ? p->prompt : most);
+    if (status == WB_OK) {
+        measure_prompt (&r, inf, &prompt);
+        for (int i = 0; i < n; i++) {
+            wb_log_progress ("batch %lld", (long long) batches[i]);
+            measure_steps (&r, inf, &lines[i], batches[i]);
+        }
+        wb_log_progress ("%s", "");
+        status = report (p, &prompt, lines, n, r.params->total);
+    }
+    wb_infer_destroy (inf);
+    rig_fini (&r);
+    return status;
+}
+
+wb_status wb_bench_generate (int argc, char **argv) {
+    plan_t p;
+    wb_comm_t *world;
+    WB_TRY (read_options (&p, argc, argv));
+    WB_TRY (wb_world_new (&world));
+    const wb_status status = wb_comm_size (world) > 1
+                                 ? WB_FAIL (WB_EUSAGE, "bench generate measures one process: run it without mpirun")
+                                 : bench_generate (&p, world);
+    wb_world_destroy (world);
+    return status;
+}

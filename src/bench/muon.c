@@ -1,0 +1,144 @@
+/* wabun bench muon: what Muon adds to a step, in each form the layout of ranks allows.
+ *
+ * The same training steps with AdamW, then with Muon whole, on grids, and as it chooses itself; of each the seconds of
+ * a step and of its update on the slowest rank.  The update does not depend on the length of the context, so a short
+ * one shortens the measurement but not the figures of the update; the share of a step wants the real one.
+ *
+ * Not done here: how much is learnt by it (doc/muon.md). */
+#include "config.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "bench/bench_priv.h"
+
+static bool random_sample (void *ctx, int32_t *ids, int64_t k) {
+    const wb_step_options_t *o = ctx;
+    const uint64_t stream = wb_rng_stream ("bench");
+    for (int64_t i = 0; i <= o->T; i++)
+        ids[i] = (int32_t) (wb_rng_u64 (o->seed, stream, (uint64_t) (k * (o->T + 1) + i)) % (uint64_t) o->size.V);
+    return true;
+}
+
+typedef struct form {
+    const char *name;
+    bool measured;
+    char text[512];
+    double step, update, muon, need; /* seconds, medians of the slowest rank's */
+    double flop;                     /* of Muon on all ranks, in a step */
+    size_t state;                    /* bytes of optimizer state, the largest rank */
+} form_t;
+
+static wb_status measure (form_t *f, const wb_bench_t *b, const wb_topo_t *topo, const wb_step_options_t *o) {
+    wb_comm_t *world = topo->world;
+    wb_trainer_t *t;
+    wb_step_options_t sample = *o;
+    double *x = wb_calloc (4 * (size_t) b->steps, sizeof *x);
+    wb_status status = wb_agree (world, x != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory"));
+    if (status == WB_OK) status = wb_trainer_new (&t, topo, o);
+    if (status != WB_OK) {
+        wb_free (x);
+        return status;
+    }
+    double bytes = 4 * (double) (t->state_floats[0] + t->state_floats[1]);
+    if (wb_trainer_muon (t) != NULL) snprintf (f->text, sizeof f->text, "%s", wb_trainer_muon (t));
+    for (int64_t i = -1; i < b->steps && status == WB_OK; i++) {
+        wb_step_result_t r;
+        wb_profile_t before = *wb_trainer_profile (t);
+        wb_comm_barrier (world);
+        double start = wb_now (), v[4], flop;
+        wb_trainer_step (t, &r, random_sample, &sample, false);
+        const wb_profile_t *after = wb_trainer_profile (t);
+        v[0] = wb_now () - start;
+        v[1] = r.t_update;
+        v[2] = after->of[WB_PROF_MUON].seconds - before.of[WB_PROF_MUON].seconds;
+        v[3] = r.t_need;
+        flop = after->of[WB_PROF_MUON].flop - before.of[WB_PROF_MUON].flop;
+        wb_comm_max_f64 (world, v, 4);
+        wb_comm_sum_f64 (world, &flop, 1);
+        f->flop = flop;
+        if (r.bad) status = WB_FAIL (WB_ENUMERIC, "numbers went bad in step %lld", (long long) i + 2);
+        if (i < 0) continue;
+        for (int j = 0; j < 4; j++) x[j * b->steps + i] = v[j];
+    }
+    wb_trainer_destroy (t);
+    wb_comm_max_f64 (world, &bytes, 1);
+    f->state = (size_t) bytes;
+    f->step = wb_bench_median (x, b->steps);
+    f->update = wb_bench_median (x + b->steps, b->steps);
+    f->muon = wb_bench_median (x + 2 * b->steps, b->steps);
+    f->need = wb_bench_median (x + 3 * b->steps, b->steps);
+    f->measured = true;
+    wb_free (x);
+    return status;
+}
+
+static wb_status report (const form_t *forms, int n, const wb_bench_t *b, int data) {
+    if (b->json) {
+        json_t *all = json_object ();
+        for (int i = 0; i < n; i++)
+            if (forms[i].measured)
+                json_object_set_new (all, forms[i].name,
+                                     json_pack ("{s:f s:f s:f s:f s:f s:I s:s}", "step", forms[i].step, "update",
+                                                forms[i].update, "muon", forms[i].muon, "need", forms[i].need, "gflop",
+                                                1e-9 * forms[i].flop, "state_bytes", (json_int_t) forms[i].state,
+                                                "form", forms[i].text));
+        return wb_bench_print_json (json_pack ("{s:s s:s s:i s:i s:i s:I s:I s:I s:s s:o}", "bench", "muon", "preset",
+                                               b->preset, "ranks", b->ranks, "threads", b->nthreads, "data", data,
+                                               "pipeline", (json_int_t) b->pipeline, "tensor", (json_int_t) b->tensor,
+                                               "context", (json_int_t) b->o.T, "cpu", wb_cpu_name (), "forms", all));
+    }
+    printf ("model       %s, context %lld; data %d x pipeline %lld x tensor %lld, %d threads a rank\n", b->preset,
+            (long long) b->o.T, data, (long long) b->pipeline, (long long) b->tensor, b->nthreads);
+    printf ("processor   %s, %s%s\n\n", wb_cpu_name (), b->blas.core, wb_retuned_note ());
+    printf ("%-8s %10s %10s %10s %10s %8s %10s %12s\n", "", "step ms", "update ms", "muon ms", "wait ms", "share",
+            "GFLOP/s", "state");
+    for (int i = 0; i < n; i++) {
+        const form_t *f = &forms[i];
+        char bytes[32];
+        if (!f->measured) continue;
+        printf ("%-8s %10.1f %10.1f %10.1f %10.1f %7.1f%% %10.1f %12s\n", f->name, 1e3 * f->step, 1e3 * f->update,
+                1e3 * f->muon, 1e3 * f->need, 100 * f->update / f->step, f->muon > 0 ? 1e-9 * f->flop / f->muon : 0,
+                wb_format_bytes (bytes, (double) f->state));
+    }
+    for (int i = 0; i < n; i++)
+        if (forms[i].measured && forms[i].text[0] != 0) printf ("%-8s %s\n", forms[i].name, forms[i].text);
+    return WB_OK;
+}
+
+static wb_status bench_muon (wb_bench_t *b, wb_comm_t *world) {
+    form_t forms[] = {{.name = "adamw"}, {.name = "whole"}, {.name = "grid"}, {.name = "auto"}};
+    wb_topo_t *topo;
+    WB_TRY (wb_comm_threads (&b->nthreads, world, b->threads));
+    wb_kern_threads_set (b->nthreads);
+    WB_TRY (wb_topo_new (&topo, world, 0, wb_int (b->pipeline), wb_int (b->tensor)));
+    wb_status status = wb_bench_settle (b, topo);
+    bool choice = topo->D > 1 && b->o.zero && wb_grid_possible ();
+    for (int i = 0; i < 4 && status == WB_OK; i++) {
+        wb_step_options_t o = b->o;
+        if (i > 1 && !choice) continue;
+        if (i > 0) {
+            o.optim.kind = WB_OPTIM_MUON;
+            o.optim.muon_momentum = 0.95;
+            o.optim.muon_rms = 0.2;
+            o.optim.muon_steps = 5;
+            o.optim.muon_nesterov = o.optim.muon_split_qkv = true;
+            o.optim.muon_layout = i == 1 ? WB_MUON_WHOLE : i == 2 ? WB_MUON_GRID : WB_MUON_AUTO;
+        }
+        status = measure (&forms[i], b, topo, &o);
+    }
+    if (status == WB_OK && wb_comm_rank (world) == 0) status = report (forms, 4, b, topo->D);
+    status = wb_agree (world, status);
+    wb_topo_destroy (topo);
+    return status;
+}
+
+wb_status wb_bench_muon (int argc, char **argv) {
+    wb_bench_t b;
+    wb_comm_t *world;
+    WB_TRY (wb_bench_parse (&b, argc, argv));
+    WB_TRY (wb_world_new (&world));
+    wb_status status = bench_muon (&b, world);
+    wb_world_destroy (world);
+    return status;
+}

@@ -1,0 +1,232 @@
+/* wabun bench ring: sums over all ranks by our ring, against MPI_Allreduce and against what the links allow.
+ *
+ * The bound is 2 (P - 1) / P * bytes / bandwidth, what any ring must send over each link.  The bandwidth is measured in
+ * the same run and the way a ring uses the links: all ranks send to their right and receive from their left at once,
+ * one long message each; the slowest rank counts.  So is every other figure: from a barrier to the end of the last
+ * rank, median of repeats.  A sum that is not a ring over all ranks (shared memory inside a node) may beat the bound.
+ *
+ * Vectors are zeros: any number of repeats leaves them so. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench_priv.h"
+
+enum { MOST_SIZES = 32, MOST_REPEATS = 41, WAYS = 5, LINK_FLOATS = 4 << 20 };
+enum way { RING, SHORT, DEFAULT, BY_RING, BY_SEGMENTED };
+static const char *const way_names[WAYS] = {"ring", "short", "mpi", "mpi_ring", "mpi_segmented"};
+
+typedef struct ring_bench {
+    int64_t min, max;
+    wb_wire wire;
+    bool json;
+    wb_comm_t *world;
+    wb_ring_t *ring;
+    wb_rival_t *rival[WAYS]; /* of the last three */
+    float *x;                /* [max / 4] */
+    /* found out */
+    int sizes;
+    int64_t bytes[MOST_SIZES];
+    double seconds[MOST_SIZES][WAYS]; /* -1: not measured */
+    double bandwidth;                 /* bytes a second */
+} ring_bench_t;
+
+static wb_status size_option (wb_opts_t *o, int64_t *out) {
+    char name[64], *end;
+    const char *text = NULL;
+    snprintf (name, sizeof name, "%.*s", (int) strcspn (o->arg, "="), o->arg);
+    WB_TRY (wb_opts_text (o, &text));
+    double n = strtod (text, &end);
+    const char *units = "KMG", *unit = *end != 0 ? strchr (units, *end) : NULL;
+    if (unit != NULL) {
+        for (const char *u = units; u <= unit; u++) n *= 1024;
+        end++;
+    }
+    if (end == text || *end != 0 || !(n >= 4 && n <= 4.0 * (1 << 30)))
+        return WB_FAIL (WB_EUSAGE, "%s wants bytes between 4 and 4G, as in 64K, got `%s`", name, text);
+    *out = (int64_t) n / 4 * 4;
+    return WB_OK;
+}
+
+static wb_status parse (ring_bench_t *b, int argc, char **argv) {
+    const char *wire = "fp32";
+    *b = (ring_bench_t){.min = 4096, .max = 256 << 20};
+    wb_opts_t o = wb_opts_begin (argc, argv);
+    while (wb_opts_next (&o)) {
+        if (wb_opts_is (&o, "--min"))
+            WB_TRY (size_option (&o, &b->min));
+        else if (wb_opts_is (&o, "--max"))
+            WB_TRY (size_option (&o, &b->max));
+        else if (wb_opts_is (&o, "--wire"))
+            WB_TRY (wb_opts_text (&o, &wire));
+        else if (wb_opts_is (&o, "--json"))
+            WB_TRY (wb_opts_flag (&o, &b->json));
+        else
+            return wb_opts_unknown (&o);
+    }
+    int w = wb_config_choice ("parallel.wire", wire);
+    if (w < 0) return WB_FAIL (WB_EUSAGE, "--wire knows no `%s`: there are fp32 and bf16", wire);
+    b->wire = (wb_wire) w;
+    if (b->max < b->min) return WB_FAIL (WB_EUSAGE, "--max is less than --min");
+    for (int64_t n = b->min; n <= b->max && b->sizes < MOST_SIZES; n *= 4) b->bytes[b->sizes++] = n;
+    return WB_OK;
+}
+
+static void sum (ring_bench_t *b, enum way way, int64_t n) {
+    switch (way) {
+    case RING:
+        wb_ring_all_reduce_begin (b->ring, b->x, n, NULL);
+        wb_ring_end (b->ring);
+        return;
+    case SHORT: wb_comm_sum_f32 (b->world, b->x, n); return;
+    case DEFAULT:
+    case BY_RING:
+    case BY_SEGMENTED: wb_rival_sum (b->rival[way], b->x, n);
+    }
+}
+
+/* Seconds until the last rank is done, the same on all ranks. */
+static double timed (ring_bench_t *b, enum way way, int64_t n) {
+    wb_comm_barrier (b->world);
+    double t = wb_now ();
+    sum (b, way, n);
+    t = wb_now () - t;
+    wb_comm_max_f64 (b->world, &t, 1);
+    return t;
+}
+
+static double measure (ring_bench_t *b, enum way way, int64_t n) {
+    double t[MOST_REPEATS], first = timed (b, way, n); /* not counted: connections and pages */
+    int repeats = first > 0 ? (int) (0.5 / first) : MOST_REPEATS;
+    repeats = repeats < 3 ? 3 : repeats > MOST_REPEATS ? MOST_REPEATS : repeats;
+    for (int i = 0; i < repeats; i++) t[i] = timed (b, way, n);
+    return wb_bench_median (t, repeats);
+}
+
+/* Bytes a second that every rank sends to its right while it receives from its left. */
+static wb_status measure_links (ring_bench_t *b) {
+    enum { REPEATS = 7 };
+    const int64_t n = LINK_FLOATS;
+    const int P = wb_comm_size (b->world), rank = wb_comm_rank (b->world);
+    wb_link_t *right = NULL, *left = NULL;
+    double t[REPEATS];
+    wb_status status = wb_link_new (&right, b->world, (rank + 1) % P, 0, 1);
+    if (status == WB_OK) status = wb_link_new (&left, b->world, (rank + P - 1) % P, 0, 1);
+    status = wb_agree (b->world, status);
+    for (int i = -1; status == WB_OK && i < REPEATS; i++) {
+        wb_comm_barrier (b->world);
+        double start = wb_now (), seconds;
+        wb_link_recv_begin (left, b->x + n, n);
+        wb_link_send_begin (right, b->x, n);
+        wb_link_recv_end (left);
+        wb_link_send_end (right);
+        seconds = wb_now () - start;
+        wb_comm_max_f64 (b->world, &seconds, 1);
+        if (i >= 0) t[i] = seconds;
+    }
+    if (status == WB_OK) b->bandwidth = (double) n * 4 / wb_bench_median (t, REPEATS);
+    wb_link_destroy (right);
+    wb_link_destroy (left);
+    return status;
+}
+
+static double bound (const ring_bench_t *b, int i) {
+    int P = wb_comm_size (b->world);
+    return 2.0 * (P - 1) / P * (double) b->bytes[i] / (b->wire == WB_WIRE_BF16 ? 2 : 1) / b->bandwidth;
+}
+
+static double ours (const ring_bench_t *b, int i) {
+    const double *s = b->seconds[i];
+    return b->bytes[i] <= 4 * WB_SUM_SHORT ? s[SHORT] : s[RING];
+}
+
+static wb_status report_json (const ring_bench_t *b, int nodes) {
+    json_t *list = json_array ();
+    for (int i = 0; i < b->sizes; i++) {
+        json_t *row = json_pack ("{s:I s:f s:f s:f}", "bytes", (json_int_t) b->bytes[i], "ours_s", ours (b, i),
+                                 "bound_s", bound (b, i), "share", bound (b, i) / ours (b, i));
+        for (int w = 0; w < WAYS; w++) {
+            char name[32];
+            snprintf (name, sizeof name, "%s_s", way_names[w]);
+            if (b->seconds[i][w] >= 0) json_object_set_new (row, name, json_real (b->seconds[i][w]));
+        }
+        json_array_append_new (list, row);
+    }
+    return wb_bench_print_json (json_pack ("{s:s s:i s:i s:s s:s s:f s:s s:o}", "bench", "ring", "ranks",
+                                           wb_comm_size (b->world), "nodes", nodes, "wire",
+                                           b->wire == WB_WIRE_BF16 ? "bf16" : "fp32", "form", wb_ring_form (b->ring),
+                                           "bandwidth", b->bandwidth, "mpi", wb_comm_library (), "sizes", list));
+}
+
+static wb_status report (const ring_bench_t *b, int nodes) {
+    if (b->json) return report_json (b, nodes);
+    printf ("%d ranks on %d %s, %s; wire %s, %s\n", wb_comm_size (b->world), nodes, nodes == 1 ? "node" : "nodes",
+            wb_comm_library (), b->wire == WB_WIRE_BF16 ? "bf16" : "fp32", wb_ring_form (b->ring));
+    printf ("links: %.1f MB/s, each rank to its right while it receives from its left, the slowest rank\n\n",
+            b->bandwidth * 1e-6);
+    printf ("milliseconds%32s MPI_Allreduce\n", "");
+    printf ("%12s%12s%12s%12s%12s%12s%12s%8s\n", "bytes", "ours", "default", "ring", "segmented", "bound", "of bound",
+            "");
+    for (int i = 0; i < b->sizes; i++) {
+        const double *s = b->seconds[i];
+        char text[3][32];
+        for (int w = 0; w < 3; w++) {
+            double t = s[DEFAULT + w];
+            snprintf (text[w], sizeof text[w], t < 0 ? "-" : "%.3f", 1e3 * t);
+        }
+        printf ("%12lld%12.3f%12s%12s%12s%12.3f%11.1f%%%8s\n", (long long) b->bytes[i], 1e3 * ours (b, i), text[0],
+                text[1], text[2], 1e3 * bound (b, i), 100 * bound (b, i) / ours (b, i),
+                b->bytes[i] <= 4 * WB_SUM_SHORT ? "short" : "");
+    }
+    return WB_OK;
+}
+
+static wb_status run (ring_bench_t *b) {
+    const wb_kern_t *k = wb_kern_get (wb_cpu_isa ());
+    const wb_ring_ops_t ops = {k->add, k->bf16_pack, k->bf16_unpack, k->bf16_add};
+    const int64_t most = b->max / 4 > 2 * LINK_FLOATS ? b->max / 4 : 2 * LINK_FLOATS;
+    wb_topo_t *topo = NULL;
+    wb_status status = WB_OK;
+
+    if (wb_comm_size (b->world) == 1)
+        return WB_FAIL (WB_EUSAGE, "bench ring measures between ranks: start it with mpirun -np 2 or more");
+    b->x = wb_calloc ((size_t) most, sizeof *b->x);
+    if (b->x == NULL) status = WB_FAIL (WB_ENOMEM, "no memory for %lld floats", (long long) most);
+    WB_TRY (wb_agree (b->world, status));
+    for (int64_t i = 0; i < most; i += 1024) b->x[i] = 0; /* pages are there before anything is timed */
+    WB_TRY (wb_topo_new (&topo, b->world, 0, 1, 1));
+    status = wb_ring_new (&b->ring, topo->data, b->max / 4, 1, b->wire, 0, &ops);
+    for (int w = DEFAULT; w < WAYS && status == WB_OK; w++) {
+        static const wb_rival_kind kinds[WAYS] = {0, 0, WB_RIVAL_DEFAULT, WB_RIVAL_RING, WB_RIVAL_SEGMENTED};
+        status = wb_rival_new (&b->rival[w], b->world, kinds[w]);
+        if (status == WB_EUSAGE) { /* another MPI library: its default only */
+            wb_error_clear ();
+            status = WB_OK;
+        }
+    }
+    if (status == WB_OK) status = measure_links (b);
+    for (int i = 0; i < b->sizes && status == WB_OK; i++)
+        for (int w = 0; w < WAYS; w++) {
+            bool has = w >= DEFAULT ? b->rival[w] != NULL : w == RING || b->bytes[i] <= 1 << 20;
+            b->seconds[i][w] = has ? measure (b, (enum way) w, b->bytes[i] / 4) : -1;
+            wb_log_progress ("%lld bytes: %s", (long long) b->bytes[i], way_names[w]);
+        }
+    wb_log_progress ("%s", "");
+    if (status == WB_OK && wb_comm_rank (b->world) == 0) status = report (b, topo->nodes);
+    for (int w = 0; w < WAYS; w++) wb_rival_destroy (b->rival[w]);
+    wb_ring_destroy (b->ring);
+    wb_topo_destroy (topo);
+    return wb_agree (b->world, status);
+}
+
+wb_status wb_bench_ring (int argc, char **argv) {
+    ring_bench_t b;
+    WB_TRY (parse (&b, argc, argv));
+    wb_rival_prepare ();
+    WB_TRY (wb_world_new (&b.world));
+    wb_status status = run (&b);
+    wb_free (b.x);
+    wb_world_destroy (b.world);
+    return status;
+}

@@ -1,0 +1,26 @@
+/* What the files of ckpt share with each other. */
+#ifndef WABUN_CKPT_PRIV_H
+#define WABUN_CKPT_PRIV_H
+
+#include "wabun/checkpoint.h"
+
+/* The formats are written and read as numbers lie in memory. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "checkpoints are little-endian, and so must the machine be"
+#endif
+_Static_assert(sizeof (float) == 4 && sizeof (double) == 8, "IEEE fp32 and fp64");
+
+#define WB_SUMS_FILE "checksums.json"
+#define WB_SUMS_BLOCK ((int64_t) 4 << 20)
+
+/** Make dir/checksums.json: the shared files, read by all ranks, then small ones, read by rank 0.
+ * Collective over c.  Errors: WB_EIO, WB_ENOMEM; agreed. */
+wb_status wb_sums_write (wb_comm_t *c, const char *dir, const char *const *shared, int nshared,
+                         const char *const *small, int nsmall) WB_NODISCARD;
+
+/** Is this parameter one of the set? */
+static inline bool wb_ckpt_in_set (const wb_ckpt_set_t *set, const wb_param_t *p) {
+    return set->classes == 0 || (set->classes >> p->cls & 1u) != 0;
+}
+
+#endif

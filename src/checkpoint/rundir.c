@@ -1,0 +1,196 @@
+/* A run's directory: which checkpoints there are, which is the latest, which may go.
+ *
+ * The directory itself is the only record: a checkpoint is a directory of the right name that has its state and
+ * checksums, which are there from the moment of its rename on.  Nothing is removed under its good name: it gets a
+ * temporary one first, so that a half-removed checkpoint is never taken for a whole one.
+ *
+ * Not here: whether a checkpoint is sound (wb_ckpt_verify). */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "checkpoint/checkpoint_priv.h"
+
+#define STEP_FORMAT "step-%08" PRId64
+
+char *wb_ckpt_path (const char *run, int64_t step) { return wb_format ("%s/" STEP_FORMAT, run, step); }
+
+/* The step of "step-00001000" + ending; -1: another name. */
+static int64_t step_of (const char *name, const char *ending) {
+    char canonical[64], *end;
+    if (strncmp (name, "step-", 5) != 0 || name[5] < '0' || name[5] > '9') return -1;
+    errno = 0;
+    long long step = strtoll (name + 5, &end, 10);
+    if (errno != 0 || step < 0) return -1;
+    snprintf (canonical, sizeof canonical, STEP_FORMAT "%s", (int64_t) step, ending);
+    return strcmp (name, canonical) == 0 ? (int64_t) step : -1;
+}
+
+static wb_status has (bool *out, const char *dir, const char *file) {
+    char *path = wb_format ("%s/%s", dir, file);
+    if (path == NULL) return WB_NOMEM ("checkpoint");
+    *out = wb_file_exists (path);
+    wb_free (path);
+    return WB_OK;
+}
+
+static wb_status is_finished (bool *out, const char *run, int64_t step) {
+    char *dir = wb_ckpt_path (run, step);
+    if (dir == NULL) return WB_NOMEM ("checkpoint");
+    bool state = false, sums = false;
+    wb_status status = has (&state, dir, "state.json");
+    if (status == WB_OK) status = has (&sums, dir, WB_SUMS_FILE);
+    wb_free (dir);
+    *out = state && sums;
+    return status;
+}
+
+static int newest_first (const void *a, const void *b) {
+    int64_t x = *(const int64_t *) a, y = *(const int64_t *) b;
+    return x > y ? -1 : x < y;
+}
+
+/* Steps of the names that end in `ending`, newest first; the caller frees *steps. */
+static wb_status scan (int64_t **steps, int *n, const char *run, const char *ending) {
+    *steps = NULL;
+    *n = 0;
+    DIR *d = opendir (run);
+    if (d == NULL && errno == ENOENT) return WB_OK;
+    if (d == NULL) return WB_FAIL (WB_EIO, "%s: cannot open: %s", run, strerror (errno));
+    wb_status status = WB_OK;
+    int room = 0;
+    while (status == WB_OK) {
+        errno = 0;
+        const struct dirent *e = readdir (d);
+        if (e == NULL && errno != 0) status = WB_FAIL (WB_EIO, "%s: cannot read: %s", run, strerror (errno));
+        if (e == NULL) break;
+        int64_t step = step_of (e->d_name, ending);
+        if (step < 0) continue;
+        if (*n == room) {
+            int64_t *more = wb_realloc (*steps, (size_t) (room += room + 64) * sizeof **steps);
+            if (more == NULL) {
+                status = WB_NOMEM ("checkpoint");
+                break;
+            }
+            *steps = more;
+        }
+        (*steps)[(*n)++] = step;
+    }
+    closedir (d);
+    if (status != WB_OK) {
+        wb_free (*steps);
+        *steps = NULL;
+        *n = 0;
+    } else if (*n > 0)
+        qsort (*steps, (size_t) *n, sizeof **steps, newest_first);
+    return status;
+}
+
+/* Those of scan() that are finished. */
+static wb_status finished (int64_t **steps, int *n, const char *run) {
+    int all = 0;
+    wb_status status = scan (steps, &all, run, "");
+    *n = 0;
+    for (int i = 0; i < all && status == WB_OK; i++) {
+        bool good = false;
+        status = is_finished (&good, run, (*steps)[i]);
+        if (good) (*steps)[(*n)++] = (*steps)[i];
+    }
+    return status;
+}
+
+wb_status wb_ckpt_list (int64_t *steps, int *n, const char *run, int max) {
+    int64_t *all = NULL;
+    int count = 0;
+    wb_status status = finished (&all, &count, run);
+    *n = 0;
+    for (int i = 0; i < count && i < max && status == WB_OK; i++) steps[(*n)++] = all[i];
+    wb_free (all);
+    return status;
+}
+
+wb_status wb_ckpt_set_latest (const char *run, int64_t step) {
+    char target[64], *link = wb_format ("%s/latest", run), *temp = wb_format ("%s/latest.tmp", run);
+    wb_status status = link != NULL && temp != NULL ? WB_OK : WB_NOMEM ("checkpoint");
+    snprintf (target, sizeof target, STEP_FORMAT, step);
+    if (status == WB_OK) {
+        unlink (temp);
+        if (symlink (target, temp) != 0 || rename (temp, link) != 0) {
+            status = WB_FAIL (WB_EIO, "%s: cannot make the link to %s: %s", link, target, strerror (errno));
+            unlink (temp);
+        }
+    }
+    if (status == WB_OK) status = wb_dir_sync (run);
+    wb_free (link);
+    wb_free (temp);
+    return status;
+}
+
+/* The step `latest` points at, -1: none. */
+static wb_status latest_step (int64_t *step, const char *run) {
+    char target[4096], *link = wb_format ("%s/latest", run);
+    *step = -1;
+    if (link == NULL) return WB_NOMEM ("checkpoint");
+    ssize_t n = readlink (link, target, sizeof target - 1);
+    wb_free (link);
+    if (n < 0) return WB_OK;
+    target[n] = 0;
+    while (n > 1 && target[n - 1] == '/') target[--n] = 0;
+    const char *slash = strrchr (target, '/');
+    *step = step_of (slash != NULL ? slash + 1 : target, "");
+    return WB_OK;
+}
+
+static wb_status remove_step (const char *run, int64_t step) {
+    char *dir = wb_ckpt_path (run, step), *temp = wb_format ("%s/" STEP_FORMAT ".tmp", run, step);
+    wb_status status = dir != NULL && temp != NULL ? WB_OK : WB_NOMEM ("checkpoint");
+    if (status == WB_OK && rename (dir, temp) != 0)
+        status = WB_FAIL (WB_EIO, "%s: cannot remove: %s", dir, strerror (errno));
+    if (status == WB_OK) status = wb_dir_remove (temp);
+    wb_free (dir);
+    wb_free (temp);
+    return status;
+}
+
+/* What was moved aside for a new one of the same step: put back where the new one did not come, else removed. */
+static wb_status settle (const char *run, int64_t step) {
+    char *dir = wb_ckpt_path (run, step), *aside = wb_format ("%s/" STEP_FORMAT ".old", run, step);
+    wb_status status = dir != NULL && aside != NULL ? WB_OK : WB_NOMEM ("checkpoint");
+    if (status == WB_OK && wb_file_exists (dir))
+        status = wb_dir_remove (aside);
+    else if (status == WB_OK && rename (aside, dir) != 0)
+        status = WB_FAIL (WB_EIO, "%s: cannot rename to %s: %s", aside, dir, strerror (errno));
+    wb_free (dir);
+    wb_free (aside);
+    return status;
+}
+
+wb_status wb_ckpt_prune (const char *run, int keep) {
+    int64_t *steps = NULL, latest;
+    int n = 0;
+    WB_TRY (latest_step (&latest, run));
+    wb_status status = scan (&steps, &n, run, ".old");
+    for (int i = 0; i < n && status == WB_OK; i++) status = settle (run, steps[i]);
+    wb_free (steps);
+    if (status == WB_OK) {
+        status = scan (&steps, &n, run, ".tmp");
+        for (int i = 0; i < n && status == WB_OK; i++) {
+            char *temp = wb_format ("%s/" STEP_FORMAT ".tmp", run, steps[i]);
+            status = temp != NULL ? wb_dir_remove (temp) : WB_NOMEM ("checkpoint");
+            wb_free (temp);
+        }
+        wb_free (steps);
+    }
+    if (status == WB_OK && keep > 0) {
+        status = finished (&steps, &n, run);
+        for (int i = keep; i < n && status == WB_OK; i++)
+            if (steps[i] != latest) status = remove_step (run, steps[i]);
+        wb_free (steps);
+    }
+    return status;
+}

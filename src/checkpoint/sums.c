@@ -1,0 +1,302 @@
+/* Checksums: XXH64 of every 4 MiB block of every file of a checkpoint, in one small JSON file beside them.
+ *
+ * Blocks, so that many ranks share the work and a damaged place has an address.  Both making and checking read the
+ * files; each rank takes a stretch of the blocks of all files, one after the other, so that it opens few of them, and
+ * so that the lowest rank with a complaint has the first bad block.
+ *
+ * Not a protection against intent, and files that the list does not name are not looked at. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checkpoint/checkpoint_priv.h"
+
+#define BLOCK_MAX ((int64_t) 16 << 20)
+#define ADVICE "go back to an older checkpoint, or fetch this one again"
+
+typedef struct sums_file {
+    char *path, *name;             /* name points into path */
+    int64_t bytes, nblocks, first; /* first: its first block among the blocks of all files */
+} sums_file_t;
+
+typedef struct sums {
+    sums_file_t *files;
+    int n;
+    int64_t block, nblocks;
+    uint64_t *hashes; /* of all blocks of all files */
+} sums_t;
+
+static void fini (sums_t *s) {
+    for (int i = 0; s->files != NULL && i < s->n; i++) wb_free (s->files[i].path);
+    wb_free (s->files);
+    wb_free (s->hashes);
+    memset (s, 0, sizeof *s);
+}
+
+/* Room is made before. */
+static wb_status add_file (sums_t *s, const char *dir, const char *name, int64_t bytes) {
+    sums_file_t *f = &s->files[s->n++];
+    f->path = wb_format ("%s/%s", dir, name);
+    if (f->path == NULL) return WB_NOMEM ("checkpoint");
+    f->name = f->path + strlen (f->path) - strlen (name);
+    f->bytes = bytes;
+    f->nblocks = bytes / s->block + (bytes % s->block != 0);
+    f->first = s->nblocks;
+    s->nblocks += f->nblocks;
+    return WB_OK;
+}
+
+static wb_status file_size (int64_t *bytes, const char *path) {
+    struct stat st;
+    if (stat (path, &st) != 0) {
+        if (errno == ENOENT) return WB_FAIL (WB_EDATA, "%s: missing, but " WB_SUMS_FILE " names it; " ADVICE, path);
+        return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (errno));
+    }
+    *bytes = st.st_size;
+    return WB_OK;
+}
+
+/* A block of f into buf. */
+static wb_status read_block (char *buf, size_t *bytes, const sums_t *s, const sums_file_t *f, int fd, int64_t block) {
+    int64_t at = block * s->block, left = f->bytes - at < s->block ? f->bytes - at : s->block;
+    *bytes = (size_t) left;
+    while (left > 0) {
+        ssize_t k = pread (fd, buf, (size_t) left, at);
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0)
+            return WB_FAIL (WB_EIO, "%s: cannot read at byte %" PRId64 ": %s", f->path, at,
+                            k < 0 ? strerror (errno) : "the file ends there");
+        buf += k;
+        at += k;
+        left -= k;
+    }
+    return WB_OK;
+}
+
+/* Hash the blocks first .. end - 1 of all: into s->hashes, or compare them with it. */
+static wb_status hash_blocks (sums_t *s, int64_t first, int64_t end, bool compare) {
+    if (first >= end) return WB_OK;
+    char *buf = wb_malloc ((size_t) s->block);
+    if (buf == NULL) return WB_NOMEM ("checkpoint");
+    wb_status status = WB_OK;
+    for (int i = 0; i < s->n && status == WB_OK; i++) {
+        const sums_file_t *f = &s->files[i];
+        int64_t b = first > f->first ? first : f->first, last = f->first + f->nblocks;
+        if (last > end) last = end;
+        if (b >= last) continue;
+        int fd = open (f->path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) status = WB_FAIL (WB_EIO, "%s: cannot open: %s", f->path, strerror (errno));
+        for (; b < last && status == WB_OK; b++) {
+            size_t bytes;
+            status = read_block (buf, &bytes, s, f, fd, b - f->first);
+            if (status != WB_OK) break;
+            uint64_t hash = wb_hash64 (buf, bytes);
+            int64_t at = (b - f->first) * s->block;
+            if (!compare)
+                s->hashes[b] = hash;
+            else if (s->hashes[b] != hash)
+                status = WB_FAIL (WB_EDATA,
+                                  "%s: damaged in block %" PRId64 " (bytes %" PRId64 " to %" PRId64
+                                  "): checksum %016" PRIx64 ", not %016" PRIx64 "; " ADVICE,
+                                  f->path, b - f->first, at, at + (int64_t) bytes - 1, hash, s->hashes[b]);
+        }
+        if (fd >= 0) close (fd);
+    }
+    wb_free (buf);
+    return status;
+}
+
+/* ---- making ---------------------------------------------------------------------------------------------------- */
+
+/* Objects and arrays take over what they are given, also when they fail. */
+static char *to_text (const sums_t *s) {
+    json_t *root = json_object (), *files = json_object ();
+    bool good = json_object_set_new (root, "algorithm", json_string ("xxh64")) == 0;
+    good = json_object_set_new (root, "block", json_integer (s->block)) == 0 && good;
+    good = json_object_set_new (root, "files", files) == 0 && good;
+    for (int i = 0; i < s->n && good; i++) {
+        const sums_file_t *f = &s->files[i];
+        json_t *entry = json_object (), *blocks = json_array ();
+        good = json_object_set_new (entry, "bytes", json_integer (f->bytes)) == 0;
+        good = json_object_set_new (entry, "blocks", blocks) == 0 && good;
+        good = json_object_set_new (files, f->name, entry) == 0 && good;
+        for (int64_t b = 0; b < f->nblocks && good; b++) {
+            char hex[17];
+            snprintf (hex, sizeof hex, "%016" PRIx64, s->hashes[f->first + b]);
+            good = json_array_append_new (blocks, json_string (hex)) == 0;
+        }
+    }
+    char *text = good ? json_dumps (root, JSON_INDENT (1)) : NULL;
+    json_decref (root);
+    return text;
+}
+
+static wb_status write_text (const sums_t *s, const char *dir) {
+    char *text = to_text (s), *path = wb_format ("%s/" WB_SUMS_FILE, dir);
+    wb_status status =
+        text != NULL && path != NULL ? wb_file_write (path, text, strlen (text)) : WB_NOMEM ("checkpoint");
+    wb_free_foreign (text);
+    wb_free (path);
+    return status;
+}
+
+/* Sizes as they lie on the disk, and room for the hashes. */
+static wb_status add_files (sums_t *s, const char *dir, const char *const *names, int n) {
+    wb_status status = WB_OK;
+    for (int i = 0; i < n && status == WB_OK; i++) {
+        int64_t bytes = 0;
+        char *path = wb_format ("%s/%s", dir, names[i]);
+        status = path != NULL ? file_size (&bytes, path) : WB_NOMEM ("checkpoint");
+        wb_free (path);
+        if (status == WB_OK) status = add_file (s, dir, names[i], bytes);
+    }
+    return status;
+}
+
+wb_status wb_sums_write (wb_comm_t *c, const char *dir, const char *const *shared, int nshared,
+                         const char *const *small, int nsmall) {
+    sums_t s = {.block = WB_SUMS_BLOCK};
+    int P = wb_comm_size (c), r = wb_comm_rank (c);
+    s.files = wb_calloc ((size_t) (nshared + nsmall + 1), sizeof *s.files);
+    wb_status status = s.files != NULL ? add_files (&s, dir, shared, nshared) : WB_NOMEM ("checkpoint");
+    int64_t nshared_blocks = s.nblocks;
+    if (status == WB_OK && r == 0) status = add_files (&s, dir, small, nsmall);
+    if (status == WB_OK) {
+        s.hashes = wb_calloc ((size_t) s.nblocks + 1, sizeof *s.hashes);
+        if (s.hashes == NULL) status = WB_NOMEM ("checkpoint");
+    }
+    if (status == WB_OK)
+        status =
+            hash_blocks (&s, wb_split_first (nshared_blocks, P, r), wb_split_first (nshared_blocks, P, r + 1), false);
+    if (status == WB_OK) status = hash_blocks (&s, nshared_blocks, s.nblocks, false);
+    status = wb_agree (c, status);
+    if (status == WB_OK) {
+        /* Each hash is zero on all ranks but one. */
+        wb_comm_sum_i64 (c, (int64_t *) s.hashes, wb_int (nshared_blocks));
+        if (r == 0) status = write_text (&s, dir);
+        status = wb_agree (c, status);
+    }
+    fini (&s);
+    return status;
+}
+
+/* ---- checking -------------------------------------------------------------------------------------------------- */
+
+static bool is_plain_name (const char *name) {
+    return name[0] != 0 && strchr (name, '/') == NULL && strcmp (name, ".") != 0 && strcmp (name, "..") != 0;
+}
+
+static bool take_hash (uint64_t *hash, const char *hex) {
+    if (hex == NULL || strlen (hex) != 16 || strspn (hex, "0123456789abcdef") != 16) return false;
+    return sscanf (hex, "%" SCNx64, hash) == 1;
+}
+
+static wb_status parse (sums_t *s, const char *dir, const char *path, const char *text, size_t length) {
+    json_error_t why;
+    json_t *root = json_loadb (text, length, JSON_REJECT_DUPLICATES, &why), *entry;
+    const char *name = "";
+    bool wrong = false;
+    if (root == NULL) return WB_FAIL (WB_EDATA, "%s:%d: damaged: %.100s; " ADVICE, path, why.line, why.text);
+    json_t *algorithm = json_object_get (root, "algorithm"), *files = json_object_get (root, "files");
+    json_t *block = json_object_get (root, "block");
+    wb_status status = WB_OK;
+    if (!json_is_string (algorithm) || !json_is_object (files) || !json_is_integer (block))
+        status = WB_FAIL (WB_EDATA, "%s: damaged: algorithm, block or files is not there; " ADVICE, path);
+    else if (strcmp (json_string_value (algorithm), "xxh64") != 0)
+        status =
+            WB_FAIL (WB_EDATA, "%s: algorithm '%.40s' is not known, only xxh64", path, json_string_value (algorithm));
+    else if (json_integer_value (block) < 1 || json_integer_value (block) > BLOCK_MAX)
+        status = WB_FAIL (WB_EDATA, "%s: a block of %" PRId64 " bytes; 1 to %" PRId64 " are allowed", path,
+                          (int64_t) json_integer_value (block), BLOCK_MAX);
+    if (status == WB_OK) {
+        s->block = json_integer_value (block);
+        s->files = wb_calloc (json_object_size (files) + 1, sizeof *s->files);
+        if (s->files == NULL) status = WB_NOMEM ("checkpoint");
+    }
+    size_t listed = 0, b = 0;
+    if (status == WB_OK) {
+        json_object_foreach (files, name, entry) {
+            json_t *bytes = json_object_get (entry, "bytes");
+            size_t n = json_array_size (json_object_get (entry, "blocks"));
+            listed += n;
+            wrong = !is_plain_name (name) || !json_is_integer (bytes) || json_integer_value (bytes) < 0;
+            if (!wrong) status = add_file (s, dir, name, json_integer_value (bytes));
+            if (status == WB_OK && !wrong) wrong = s->files[s->n - 1].nblocks != (int64_t) n;
+            if (status != WB_OK || wrong) break;
+        }
+    }
+    if (status == WB_OK && !wrong) {
+        s->hashes = wb_calloc (listed + 1, sizeof *s->hashes);
+        if (s->hashes == NULL) status = WB_NOMEM ("checkpoint");
+    }
+    if (status == WB_OK && !wrong) {
+        json_object_foreach (files, name, entry) {
+            json_t *blocks = json_object_get (entry, "blocks");
+            for (size_t i = 0; i < json_array_size (blocks) && !wrong; i++)
+                wrong = !take_hash (&s->hashes[b++], json_string_value (json_array_get (blocks, i)));
+            if (wrong) break;
+        }
+    }
+    if (status == WB_OK && wrong)
+        status = WB_FAIL (WB_EDATA, "%s: damaged: the entry of '%.100s' is wrong; " ADVICE, path, name);
+    json_decref (root);
+    return status;
+}
+
+static wb_status check_sizes (const sums_t *s) {
+    for (int i = 0; i < s->n; i++) {
+        int64_t bytes = 0;
+        WB_TRY (file_size (&bytes, s->files[i].path));
+        if (bytes != s->files[i].bytes)
+            return WB_FAIL (WB_EDATA, "%s: damaged: %" PRId64 " bytes long, should be %" PRId64 "; " ADVICE,
+                            s->files[i].path, bytes, s->files[i].bytes);
+    }
+    return WB_OK;
+}
+
+static wb_status verify (wb_comm_t *c, sums_t *s, char **text, const char *dir, const char *path) {
+    struct {
+        int64_t there, bytes;
+    } size = {0, 0};
+    int P = wb_comm_size (c), r = wb_comm_rank (c);
+    wb_status status = WB_OK;
+    if (r == 0) {
+        size_t bytes = 0;
+        if (!wb_file_is_dir (dir))
+            status = WB_FAIL (WB_EIO, "%s: no such directory", dir);
+        else if (wb_file_exists (path)) {
+            status = wb_file_read (text, &bytes, path);
+            size.there = 1;
+            size.bytes = (int64_t) bytes;
+        }
+        if (status == WB_OK && size.there) status = parse (s, dir, path, *text, bytes);
+        if (status == WB_OK) status = check_sizes (s);
+    }
+    WB_TRY (wb_agree (c, status));
+    wb_comm_bcast (c, &size, sizeof size, 0);
+    if (!size.there) return WB_OK;
+    if (r != 0) *text = wb_malloc ((size_t) size.bytes);
+    WB_TRY (wb_agree (c, *text != NULL ? WB_OK : WB_NOMEM ("checkpoint")));
+    wb_comm_bcast (c, *text, (size_t) size.bytes, 0);
+    if (r != 0) status = parse (s, dir, path, *text, (size_t) size.bytes);
+    if (status == WB_OK)
+        status = hash_blocks (s, wb_split_first (s->nblocks, P, r), wb_split_first (s->nblocks, P, r + 1), true);
+    return wb_agree (c, status);
+}
+
+wb_status wb_ckpt_verify (wb_comm_t *world, const char *dir) {
+    sums_t s = {0};
+    char *text = NULL, *path = wb_format ("%s/" WB_SUMS_FILE, dir);
+    wb_status status = wb_agree (world, path != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
+    if (status == WB_OK) status = verify (world, &s, &text, dir, path);
+    fini (&s);
+    wb_free (text);
+    wb_free (path);
+    return status;
+}

@@ -1,0 +1,83 @@
+/* A model directory loaded whole into one process.
+ *
+ * Not here: config.json (model), the files of tensors (checkpoint), what a tokenizer's files look like (tokenizer). */
+#include "config.h"
+
+#include <string.h>
+
+#include "wabun/infer.h"
+
+/* What wb_model_load() gives: wb_model_t comes first, so that its address is this one's. */
+typedef struct loaded {
+    wb_model_t model;
+    wb_arena_t *arena; /* what the weights lie in */
+} loaded_t;
+
+/* Does the directory say what its tokenizer is?  Not "does it load": a damaged tokenizer is an error, not none. */
+static bool has_tokenizer (const char *dir) {
+    static const char *const names[] = {"wabun-tokenizer.json", "ja-bpe.txt"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++) {
+        char *path = wb_format ("%s/%s", dir, names[i]);
+        found = path != NULL && wb_file_exists (path);
+        wb_free (path);
+    }
+    return found;
+}
+
+static wb_status load_weights (wb_model_t *m, const char *dir) {
+    wb_segment_t *segments = wb_calloc ((size_t) m->params->n, sizeof *segments);
+    if (segments == NULL) return WB_NOMEM ("model %s", dir);
+    for (int i = 0; i < m->params->n; i++) {
+        const wb_param_t *p = &m->params->list[i];
+        segments[i] = (wb_segment_t){.param = p, .count = wb_param_own (p), .flat = p->offset};
+    }
+    const wb_ckpt_set_t set = {.file = "model.safetensors", .prefix = "", .data = m->weights, .layers = m->size.L};
+    wb_comm_t *alone;
+    wb_status status = wb_comm_alone (&alone);
+    if (status == WB_OK) {
+        status = wb_ckpt_load (alone, dir, &set, segments, m->params->n);
+        wb_comm_destroy (alone);
+    }
+    wb_free (segments);
+    return status;
+}
+
+static wb_status load (loaded_t *at, const char *dir, const char *tokenizer) {
+    wb_model_t *m = &at->model;
+    wb_layout_t layout;
+    WB_TRY (wb_model_config_read (&m->size, dir));
+    if (tokenizer == NULL && has_tokenizer (dir)) tokenizer = dir;
+    if (tokenizer != NULL) WB_TRY (wb_tokenizer_new (&m->tokenizer, tokenizer));
+    if (tokenizer != NULL && wb_tokenizer_size (m->tokenizer) > m->size.V)
+        return WB_FAIL (WB_EDATA, "tokenizer %s has %d ids, model %s has %lld: they do not belong together", tokenizer,
+                        (int) wb_tokenizer_size (m->tokenizer), dir, (long long) m->size.V);
+    WB_TRY (wb_layout_init (&layout, 1, 1, 1, 1, m->size.L, m->size.H, 0.0, 0.0));
+    wb_layout_place (&layout, 0);
+    WB_TRY (wb_params_new (&m->params, &m->size, &layout));
+    WB_TRY (wb_arena_new (&at->arena, "weights", wb_align ((size_t) m->params->own * sizeof (float))));
+    m->weights = wb_arena_floats (at->arena, m->params->own);
+    m->kern = wb_kern_get (wb_cpu_isa ());
+    return load_weights (m, dir);
+}
+
+wb_status wb_model_load (wb_model_t **out, const char *dir, const char *tokenizer) {
+    *out = NULL;
+    loaded_t *at = wb_calloc (1, sizeof *at);
+    if (at == NULL) return WB_NOMEM ("model %s", dir);
+    const wb_status status = load (at, dir, tokenizer);
+    if (status == WB_OK)
+        *out = &at->model;
+    else
+        wb_model_destroy (&at->model);
+    return status;
+}
+
+void wb_model_destroy (wb_model_t *m) {
+    if (m == NULL) return;
+    loaded_t *at = (loaded_t *) m;
+    wb_tokenizer_destroy (m->tokenizer);
+    wb_params_destroy (m->params);
+    wb_arena_destroy (at->arena);
+    wb_free (at);
+}

@@ -1,0 +1,150 @@
+/* The matrix product and the libraries behind it.
+ *
+ * The only file that calls CBLAS and oneDNN.  BLAS is always there; oneDNN, where configure found it, multiplies on
+ * processors with AVX-512, where it is faster at nearly every shape of a step (`wabun bench gemm` measures both).
+ * oneDNN's kernels are made for the processor at run time, so BLAS's mistakes about processors do not matter there.
+ *
+ * Which build of which BLAS got linked decides the speed of the whole program, so this
+ * file also finds out: Debian's OpenBLAS 0.3.21, for one, takes newer Xeons for a Prescott and runs five times slower
+ * than the processor can.  It does not act on that: main() starts the program again with OPENBLAS_CORETYPE.
+ */
+#include "config.h"
+
+#include <cblas.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef HAVE_ONEDNN
+#include <oneapi/dnnl/dnnl.h>
+#endif
+
+#include "wabun/kernels.h"
+
+/* OpenBLAS's own functions: absent from other CBLAS libraries, so they may be NULL here. */
+#ifdef OPENBLAS_VERSION
+#pragma weak openblas_get_config
+#pragma weak openblas_get_corename
+#pragma weak openblas_get_parallel
+#pragma weak openblas_get_num_threads
+#pragma weak openblas_set_num_threads
+#else
+char *openblas_get_config (void) __attribute__ ((weak));
+char *openblas_get_corename (void) __attribute__ ((weak));
+int openblas_get_parallel (void) __attribute__ ((weak));
+int openblas_get_num_threads (void) __attribute__ ((weak));
+void openblas_set_num_threads (int num_threads) __attribute__ ((weak));
+#endif
+
+/* ---- which library ----------------------------------------------------------------------------------------------- */
+
+static const char *const library_names[] = {"blas", "onednn"};
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static wb_gemm_library library;
+
+static bool is_built (wb_gemm_library which) {
+#ifdef HAVE_ONEDNN
+    return which == WB_GEMM_BLAS || which == WB_GEMM_ONEDNN;
+#else
+    return which == WB_GEMM_BLAS;
+#endif
+}
+
+static void choose (void) {
+    const char *asked = getenv ("WABUN_GEMM");
+
+    library = is_built (WB_GEMM_ONEDNN) && wb_cpu_isa () == WB_ISA_AVX512 ? WB_GEMM_ONEDNN : WB_GEMM_BLAS;
+    if (asked == NULL || asked[0] == 0) return;
+    for (int i = 0; i < 2; i++) {
+        if (strcmp (asked, library_names[i]) != 0) continue;
+        if (is_built ((wb_gemm_library) i))
+            library = (wb_gemm_library) i;
+        else
+            wb_warn ("WABUN_GEMM=%s: this build has no oneDNN, using %s", asked, library_names[library]);
+        return;
+    }
+    wb_warn ("WABUN_GEMM=%s is none of blas, onednn: using %s", asked, library_names[library]);
+}
+
+wb_gemm_library wb_gemm_library_get (void) {
+    pthread_once (&once, choose);
+    return library;
+}
+
+bool wb_gemm_library_set (wb_gemm_library which) {
+    pthread_once (&once, choose);
+    if (!is_built (which)) return false;
+    library = which;
+    return true;
+}
+
+const char *wb_gemm_library_name (wb_gemm_library which) { return library_names[which]; }
+
+/* ---- the product ------------------------------------------------------------------------------------------------- */
+
+#ifdef HAVE_ONEDNN
+/* False: it had no memory for its copies, and C is as it was. */
+static bool onednn (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
+                    int64_t ldb, bool ta, bool tb, float alpha, float beta) {
+    return dnnl_sgemm (ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, A, lda, B, ldb, beta, C, ldc) == dnnl_success;
+}
+#else
+#define onednn(...) false
+#endif
+
+void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
+              int64_t ldb, bool ta, bool tb, float alpha, float beta) {
+    if (m <= 0 || n <= 0) return;
+    if (m == 1 && !ta) { /* one row (generation): sgemm would copy B first, sgemv reads it at the speed of the memory */
+        if (beta == 0.0f) memset (C, 0, (size_t) n * sizeof *C);
+        cblas_sgemv (CblasRowMajor, tb ? CblasNoTrans : CblasTrans, wb_int (tb ? n : k), wb_int (tb ? k : n), alpha, B,
+                     wb_int (ldb), A, 1, beta == 0.0f ? 1.0f : beta, C, 1);
+        return;
+    }
+    if (wb_gemm_library_get () == WB_GEMM_ONEDNN && onednn (C, A, B, m, n, k, ldc, lda, ldb, ta, tb, alpha, beta))
+        return;
+    cblas_sgemm (CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, wb_int (m), wb_int (n),
+                 wb_int (k), alpha, A, wb_int (lda), B, wb_int (ldb), beta, C, wb_int (ldc));
+}
+
+/* ---- what the BLAS took the processor for ------------------------------------------------------------------------ */
+
+static bool one_of (const char *s, const char *const *list) {
+    for (; *list != NULL; list++)
+        if (strcmp (s, *list) == 0) return true;
+    return false;
+}
+
+/* The core type this processor deserves, NULL when `core` is as good.  Only a DYNAMIC_ARCH build can change it. */
+static const char *want_core (const char *config, const char *core) {
+    if (strstr (config, "DYNAMIC_ARCH") == NULL) return NULL;
+#if defined(__x86_64__) && defined(__GNUC__)
+    static const char *const avx512[] = {"SkylakeX", "Cooperlake", "SapphireRapids", "Zen", NULL};
+    static const char *const avx2[] = {"Haswell", "Zen", NULL};
+    if (__builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512bw") &&
+        __builtin_cpu_supports ("avx512dq") && __builtin_cpu_supports ("avx512vl"))
+        return one_of (core, avx512) ? NULL : "SkylakeX";
+    if (__builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma"))
+        return one_of (core, avx2) ? NULL : "Haswell";
+#else
+    (void) core;
+    (void) one_of;
+#endif
+    return NULL;
+}
+
+void wb_blas_info (wb_blas_info_t *out) {
+    static const char *const threading[] = {"serial", "pthreads", "OpenMP"};
+    *out = (wb_blas_info_t){"another CBLAS", "unknown", NULL, "unknown", 1};
+    if (openblas_get_config != NULL) out->config = openblas_get_config ();
+    if (openblas_get_corename != NULL) out->core = openblas_get_corename ();
+    if (openblas_get_config != NULL && openblas_get_corename != NULL) out->want = want_core (out->config, out->core);
+    if (openblas_get_parallel != NULL) {
+        const int p = openblas_get_parallel ();
+        if (p >= 0 && p < 3) out->threading = threading[p];
+    }
+    if (openblas_get_num_threads != NULL) out->threads = openblas_get_num_threads ();
+}
+
+void wb_blas_threads_set (int threads) {
+    if (openblas_set_num_threads != NULL) openblas_set_num_threads (threads);
+}

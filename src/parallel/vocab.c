@@ -1,0 +1,65 @@
+/* The loss with the vocabulary cut over the tensor group.
+ *
+ * Rows are taken in blocks: logits of a block, its maximum and its sum of exponentials (two small reductions over the
+ * group), loss, and at once the gradient: the logits become softmax - onehot in place, and two products give dh and
+ * dwte.  So the backward pass of the head happens here, during the forward pass, and B T V floats are never stored.
+ *
+ * Shards may be uneven, down to one row of the vocabulary. */
+#include "config.h"
+
+#include <math.h>
+#include "wabun/parallel.h"
+
+/* Logits of a block: enough rows to make the products worth their while, few enough to be made again in memory that
+ * stays. */
+#define BLOCK_FLOATS ((int64_t) 8 << 20)
+#define BLOCK_ROWS_MIN 64
+
+static int64_t block_rows (int64_t n, int64_t Vown) {
+    int64_t rows = BLOCK_FLOATS / (Vown > 0 ? Vown : 1);
+
+    if (rows < BLOCK_ROWS_MIN) rows = BLOCK_ROWS_MIN;
+    return rows < n ? rows : n;
+}
+
+int64_t wb_head_work_floats (int64_t n, int64_t Vown) {
+    int64_t rows = block_rows (n, Vown);
+
+    return rows * Vown + 3 * ((rows + 15) / 16 * 16);
+}
+
+void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const float *h, const float *wte,
+                   const int32_t *targets, float *work, int64_t n, int64_t C, int64_t v0, int64_t Vown, float scale) {
+    const wb_kern_t *k = tp->k;
+    int64_t rows = block_rows (n, Vown), pad = (rows + 15) / 16 * 16;
+    float *mx = work, *sum = work + pad, *hit = work + 2 * pad, *logits = work + 3 * pad;
+
+    for (int64_t i = 0; i < n; i += rows) {
+        int64_t m = n - i < rows ? n - i : rows;
+        double flop = 2.0 * (double) (m * C) * (double) Vown, t = wb_now ();
+        double bytes = 4.0 * (double) (m * C + C * Vown + m * Vown), logit_bytes = 4.0 * (double) (m * Vown);
+
+        wb_gemm (logits, h + i * C, wte, m, Vown, C, Vown, C, C, false, true, 1, 0);
+        t = wb_profile_add (tp->profile, WB_PROF_HEAD, t, flop, bytes);
+        k->xent_max (mx, logits, m, Vown, Vown);
+        t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, logit_bytes);
+        if (tp->T > 1) {
+            wb_comm_max_f32 (tp->group, mx, m);
+            t = wb_profile_add (tp->profile, WB_PROF_TENSOR, t, 0, 0);
+        }
+        k->xent_sum (sum, hit, logits, mx, targets + i, m, Vown, Vown, v0);
+        t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, logit_bytes);
+        if (tp->T > 1) {
+            wb_comm_sum_f32 (tp->group, sum, 2 * pad); /* sum and hit lie side by side */
+            t = wb_profile_add (tp->profile, WB_PROF_TENSOR, t, 0, 0);
+        }
+        for (int64_t j = 0; j < m; ++j) loss[i + j] = targets[i + j] < 0 ? 0 : logf (sum[j]) + mx[j] - hit[j];
+        if (dh == NULL) continue;
+        k->xent_backward (logits, mx, sum, targets + i, m, Vown, Vown, v0, scale);
+        t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, 2 * logit_bytes);
+        wb_gemm (dh + i * C, logits, wte, m, C, Vown, C, Vown, C, false, false, 1, 0);
+        t = wb_profile_add (tp->profile, WB_PROF_HEAD_DX, t, flop, bytes);
+        wb_gemm (dwte, logits, h + i * C, Vown, C, m, C, Vown, C, true, false, 1, 1);
+        wb_profile_add (tp->profile, WB_PROF_HEAD_DW, t, flop, bytes + 4.0 * (double) (C * Vown));
+    }
+}

@@ -1,0 +1,126 @@
+/* One run directory, one run.
+ *
+ * Rank 0 holds a lock on RUN/.lock as long as the run lasts.  The kernel gives it back when the process ends, however
+ * it ends, so there are no stale locks; the text in the file only serves the message.  The file itself stays: removing
+ * it would let two runs lock two files of one name.
+ *
+ * Under the lock, what a killed run left half written is nobody's, and goes.
+ *
+ * Not here: file systems without locks (some Lustre mounts).  There a warning says that nothing was checked. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "run/run_priv.h"
+
+static wb_status taken (int fd, const char *run) {
+    char who[128];
+    ssize_t n = read (fd, who, sizeof who - 1);
+
+    who[n > 0 ? n : 0] = 0;
+    who[strcspn (who, "\n")] = 0;
+    return WB_FAIL (WB_EIO, "%s: another run is writing there (%s): wait for its end or stop it, or set another `run`",
+                    run, who[0] != 0 ? who : "process unknown");
+}
+
+/* A run that was killed a moment ago may still be dying, and its launcher gone before it: that is waited for.  0, or
+ * -1 with errno. */
+static int take (int fd) {
+    int rc;
+
+    for (int turn = 0; turn < 20; ++turn) {
+        rc = flock (fd, LOCK_EX | LOCK_NB);
+        if (rc == 0 || errno != EWOULDBLOCK) return rc;
+        nanosleep (&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
+    }
+    return flock (fd, LOCK_EX | LOCK_NB);
+}
+
+static wb_status lock (wb_run_t *r, const char *path) {
+    const char *run = r->config->run;
+    char who[128];
+    int n, error;
+
+    r->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (r->lock < 0) return WB_FAIL (WB_EIO, "%s: cannot write: %s", path, strerror (errno));
+    if (take (r->lock) != 0) {
+        error = errno;
+        if (error == EWOULDBLOCK) return taken (r->lock, run);
+        wb_warn ("%s: this file system has no locks (%s): see to it yourself that no other run writes there", run,
+                 strerror (error));
+        return WB_OK;
+    }
+    n = snprintf (who, sizeof who, "process %ld on %s\n", (long) getpid (), wb_comm_host (r->world));
+    if (n >= (int) sizeof who) n = (int) sizeof who - 1;
+    if (ftruncate (r->lock, 0) != 0 || pwrite (r->lock, who, (size_t) n, 0) != n)
+        wb_debug ("%s: cannot write: %s", path, strerror (errno)); /* a full disk: the lock holds all the same */
+    return WB_OK;
+}
+
+/* A file of RUN that wb_file_write() was writing when its process was killed. */
+static bool is_left_over (const char *name) {
+    static const char *const files[] = {"config.cfg.tmp-", "metrics.jsonl.tmp-"};
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; ++i)
+        if (strncmp (name, files[i], strlen (files[i])) == 0) return true;
+    return strcmp (name, "latest.tmp") == 0;
+}
+
+static wb_status sweep (const char *run) {
+    char *scratch = wb_format ("%s/" WB_RUN_SCRATCH, run);
+    wb_status status = scratch != NULL ? wb_dir_remove (scratch) : WB_FAIL (WB_ENOMEM, "out of memory");
+    const struct dirent *e;
+    DIR *d = opendir (run);
+
+    wb_free (scratch);
+    if (d == NULL && status == WB_OK) status = WB_FAIL (WB_EIO, "%s: cannot open: %s", run, strerror (errno));
+    while (status == WB_OK && (e = readdir (d)) != NULL) {
+        if (!is_left_over (e->d_name) || unlinkat (dirfd (d), e->d_name, 0) == 0 || errno == ENOENT) continue;
+        status = WB_FAIL (WB_EIO, "%s/%s: cannot remove: %s", run, e->d_name, strerror (errno));
+    }
+    if (d != NULL) closedir (d);
+    return status == WB_OK ? wb_ckpt_prune (run, 0) : status;
+}
+
+/* `run` = RUN/latest, or RUN/step-...: its files would go with that checkpoint. */
+static wb_status check_no_checkpoint (const char *run) {
+    char *state = wb_format ("%s/state.json", run);
+    wb_status status = state != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+
+    if (status == WB_OK && wb_file_exists (state))
+        status = WB_FAIL (WB_EUSAGE,
+                          "%s is a checkpoint, not a run: set `run` to the directory around it to go on, or to another "
+                          "one and model.base = \"%s\" to start from its weights",
+                          run, run);
+    wb_free (state);
+    return status;
+}
+
+wb_status wb_run_lock (wb_run_t *r) {
+    wb_status status = WB_OK;
+
+    if (wb_comm_rank (r->world) == 0) {
+        char *path = wb_format ("%s/.lock", r->config->run);
+        if (path == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory");
+        if (status == WB_OK && wb_file_exists (r->config->run) && !wb_file_is_dir (r->config->run))
+            status = WB_FAIL (WB_EIO, "%s is no directory, so no run can be written there: set another `run`",
+                              r->config->run);
+        if (status == WB_OK) status = check_no_checkpoint (r->config->run);
+        if (status == WB_OK) status = wb_dir_make (r->config->run);
+        if (status == WB_OK) status = lock (r, path);
+        if (status == WB_OK) status = sweep (r->config->run);
+        wb_free (path);
+    }
+    return wb_agree (r->world, status);
+}
+
+void wb_run_unlock (wb_run_t *r) {
+    if (r->lock >= 0) close (r->lock);
+    r->lock = -1;
+}

@@ -1,0 +1,37 @@
+/* The tokenizer `byte`: ids 0 .. 255 are the bytes, 256 is <|endoftext|>.
+ *
+ * It needs no file and knows every language; what it cannot do is be short.  Text is taken byte for byte: nothing is
+ * cleaned or changed, and "<|endoftext|>" written in the text is 13 ordinary bytes. */
+#include "config.h"
+
+#include "tokenizer/tokenizer_priv.h"
+
+static void destroy (wb_tokenizer_t *t) { wb_free (t); }
+
+static wb_status encode (const wb_tokenizer_t *t, wb_ids_t *out, const char *text, size_t n, bool clean) {
+    (void) t, (void) clean;
+    if (n > INT64_MAX) return WB_NOMEM ("token buffer");
+    WB_TRY (wb_ids_reserve (out, (int64_t) n));
+    int32_t *p = out->data + out->len;
+    for (size_t i = 0; i < n; i++) p[i] = (unsigned char) text[i];
+    out->len += (int64_t) n;
+    return WB_OK;
+}
+
+static wb_piece_t piece (const wb_tokenizer_t *t, int32_t id) {
+    if (id == t->eot) return (wb_piece_t){.text = WB_EOT_TEXT, .len = WB_EOT_LEN};
+    return (wb_piece_t){.len = -1, .byte = (unsigned char) id};
+}
+
+static wb_status save (const wb_tokenizer_t *t, const char *dir) {
+    (void) t, (void) dir;
+    return WB_OK;
+}
+
+wb_status wb_byte_new (wb_tokenizer_t **out) {
+    static const wb_tokenizer_ops_t ops = {"byte", destroy, encode, piece, save};
+    *out = wb_malloc (sizeof **out);
+    if (*out == NULL) return WB_NOMEM ("tokenizer");
+    **out = (wb_tokenizer_t){.ops = &ops, .size = 257, .eot = 256, .by_lines = true};
+    return WB_OK;
+}

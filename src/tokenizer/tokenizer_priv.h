@@ -1,0 +1,78 @@
+/* What the files of tokenizer share among themselves. */
+#ifndef WABUN_TOKENIZER_PRIV_H
+#define WABUN_TOKENIZER_PRIV_H
+
+#include "wabun/tokenizer.h"
+
+#define WB_EOT_TEXT "<|endoftext|>"
+#define WB_EOT_LEN ((int32_t) sizeof WB_EOT_TEXT - 1)
+
+/* ---- UTF-8 (utf8.c) -------------------------------------------------------------------------------------------- */
+
+#define WB_UTF8_NONE 0xffffffffu
+/* Code point at s[0..n), n > 0, and its length; a malformed byte gives WB_UTF8_NONE and length 1. */
+uint32_t wb_utf8_get (const char *s, size_t n, size_t *length);
+/* Bytes of code point c (valid) into out; returns how many. */
+size_t wb_utf8_put (char out[4], uint32_t c);
+/* Is s[0..n) well-formed?  *at: where it first is not. */
+bool wb_utf8_valid (const char *s, size_t n, size_t *at);
+
+/* Byte-wise decoder: what is not finished yet is held.  Zero-initialised is empty. */
+typedef struct wb_utf8 {
+    unsigned char held[4];
+    unsigned char n, want, low, high; /* bytes held, wanted in all, range of the next one */
+} wb_utf8_t;
+/* Append what byte c completes; at most 3 + 4 bytes are put into b, for which room must be there. */
+void wb_utf8_feed (wb_utf8_t *u, wb_buf_t *b, unsigned char c);
+/* Give out what is held, as U+FFFD: at most 3 bytes. */
+void wb_utf8_flush (wb_utf8_t *u, wb_buf_t *b);
+
+/* ---- tokenizers ------------------------------------------------------------------------------------------------ */
+
+/* What an id stands for: a raw byte, or a piece of text. */
+typedef struct wb_piece {
+    const char *text;
+    int32_t len; /* of text; -1: the raw byte `byte` */
+    unsigned char byte;
+} wb_piece_t;
+
+/* A kind of tokenizer. */
+typedef struct wb_tokenizer_ops {
+    const char *kind;
+    void (*destroy) (wb_tokenizer_t *t);
+    wb_status (*encode) (const wb_tokenizer_t *t, wb_ids_t *out, const char *text, size_t n, bool clean);
+    wb_piece_t (*piece) (const wb_tokenizer_t *t, int32_t id);    /* id is in range */
+    wb_status (*save) (const wb_tokenizer_t *t, const char *dir); /* the kind's own files */
+} wb_tokenizer_ops_t;
+
+struct wb_tokenizer { /* first member of each kind's own */
+    const wb_tokenizer_ops_t *ops;
+    int32_t size, eot;
+    bool by_lines; /* texts may be cut at line ends */
+};
+
+wb_status wb_byte_new (wb_tokenizer_t **out) WB_NODISCARD;
+wb_status wb_ja_bpe_new (wb_tokenizer_t **out, const char *dir) WB_NODISCARD;
+
+/* ---- text as code points (clean.c, ja_bpe.c) ------------------------------------------------------------------- */
+
+/* What is not UTF-8 stays in the text as WB_RAW + byte, which is no character and matches nothing. */
+#define WB_RAW 0x110000u
+typedef struct wb_cps {
+    uint32_t *data;
+    size_t len, cap;
+} wb_cps_t;
+wb_status wb_cps_reserve (wb_cps_t *v, size_t n) WB_NODISCARD;
+wb_status wb_cps_put (wb_cps_t *v, const uint32_t *data, size_t n) WB_NODISCARD;
+void wb_cps_fini (wb_cps_t *v);
+
+/* The six patterns that `clean` turns into tags; read-only once made. */
+typedef struct wb_clean wb_clean_t;
+wb_status wb_clean_new (wb_clean_t **out) WB_NODISCARD;
+void wb_clean_destroy (wb_clean_t *c);
+/* Replace in `text`, using `spare`; the two may change places.  Time and memory are linear in the text. */
+wb_status wb_clean_run (const wb_clean_t *c, wb_cps_t *text, wb_cps_t *spare) WB_NODISCARD;
+/* Text of pattern i in PCRE's syntax and its tag, NULL behind the last (for the test that compares). */
+const char *wb_clean_pattern (int i, const char **tag);
+
+#endif
