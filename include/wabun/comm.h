@@ -217,9 +217,9 @@ typedef struct wb_topo {
     wb_comm_t *tensor; /**< ranks with the same data and stage place: slices of a layer */
     wb_comm_t *embed;  /**< first and last stage of a pipeline (tied embedding); NULL elsewhere and when P = 1 */
     wb_comm_t *node;   /**< ranks on this node */
-    int D, P, T;       /**< sizes of data, pipeline, tensor */
-    int d, p, t;       /**< own place */
-    int nodes;         /**< number of nodes */
+    int dp, pp, tp;    /**< ranks along data, pipeline, tensor */
+    int dp_rank, pp_rank, tp_rank; /**< own place */
+    int nodes;                     /**< number of nodes */
 } wb_topo_t;
 /** \param data, pipeline, tensor: sizes, data 0 = what is left over.  Collective over world.
  * Errors: WB_EUSAGE when they do not multiply to the size of the world: the message names layouts that would. */

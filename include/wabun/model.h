@@ -66,7 +66,7 @@ typedef void (*wb_need_fn) (void *ctx, int64_t begin, int64_t end);
 
 typedef struct wb_stage_options {
     int64_t B, T;             /**< sequences and positions of a micro-batch */
-    int v;                    /**< chunks, as in the layout */
+    int chunks;               /**< as in the layout */
     int slots[WB_MAX_CHUNKS]; /**< micro-batches in flight in each chunk, from the schedule */
     wb_recompute recompute;
     bool sequence;   /**< sequence parallelism */

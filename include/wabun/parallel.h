@@ -23,9 +23,9 @@ extern "C" {
 /** A grid, a place in it, and which layers each virtual stage holds.  Virtual stage s = c P + p is chunk c of rank p.
  */
 typedef struct wb_layout {
-    int D, P, T;                      /**< ranks along data, pipeline, tensor */
-    int d, p, t;                      /**< own place */
-    int v;                            /**< virtual stages (chunks) a rank holds: 1, or the interleave */
+    int dp, pp, tp;                   /**< ranks along data, pipeline, tensor */
+    int dp_rank, pp_rank, tp_rank;    /**< own place */
+    int chunks;                       /**< virtual stages (chunks) a rank holds: 1, or the interleave */
     int32_t first[WB_MAX_STAGES + 1]; /**< virtual stage s holds layers first[s] .. first[s + 1] - 1 */
 } wb_layout_t;
 
@@ -38,8 +38,8 @@ wb_status wb_layout_init (wb_layout_t *out, int D, int P, int T, int v, int64_t 
 /** Place of grid rank r = (d P + p) T + t. */
 void wb_layout_place (wb_layout_t *lo, int r);
 /** First and last virtual stage: who holds embedding and loss. */
-static inline bool wb_layout_has_embed (const wb_layout_t *lo) { return lo->p == 0; }
-static inline bool wb_layout_has_head (const wb_layout_t *lo) { return lo->p == lo->P - 1; }
+static inline bool wb_layout_has_embed (const wb_layout_t *lo) { return lo->pp_rank == 0; }
+static inline bool wb_layout_has_head (const wb_layout_t *lo) { return lo->pp_rank == lo->pp - 1; }
 
 /* ---- schedule (schedule.c) --------------------------------------------------------------------------------------- */
 
@@ -119,7 +119,7 @@ typedef struct wb_tensor {
     wb_comm_t *group; /**< borrowed */
     wb_ring_t *ring;  /**< owned; NULL when T = 1 */
     bool sequence;
-    int T, t;
+    int ranks, rank;
     const wb_kern_t *k;    /**< borrowed */
     wb_profile_t *profile; /**< borrowed; where the head's kernels are counted; NULL: nowhere */
 } wb_tensor_t;
@@ -128,7 +128,7 @@ wb_status wb_tensor_init (wb_tensor_t *out, wb_comm_t *group, const wb_kern_t *k
                           bool sequence) WB_NODISCARD;
 void wb_tensor_fini (wb_tensor_t *tp);
 /** Rows of the residual stream this rank holds, of n. */
-static inline int64_t wb_tensor_rows (const wb_tensor_t *tp, int64_t n) { return tp->sequence ? n / tp->T : n; }
+static inline int64_t wb_tensor_rows (const wb_tensor_t *tp, int64_t n) { return tp->sequence ? n / tp->ranks : n; }
 /** own [n / T, C] -> the whole [n, C]: returns `own` itself without sequence parallelism, else fills and returns
  * `full`. Collective over the group. */
 const float *wb_tensor_gather (wb_tensor_t *tp, float *full, const float *own, int64_t n, int64_t C);

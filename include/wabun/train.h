@@ -71,7 +71,7 @@ void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w,
 typedef struct wb_muon wb_muon_t;
 /** How the matrices are dealt to the data group: a bucket for each matrix, with what lies behind it in the block. */
 typedef struct wb_deal {
-    int D, n;        /**< data ranks, buckets */
+    int dp, n;       /**< data ranks, buckets */
     int share[4];    /**< data ranks that share a matrix, for each of the four of a layer */
     int *first;      /**< [params] first data rank of a matrix's group */
     int64_t *begin;  /**< [n] falling; bucket i ends where bucket i - 1 begins, the first at the end of the block */
@@ -182,7 +182,7 @@ typedef struct wb_step_options {
     int64_t B;            /**< micro-batch, sequences; 0: wb_trainer_settle() chooses */
     int64_t T;            /**< positions of a sequence, <= size.T */
     int64_t global_batch; /**< sequences */
-    int v;                /**< interleave */
+    int chunks;           /**< virtual stages of a rank: parallel.interleave */
     wb_schedule_kind schedule;
     wb_recompute recompute;
     bool sequence, zero;

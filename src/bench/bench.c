@@ -145,7 +145,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
     wb_size_t *s = &b->o.size;
     WB_TRY (wb_bench_size_end (s, &b->preset, &size));
     b->o.T = s->T;
-    b->o.v = (int) chunks;
+    b->o.chunks = (int) chunks;
     b->o.schedule = WB_SCHEDULE_1F1B;
     b->o.recompute = (wb_recompute) recompute;
     b->o.zero = zero != 0;
@@ -166,7 +166,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
 
 wb_status wb_bench_settle (wb_bench_t *b, const wb_topo_t *topo) {
     b->ranks = wb_comm_size (topo->world);
-    b->o.global_batch = b->batch > 0 ? b->batch : topo->D * (b->o.B > 0 ? b->o.B : 1);
+    b->o.global_batch = b->batch > 0 ? b->batch : topo->dp * (b->o.B > 0 ? b->o.B : 1);
     wb_blas_info (&b->blas);
     return wb_trainer_settle_all (&b->o, topo, b->nthreads);
 }

@@ -113,7 +113,7 @@ static wb_status bench_muon (wb_bench_t *b, wb_comm_t *world) {
     wb_kern_threads_set (b->nthreads);
     WB_TRY (wb_topo_new (&topo, world, 0, wb_int (b->pipeline), wb_int (b->tensor)));
     wb_status status = wb_bench_settle (b, topo);
-    bool choice = topo->D > 1 && b->o.zero && wb_grid_possible ();
+    bool choice = topo->dp > 1 && b->o.zero && wb_grid_possible ();
     for (int i = 0; i < 4 && status == WB_OK; i++) {
         wb_step_options_t o = b->o;
         if (i > 1 && !choice) continue;
@@ -127,7 +127,7 @@ static wb_status bench_muon (wb_bench_t *b, wb_comm_t *world) {
         }
         status = measure (&forms[i], b, topo, &o);
     }
-    if (status == WB_OK && wb_comm_rank (world) == 0) status = report (forms, 4, b, topo->D);
+    if (status == WB_OK && wb_comm_rank (world) == 0) status = report (forms, 4, b, topo->dp);
     status = wb_agree (world, status);
     wb_topo_destroy (topo);
     return status;

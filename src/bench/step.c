@@ -253,7 +253,8 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
         double P = (double) b->pipeline,
                M = (double) (b->o.global_batch * b->pipeline * b->tensor / (b->o.B * b->ranks));
         printf ("\nidle in the pipeline: %.1f%% of forward and backward; (P - 1) / (v M + P - 1) = %.1f%%\n",
-                100 * r->phase[WAIT] / (r->phase[FORWARD] + r->phase[BACKWARD]), 100 * (P - 1) / (b->o.v * M + P - 1));
+                100 * r->phase[WAIT] / (r->phase[FORWARD] + r->phase[BACKWARD]),
+                100 * (P - 1) / (b->o.chunks * M + P - 1));
     }
     return WB_OK;
 }

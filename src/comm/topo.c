@@ -102,19 +102,19 @@ static wb_status place (wb_topo_t *t, int *index) {
 static wb_status fill (wb_topo_t *t) {
     int index, crossing = 0, first = 0;
     WB_TRY (place (t, &index));
-    t->t = index % t->T;
-    t->p = index / t->T % t->P;
-    t->d = index / t->T / t->P;
-    WB_TRY (wb_comm_split (&t->data, t->world, t->p * t->T + t->t, t->d));
-    WB_TRY (wb_comm_split (&t->pipe, t->world, t->d * t->T + t->t, t->p));
-    WB_TRY (wb_comm_split (&t->tensor, t->world, t->d * t->P + t->p, t->t));
-    bool ends = t->P > 1 && (t->p == 0 || t->p == t->P - 1);
-    WB_TRY (wb_comm_split (&t->embed, t->world, ends ? t->d * t->T + t->t : -1, t->p));
-    WB_ASSERT (wb_comm_size (t->data) == t->D && wb_comm_rank (t->data) == t->d);
-    WB_ASSERT (wb_comm_size (t->pipe) == t->P && wb_comm_rank (t->pipe) == t->p);
-    WB_ASSERT (wb_comm_size (t->tensor) == t->T && wb_comm_rank (t->tensor) == t->t);
+    t->tp_rank = index % t->tp;
+    t->pp_rank = index / t->tp % t->pp;
+    t->dp_rank = index / t->tp / t->pp;
+    WB_TRY (wb_comm_split (&t->data, t->world, t->pp_rank * t->tp + t->tp_rank, t->dp_rank));
+    WB_TRY (wb_comm_split (&t->pipe, t->world, t->dp_rank * t->tp + t->tp_rank, t->pp_rank));
+    WB_TRY (wb_comm_split (&t->tensor, t->world, t->dp_rank * t->pp + t->pp_rank, t->tp_rank));
+    bool ends = t->pp > 1 && (t->pp_rank == 0 || t->pp_rank == t->pp - 1);
+    WB_TRY (wb_comm_split (&t->embed, t->world, ends ? t->dp_rank * t->tp + t->tp_rank : -1, t->pp_rank));
+    WB_ASSERT (wb_comm_size (t->data) == t->dp && wb_comm_rank (t->data) == t->dp_rank);
+    WB_ASSERT (wb_comm_size (t->pipe) == t->pp && wb_comm_rank (t->pipe) == t->pp_rank);
+    WB_ASSERT (wb_comm_size (t->tensor) == t->tp && wb_comm_rank (t->tensor) == t->tp_rank);
 
-    if (t->nodes > 1 && t->T > 1) {
+    if (t->nodes > 1 && t->tp > 1) {
         first = wb_comm_rank (t->world);
         wb_comm_bcast (t->node, &first, sizeof first, 0);
         int64_t low = first, high = first;
@@ -127,7 +127,7 @@ static wb_status fill (wb_topo_t *t) {
     wb_comm_max_i64 (t->world, &any, 1);
     if (any > 0)
         wb_warn ("tensor groups of %d ranks reach over nodes, which is slow: start a multiple of %d ranks on each node",
-                 t->T, t->T);
+                 t->tp, t->tp);
     return WB_OK;
 }
 
@@ -140,9 +140,9 @@ wb_status wb_topo_new (wb_topo_t **out, wb_comm_t *world, int data, int pipeline
     wb_status st = wb_agree (world, t == NULL ? WB_FAIL (WB_ENOMEM, "no memory for the layout of ranks") : WB_OK);
     if (st == WB_OK) {
         t->world = world;
-        t->D = data;
-        t->P = pipeline;
-        t->T = tensor;
+        t->dp = data;
+        t->pp = pipeline;
+        t->tp = tensor;
         st = fill (t);
     }
     if (st != WB_OK) {

@@ -41,7 +41,7 @@ void wb_config_step_options (wb_step_options_t *o, const wb_config_t *c, const w
     o->B = c->micro_batch;
     o->T = c->sequence_length > 0 ? c->sequence_length : size->T;
     o->global_batch = c->global_batch;
-    o->v = (int) c->interleave;
+    o->chunks = (int) c->interleave;
     o->schedule = (wb_schedule_kind) wb_config_choice ("parallel.schedule", c->schedule);
     o->recompute = (wb_recompute) wb_config_choice ("parallel.recompute", c->recompute);
     o->sequence = c->sequence_parallel;

@@ -29,7 +29,7 @@
 
 #define TENSOR(e, call)                          \
     do {                                         \
-        if ((e)->tp.T > 1)                       \
+        if ((e)->tp.ranks > 1)                   \
             RUN (e, WB_PROF_TENSOR, 0, 0, call); \
         else                                     \
             call;                                \

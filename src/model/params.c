@@ -41,12 +41,12 @@ static void hold (wb_param_t *p, const wb_layout_t *lo, int64_t *end) {
     p->own_rows = p->rows;
     p->own_cols = p->cols;
     if (p->axis == 0) {
-        p->row0 = wb_split_first (p->rows, lo->T, lo->t);
-        p->own_rows = wb_split_count (p->rows, lo->T, lo->t);
+        p->row0 = wb_split_first (p->rows, lo->tp, lo->tp_rank);
+        p->own_rows = wb_split_count (p->rows, lo->tp, lo->tp_rank);
     } else if (p->axis == 1) {
         int64_t part = p->cols / p->parts;
-        p->col0 = wb_split_first (part, lo->T, lo->t);
-        p->own_cols = wb_split_count (part, lo->T, lo->t) * p->parts;
+        p->col0 = wb_split_first (part, lo->tp, lo->tp_rank);
+        p->own_cols = wb_split_count (part, lo->tp, lo->tp_rank) * p->parts;
     }
     p->offset = *end;
     *end = (*end + p->own_rows * p->own_cols + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
@@ -86,7 +86,7 @@ wb_status wb_params_new (wb_params_t **out, const wb_size_t *s, const wb_layout_
     }
     put (t, "wte.weight", 2, s->V, s->C, 0, 1, -1, WB_CLASS_EMBED, WB_INIT_NORMAL, 0.02)->primary = embed;
     put (t, "wpe.weight", 2, s->T, s->C, -1, 1, -1, WB_CLASS_EMBED, WB_INIT_NORMAL, 0.01)->primary =
-        embed && lo->t == 0;
+        embed && lo->tp_rank == 0;
     for (int64_t l = 0; l < s->L; ++l)
         for (int i = 0; i < PER_LAYER; ++i) {
             char name[48];
@@ -97,19 +97,19 @@ wb_status wb_params_new (wb_params_t **out, const wb_size_t *s, const wb_layout_
             p = put (t, name, layer_table[i].ndim, rows, layer_table[i].cols * s->C, layer_table[i].axis,
                      layer_table[i].parts, (int) l, layer_table[i].cls, layer_table[i].init, 0.02);
             p->sequence_partial = layer_table[i].partial;
-            p->primary = p->axis >= 0 || lo->t == 0;
+            p->primary = p->axis >= 0 || lo->tp_rank == 0;
         }
     put (t, "ln_f.weight", 1, 1, s->C, -1, 1, (int) s->L, WB_CLASS_VECTOR, WB_INIT_ONE, 0);
     put (t, "ln_f.bias", 1, 1, s->C, -1, 1, (int) s->L, WB_CLASS_VECTOR, WB_INIT_ZERO, 0);
     for (int i = t->n - 2; i < t->n; ++i) {
         t->list[i].sequence_partial = true;
-        t->list[i].primary = lo->t == 0;
+        t->list[i].primary = lo->tp_rank == 0;
     }
 
     if (embed || head) hold (&t->list[0], lo, &end);
     if (embed) hold (&t->list[1], lo, &end);
-    for (int c = 0; c < lo->v; ++c) {
-        int vs = c * lo->P + lo->p;
+    for (int c = 0; c < lo->chunks; ++c) {
+        int vs = c * lo->pp + lo->pp_rank;
         for (int64_t l = lo->first[vs]; l < lo->first[vs + 1]; ++l)
             for (int place = 0; place < PER_LAYER; ++place)
                 for (int i = 0; i < PER_LAYER; ++i)

@@ -87,30 +87,30 @@ static void plan_layer (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *
 /* Fill in sizes of env and chunks. */
 static void plan_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o) {
     wb_block_env_t *e = &st->env;
-    bool sequence = o->sequence && lo->T > 1;
+    bool sequence = o->sequence && lo->tp > 1;
 
     st->o = *o;
     e->B = o->B;
     e->T = o->T;
     e->C = s->C;
-    e->H = s->H / lo->T;
+    e->H = s->H / lo->tp;
     e->D = s->C / s->H;
     e->n = o->B * o->T;
-    e->r = sequence ? e->n / lo->T : e->n;
-    e->F = s->C / lo->T;
+    e->r = sequence ? e->n / lo->tp : e->n;
+    e->F = s->C / lo->tp;
     e->recompute = o->recompute;
     e->poll = o->poll;
     e->poll_ctx = o->poll_ctx;
     e->need = o->need;
     e->need_ctx = o->need_ctx;
-    st->v0 = wb_split_first (s->V, lo->T, lo->t);
-    st->Vown = wb_split_count (s->V, lo->T, lo->t);
-    for (int c = 0; c < lo->v; ++c) {
-        int vs = c * lo->P + lo->p;
+    st->v0 = wb_split_first (s->V, lo->tp, lo->tp_rank);
+    st->Vown = wb_split_count (s->V, lo->tp, lo->tp_rank);
+    for (int c = 0; c < lo->chunks; ++c) {
+        int vs = c * lo->pp + lo->pp_rank;
         st->chunks[c].first = lo->first[vs];
         st->chunks[c].layers = lo->first[vs + 1] - lo->first[vs];
         st->chunks[c].embed = vs == 0;
-        st->chunks[c].head = vs == lo->P * lo->v - 1;
+        st->chunks[c].head = vs == lo->pp * lo->chunks - 1;
     }
 }
 
@@ -131,7 +131,7 @@ static void plan (wb_stage_t *st, counter_t *act, counter_t *work, const wb_layo
         st->headwork = take (work, wb_head_work_floats (e->n, st->Vown));
     }
     plan_shared (&shared, work, e);
-    for (int c = 0; c < lo->v; ++c) {
+    for (int c = 0; c < lo->chunks; ++c) {
         chunk_t *ch = &st->chunks[c];
         for (int i = 0; i < st->o.slots[c]; ++i) {
             slot_t none = {0}, *slot = ch->slots != NULL ? &ch->slots[i] : &none;
@@ -157,7 +157,7 @@ void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_lay
     plan (&st, &ca, &cw, lo);
     *act = ca.bytes;
     *work = cw.bytes;
-    if (lo->T > 1) *work += wb_ring_bytes (lo->T, st.env.n * st.env.C, 2, WB_WIRE_FP32, 0);
+    if (lo->tp > 1) *work += wb_ring_bytes (lo->tp, st.env.n * st.env.C, 2, WB_WIRE_FP32, 0);
 }
 
 static int64_t offset_of (const wb_params_t *params, const char *fmt, long long l) {
@@ -215,7 +215,7 @@ static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L) {
     slot_t *s;
     wb_block_acts_t *a;
 
-    for (int c = 0; c < lo->v; ++c) {
+    for (int c = 0; c < lo->chunks; ++c) {
         slots += (size_t) st->o.slots[c];
         layers += (size_t) st->o.slots[c] * (size_t) st->chunks[c].layers;
     }
@@ -224,7 +224,7 @@ static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L) {
     if (st->tables == NULL || st->layers == NULL) return WB_NOMEM ("the tables of a stage");
     s = st->tables;
     a = (wb_block_acts_t *) (void *) ((char *) st->tables + wb_align (slots * sizeof *s));
-    for (int c = 0; c < lo->v; ++c) {
+    for (int c = 0; c < lo->chunks; ++c) {
         st->chunks[c].slots = s;
         for (int i = 0; i < st->o.slots[c]; ++i, ++s) {
             s->layers = a;
@@ -260,7 +260,7 @@ wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t 
         status = new_tables (st, lo, s->L);
     }
     if (status == WB_OK) {
-        find_offsets (st, params, lo->v);
+        find_offsets (st, params, lo->chunks);
         status = new_arenas (st, lo);
     }
     status = wb_agree (tensor_group, status);
@@ -297,14 +297,14 @@ static void need (const wb_stage_t *st, int64_t begin, int64_t end) {
 /* x of the first layer = wte [tokens] + wpe, the vocabulary's shards summed over the tensor group. */
 static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32_t *tokens) {
     wb_block_env_t *e = &st->env;
-    bool own = e->tp.T == 1;
+    bool own = e->tp.ranks == 1;
     float *sum = own ? x : e->y;
     double t;
 
     need (st, st->wte, st->wte_end);
     need (st, st->wpe, st->wpe_end);
     t = wb_now ();
-    e->k->embed_forward (sum, tokens, w + st->wte, e->tp.t == 0 ? w + st->wpe : NULL, e->n, e->T, e->C, st->v0,
+    e->k->embed_forward (sum, tokens, w + st->wte, e->tp.rank == 0 ? w + st->wpe : NULL, e->n, e->T, e->C, st->v0,
                          st->v0 + st->Vown, 0);
     t = wb_profile_add (&e->profile, WB_PROF_EMBED, t, 0, 12.0 * (double) (e->n * e->C));
     if (own) return;

@@ -108,16 +108,16 @@ wb_status wb_layout_init (wb_layout_t *out, int D, int P, int T, int v, int64_t 
             "parallel.pipeline = %d%s makes %lld stages of %lld layers: set parallel.pipeline to at most %lld", P,
             v > 1 ? " with interleave" : "", (long long) P * v, (long long) L, (long long) most);
     }
-    out->D = D;
-    out->P = P;
-    out->T = T;
-    out->v = v;
+    out->dp = D;
+    out->pp = P;
+    out->tp = T;
+    out->chunks = v;
     deal_layers (out, P * v, L, embed_cost, head_cost);
     return WB_OK;
 }
 
 void wb_layout_place (wb_layout_t *lo, int r) {
-    lo->t = r % lo->T;
-    lo->p = r / lo->T % lo->P;
-    lo->d = r / lo->T / lo->P;
+    lo->tp_rank = r % lo->tp;
+    lo->pp_rank = r / lo->tp % lo->pp;
+    lo->dp_rank = r / lo->tp / lo->pp;
 }

@@ -21,10 +21,10 @@ wb_status wb_tensor_init (wb_tensor_t *out, wb_comm_t *group, const wb_kern_t *k
     memset (out, 0, sizeof *out);
     out->group = group;
     out->k = k;
-    out->T = wb_comm_size (group);
-    out->t = wb_comm_rank (group);
-    out->sequence = sequence && out->T > 1;
-    if (out->T == 1) return WB_OK;
+    out->ranks = wb_comm_size (group);
+    out->rank = wb_comm_rank (group);
+    out->sequence = sequence && out->ranks > 1;
+    if (out->ranks == 1) return WB_OK;
     return wb_ring_new (&out->ring, group, max_floats, 2, WB_WIRE_FP32, 0, &ops);
 }
 
@@ -37,19 +37,19 @@ const float *wb_tensor_gather (wb_tensor_t *tp, float *full, const float *own, i
     int64_t rows;
 
     if (!tp->sequence) return own;
-    rows = n / tp->T;
-    memcpy (full + rows * C * tp->t, own, (size_t) (rows * C) * sizeof *own);
+    rows = n / tp->ranks;
+    memcpy (full + rows * C * tp->rank, own, (size_t) (rows * C) * sizeof *own);
     wb_ring_all_gather_begin (tp->ring, full, n * C, NULL);
     wb_ring_end (tp->ring);
     return full;
 }
 
 float *wb_tensor_reduce (wb_tensor_t *tp, float *partial, int64_t n, int64_t C) {
-    if (tp->T == 1) return partial;
+    if (tp->ranks == 1) return partial;
     if (tp->sequence) {
         wb_ring_reduce_scatter_begin (tp->ring, partial, n * C, NULL);
         wb_ring_end (tp->ring);
-        return partial + n / tp->T * C * tp->t;
+        return partial + n / tp->ranks * C * tp->rank;
     }
     if (n * C <= SMALL_FLOATS) {
         wb_comm_sum_f32 (tp->group, partial, n * C);

@@ -43,13 +43,13 @@ void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const f
         t = wb_profile_add (tp->profile, WB_PROF_HEAD, t, flop, bytes);
         k->xent_max (mx, logits, m, Vown, Vown);
         t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, logit_bytes);
-        if (tp->T > 1) {
+        if (tp->ranks > 1) {
             wb_comm_max_f32 (tp->group, mx, m);
             t = wb_profile_add (tp->profile, WB_PROF_TENSOR, t, 0, 0);
         }
         k->xent_sum (sum, hit, logits, mx, targets + i, m, Vown, Vown, v0);
         t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, logit_bytes);
-        if (tp->T > 1) {
+        if (tp->ranks > 1) {
             wb_comm_sum_f32 (tp->group, sum, 2 * pad); /* sum and hit lie side by side */
             t = wb_profile_add (tp->profile, WB_PROF_TENSOR, t, 0, 0);
         }

@@ -30,10 +30,10 @@ static void print_row (const char *name, const wb_memory_t *m) {
 }
 
 static void name_layers (char *name, size_t size, const wb_layout_t *lo) {
-    size_t n = (size_t) snprintf (name, size, "%d:", lo->p);
+    size_t n = (size_t) snprintf (name, size, "%d:", lo->pp_rank);
 
-    for (int c = 0; c < lo->v && n < size; ++c) {
-        int vs = c * lo->P + lo->p;
+    for (int c = 0; c < lo->chunks && n < size; ++c) {
+        int vs = c * lo->pp + lo->pp_rank;
         n += (size_t) snprintf (name + n, size - n, "%s%d-%d", c > 0 ? "," : " ", lo->first[vs], lo->first[vs + 1] - 1);
     }
 }
@@ -47,14 +47,14 @@ static wb_status print_memory (plan_t *p) {
 
     printf ("\n%-16s %12s %12s %12s %12s %12s %14s %12s\n", "stage: layers", "parameters", "gradients", "optimizer",
             "activations", "work", "communication", "total");
-    for (int s = 0; s < p->lo.P; ++s) {
-        p->lo.p = s;
+    for (int s = 0; s < p->lo.pp; ++s) {
+        p->lo.pp_rank = s;
         WB_TRY (wb_trainer_memory (&m, &p->o, &p->lo));
         name_layers (name, sizeof name, &p->lo);
         print_row (name, &m);
         if (m.total > most) most = m.total;
     }
-    p->lo.p = 0;
+    p->lo.pp_rank = 0;
     printf ("\nThe most a rank takes: %s, %s of it for program, MPI and BLAS.\n", bytes (b, most + program),
             bytes (c, program));
     return WB_OK;
@@ -62,7 +62,7 @@ static wb_status print_memory (plan_t *p) {
 
 /* Share of a step in which pipeline rank p waits, every forward taking 1 and every backward 2 in each of v chunks. */
 static void print_pipeline (const plan_t *p) {
-    int P = p->lo.P, v = p->lo.v, M = (int) (p->o.global_batch / (p->o.B * p->lo.D));
+    int P = p->lo.pp, v = p->lo.chunks, M = (int) (p->o.global_batch / (p->o.B * p->lo.dp));
 
     printf ("Micro-batches a rank and step: %d of %lld sequences.\n", M, (long long) p->o.B);
     if (P > 1)
@@ -74,8 +74,8 @@ static void print_pipeline (const plan_t *p) {
 /* Bytes one rank sends in a step. */
 static wb_status print_traffic (plan_t *p) {
     const wb_layout_t *lo = &p->lo;
-    int M = (int) (p->o.global_batch / (p->o.B * lo->D)), D = lo->D, T = lo->T;
-    double act = 4.0 * (double) (p->o.B * p->o.T * p->o.size.C), layers = (double) p->o.size.L / lo->P, grad, weights,
+    int M = (int) (p->o.global_batch / (p->o.B * lo->dp)), D = lo->dp, T = lo->tp;
+    double act = 4.0 * (double) (p->o.B * p->o.T * p->o.size.C), layers = (double) p->o.size.L / lo->pp, grad, weights,
            tensor, pipe;
     wb_params_t *params;
     char b[3][32];
@@ -86,7 +86,7 @@ static wb_status print_traffic (plan_t *p) {
     if (!p->o.zero) weights = grad;
     wb_params_destroy (params);
     tensor = T > 1 ? M * layers * 4 * 2.0 * (T - 1) / T * act : 0; /* two sums forward, two backward, in each layer */
-    pipe = lo->P > 1 ? 2.0 * M * lo->v * act / (p->o.sequence ? T : 1) : 0;
+    pipe = lo->pp > 1 ? 2.0 * M * lo->chunks * act / (p->o.sequence ? T : 1) : 0;
     printf (
         "A rank of stage 0 sends in a step: gradients and weights %s, tensor group about %s, pipeline at most %s.\n",
         wb_format_bytes (b[0], grad + weights), wb_format_bytes (b[1], tensor), wb_format_bytes (b[2], pipe));
@@ -118,7 +118,7 @@ static wb_status run (plan_t *p) {
     wb_config_step_options (&p->o, p->config, &size);
     WB_TRY (grid (p));
     printf ("%s on %d %s: data %d x pipeline %d x tensor %d, %d %s a rank\n", p->config->path, p->ranks,
-            p->ranks == 1 ? "rank" : "ranks", p->lo.D, p->lo.P, p->lo.T, wb_kern_threads (),
+            p->ranks == 1 ? "rank" : "ranks", p->lo.dp, p->lo.pp, p->lo.tp, wb_kern_threads (),
             wb_kern_threads () == 1 ? "thread" : "threads");
     printf ("%s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld\n",
             wb_format_count (n[0], wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,

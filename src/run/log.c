@@ -157,18 +157,18 @@ wb_status wb_run_report (wb_run_t *r) {
     wb_info ("wabun %s: %s", PACKAGE_VERSION, c->run);
     report_machine (r, peak);
     wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank; optimizer %s%s",
-             g->D, g->P, g->T, (long long) t->o.B, t->micros, c->optimizer,
-             t->o.zero && g->D > 1 ? ", sharded over the data group" : "");
+             g->dp, g->pp, g->tp, (long long) t->o.B, t->micros, c->optimizer,
+             t->o.zero && g->dp > 1 ? ", sharded over the data group" : "");
     if (wb_trainer_muon (t) != NULL) wb_info ("  muon        %s", wb_trainer_muon (t));
     wb_info ("  model       %s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld",
              wb_format_count (n, wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,
              (long long) s->T, (long long) s->V);
     report_data (r);
     WB_TRY (report_memory (r));
-    if (c->sample_every > 0 && g->P * g->T > 1)
+    if (c->sample_every > 0 && g->pp * g->tp > 1)
         wb_warn ("sample.every: no texts are written, for no rank holds the whole model (parallel.pipeline = %d, "
                  "parallel.tensor = %d); wabun generate --model %s/latest writes them from any checkpoint",
-                 g->P, g->T, c->run);
+                 g->pp, g->tp, c->run);
     if (c->warmup > c->steps)
         wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
                  (long long) c->warmup, (long long) c->steps);

@@ -118,7 +118,7 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
     wb_config_step_options (&o, c, &r->data.size);
     WB_TRY (wb_trainer_settle_all (&o, r->topo, r->threads));
-    WB_TRY (wb_agree (r->world, wb_trainer_layout (&lo, &o, r->topo->D, r->topo->P, r->topo->T)));
+    WB_TRY (wb_agree (r->world, wb_trainer_layout (&lo, &o, r->topo->dp, r->topo->pp, r->topo->tp)));
     WB_TRY (wb_run_lock (r));
     if (strcmp (a->resume, "none") == 0) WB_TRY (check_fresh (r));
     WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
@@ -151,7 +151,7 @@ static wb_status write_sample (wb_run_t *r) {
     wb_buf_t text = {0};
     wb_status status = WB_OK;
 
-    if (r->data.tokenizer == NULL || t->layout.P * t->layout.T > 1) return WB_OK;
+    if (r->data.tokenizer == NULL || t->layout.pp * t->layout.tp > 1) return WB_OK;
     if (wb_comm_rank (r->world) == 0) {
         status = wb_sample_text (&text, &m, r->config->sample_context, r->config->sample_length, &how);
         if (status == WB_OK) wb_run_log_sample (r, text.data != NULL ? text.data : "");
@@ -193,7 +193,7 @@ static wb_status loop (wb_run_t *r) {
     int64_t rows = t->micros * t->o.B;
 
     for (int64_t i = 0; i < rows; ++i) /* the first batch, while validation goes on */
-        wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->d * rows + i);
+        wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->dp_rank * rows + i);
     r->started = wb_now ();
     r->first = t->step;
     if (t->step == 0) validate (r);

@@ -59,7 +59,7 @@ static int count_buckets (const wb_params_t *params, int64_t size, bucket_t *out
     int n = 0;
 
     for (; deal != NULL && n < deal->n; ++n) {
-        if (out != NULL) out[n] = (bucket_t){deal->begin[n], end, 0, deal->bounds + n * (deal->D + 1)};
+        if (out != NULL) out[n] = (bucket_t){deal->begin[n], end, 0, deal->bounds + n * (deal->dp + 1)};
         end = deal->begin[n];
     }
     edge = (edge + 15) / 16 * 16;
@@ -98,11 +98,11 @@ size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int6
     size_t bytes = 0;
 
     size = longest (params, size, deal);
-    if (lo->D > 1) {
-        bytes += wb_ring_bytes (lo->D, size, n, wire, 0);
-        if (wire != WB_WIRE_FP32) bytes += wb_ring_bytes (lo->D, size, n, WB_WIRE_FP32, 0);
+    if (lo->dp > 1) {
+        bytes += wb_ring_bytes (lo->dp, size, n, wire, 0);
+        if (wire != WB_WIRE_FP32) bytes += wb_ring_bytes (lo->dp, size, n, WB_WIRE_FP32, 0);
     }
-    if (lo->P > 1 && (wb_layout_has_embed (lo) || wb_layout_has_head (lo)))
+    if (lo->pp > 1 && (wb_layout_has_embed (lo) || wb_layout_has_head (lo)))
         bytes += wb_ring_bytes (2, size, n, WB_WIRE_FP32, 0);
     return bytes;
 }
@@ -115,7 +115,7 @@ static void deal (int64_t *bounds, const bucket_t *b, int D) {
 
 /* The own piece of a bucket: first float in the block, and how many. */
 static int64_t own_piece (const wb_gradsync_t *g, const bucket_t *b, int64_t *count) {
-    int d = g->topo->d;
+    int d = g->topo->dp_rank;
 
     *count = b->bounds[d + 1] - b->bounds[d];
     return b->begin + b->bounds[d];
@@ -185,7 +185,7 @@ static int find_partial (stretch_t *out, const wb_params_t *params) {
 static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t bucket_floats, bool sequence,
                        const wb_deal_t *deal_out) {
     int64_t size = bucket_size (params, bucket_floats);
-    int D = g->topo->D;
+    int D = g->topo->dp;
 
     g->nbuckets = count_buckets (params, size, NULL, &g->tied_from, deal_out);
     g->buckets = wb_calloc ((size_t) g->nbuckets + 1, sizeof *g->buckets);
@@ -201,7 +201,7 @@ static wb_status fill (wb_gradsync_t *g, const wb_params_t *params, int64_t buck
             deal (g->bounds + i * (D + 1), &g->buckets[i], D);
         g->buckets[i].bounds = g->bounds + i * (D + 1);
     }
-    if (sequence && g->topo->T > 1) {
+    if (sequence && g->topo->tp > 1) {
         g->npartial = find_partial (NULL, params);
         g->partial = wb_calloc ((size_t) g->npartial + 1, sizeof *g->partial);
         if (g->partial == NULL) goto memory;
@@ -246,7 +246,7 @@ wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_
         status = wb_ring_new (&g->tied, topo->embed, size, g->nbuckets, WB_WIRE_FP32, 0, &ops);
     status = wb_agree (topo->world, status);
     if (status == WB_OK) {
-        g->wte_last = topo->P > 1 && topo->p == topo->P - 1;
+        g->wte_last = topo->pp > 1 && topo->pp_rank == topo->pp - 1;
         status = wb_ring_thread (g->ring);
         if (status == WB_OK) status = wb_ring_thread (g->weights);
     }
@@ -340,7 +340,7 @@ void wb_gradsync_end (wb_gradsync_t *g) {
     wb_gradsync_final (g, 0); /* stages without embedding have no last call of their own */
     wb_ring_end (g->ring);
     if (g->tied != NULL) sum_tied (g);
-    if (g->topo->D > 1 || g->tied != NULL) g->gradient_seconds += wb_now () - g->first;
+    if (g->topo->dp > 1 || g->tied != NULL) g->gradient_seconds += wb_now () - g->first;
 }
 
 double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads) {
@@ -365,7 +365,7 @@ void wb_gradsync_give (wb_gradsync_t *g, float *weights, int64_t end) {
 }
 
 void wb_gradsync_weights (wb_gradsync_t *g, float *weights) {
-    if (!g->zero || g->topo->D == 1) return;
+    if (!g->zero || g->topo->dp == 1) return;
     wb_gradsync_give (g, weights, INT64_MAX);
 }
 

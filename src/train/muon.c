@@ -182,10 +182,10 @@ static void cut_buckets (wb_deal_t *deal, const wb_params_t *params, const wb_pa
     for (int i = 0; i < deal->n; ++i) {
         const wb_param_t *p = sorted[i];
         int q = deal->share[kind_of (params, p)], first = deal->first[p - params->list];
-        int64_t *bounds = deal->bounds + i * (deal->D + 1);
+        int64_t *bounds = deal->bounds + i * (deal->dp + 1);
 
         deal->begin[i] = p->offset;
-        for (int d = 0; d <= deal->D; ++d)
+        for (int d = 0; d <= deal->dp; ++d)
             bounds[d] = d <= first       ? 0
                         : d >= first + q ? end - p->offset
                                          : wb_split_first (p->own_rows, q, d - first) * p->own_cols;
@@ -204,7 +204,7 @@ wb_status wb_deal_new (wb_deal_t **out, const wb_optim_options_t *o, const wb_pa
 
     *out = NULL;
     if (deal != NULL) {
-        deal->D = D;
+        deal->dp = D;
         memcpy (deal->share, share, sizeof deal->share);
         deal->first = wb_calloc (n, sizeof *deal->first);
         deal->begin = wb_calloc (n, sizeof *deal->begin);
@@ -266,16 +266,17 @@ void wb_muon_default_share (int share[4], const wb_optim_options_t *o, bool zero
 }
 
 static wb_status new_levels (wb_muon_t *m, const wb_topo_t *topo, bool zero) {
-    int q[MOST_LEVELS], n = candidates (q, &m->o, zero, topo->D), T = topo->T;
+    int q[MOST_LEVELS], n = candidates (q, &m->o, zero, topo->dp), T = topo->tp;
 
     for (int i = 0; i < n; ++i) {
         level_t *l = &m->levels[i];
-        int k = topo->d / q[i], in = topo->d % q[i], groups = topo->D / q[i];
+        int k = topo->dp_rank / q[i], in = topo->dp_rank % q[i], groups = topo->dp / q[i];
 
         l->q = q[i];
         m->nlevels = i + 1;
         if (T * q[i] == 1) continue;
-        WB_TRY (wb_comm_split (&l->group, topo->world, k < groups ? topo->p * groups + k : -1, topo->t * q[i] + in));
+        WB_TRY (wb_comm_split (&l->group, topo->world, k < groups ? topo->pp_rank * groups + k : -1,
+                               topo->tp_rank * q[i] + in));
         if (l->group == NULL) continue;
         WB_TRY (wb_grid_new (&l->cols, l->group, T, q[i]));
         WB_TRY (wb_grid_new (&l->flat, l->group, 1, T * q[i]));
@@ -391,8 +392,8 @@ static void describe (wb_muon_t *m, const wb_params_t *params, const int share[K
 size_t wb_muon_bytes (const wb_optim_options_t *o, const wb_params_t *params, const wb_layout_t *lo, bool zero) {
     int share[KINDS];
 
-    wb_muon_default_share (share, o, zero, lo->D);
-    return (size_t) work_floats (o, params, lo->T, share) * sizeof (float);
+    wb_muon_default_share (share, o, zero, lo->dp);
+    return (size_t) work_floats (o, params, lo->tp, share) * sizeof (float);
 }
 
 wb_status wb_muon_new (wb_muon_t **out, const wb_topo_t *topo, const wb_optim_options_t *o, const wb_kern_t *k,
@@ -405,9 +406,9 @@ wb_status wb_muon_new (wb_muon_t **out, const wb_topo_t *topo, const wb_optim_op
     WB_TRY (wb_agree (topo->world, m != NULL ? WB_OK : WB_NOMEM ("Muon")));
     m->o = *o;
     m->k = k;
-    m->D = topo->D;
-    m->T = topo->T;
-    m->d = topo->d;
+    m->D = topo->dp;
+    m->T = topo->tp;
+    m->d = topo->dp_rank;
     m->world = topo->world;
     m->turn = -1;
     wb_muon_default_share (share, o, zero, m->D);

@@ -65,12 +65,12 @@ static wb_status check_batch (const wb_step_options_t *o, int D, int P) {
                         "or use another number of ranks",
                         (long long) o->global_batch, D, (long long) o->B, less, (long long) (below + unit));
     }
-    if (o->v > 1 && o->global_batch / unit % P != 0)
+    if (o->chunks > 1 && o->global_batch / unit % P != 0)
         return WB_FAIL (WB_EUSAGE,
                         "parallel.interleave = %d wants the micro-batches of a rank (%lld) to be a multiple of "
                         "parallel.pipeline (%d): set "
                         "train.global_batch to a multiple of %lld",
-                        o->v, (long long) (o->global_batch / unit), P, (long long) (unit * P));
+                        o->chunks, (long long) (o->global_batch / unit), P, (long long) (unit * P));
     return WB_OK;
 }
 
@@ -79,7 +79,7 @@ wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D
     double layer = 12.0 * (double) s->C + (double) o->T, head = (double) s->V / layer;
 
     WB_TRY (wb_size_check (s));
-    WB_TRY (wb_layout_init (out, D, P, T, o->v, s->L, s->H, 0.05, head));
+    WB_TRY (wb_layout_init (out, D, P, T, o->chunks, s->L, s->H, 0.05, head));
     WB_TRY (check_batch (o, D, P));
     if (s->V < T)
         return WB_FAIL (WB_EUSAGE, "parallel.tensor = %d is more than the vocabulary of %lld", T, (long long) s->V);
@@ -117,7 +117,7 @@ wb_status wb_trainer_settle_all (wb_step_options_t *o, const wb_topo_t *topo, in
     double least[2] = {threads, (double) wb_mem_free () / wb_comm_size (topo->node)};
 
     wb_comm_min_f64 (topo->world, least, 2);
-    return wb_agree (topo->world, wb_trainer_settle (o, topo->D, topo->P, topo->T, (int) least[0], least[1]));
+    return wb_agree (topo->world, wb_trainer_settle (o, topo->dp, topo->pp, topo->tp, (int) least[0], least[1]));
 }
 
 /* Floats of optimizer state array i for the whole block. */
@@ -131,13 +131,13 @@ static int64_t state_of_block (const wb_params_t *params, wb_optim_kind kind, in
 
 static wb_status new_schedule (wb_schedule_t **out, wb_stage_options_t *so, const wb_step_options_t *o,
                                const wb_layout_t *lo) {
-    int micros = (int) (o->global_batch / (o->B * lo->D));
+    int micros = (int) (o->global_batch / (o->B * lo->dp));
 
-    WB_TRY (wb_schedule_new (out, o->schedule, lo->P, lo->p, lo->v, micros, false));
+    WB_TRY (wb_schedule_new (out, o->schedule, lo->pp, lo->pp_rank, lo->chunks, micros, false));
     memset (so, 0, sizeof *so);
     so->B = o->B;
     so->T = o->T;
-    so->v = lo->v;
+    so->chunks = lo->chunks;
     memcpy (so->slots, (*out)->slots, sizeof so->slots);
     so->recompute = o->recompute;
     so->sequence = o->sequence;
@@ -156,19 +156,20 @@ static size_t state_bytes (const wb_step_options_t *o, const wb_params_t *params
     int64_t floats = 0, end = params->own;
 
     if (deal == NULL) {
-        for (int i = 0; i < 2; ++i) floats += state_of_block (params, o->optim.kind, i) / (o->zero ? lo->D : 1);
+        for (int i = 0; i < 2; ++i) floats += state_of_block (params, o->optim.kind, i) / (o->zero ? lo->dp : 1);
         return (size_t) floats * sizeof (float);
     }
     for (int i = 0; i < deal->n; end = deal->begin[i++]) {
-        const int64_t *bounds = deal->bounds + i * (deal->D + 1);
+        const int64_t *bounds = deal->bounds + i * (deal->dp + 1);
         const wb_param_t *p = params->list;
 
         while (p->offset != deal->begin[i]) ++p;
-        floats += bounds[lo->d + 1] - bounds[lo->d];
-        if (bounds[lo->d + 1] == end - p->offset && bounds[lo->d] < bounds[lo->d + 1]) /* vectors, with two states */
+        floats += bounds[lo->dp_rank + 1] - bounds[lo->dp_rank];
+        if (bounds[lo->dp_rank + 1] == end - p->offset &&
+            bounds[lo->dp_rank] < bounds[lo->dp_rank + 1]) /* vectors, with two states */
             floats += end - p->offset - wb_param_own (p);
     }
-    return (size_t) (floats + 2 * end / lo->D) * sizeof (float);
+    return (size_t) (floats + 2 * end / lo->dp) * sizeof (float);
 }
 
 wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) {
@@ -183,9 +184,9 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
     memset (out, 0, sizeof *out);
     WB_TRY (wb_params_new (&params, &o->size, lo));
     status = new_schedule (&schedule, &so, o, lo);
-    if (status == WB_OK && o->optim.kind == WB_OPTIM_MUON && o->zero && lo->D > 1) {
-        wb_muon_default_share (share, &o->optim, o->zero, lo->D);
-        status = wb_deal_new (&deal, &o->optim, params, lo->D, share);
+    if (status == WB_OK && o->optim.kind == WB_OPTIM_MUON && o->zero && lo->dp > 1) {
+        wb_muon_default_share (share, &o->optim, o->zero, lo->dp);
+        status = wb_deal_new (&deal, &o->optim, params, lo->dp, share);
     }
     if (status == WB_OK) {
         size_t block = (size_t) params->own * sizeof (float);
@@ -194,7 +195,7 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
         out->optimizer = state_bytes (o, params, lo, deal);
         wb_stage_bytes (&out->activations, &work, &o->size, lo, &so);
         if (o->optim.kind == WB_OPTIM_MUON) work += wb_muon_bytes (&o->optim, params, lo, o->zero);
-        out->work = work + batch_bytes (o, (int) (o->global_batch / (o->B * lo->D)));
+        out->work = work + batch_bytes (o, (int) (o->global_batch / (o->B * lo->dp)));
         out->communication = wb_gradsync_bytes (lo, params, o->bucket_floats, o->wire, deal);
         out->total =
             out->parameters + out->gradients + out->optimizer + out->activations + out->work + out->communication;
@@ -216,10 +217,10 @@ static wb_status new_outbox (outbox_t *box, wb_comm_t *pipe, int peer, int tag, 
 static wb_status new_links (wb_trainer_t *t) {
     struct wb_trainer_impl *m = t->impl;
     wb_comm_t *pipe = t->topo->pipe;
-    int P = t->topo->P, p = t->topo->p, next = (p + 1) % P, prev = (p + P - 1) % P, depth;
+    int P = t->topo->pp, p = t->topo->pp_rank, next = (p + 1) % P, prev = (p + P - 1) % P, depth;
 
     if (P == 1) return WB_OK;
-    depth = t->layout.v * m->stride + 2;
+    depth = t->layout.chunks * m->stride + 2;
     WB_TRY (new_outbox (&m->forward, pipe, next, TAG_FORWARD, depth));
     WB_TRY (new_outbox (&m->backward, pipe, prev, TAG_BACKWARD, depth));
     WB_TRY (wb_link_new (&m->from_prev, pipe, prev, TAG_FORWARD, depth));
@@ -229,15 +230,16 @@ static wb_status new_links (wb_trainer_t *t) {
 /* Local part: tables and memory. */
 static wb_status new_local (wb_trainer_t *t, wb_stage_options_t *so) {
     struct wb_trainer_impl *m = t->impl;
-    int P = t->layout.P;
+    int P = t->layout.pp;
 
     WB_TRY (wb_params_new (&t->params, &t->o.size, &t->layout));
     WB_TRY (new_schedule (&m->schedule, so, &t->o, &t->layout));
-    for (int c = 0; c < t->layout.v; ++c)
+    for (int c = 0; c < t->layout.chunks; ++c)
         if (so->slots[c] > m->stride) m->stride = so->slots[c];
     /* validation: a pipeline full of micro-batches when there are enough of them */
     m->evaluation_micros = t->micros >= P ? P : t->micros;
-    WB_TRY (wb_schedule_new (&m->evaluation, t->o.schedule, P, t->layout.p, t->layout.v, m->evaluation_micros, true));
+    WB_TRY (wb_schedule_new (&m->evaluation, t->o.schedule, P, t->layout.pp_rank, t->layout.chunks,
+                             m->evaluation_micros, true));
     m->block = wb_calloc ((size_t) t->params->n, sizeof *m->block);
     if (m->block == NULL) return WB_NOMEM ("the list of parameters");
     for (int i = 0; i < t->params->n; ++i) {
@@ -328,7 +330,7 @@ static wb_status fill (wb_trainer_t *t) {
     if (t->o.optim.kind == WB_OPTIM_MUON)
         WB_TRY (wb_muon_new (&m->muon, t->topo, &t->o.optim, t->kern, t->params, t->o.zero));
     WB_TRY (wb_gradsync_new (&m->sync, t->topo, t->params, t->kern, t->o.bucket_floats,
-                             t->o.zero && t->topo->D > 1 /* one rank has the whole */, t->o.sequence, t->o.wire,
+                             t->o.zero && t->topo->dp > 1 /* one rank has the whole */, t->o.sequence, t->o.wire,
                              m->muon != NULL ? wb_muon_deal (m->muon) : NULL));
     so.poll = poll;
     so.poll_ctx = m;
@@ -348,7 +350,8 @@ static wb_status fill (wb_trainer_t *t) {
 /* Does the node have what its ranks will allocate?  Weights and gradients alone are looked at first: a model beyond all
  * measure would take long to plan. */
 static wb_status check_memory (const wb_topo_t *topo, const wb_step_options_t *o, const wb_layout_t *lo) {
-    double least = 8.0 * (double) wb_size_parameters (&o->size) / (lo->P * lo->T), sum, have = (double) wb_mem_free ();
+    double least = 8.0 * (double) wb_size_parameters (&o->size) / (lo->pp * lo->tp), sum,
+           have = (double) wb_mem_free ();
     char a[32], b[32];
     wb_memory_t m = {0};
     wb_status status = WB_OK;
@@ -378,10 +381,10 @@ wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_st
     wb_status status;
 
     *out = NULL;
-    WB_TRY (wb_agree (topo->world, wb_trainer_layout (&lo, o, topo->D, topo->P, topo->T)));
-    lo.d = topo->d;
-    lo.p = topo->p;
-    lo.t = topo->t;
+    WB_TRY (wb_agree (topo->world, wb_trainer_layout (&lo, o, topo->dp, topo->pp, topo->tp)));
+    lo.dp_rank = topo->dp_rank;
+    lo.pp_rank = topo->pp_rank;
+    lo.tp_rank = topo->tp_rank;
     WB_TRY (check_memory (topo, o, &lo));
     t = wb_calloc (1, sizeof *t);
     if (t != NULL) t->impl = wb_calloc (1, sizeof *t->impl);
@@ -392,7 +395,7 @@ wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_st
         t->layout = lo;
         t->o = *o;
         t->kern = wb_kern_get (wb_cpu_isa ());
-        t->micros = (int) (o->global_batch / (o->B * lo.D));
+        t->micros = (int) (o->global_batch / (o->B * lo.dp));
         status = fill (t);
     }
     if (status != WB_OK) {
@@ -458,7 +461,7 @@ const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n) {
  * counts. */
 static bool load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, int64_t first, int64_t n, int micros) {
     struct wb_trainer_impl *m = t->impl;
-    int64_t T = t->o.T, rows = micros * t->o.B, mine = rows * t->topo->d;
+    int64_t T = t->o.T, rows = micros * t->o.B, mine = rows * t->topo->dp_rank;
     bool good = true;
 
     for (int64_t i = 0; i < rows; ++i) {
@@ -525,7 +528,7 @@ static void run_schedule (wb_trainer_t *t, const wb_schedule_t *s, float *dw, fl
             wait_for_slot (&m->forward, at);
             wait_for_slot (&m->backward, at);
             wb_stage_forward (m->stage, m->loss, dw, t->weights, x, y, a->chunk, a->slot, scale);
-            if (head && a->chunk == t->layout.v - 1)
+            if (head && a->chunk == t->layout.chunks - 1)
                 for (int64_t j = 0; j < positions; ++j)
                     if (y[j] >= 0) {
                         *loss += (double) m->loss[j];
@@ -602,7 +605,7 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
     profile->of[WB_PROF_WEIGHTS].seconds += r->t_need;
     v.gradsq = wb_gradsync_sumsq (m->sync, t->grads);
     at = wb_profile_add (profile, WB_PROF_NORM, at, 0, 4 * floats_of (m->owned, m->nowned));
-    if (t->topo->t != 0) v.loss = v.tokens = 0; /* every tensor rank has the same loss */
+    if (t->topo->tp_rank != 0) v.loss = v.tokens = 0; /* every tensor rank has the same loss */
     wb_verdict (t->topo->world, &v);
     t3 = wb_profile_add (profile, WB_PROF_VERDICT, at, 0, 0);
 
@@ -633,7 +636,7 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
     r->t_total = wb_now () - t0;
 }
 
-int64_t wb_trainer_round (const wb_trainer_t *t) { return t->o.B * t->topo->D * t->impl->evaluation_micros; }
+int64_t wb_trainer_round (const wb_trainer_t *t) { return t->o.B * t->topo->dp * t->impl->evaluation_micros; }
 
 void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
                           int64_t n) {
@@ -646,7 +649,7 @@ void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_
         load_batch (t, sample, ctx, first, n - first, m->evaluation_micros);
         run_schedule (t, m->evaluation, NULL, 0, &sums[0], &sums[1], &times);
     }
-    if (t->topo->t != 0) sums[0] = sums[1] = 0;
+    if (t->topo->tp_rank != 0) sums[0] = sums[1] = 0;
     wb_comm_sum_f64 (t->topo->world, sums, 2);
     *loss_sum = sums[0];
     *tokens = sums[1];

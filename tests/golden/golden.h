@@ -105,7 +105,7 @@ typedef struct golden_machine {
 
 static bool golden_machine_new (golden_machine_t *m, const golden_t *g, wb_comm_t *world, const wb_kern_t *k,
                                 wb_recompute recompute, int64_t micro) {
-    wb_stage_options_t o = {.B = micro, .T = g->T, .v = 1, .slots = {1}, .recompute = recompute};
+    wb_stage_options_t o = {.B = micro, .T = g->T, .chunks = 1, .slots = {1}, .recompute = recompute};
     size_t own = (size_t) g->params->own;
     memset (m, 0, sizeof *m);
     m->g = g;
@@ -230,7 +230,7 @@ __attribute__ ((unused)) static void golden_trainer (double *loss, double *norm,
                            .B = micro,
                            .T = g->T,
                            .global_batch = g->B,
-                           .v = 1,
+                           .chunks = 1,
                            .schedule = WB_SCHEDULE_1F1B,
                            .recompute = recompute,
                            .zero = true,
@@ -269,7 +269,7 @@ __attribute__ ((unused)) static void golden_grid (golden_errors_t *e, golden_t *
                            .B = 1,
                            .T = g->T,
                            .global_batch = g->B,
-                           .v = 1,
+                           .chunks = 1,
                            .schedule = WB_SCHEDULE_1F1B,
                            .sequence = sequence,
                            .optim = {.kind = WB_OPTIM_SGD, .decay = WB_DECAY_CONSTANT, .steps = 1},

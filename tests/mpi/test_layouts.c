@@ -42,7 +42,7 @@ static wb_step_options_t options (int64_t L, int64_t H, int64_t global) {
                                .B = 1,
                                .T = 16,
                                .global_batch = global,
-                               .v = 1,
+                               .chunks = 1,
                                .schedule = WB_SCHEDULE_1F1B,
                                .zero = true,
                                .optim = {WB_OPTIM_ADAMW, 3e-3, 3e-4, 0.9, 0.95, 1e-8, 0.1, 1.0, 3, STEPS,
@@ -176,8 +176,8 @@ static const char *name_of (const wb_topo_t *topo, const wb_step_options_t *o) {
     static const char *const recompute[] = {"none", "attention", "block"};
     static char text[160];
     snprintf (text, sizeof text, "L %d C %d H %d, %d x %d x %d%s v %d, B %d of %d, recompute %s%s%s%s", (int) o->size.L,
-              (int) o->size.C, (int) o->size.H, topo->D, topo->P, topo->T,
-              o->schedule == WB_SCHEDULE_GPIPE ? " gpipe" : "", o->v, (int) o->B, (int) o->global_batch,
+              (int) o->size.C, (int) o->size.H, topo->dp, topo->pp, topo->tp,
+              o->schedule == WB_SCHEDULE_GPIPE ? " gpipe" : "", o->chunks, (int) o->B, (int) o->global_batch,
               recompute[o->recompute], o->sequence ? ", sequence" : "", o->zero ? "" : ", zero 0",
               o->wire == WB_WIRE_BF16 ? ", bf16" : "");
     return text;
@@ -395,7 +395,7 @@ static void test_interleaved (int P, int T) {
         for (int gpipe = 0; gpipe < 2; gpipe++) {
             wb_step_options_t o = options (P == 4 ? 8 : 6, T == 3 ? 6 : 4, 12);
             o.optim.steps = FEW;
-            o.v = v;
+            o.chunks = v;
             o.schedule = gpipe ? WB_SCHEDULE_GPIPE : WB_SCHEDULE_1F1B;
             o.recompute = gpipe ? WB_RECOMPUTE_BLOCK : WB_RECOMPUTE_NONE;
             o.sequence = T > 1;
@@ -416,12 +416,12 @@ static void test_large (int P, int T) {
         o.T = 72;
         o.B = 2;
         o.optim.steps = 2;
-        o.v = P == 2 && kind == 1 ? 2 : 1;
+        o.chunks = P == 2 && kind == 1 ? 2 : 1;
         o.schedule = kind == 0 ? WB_SCHEDULE_1F1B : WB_SCHEDULE_GPIPE;
         o.sequence = kind == 1;
         o.zero = kind == 0;
         o.bucket_floats = kind == 0 ? 0 : 300000;
-        if (o.global_batch % (o.B * D) == 0 && (o.v == 1 || o.global_batch / (o.B * D) % P == 0))
+        if (o.global_batch % (o.B * D) == 0 && (o.chunks == 1 || o.global_batch / (o.B * D) % P == 0))
             check (NULL, P, T, &o, 1e-4);
     }
 }
@@ -432,7 +432,7 @@ static void test_products (int P, int T) {
     for (int bits = 0; bits < 64; bits++)
         for (int mode = 0; mode < 3; mode++) {
             wb_step_options_t o = options (P == 4 && (bits & 1) ? 8 : 6, T % 3 == 0 ? 6 : 4, 12);
-            o.v = bits & 1 ? 2 : 1;
+            o.chunks = bits & 1 ? 2 : 1;
             o.schedule = bits & 2 ? WB_SCHEDULE_GPIPE : WB_SCHEDULE_1F1B;
             o.sequence = bits & 4;
             o.zero = bits & 8;
@@ -440,7 +440,7 @@ static void test_products (int P, int T) {
             o.B = bits & 32 ? 2 : 1;
             o.recompute = (wb_recompute) mode;
             if (12 % (o.B * D) != 0 || (o.sequence && (T == 1 || o.B * o.T % T != 0))) continue;
-            if (o.v > 1 && (P == 1 || o.v * P > o.size.L || 12 / (o.B * D) % P != 0)) continue;
+            if (o.chunks > 1 && (P == 1 || o.chunks * P > o.size.L || 12 / (o.B * D) % P != 0)) continue;
             if (o.size.H % T == 0 && P <= o.size.L) check (NULL, P, T, &o, 1e-4);
         }
 }
@@ -509,14 +509,14 @@ static void memory_of_grid (int P, int T) {
         o.optim.kind = kind == 4 ? WB_OPTIM_SGD : WB_OPTIM_ADAMW;
         if (12 % (N / (P * T)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
         size_t before = wb_mem_now ();
-        T_STATUS (wb_trainer_layout (&layout, &o, topo->D, P, T), WB_OK);
-        wb_layout_place (&layout, (topo->d * P + topo->p) * T + topo->t);
+        T_STATUS (wb_trainer_layout (&layout, &o, topo->dp, P, T), WB_OK);
+        wb_layout_place (&layout, (topo->dp_rank * P + topo->pp_rank) * T + topo->tp_rank);
         T_STATUS (wb_trainer_memory (&plan, &o, &layout), WB_OK);
         T_OK (wb_mem_now () == before, "planning holds no memory");
         if (T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
             double held = (double) (wb_mem_now () - before), planned = (double) plan.total;
             /* Windows are planned for every ring, and a flat one has none. */
-            planned -= (double) (wb_ring_window_bytes (topo->D) * (o.wire == WB_WIRE_BF16 ? 2 : 1) +
+            planned -= (double) (wb_ring_window_bytes (topo->dp) * (o.wire == WB_WIRE_BF16 ? 2 : 1) +
                                  wb_ring_window_bytes (T) + (topo->embed != NULL ? wb_ring_window_bytes (2) : 0));
             T_OK (fabs (held - planned) < 0.03 * held, "%s: %.0f bytes planned, %.0f held", name_of (topo, &o), planned,
                   held);

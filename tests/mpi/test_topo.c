@@ -9,7 +9,7 @@
 
 /* Every rank of a group has these places, and the group has all of them. */
 static bool holds (wb_comm_t *c, const wb_topo_t *t, int size, int along) {
-    int mine[3] = {t->d, t->p, t->t}, all[8 * 3], fixed = 0;
+    int mine[3] = {t->dp_rank, t->pp_rank, t->tp_rank}, all[8 * 3], fixed = 0;
     if (wb_comm_size (c) != size || size > 8) return false;
     wb_comm_all_gather (c, all, mine, sizeof mine);
     for (int r = 0; r < size; r++) {
@@ -25,15 +25,15 @@ static void layouts (wb_comm_t *world) {
             if (n % (p * t) != 0) continue;
             wb_topo_t *g;
             if (!T_STATUS (wb_topo_new (&g, world, p == 1 ? 0 : n / p / t, p, t), WB_OK)) continue;
-            T_OK (g->D == n / p / t && g->P == p && g->T == t && g->world == world, "sizes of %d x %d", p, t);
+            T_OK (g->dp == n / p / t && g->pp == p && g->tp == t && g->world == world, "sizes of %d x %d", p, t);
             /* One node: world ranks as they are. */
-            T_OK (g->nodes > 1 || (g->d * p + g->p) * t + g->t == r, "place of rank %d", r);
+            T_OK (g->nodes > 1 || (g->dp_rank * p + g->pp_rank) * t + g->tp_rank == r, "place of rank %d", r);
             T_OK (g->nodes >= 1 && wb_comm_size (g->node) <= n, "%d nodes", g->nodes);
-            T_OK (holds (g->data, g, g->D, 0), "data group of %d x %d", p, t);
-            T_OK (holds (g->pipe, g, g->P, 1), "pipeline group of %d x %d", p, t);
-            T_OK (holds (g->tensor, g, g->T, 2), "tensor group of %d x %d", p, t);
-            bool ends = p > 1 && (g->p == 0 || g->p == p - 1);
-            T_OK (ends ? g->embed != NULL && wb_comm_size (g->embed) == 2 && wb_comm_rank (g->embed) == (g->p > 0)
+            T_OK (holds (g->data, g, g->dp, 0), "data group of %d x %d", p, t);
+            T_OK (holds (g->pipe, g, g->pp, 1), "pipeline group of %d x %d", p, t);
+            T_OK (holds (g->tensor, g, g->tp, 2), "tensor group of %d x %d", p, t);
+            bool ends = p > 1 && (g->pp_rank == 0 || g->pp_rank == p - 1);
+            T_OK (ends ? g->embed != NULL && wb_comm_size (g->embed) == 2 && wb_comm_rank (g->embed) == (g->pp_rank > 0)
                        : g->embed == NULL,
                   "embedding group of %d x %d", p, t);
             wb_topo_destroy (g);

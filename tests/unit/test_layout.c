@@ -10,7 +10,7 @@
 /* ---- dealing ----------------------------------------------------------------------------------------------------- */
 
 static double cost (const wb_layout_t *lo, int s, double embed, double head) {
-    int S = lo->P * lo->v;
+    int S = lo->pp * lo->chunks;
     return lo->first[s + 1] - lo->first[s] + (s == 0 ? embed : 0) + (s == S - 1 ? head : 0);
 }
 
@@ -65,9 +65,11 @@ static void test_places (void) {
     T_STATUS (wb_layout_init (&lo, 2, 3, 4, 2, 12, 8, 0, 0), WB_OK);
     for (int r = 0; r < 24; r++) {
         wb_layout_place (&lo, r);
-        T_OK (r == (lo.d * 3 + lo.p) * 4 + lo.t && !seen[lo.d][lo.p][lo.t], "place %d: %d %d %d", r, lo.d, lo.p, lo.t);
-        seen[lo.d][lo.p][lo.t] = true;
-        T_OK (wb_layout_has_embed (&lo) == (lo.p == 0) && wb_layout_has_head (&lo) == (lo.p == 2), "ends at %d", r);
+        T_OK (r == (lo.dp_rank * 3 + lo.pp_rank) * 4 + lo.tp_rank && !seen[lo.dp_rank][lo.pp_rank][lo.tp_rank],
+              "place %d: %d %d %d", r, lo.dp_rank, lo.pp_rank, lo.tp_rank);
+        seen[lo.dp_rank][lo.pp_rank][lo.tp_rank] = true;
+        T_OK (wb_layout_has_embed (&lo) == (lo.pp_rank == 0) && wb_layout_has_head (&lo) == (lo.pp_rank == 2),
+              "ends at %d", r);
     }
     for (int s = 0; s <= 6; s++) T_OK (lo.first[s] == 2 * s, "stage %d begins at layer %d", s, lo.first[s]);
 }
@@ -100,10 +102,11 @@ static void test_refusals (void) {
 }
 
 static void test_trainer (void) {
-    wb_step_options_t good = {.size = {12, 48, 12, 32, 100}, .B = 2, .T = 32, .global_batch = 48, .v = 1}, o = good;
+    wb_step_options_t good = {.size = {12, 48, 12, 32, 100}, .B = 2, .T = 32, .global_batch = 48, .chunks = 1},
+                      o = good;
     wb_layout_t lo;
     T_STATUS (wb_trainer_layout (&lo, &o, 4, 3, 2), WB_OK);
-    T_OK (lo.D == 4 && lo.P == 3 && lo.T == 2 && lo.v == 1 && lo.first[3] == 12, "a layout of 4 x 3 x 2");
+    T_OK (lo.dp == 4 && lo.pp == 3 && lo.tp == 2 && lo.chunks == 1 && lo.first[3] == 12, "a layout of 4 x 3 x 2");
     o.global_batch = 50;
     REFUSED (wb_trainer_layout (&lo, &o, 4, 3, 2), "global_batch = 50 cannot be dealt evenly to 4 data ranks in "
                                                    "micro-batches of 2: set it to 48 or 56");
@@ -113,7 +116,7 @@ static void test_trainer (void) {
     o.T = 33;
     REFUSED (wb_trainer_layout (&lo, &o, 1, 1, 1), "between 1 and the model's context of 32");
     o = good;
-    o.v = 2;
+    o.chunks = 2;
     T_STATUS (wb_trainer_layout (&lo, &o, 4, 3, 2), WB_OK);
     REFUSED (wb_trainer_layout (&lo, &o, 3, 3, 2), "set train.global_batch to a multiple of 18");
     o = good;

@@ -153,7 +153,7 @@ static void check_grid (const wb_size_t *s, int D, int P, int T, int v, const wb
         }
         /* layers lie one behind the other, chunk by chunk, embeddings before and the last norm behind */
         for (int c = 0; c < v; c++)
-            for (int l = lo.first[c * P + lo.p]; l < lo.first[c * P + lo.p + 1]; l++) {
+            for (int l = lo.first[c * P + lo.pp_rank]; l < lo.first[c * P + lo.pp_rank + 1]; l++) {
                 begin = wb_params_layer_begin (p, l);
                 for (int i = 0; i < p->n; i++)
                     if (p->list[i].layer == l)
