@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* ---- tokenizer (tokenizer.c, byte.c, ja_bpe.c) ------------------------------------------------------------------- */
+/* ---- tokenizer (kinds.c, tokenizer.c; byte.c, ja_bpe.c) ---------------------------------------------------------- */
 
 /** A tokenizer: read-only after loading, safe to use from many threads at once (encode keeps its state on the stack or
  * in thread-local space it owns). */
@@ -19,7 +19,13 @@ typedef struct wb_tokenizer wb_tokenizer_t;
  * Errors: WB_EIO no such file; WB_EDATA what is wrong with the vocabulary, with file:line; WB_EUSAGE a kind not known,
  * with the kinds that are. */
 wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) WB_NODISCARD;
-void wb_tokenizer_destroy (wb_tokenizer_t *t);
+void wb_tokenizer_destroy (wb_tokenizer_t *t); /**< NULL is fine */
+/** Does the name, file or directory say what its tokenizer is?  Not "does it load": a damaged tokenizer is an error,
+ * not none. */
+bool wb_tokenizer_probe (const char *spec);
+/** The kinds there are and how they are named, for messages, into buf. */
+#define WB_TOKENIZER_KNOWN 512
+const char *wb_tokenizer_known (char buf[WB_TOKENIZER_KNOWN]);
 /** Append the ids of text[0..n) to `out`.  Any bytes are allowed: malformed UTF-8 becomes byte tokens, one for each
  * byte (where the vocabulary lacks the byte token, the bytes of U+FFFD).  clean: URL, e-mail, telephone, date, price
  * become tags (ja-bpe; ignored by byte).  ja-bpe takes tags written in the text, <|endoftext|> too, for the tags
@@ -49,6 +55,9 @@ int32_t wb_tokenizer_id_bytes (const wb_tokenizer_t *t, int32_t id);
 /** Write the tokenizer's files into a directory, so that wb_tokenizer_new (directory) gives it back. The kind `byte`
  * writes a small wabun-tokenizer.json.  Errors: WB_EIO. */
 wb_status wb_tokenizer_save (const wb_tokenizer_t *t, const char *dir) WB_NODISCARD;
+/** Name of the i-th file that wb_tokenizer_save() writes, NULL after the last; constant. */
+const char *wb_tokenizer_file (const wb_tokenizer_t *t, int i);
+enum { WB_TOKENIZER_MAX_FILES = 4 };
 
 /** Streaming decoder for terminals: bytes of an unfinished character are held back until they are whole. */
 typedef struct wb_stream wb_stream_t;

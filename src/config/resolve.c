@@ -30,8 +30,8 @@ wb_status wb_config_size (wb_size_t *out, wb_tokenizer_t **tokenizer, const wb_c
     *tokenizer = NULL;
     if (c->tokenizer != NULL)
         WB_TRY (wb_tokenizer_new (tokenizer, c->tokenizer));
-    else if (c->base != NULL && wb_tokenizer_new (tokenizer, c->base) != WB_OK) /* it may come without one */
-        wb_error_clear ();
+    else if (c->base != NULL && wb_tokenizer_probe (c->base)) /* it may come without one */
+        WB_TRY (wb_tokenizer_new (tokenizer, c->base));
     return find_size (out, *tokenizer, c);
 }
 

@@ -13,18 +13,6 @@ typedef struct loaded {
     wb_arena_t *arena; /* what the weights lie in */
 } loaded_t;
 
-/* Does the directory say what its tokenizer is?  Not "does it load": a damaged tokenizer is an error, not none. */
-static bool has_tokenizer (const char *dir) {
-    static const char *const names[] = {"wabun-tokenizer.json", "ja-bpe.txt"};
-    bool found = false;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++) {
-        char *path = wb_format ("%s/%s", dir, names[i]);
-        found = path != NULL && wb_file_exists (path);
-        wb_free (path);
-    }
-    return found;
-}
-
 static wb_status load_weights (wb_model_t *m, const char *dir) {
     wb_segment_t *segments = wb_calloc ((size_t) m->params->n, sizeof *segments);
     if (segments == NULL) return WB_NOMEM ("model %s", dir);
@@ -47,7 +35,7 @@ static wb_status load (loaded_t *at, const char *dir, const char *tokenizer) {
     wb_model_t *m = &at->model;
     wb_layout_t layout;
     WB_TRY (wb_model_config_read (&m->size, dir));
-    if (tokenizer == NULL && has_tokenizer (dir)) tokenizer = dir;
+    if (tokenizer == NULL && wb_tokenizer_probe (dir)) tokenizer = dir;
     if (tokenizer != NULL) WB_TRY (wb_tokenizer_new (&m->tokenizer, tokenizer));
     if (tokenizer != NULL && wb_tokenizer_size (m->tokenizer) > m->size.V)
         return WB_FAIL (WB_EDATA, "tokenizer %s has %d ids, model %s has %lld: they do not belong together", tokenizer,

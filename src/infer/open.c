@@ -30,8 +30,7 @@ wb_status wb_using_open (wb_model_t **out, const wb_using_t *u, const char *comm
     if ((*out)->tokenizer != NULL) return WB_OK;
     wb_model_destroy (*out);
     *out = NULL;
-    return WB_FAIL (WB_EDATA,
-                    "model %s: no tokenizer in it (wabun-tokenizer.json, or ja-bpe.txt with emoji.json): name the one "
-                    "it was trained with by --tokenizer T",
-                    u->model);
+    char known[WB_TOKENIZER_KNOWN];
+    return WB_FAIL (WB_EDATA, "model %s: no tokenizer in it: name the one it was trained with by --tokenizer T; %s",
+                    u->model, wb_tokenizer_known (known));
 }

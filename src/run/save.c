@@ -30,17 +30,12 @@ static char *state_text (const wb_run_t *r) {
 
 /* The tokenizer's files are made in the checkpoint by rank 0: their text comes from a scratch directory. */
 static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, const char *dir) {
-    static const char *const known[] = {"wabun-tokenizer.json", "ja-bpe.txt", "emoji.json"};
-
     WB_TRY (wb_dir_make (dir));
     WB_TRY (wb_tokenizer_save (r->data.tokenizer, dir));
-    for (size_t i = 0; i < sizeof known / sizeof *known; ++i) {
-        char *path = wb_format ("%s/%s", dir, known[i]);
+    for (int i = 0; wb_tokenizer_file (r->data.tokenizer, i) != NULL; i++) {
+        char *path = wb_format ("%s/%s", dir, wb_tokenizer_file (r->data.tokenizer, i));
         if (path == NULL) return WB_NOMEM ("a checkpoint");
-        if (wb_file_exists (path))
-            names[(*n)++] = path;
-        else
-            wb_free (path);
+        names[(*n)++] = path;
     }
     return WB_OK;
 }
@@ -51,8 +46,8 @@ wb_status wb_run_save (wb_run_t *r) {
     int nslots, nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
     wb_ckpt_text_t texts[3];
-    char *copies[4], *dir = wb_ckpt_path (r->config->run, t->step),
-                     *scratch = wb_format ("%s/" WB_RUN_SCRATCH, r->config->run);
+    char *copies[WB_TOKENIZER_MAX_FILES], *dir = wb_ckpt_path (r->config->run, t->step),
+                                          *scratch = wb_format ("%s/" WB_RUN_SCRATCH, r->config->run);
     char *config =
         wb_model_config_text (&t->o.size, r->data.tokenizer != NULL ? wb_tokenizer_eot (r->data.tokenizer) : -1);
     char *state = state_text (r);

@@ -4,6 +4,8 @@
  * cleaned or changed, and "<|endoftext|>" written in the text is 13 ordinary bytes. */
 #include "config.h"
 
+#include <string.h>
+
 #include "tokenizer/tokenizer_priv.h"
 
 static void destroy (wb_tokenizer_t *t) { wb_free (t); }
@@ -28,10 +30,23 @@ static wb_status save (const wb_tokenizer_t *t, const char *dir) {
     return WB_OK;
 }
 
-wb_status wb_byte_new (wb_tokenizer_t **out) {
-    static const wb_tokenizer_ops_t ops = {"byte", destroy, encode, piece, save};
+static bool probe (const char *spec) { return strcmp (spec, "byte") == 0; }
+
+static wb_status new_from (wb_tokenizer_t **out, const char *spec) {
+    (void) spec;
     *out = wb_malloc (sizeof **out);
     if (*out == NULL) return WB_NOMEM ("tokenizer");
-    **out = (wb_tokenizer_t){.ops = &ops, .size = 257, .eot = 256, .by_lines = true};
+    **out = (wb_tokenizer_t){.kind = &wb_tokenizer_byte, .size = 257, .eot = 256, .by_lines = true};
     return WB_OK;
 }
+
+const wb_tokenizer_kind_t wb_tokenizer_byte = {
+    .name = "byte",
+    .what = "byte",
+    .probe = probe,
+    .open = new_from,
+    .destroy = destroy,
+    .encode = encode,
+    .piece = piece,
+    .save = save,
+};

@@ -36,23 +36,35 @@ typedef struct wb_piece {
     unsigned char byte;
 } wb_piece_t;
 
-/* A kind of tokenizer. */
-typedef struct wb_tokenizer_ops {
-    const char *kind;
+/* A kind of tokenizer: one file that defines one of these, and a row in the table of kinds.c. */
+typedef struct wb_tokenizer_kind {
+    const char *name;     /* what --tokenizer reports and wabun-tokenizer.json says: "ja-bpe" */
+    const char *what;     /* how users name one, for messages: "a directory with ja-bpe.txt and emoji.json" */
+    const char *files[4]; /* its own files in a model directory; ends with NULL */
+    /* Does the name, file or directory mean this kind?  Not whether it loads. */
+    bool (*probe) (const char *spec);
+    wb_status (*open) (wb_tokenizer_t **out, const char *spec);
     void (*destroy) (wb_tokenizer_t *t);
     wb_status (*encode) (const wb_tokenizer_t *t, wb_ids_t *out, const char *text, size_t n, bool clean);
     wb_piece_t (*piece) (const wb_tokenizer_t *t, int32_t id);    /* id is in range */
     wb_status (*save) (const wb_tokenizer_t *t, const char *dir); /* the kind's own files */
-} wb_tokenizer_ops_t;
+} wb_tokenizer_kind_t;
 
 struct wb_tokenizer { /* first member of each kind's own */
-    const wb_tokenizer_ops_t *ops;
+    const wb_tokenizer_kind_t *kind;
     int32_t size, eot;
     bool by_lines; /* texts may be cut at line ends */
 };
 
-wb_status wb_byte_new (wb_tokenizer_t **out) WB_NODISCARD;
-wb_status wb_ja_bpe_new (wb_tokenizer_t **out, const char *dir) WB_NODISCARD;
+/* The kinds (kinds.c), probed in this order; ends with NULL. */
+extern const wb_tokenizer_kind_t *const wb_tokenizer_kinds[];
+extern const wb_tokenizer_kind_t wb_tokenizer_byte, wb_tokenizer_ja_bpe;
+
+/* What a model directory says its kind is, where the kind's own files do not. */
+#define WB_TOKENIZER_TAG "wabun-tokenizer.json"
+
+/* Is there such a file in a directory?  (Out of memory: no.) */
+bool wb_tokenizer_has_file (const char *dir, const char *name);
 
 /* ---- text as code points (clean.c, ja_bpe.c) ------------------------------------------------------------------- */
 
