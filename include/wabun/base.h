@@ -38,6 +38,7 @@ typedef enum wb_status {
     WB_ENOMEM = 4,   /**< memory */
     WB_EDATA = 5,    /**< bad data: what a file holds, not that it could not be read */
     WB_ENUMERIC = 6, /**< numbers went bad: NaN or infinity */
+    WB_ECLOSED = 13, /**< whoever read the standard output has gone: no error; the program ends quietly with 0 */
     WB_ESTOP = 75    /**< stopped on request after a checkpoint: run again to continue */
 } wb_status;
 
@@ -247,7 +248,8 @@ void wb_lines_close (wb_lines_t *l);
  * means that there is none yet. */
 wb_status wb_lines_next (wb_lines_t *l, const char **text, size_t *n, bool wait) WB_NODISCARD;
 
-/** Flush f; fails if anything written to it so far was lost.  Errors: WB_EIO, naming `name`. */
+/** Flush f; fails if anything written to it so far was lost.  Errors: WB_EIO, naming `name`; WB_ECLOSED when f is
+ * stdout and nobody reads it any more (wabun generate | head). */
 wb_status wb_flush (FILE *f, const char *name) WB_NODISCARD;
 
 /* ---- command line (options.c) ------------------------------------------------------------------------------------ */
@@ -289,6 +291,8 @@ wb_status wb_opts_unknown (wb_opts_t *o) WB_NODISCARD;
 wb_status wb_opt_int (const char *name, const char *text, int64_t min, int64_t max, int64_t *out) WB_NODISCARD;
 /** A finite number. */
 wb_status wb_opt_float (const char *name, const char *text, double min, double max, double *out) WB_NODISCARD;
+/** How a shell takes s as one word: s itself where it needs no quotes, else '...' in buf (s when it does not fit). */
+const char *wb_shell_quote (char *buf, size_t bytes, const char *s);
 /** The nearest of `n` names by edit distance, NULL when none is near enough to propose. */
 const char *wb_nearest (const char *name, const char *const *names, int n);
 /** Letters to insert, delete, replace or swap; capitals are the same as small letters. */

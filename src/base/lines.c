@@ -70,5 +70,6 @@ wb_status wb_flush (FILE *f, const char *name) {
     errno = 0;
     if (fflush (f) == 0 && !ferror (f)) return WB_OK;
     if (errno == 0) errno = before;
+    if (errno == EPIPE && f == stdout) return WB_FAIL (WB_ECLOSED, "%s: nobody reads it any more", name);
     return WB_FAIL (WB_EIO, "%s: cannot write%s%s", name, errno != 0 ? ": " : "", errno != 0 ? strerror (errno) : "");
 }

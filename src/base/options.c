@@ -45,6 +45,24 @@ const char *wb_nearest (const char *name, const char *const *names, int n) {
     return best;
 }
 
+const char *wb_shell_quote (char *buf, size_t bytes, const char *s) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+    size_t n = 0, bare = 0;
+    while (s[bare] != 0 && ((unsigned char) s[bare] >= 0x80 || strchr (plain, s[bare]) != NULL)) bare++;
+    if (bare > 0 && s[bare] == 0) return s;
+    if (4 * strlen (s) + 3 > bytes) return s;
+    buf[n++] = '\'';
+    for (; *s != 0; s++) {
+        if (*s == '\'') /* ends the quotes, stands for itself, and begins them again */
+            n += (size_t) snprintf (buf + n, bytes - n, "'\\''");
+        else
+            buf[n++] = *s;
+    }
+    buf[n++] = '\'';
+    buf[n] = 0;
+    return buf;
+}
+
 /* ---- numbers --------------------------------------------------------------------------------------------------- */
 
 wb_status wb_opt_int (const char *name, const char *text, int64_t min, int64_t max, int64_t *out) {

@@ -82,7 +82,7 @@ void wb_error_rank (int rank) { own_rank = rank; }
 void wb_error_hint (const char *hint) { usage_hint = hint; }
 
 void wb_error_print (void) {
-    if (record.status == WB_OK || printed) return;
+    if (record.status == WB_OK || record.status == WB_ECLOSED || printed) return;
     printed = true;
     wb_log_fresh_line ();
     if (record.rank >= 0)
@@ -101,6 +101,7 @@ const char *wb_status_name (wb_status code) {
     case WB_ENOMEM: return "memory";
     case WB_EDATA: return "bad data";
     case WB_ENUMERIC: return "numbers went bad";
+    case WB_ECLOSED: return "nobody reads the output";
     case WB_ESTOP: return "stopped on request";
     }
     return "unknown status";

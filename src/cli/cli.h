@@ -1,34 +1,37 @@
 /* cli: what main.c and the subcommands share.
  *
- * A subcommand is one file with one function `wb_status wb_cmd_NAME (int argc, char **argv)`; argv[0] is its name.  It
+ * A subcommand is one file with one row, wb_cmd_NAME, which main.c's list names.  Its function gets argv[0] = its name,
  * returns a status and prints no error itself: main() prints the record once.  A command that starts the world must
- * have agreed (wb_agree) on what it returns, and must have destroyed the world.  --help never comes to it: main()
- * prints the text of help.c. */
+ * have agreed (wb_agree) on what it returns, and must have destroyed the world.  --help never reaches it: main() prints
+ * the row's text. */
 #ifndef WABUN_CLI_H
 #define WABUN_CLI_H
 
 #include "wabun/base.h"
 
-wb_status wb_cmd_train (int argc, char **argv) WB_NODISCARD;
-wb_status wb_cmd_encode (int argc, char **argv) WB_NODISCARD;
-wb_status wb_cmd_decode (int argc, char **argv) WB_NODISCARD;
-wb_status wb_cmd_generate (int argc, char **argv) WB_NODISCARD;
-wb_status wb_cmd_score (int argc, char **argv) WB_NODISCARD;
-wb_status wb_cmd_transform (int argc, char **argv) WB_NODISCARD;
-wb_status wb_cmd_plan (int argc, char **argv) WB_NODISCARD;
-wb_status wb_cmd_bench (int argc, char **argv) WB_NODISCARD;
+/** Prints a piece of help as it is, or for troff. */
+typedef void (*wb_help_put_fn) (FILE *to, const char *text, size_t bytes);
+
+/** One subcommand and all of its help. */
+typedef struct wb_cmd {
+    const char *name;
+    const char *usage; /**< what follows `wabun NAME` */
+    const char *line;  /**< what it does, in a few words */
+    const char *text;  /**< options, then notes.  An option: two blanks, the option, two or more blanks, what it is */
+    wb_status (*run) (int argc, char **argv);
+    unsigned flags;
+    void (*list) (FILE *to, wb_help_put_fn put); /**< what is listed before text; may be NULL */
+} wb_cmd_t;
+#define WB_CMD_COMPUTES 1u /**< uses the BLAS: may start itself again with the right core type */
+#define WB_CMD_RANKS 2u    /**< runs on all ranks; the others run on the first one only */
+#define WB_CMD_CONFIG 4u   /**< its help ends with the keys of the configuration */
+
+extern const wb_cmd_t wb_cmd_train, wb_cmd_encode, wb_cmd_decode, wb_cmd_generate, wb_cmd_score, wb_cmd_transform;
+extern const wb_cmd_t wb_cmd_plan, wb_cmd_bench;
+extern const wb_cmd_t *const wb_commands[]; /**< in the order of the help; ends with NULL (main.c) */
 
 /* ---- help (help.c) --------------------------------------------------------------------------------------------- */
 
-/** One subcommand.  What `wabun help NAME` prints behind usage and line stands in help.c. */
-typedef struct wb_cmd {
-    const char *name, *usage, *line;
-    wb_status (*run) (int argc, char **argv);
-    unsigned flags;
-} wb_cmd_t;
-#define WB_CMD_COMPUTES 1u           /**< uses the BLAS: may start itself again with the right core type */
-#define WB_CMD_RANKS 2u              /**< runs on all ranks; the others run on the first one only */
-extern const wb_cmd_t wb_commands[]; /**< ends with name NULL (main.c) */
 void wb_help_all (FILE *to);
 void wb_help_command (FILE *to, const wb_cmd_t *c);
 void wb_help_man (FILE *to); /**< doc/wabun.1 is what this prints */

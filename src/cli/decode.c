@@ -14,7 +14,8 @@
 #include "wabun/launch.h"
 
 static wb_status out_failed (void) {
-    return WB_FAIL (WB_EIO, "cannot write to the standard output: %s", strerror (errno));
+    WB_TRY (wb_flush (stdout, "standard output"));
+    return WB_FAIL (WB_EIO, "standard output: cannot write");
 }
 
 static wb_status print_json (const wb_buf_t *text) {
@@ -101,7 +102,7 @@ static wb_status decode_file (const wb_tokenizer_t *t, const char *prefix, bool 
     return status;
 }
 
-wb_status wb_cmd_decode (int argc, char **argv) {
+static wb_status run (int argc, char **argv) {
     const char *spec = NULL, *prefix = NULL;
     bool jsonl = false;
     wb_opts_t o = wb_opts_begin (argc, argv);
@@ -129,3 +130,13 @@ wb_status wb_cmd_decode (int argc, char **argv) {
     wb_tokenizer_destroy (t);
     return status;
 }
+
+const wb_cmd_t wb_cmd_decode = {
+    .name = "decode",
+    .usage = "--tokenizer T PREFIX | --jsonl",
+    .line = "turn ids into text",
+    .run = run,
+    .text = "  --tokenizer T     as in wabun encode\n"
+            "  PREFIX            the documents of a token file; with --jsonl as lines {\"text\": ...}\n"
+            "  --jsonl           without PREFIX: stdin lines {\"ids\": [...]} become stdout lines {\"text\": ...}\n",
+};

@@ -641,7 +641,7 @@ static wb_status print_ids (const wb_ids_t *ids, wb_buf_t *out) {
     }
     WB_TRY (wb_buf_put (out, "]}\n", 3));
     if (fwrite (out->data, 1, out->len, stdout) != out->len || fflush (stdout) != 0)
-        return WB_FAIL (WB_EIO, "cannot write to the standard output: %s", strerror (errno));
+        return wb_flush (stdout, "standard output");
     return WB_OK;
 }
 
@@ -687,7 +687,7 @@ static wb_status encode_lines (const char *spec, bool clean) {
     return status;
 }
 
-wb_status wb_cmd_encode (int argc, char **argv) {
+static wb_status run (int argc, char **argv) {
     const char *spec = NULL, *prefix = NULL;
     bool clean = false, jsonl = false;
     int64_t threads = 0;
@@ -729,3 +729,22 @@ wb_status wb_cmd_encode (int argc, char **argv) {
     wb_world_destroy (world);
     return status;
 }
+
+const wb_cmd_t wb_cmd_encode = {
+    .name = "encode",
+    .usage = "--tokenizer T [--clean] -o PREFIX INPUT... | --jsonl",
+    .line = "turn text into token files",
+    .run = run,
+    .flags = WB_CMD_RANKS,
+    .text = "  --tokenizer T     byte, a vocabulary directory or a model directory\n"
+            "  --clean           replace URLs, e-mail addresses, telephone numbers, dates and prices by tags\n"
+            "  -o PREFIX         write PREFIX.bin and PREFIX.idx\n"
+            "  INPUT             files and directories: a .txt is one document, a .jsonl one in each line\n"
+            "                    {\"text\": ...}; - is the standard input\n"
+            "  --jsonl           stdin lines {\"text\": ...} become stdout lines {\"ids\": [...]}\n"
+            "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"
+            "\n"
+            "Directories are walked in the order of names. A byte order mark at the start of a file is left out. Each\n"
+            "document ends in <|endoftext|>. The files are Megatron's indexed data set.\n"
+            "Under mpirun the ranks share the input; the file is the same on any number of them.\n",
+};

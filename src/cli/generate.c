@@ -228,7 +228,7 @@ static wb_status generate (const wb_model_t *m, const options_t *p) {
     return writer_close (&w, status);
 }
 
-wb_status wb_cmd_generate (int argc, char **argv) {
+static wb_status run (int argc, char **argv) {
     options_t p;
     wb_model_t *m;
     WB_TRY (read_options (&p, argc, argv));
@@ -246,3 +246,27 @@ wb_status wb_cmd_generate (int argc, char **argv) {
     }
     return status;
 }
+
+const wb_cmd_t wb_cmd_generate = {
+    .name = "generate",
+    .usage = "--model DIR [--context TEXT] [OPTION]...",
+    .line = "write Japanese",
+    .run = run,
+    .flags = WB_CMD_COMPUTES,
+    .text = "  --model DIR          a checkpoint or any Hugging Face GPT-2 directory\n"
+            "  --tokenizer T        instead of the model's own\n"
+            "  --context TEXT       what the text begins with (it is not printed again)\n"
+            "  --context-file F     the same from a file; - is the standard input\n"
+            "  --num-generate N     texts to write (default 1)\n"
+            "  --top-k K            draw from the K most likely tokens; 0: from all (default 40)\n"
+            "  --top-p P            draw from the most likely tokens that make up P; 0: off (default 0)\n"
+            "  --temperature X      below 1 safer, above 1 wilder, 0: always the most likely (default 1)\n"
+            "  --min-length N       tokens before the text may end (default 0)\n"
+            "  --max-length N       tokens at most (default 500)\n"
+            "  --seed S             the same seed gives the same texts (default: another one each time)\n"
+            "  --output-file F      write there instead of to the standard output\n"
+            "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
+            "\n"
+            "Lengths are tokens of the continuation.  A text longer than the model's context goes on with its second\n"
+            "half as context.\n",
+};

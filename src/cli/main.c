@@ -1,13 +1,12 @@
 /* The program: finds the subcommand, runs it, prints its error once.
  *
- * Help and version are answered before anything is started.  Where a launcher started many processes, one of them
- * speaks: the one whose launcher rank is 0.  A command that uses the world has agreed on its status before it returns,
- * so every process has the same record and exit code; a command that does not is run by that one process only, the
- * others leave at once with 0.  Commands end the world themselves (wb_world_destroy waits for all), so that nobody's
- * exit code makes the launcher kill a process that is still writing. */
+ * Help and version are answered before anything is started.  Where a launcher started many processes, only the one with
+ * launcher rank 0 prints.  A command that uses the world has agreed on its status before it returns, so every process
+ * has the same record and exit code; a command that does not is run by rank 0 only, the others leave at once with 0.
+ * Commands end the world themselves (wb_world_destroy waits for all), so that no exit code makes the launcher kill a
+ * process that is still writing. */
 #include "config.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,36 +15,22 @@
 #include "wabun/kernels.h"
 #include "wabun/launch.h"
 
-const wb_cmd_t wb_commands[] = {
-    {"train", "train CFG [--set KEY=VALUE]... [--resume auto|none|DIR]", "train a model, on any number of ranks",
-     wb_cmd_train, WB_CMD_COMPUTES | WB_CMD_RANKS},
-    {"encode", "encode --tokenizer T [--clean] -o PREFIX INPUT... | --jsonl", "turn text into token files",
-     wb_cmd_encode, WB_CMD_RANKS},
-    {"decode", "decode --tokenizer T PREFIX | --jsonl", "turn ids into text", wb_cmd_decode, 0},
-    {"generate", "generate --model DIR [--context TEXT] [OPTION]...", "write Japanese", wb_cmd_generate,
-     WB_CMD_COMPUTES},
-    {"score", "score --model DIR [--tokens] [--exclude-end] FILE|-", "give the log-probability of texts", wb_cmd_score,
-     WB_CMD_COMPUTES},
-    {"transform", "transform --model DIR --context TEXT | --input FILE", "give the vectors of texts", wb_cmd_transform,
-     WB_CMD_COMPUTES},
-    {"plan", "plan CFG [--ranks N] [--set KEY=VALUE]...", "memory and traffic of a rank, before a job is queued",
-     wb_cmd_plan, 0},
-    {"bench", "bench NAME [OPTION]...", "measure against the machine's own limits", wb_cmd_bench,
-     WB_CMD_COMPUTES | WB_CMD_RANKS},
-    {NULL, NULL, NULL, NULL, 0},
+const wb_cmd_t *const wb_commands[] = {
+    &wb_cmd_train, &wb_cmd_encode, &wb_cmd_decode, &wb_cmd_generate, &wb_cmd_score, &wb_cmd_transform,
+    &wb_cmd_plan,  &wb_cmd_bench,  NULL,
 };
 
 static const wb_cmd_t *find (const char *name) {
-    for (const wb_cmd_t *c = wb_commands; c->name != NULL; c++)
-        if (strcmp (c->name, name) == 0) return c;
+    for (const wb_cmd_t *const *c = wb_commands; *c != NULL; c++)
+        if (strcmp ((*c)->name, name) == 0) return *c;
     return NULL;
 }
 
 static wb_status no_such_command (const char *name) {
     const char *names[32];
     int n = 0;
-    for (const wb_cmd_t *c = wb_commands; c->name != NULL && n < 30; c++) names[n++] = c->name;
-    names[n++] = "help";
+    for (const wb_cmd_t *const *c = wb_commands; *c != NULL && n < 30; c++) names[n++] = (*c)->name;
+    names[n++] = "help", names[n++] = "version";
     const char *near = wb_nearest (name, names, n);
     if (near != NULL) return WB_FAIL (WB_EUSAGE, "there is no subcommand `%s`; did you mean `%s`?", name, near);
     return WB_FAIL (WB_EUSAGE, "there is no subcommand `%s`", name);
@@ -68,7 +53,13 @@ static wb_status help (int argc, char **argv) {
     return WB_OK;
 }
 
-/* Takes an argument of the program itself out of a subcommand's arguments.  What stands behind `--` stays. */
+static bool is_one_of (const char *s, const char *const *names) {
+    for (; *names != NULL; names++)
+        if (strcmp (s, *names) == 0) return true;
+    return false;
+}
+
+/* Takes an argument of the program itself out of a subcommand's arguments.  What follows `--` stays. */
 static bool take (int *argc, char **argv, const char *name) {
     for (int i = 1; i < *argc && strcmp (argv[i], "--") != 0; i++) {
         if (strcmp (argv[i], name) != 0) continue;
@@ -79,7 +70,7 @@ static bool take (int *argc, char **argv, const char *name) {
     return false;
 }
 
-/* What stands behind an error of usage. */
+/* The line printed after an error of usage. */
 static void hint (const char *command) {
     static char text[64];
     snprintf (text, sizeof text, "Try `wabun help%s%s`.", command != NULL ? " " : "", command != NULL ? command : "");
@@ -89,8 +80,8 @@ static void hint (const char *command) {
 static wb_status run (int argc, char **argv, char **whole) {
     bool may_retune = getenv ("WABUN_NO_RETUNE") == NULL;
     if (argc > 1 && strcmp (argv[1], "--no-retune") == 0) argc--, argv++, may_retune = false;
-    if (argc < 2 || strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0) return help (0, NULL);
-    if (strcmp (argv[1], "--version") == 0) {
+    if (argc < 2 || is_one_of (argv[1], (const char *[]){"--help", "-h", NULL})) return help (0, NULL);
+    if (is_one_of (argv[1], (const char *[]){"--version", "-V", "version", NULL})) {
         printf ("wabun %s\n", PACKAGE_VERSION);
         return WB_OK;
     }
@@ -124,12 +115,12 @@ static wb_log_level log_level (void) {
 
 int main (int argc, char **argv) {
     const bool speaks = wb_launcher_rank () == 0;
-    /* A reader that goes away (wabun generate | head) is an error of the write, not a death without a word. */
+    /* A reader that goes away makes the write fail (WB_ECLOSED); the signal would end us without cleaning up. */
     signal (SIGPIPE, SIG_IGN);
     wb_log_init (log_level (), speaks);
     hint (NULL);
 
-    /* run() shortens the vector; starting again needs it as it was. */
+    /* run() shortens the vector; starting again needs the original. */
     char **copy = wb_malloc (((size_t) argc + 1) * sizeof *copy);
     wb_status status;
     if (copy != NULL) {
@@ -137,13 +128,11 @@ int main (int argc, char **argv) {
         status = run (argc, copy, argv);
         wb_free (copy);
     } else {
-        status = WB_FAIL (WB_ENOMEM, "out of memory");
+        status = WB_FAIL (WB_ENOMEM, "out of memory: the arguments");
     }
 
-    errno = 0;
-    if ((fflush (stdout) != 0 || ferror (stdout)) && status == WB_OK)
-        status = WB_FAIL (WB_EIO, "cannot write to the standard output%s%s", errno != 0 ? ": " : "",
-                          errno != 0 ? strerror (errno) : "");
+    if (status == WB_OK) status = wb_flush (stdout, "standard output");
+    if (status == WB_ECLOSED) status = WB_OK; /* wabun generate | head has what it wanted */
     if (status != WB_OK && speaks) {
         if (wb_error_get ()->status == WB_OK) (void) WB_FAIL (status, "failed: %s", wb_status_name (status));
         wb_error_print ();

@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "wabun/plan.h"
 
-wb_status wb_cmd_plan (int argc, char **argv) {
+static wb_status run (int argc, char **argv) {
     wb_opts_t o = wb_opts_begin (argc, argv);
     const char *file = NULL, *sets[256];
     int nsets = 0;
@@ -28,3 +28,17 @@ wb_status wb_cmd_plan (int argc, char **argv) {
     if (file == NULL) return WB_FAIL (WB_EUSAGE, "which configuration? wabun plan CFG, for instance jobs/small.cfg");
     return wb_plan (&(wb_plan_args_t){file, sets, nsets, ranks, asked});
 }
+
+const wb_cmd_t wb_cmd_plan = {
+    .name = "plan",
+    .usage = "CFG [--ranks N] [--set KEY=VALUE]...",
+    .line = "memory and traffic of a rank, before a job is queued",
+    .run = run,
+    .text = "  CFG               as for wabun train\n"
+            "  --ranks N         ranks of the job (default: what parallel asks for)\n"
+            "  --threads N       threads of a rank (default: parallel.threads, or the cores here)\n"
+            "  --set KEY=VALUE   override one key\n"
+            "\n"
+            "Prints, for each pipeline stage, the bytes a rank will allocate, and what it sends in a step.  A layout\n"
+            "that cannot work is refused with the words of wabun train.\n",
+};

@@ -246,7 +246,7 @@ static wb_status print_lines (scorer_t *s) {
 
 /* ---- the command ----------------------------------------------------------------------------------------------- */
 
-wb_status wb_cmd_score (int argc, char **argv) {
+static wb_status run (int argc, char **argv) {
     options_t p;
     wb_model_t *m;
     WB_TRY (read_options (&p, argc, argv));
@@ -270,3 +270,18 @@ wb_status wb_cmd_score (int argc, char **argv) {
     wb_model_destroy (m);
     return status;
 }
+
+const wb_cmd_t wb_cmd_score = {
+    .name = "score",
+    .usage = "--model DIR [--tokens] [--exclude-end] FILE|-",
+    .line = "give the log-probability of texts",
+    .run = run,
+    .flags = WB_CMD_COMPUTES,
+    .text = "  --model DIR       as in wabun generate; also --tokenizer, --threads\n"
+            "  --tokens          the tokens one by one\n"
+            "  --exclude-end     do not count <|endoftext|> behind the text\n"
+            "  FILE              one text a line; - is the standard input\n"
+            "\n"
+            "Prints text, tab, log-probability (nats) as %.5g.  A line longer than the model's context is scored by\n"
+            "windows that overlap by half.\n",
+};

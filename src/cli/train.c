@@ -38,8 +38,24 @@ static wb_status parse (options_t *a, int argc, char **argv) {
     return WB_OK;
 }
 
-wb_status wb_cmd_train (int argc, char **argv) {
+static wb_status run (int argc, char **argv) {
     options_t a;
     WB_TRY (parse (&a, argc, argv));
     return wb_run_train (&(wb_run_args_t){a.config, a.resume, a.sets, a.nsets});
 }
+
+const wb_cmd_t wb_cmd_train = {
+    .name = "train",
+    .usage = "CFG [--set KEY=VALUE]... [--resume auto|none|DIR]",
+    .line = "train a model, on any number of ranks",
+    .run = run,
+    .flags = WB_CMD_COMPUTES | WB_CMD_RANKS | WB_CMD_CONFIG,
+    .text = "  CFG               configuration (libconfig); its keys are listed below\n"
+            "  --set KEY=VALUE   override one key, for instance --set train.steps=100; may be repeated;\n"
+            "                    lists as in the file: --set 'data.train=({tokens=\"a\"; weight=2.0;}, \"b\")'\n"
+            "  --resume WHAT     auto: the newest good checkpoint of the run, or a new start (the default);\n"
+            "                    none: a new start; DIR: this checkpoint\n"
+            "\n"
+            "Runs on any number of ranks: mpirun -n 8 wabun train jobs/small.cfg\n"
+            "SIGUSR1 and SIGTERM end it after the step and a checkpoint, with exit code 75.\n",
+};

@@ -81,7 +81,7 @@ static wb_status print_vector (const float *x, int64_t C) {
 }
 
 /* Run the texts that were gathered and print their vectors; ids behind theirs stay. */
-static wb_status run (transformer_t *t) {
+static wb_status run_texts (transformer_t *t) {
     int seqs[SEQS];
     int64_t end = 0;
     wb_status status = WB_OK;
@@ -107,7 +107,7 @@ static wb_status take (transformer_t *t, const char *text, size_t bytes, const c
     WB_TRY (wb_tokenizer_encode (t->m->tokenizer, &t->ids, text, bytes, false));
     int64_t n = t->ids.len - before;
     if (n == 0) {
-        WB_TRY (run (t)); /* the lines before it have one */
+        WB_TRY (run_texts (t)); /* the lines before it have one */
         return WB_FAIL (WB_EDATA, "%s:%lld: an empty line has no vector", name, (long long) number);
     }
     if (n > T) {
@@ -117,7 +117,7 @@ static wb_status take (transformer_t *t, const char *text, size_t bytes, const c
         n = T;
         t->ids.len = before + n;
     }
-    if (t->n > 0 && (n > t->T || t->n == t->B || before + n > t->max_rows)) WB_TRY (run (t));
+    if (t->n > 0 && (n > t->T || t->n == t->B || before + n > t->max_rows)) WB_TRY (run_texts (t));
     WB_TRY (make_room (t, n));
     t->counts[t->n++] = n;
     return WB_OK;
@@ -137,7 +137,7 @@ static wb_status transform_lines (transformer_t *t, const char *path) {
             wb_text_warn (in.name, text, n, &told);
             status = take (t, text, n, in.name, in.number);
         } else if (t->n > 0) {
-            status = run (t);
+            status = run_texts (t);
         } else {
             break;
         }
@@ -147,7 +147,7 @@ static wb_status transform_lines (transformer_t *t, const char *path) {
     return status;
 }
 
-wb_status wb_cmd_transform (int argc, char **argv) {
+static wb_status run (int argc, char **argv) {
     options_t p;
     wb_model_t *m;
     WB_TRY (read_options (&p, argc, argv));
@@ -158,10 +158,23 @@ wb_status wb_cmd_transform (int argc, char **argv) {
         status = transform_lines (&t, p.input);
     } else {
         status = take (&t, p.context, strlen (p.context), "--context", 1);
-        if (status == WB_OK) status = run (&t);
+        if (status == WB_OK) status = run_texts (&t);
     }
     shut (&t);
     wb_ids_fini (&t.ids);
     wb_model_destroy (m);
     return status;
 }
+
+const wb_cmd_t wb_cmd_transform = {
+    .name = "transform",
+    .usage = "--model DIR --context TEXT | --input FILE",
+    .line = "give the vectors of texts",
+    .run = run,
+    .flags = WB_CMD_COMPUTES,
+    .text = "  --model DIR       as in wabun generate; also --tokenizer, --threads\n"
+            "  --context TEXT    the text\n"
+            "  --input FILE      one text a line; - is the standard input\n"
+            "\n"
+            "Prints, for each text, the state behind the last layer at the last position as a JSON list.\n",
+};

@@ -165,10 +165,11 @@ wb_status wb_run_report (wb_run_t *r) {
              (long long) s->T, (long long) s->V);
     report_data (r);
     WB_TRY (report_memory (r));
+    char run[WB_ERROR_TEXT];
     if (c->sample_every > 0 && g->pp * g->tp > 1)
         wb_warn ("sample.every: no texts are written, for no rank holds the whole model (parallel.pipeline = %d, "
                  "parallel.tensor = %d); wabun generate --model %s/latest writes them from any checkpoint",
-                 g->pp, g->tp, c->run);
+                 g->pp, g->tp, wb_shell_quote (run, sizeof run, c->run));
     if (c->warmup > c->steps)
         wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
                  (long long) c->warmup, (long long) c->steps);

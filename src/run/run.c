@@ -212,7 +212,7 @@ static wb_status loop (wb_run_t *r) {
 }
 
 static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
-    char time[32], *latest;
+    char time[32], quoted[WB_ERROR_TEXT], *latest;
 
     WB_TRY (start (r, a));
     if (r->trainer->step >= r->config->steps) {
@@ -227,7 +227,7 @@ static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
     latest = wb_format ("%s/latest", r->config->run);
     wb_info ("done: %lld steps in %s, loss %.4f; try: wabun generate --model %s --context '...'",
              (long long) (r->trainer->step - r->first), wb_format_seconds (time, wb_now () - r->started), r->loss,
-             latest != NULL ? latest : r->config->run);
+             wb_shell_quote (quoted, sizeof quoted, latest != NULL ? latest : r->config->run));
     wb_free (latest);
     return WB_OK;
 }

@@ -413,6 +413,23 @@ static void test_files (void) {
 }
 
 /* Numbers and the walk over a command line. */
+static void test_quotes (void) {
+    static const char *const cases[][2] = {{"runs/a-b.c", "runs/a-b.c"},
+                                           {"モデル/1", "モデル/1"},
+                                           {"my model", "'my model'"},
+                                           {"it's", "'it'\\''s'"},
+                                           {"~x", "'~x'"},
+                                           {"$HOME", "'$HOME'"},
+                                           {"", "''"}};
+    char buf[64];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *got = wb_shell_quote (buf, sizeof buf, cases[i][0]);
+        T_OK (strcmp (got, cases[i][1]) == 0, "%s, not %s", got, cases[i][1]);
+    }
+    const char *text = "eight blanks:        more";
+    T_OK (wb_shell_quote (buf, sizeof buf, text) == text, "too long to be quoted");
+}
+
 static void test_opts (void) {
     static const char *const argv[] = {"x",    "--top-k",  "40", "--model=d", "-o",     "out",
                                        "file", "--tokens", "-",  "--",        "--rest", NULL};
@@ -474,5 +491,6 @@ int main (void) {
     test_refused ();
     test_files ();
     test_opts ();
+    test_quotes ();
     return T_DONE ();
 }
