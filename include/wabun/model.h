@@ -30,24 +30,31 @@ double wb_size_flops (const wb_size_t *s, int64_t T);
 /* ---- the parameter table (params.c) ------------------------------------------------------------------------------ */
 
 typedef struct wb_params {
-    wb_param_t
-        *list; /**< owned; all parameters of the model, in file order: wte, wpe, h.0.ln_1.weight, ..., ln_f.bias */
+    wb_param_t *list; /**< owned; all parameters of the model, in file order: by layer, in a layer by role */
     int n;
     int64_t own;   /**< floats of this rank's block */
     int64_t total; /**< parameters of the model */
 } wb_params_t;
-/** The table for a place in a layout.  In the block, parameters lie in the order in which the backward pass finishes
- * them, last first: wte, wpe, then chunk by chunk the layers, ln_f; so whatever is final is always a tail of the block.
- */
+/** The table for a place in a layout.  A rank's block holds its parameters in this order: wte, wpe, then chunk by chunk
+ * the layers, ln_f.  The backward pass finishes them from the end, so what is final is always a tail of the block.
+ * Errors: WB_ENOMEM.  Not collective. */
 wb_status wb_params_new (wb_params_t **out, const wb_size_t *s, const wb_layout_t *lo) WB_NODISCARD;
 void wb_params_destroy (wb_params_t *p);
+/** The parameter with a role, of layer l where it is a layer's (else l is ignored).  Never NULL; its offset is -1 when
+ * this rank does not hold it. */
+const wb_param_t *wb_params_get (const wb_params_t *p, wb_role role, int64_t l);
 /** By name, NULL when there is none. */
 const wb_param_t *wb_params_find (const wb_params_t *p, const char *name);
 /** Values of the own slices from (seed, name, global index): the same model on any layout. */
 void wb_params_init (const wb_params_t *p, float *block, uint64_t seed);
-/** Where the block of layer l (a layer this rank holds) begins: all that lies at or behind it is final once the
- * backward pass of layer l is done. */
-int64_t wb_params_layer_begin (const wb_params_t *p, int64_t l);
+
+/** Where a layer's parameters lie in the rank's block (of weights or gradients): floats from its start. */
+typedef struct wb_layer_offsets {
+    int64_t ln1_g, ln1_b, qkv_w, qkv_b, att_w, att_b, ln2_g, ln2_b, fc_w, fc_b, proj_w, proj_b;
+    int64_t begin, end; /**< the layer's part of the block: all from begin on is final after its backward pass */
+} wb_layer_offsets_t;
+/** Of layer l, which this rank holds. */
+void wb_layer_offsets (wb_layer_offsets_t *out, const wb_params_t *p, int64_t l);
 
 /* ---- one pipeline stage (stage.c, block.c) ----------------------------------------------------------------------- */
 

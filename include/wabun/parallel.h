@@ -78,9 +78,33 @@ void wb_schedule_print (const wb_schedule_t *s, FILE *to);
 typedef enum wb_param_class { WB_CLASS_EMBED, WB_CLASS_MATRIX, WB_CLASS_VECTOR } wb_param_class;
 typedef enum wb_init_kind { WB_INIT_ZERO, WB_INIT_ONE, WB_INIT_NORMAL } wb_init_kind;
 
+/** What a parameter does in the model, in file order.  Those from WB_ROLE_LN1_G to WB_ROLE_PROJ_B occur once a layer.
+ */
+typedef enum wb_role {
+    WB_ROLE_NONE, /**< not a parameter of GPT-2 */
+    WB_ROLE_WTE,  /**< token embedding, and the tied output */
+    WB_ROLE_WPE,  /**< position embedding */
+    WB_ROLE_LN1_G,
+    WB_ROLE_LN1_B,
+    WB_ROLE_QKV_W, /**< attn.c_attn */
+    WB_ROLE_QKV_B,
+    WB_ROLE_ATT_W, /**< attn.c_proj */
+    WB_ROLE_ATT_B,
+    WB_ROLE_LN2_G,
+    WB_ROLE_LN2_B,
+    WB_ROLE_FC_W, /**< mlp.c_fc */
+    WB_ROLE_FC_B,
+    WB_ROLE_PROJ_W, /**< mlp.c_proj */
+    WB_ROLE_PROJ_B,
+    WB_ROLE_LNF_G, /**< final LayerNorm */
+    WB_ROLE_LNF_B,
+    WB_ROLES
+} wb_role;
+
 /** One parameter: what it is everywhere, and the slice this rank holds.  A vector is a matrix of one row. */
 typedef struct wb_param {
-    char name[48];      /**< Hugging Face GPT-2 name: "h.0.attn.c_attn.weight" */
+    char name[48]; /**< Hugging Face GPT-2 name: "h.0.attn.c_attn.weight" */
+    wb_role role;
     int ndim;           /**< as Hugging Face stores it: 1 or 2 */
     int64_t rows, cols; /**< global shape; linears are [in, out] (Conv1D) */
     int axis;  /**< cut over the tensor group along 0 (rows), 1 (columns), or -1: every tensor rank holds all */

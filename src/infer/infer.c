@@ -18,10 +18,6 @@ enum {
     HEAD_ROWS = 32 /* logits made at once for log-probabilities */
 };
 
-typedef struct layer {
-    const float *ln1_g, *ln1_b, *qkv_w, *qkv_b, *att_w, *att_b, *ln2_g, *ln2_b, *fc_w, *fc_b, *proj_w, *proj_b;
-} layer_t;
-
 struct wb_infer {
     wb_size_t s;
     const wb_kern_t *k;
@@ -31,15 +27,15 @@ struct wb_infer {
     const wb_params_t *params;
     float *weights; /* matrices in panels */
     const float *wte, *wpe, *lnf_g, *lnf_b;
-    layer_t *layers;
-    int64_t *length; /* [B] positions held */
-    float *cache;    /* [B][L], of each keys and values */
-    float *x;        /* [max_rows, C] residual stream */
-    float *y;        /* [max_rows, C] LayerNorm's output */
-    float *wide;     /* [max_rows, 4 C] before GELU; in its front qkv, behind that the attention's output */
-    float *act;      /* [max_rows, 4 C] behind GELU */
-    float *last;     /* [B, C] rows whose logits are wanted */
-    float *block;    /* [head_rows, V] logits for log-probabilities */
+    wb_layer_offsets_t *layers; /* [L] */
+    int64_t *length;            /* [B] positions held */
+    float *cache;               /* [B][L], of each keys and values */
+    float *x;                   /* [max_rows, C] residual stream */
+    float *y;                   /* [max_rows, C] LayerNorm's output */
+    float *wide;                /* [max_rows, 4 C] before GELU; in its front qkv, behind that the attention's output */
+    float *act;                 /* [max_rows, 4 C] behind GELU */
+    float *last;                /* [B, C] rows whose logits are wanted */
+    float *block;               /* [head_rows, V] logits for log-probabilities */
     float *mx, *sum, *hit;
     float *work;       /* attention */
     wb_cached_t *seqs; /* [B] */
@@ -58,40 +54,24 @@ static size_t floats (int64_t n) { return wb_align ((size_t) n * sizeof (float))
 
 size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t max_rows) {
     const int64_t rows = head_rows (max_rows);
-    return wb_align ((size_t) s->L * sizeof (layer_t)) + wb_align ((size_t) B * sizeof (int64_t)) +
+    return wb_align ((size_t) s->L * sizeof (wb_layer_offsets_t)) + wb_align ((size_t) B * sizeof (int64_t)) +
            wb_align ((size_t) B * sizeof (wb_cached_t)) + floats (B * s->L * cache_floats (s)) +
            2 * floats (max_rows * s->C) + 3 * floats (max_rows * 4 * s->C) + floats (B * s->C) + floats (rows * s->V) +
            3 * floats (rows) + floats (wb_cached_work_floats (s->T, s->H, s->C / s->H, B, wb_kern_threads ())) +
            floats (panels_floats (s));
 }
 
-static float *weight (const wb_params_t *params, float *weights, const char *name) {
-    const wb_param_t *p = wb_params_find (params, name);
-    WB_ASSERT (p != NULL && p->offset >= 0);
-    return weights + p->offset;
-}
-
-static float *layer_weight (const wb_params_t *params, float *weights, int64_t l, const char *name) {
-    char full[64];
-    snprintf (full, sizeof full, "h.%lld.%s", (long long) l, name);
-    return weight (params, weights, full);
-}
-
 /* All matrices into panels, or back. */
 static void arrange (const wb_infer_t *inf, void (*how) (float *A, wb_panels form, float *work, int64_t k, int64_t n)) {
-    static const struct {
-        const char *name;
-        int k, n; /* multiples of C */
-    } of_layer[] = {{"attn.c_attn.weight", 1, 3},
-                    {"attn.c_proj.weight", 1, 1},
-                    {"mlp.c_fc.weight", 1, 4},
-                    {"mlp.c_proj.weight", 4, 1}};
-    const int64_t C = inf->s.C;
-    for (int64_t l = 0; l < inf->s.L; l++)
-        for (size_t i = 0; i < sizeof of_layer / sizeof *of_layer; i++)
-            how (layer_weight (inf->params, inf->weights, l, of_layer[i].name), WB_PANELS_OF_ROWS, inf->panels,
-                 of_layer[i].k * C, of_layer[i].n * C);
-    how (weight (inf->params, inf->weights, "wte.weight"), WB_PANELS_OF_COLUMNS, inf->panels, C, inf->s.V);
+    for (const wb_param_t *p = inf->params->list; p < inf->params->list + inf->params->n; p++)
+        if (p->cls == WB_CLASS_MATRIX)
+            how (inf->weights + p->offset, WB_PANELS_OF_ROWS, inf->panels, p->rows, p->cols);
+        else if (p->role == WB_ROLE_WTE)
+            how (inf->weights + p->offset, WB_PANELS_OF_COLUMNS, inf->panels, p->cols, p->rows);
+}
+
+static const float *weight (const wb_infer_t *inf, wb_role role) {
+    return inf->weights + wb_params_get (inf->params, role, 0)->offset;
 }
 
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
@@ -106,7 +86,7 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
     }
     *inf =
         (wb_infer_t){.s = *s, .k = k, .arena = a, .B = B, .max_rows = max_rows, .params = params, .weights = weights};
-    inf->layers = wb_arena_alloc (a, (size_t) s->L * sizeof (layer_t));
+    inf->layers = wb_arena_alloc (a, (size_t) s->L * sizeof (wb_layer_offsets_t));
     inf->length = wb_arena_alloc (a, (size_t) B * sizeof (int64_t));
     inf->seqs = wb_arena_alloc (a, (size_t) B * sizeof (wb_cached_t));
     inf->cache = wb_arena_floats (a, B * s->L * cache_floats (s));
@@ -124,25 +104,11 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
     inf->panels = wb_arena_floats (a, panels_floats (s));
     wb_arena_seal (a);
 
-    inf->wte = weight (params, weights, "wte.weight");
-    inf->wpe = weight (params, weights, "wpe.weight");
-    inf->lnf_g = weight (params, weights, "ln_f.weight");
-    inf->lnf_b = weight (params, weights, "ln_f.bias");
-    for (int64_t l = 0; l < s->L; l++)
-        inf->layers[l] = (layer_t){
-            .ln1_g = layer_weight (params, weights, l, "ln_1.weight"),
-            .ln1_b = layer_weight (params, weights, l, "ln_1.bias"),
-            .qkv_w = layer_weight (params, weights, l, "attn.c_attn.weight"),
-            .qkv_b = layer_weight (params, weights, l, "attn.c_attn.bias"),
-            .att_w = layer_weight (params, weights, l, "attn.c_proj.weight"),
-            .att_b = layer_weight (params, weights, l, "attn.c_proj.bias"),
-            .ln2_g = layer_weight (params, weights, l, "ln_2.weight"),
-            .ln2_b = layer_weight (params, weights, l, "ln_2.bias"),
-            .fc_w = layer_weight (params, weights, l, "mlp.c_fc.weight"),
-            .fc_b = layer_weight (params, weights, l, "mlp.c_fc.bias"),
-            .proj_w = layer_weight (params, weights, l, "mlp.c_proj.weight"),
-            .proj_b = layer_weight (params, weights, l, "mlp.c_proj.bias"),
-        };
+    inf->wte = weight (inf, WB_ROLE_WTE);
+    inf->wpe = weight (inf, WB_ROLE_WPE);
+    inf->lnf_g = weight (inf, WB_ROLE_LNF_G);
+    inf->lnf_b = weight (inf, WB_ROLE_LNF_B);
+    for (int64_t l = 0; l < s->L; l++) wb_layer_offsets (&inf->layers[l], params, l);
     arrange (inf, wb_panels_pack);
     *out = inf;
     return WB_OK;
@@ -190,12 +156,13 @@ static void linear (const wb_infer_t *inf, float *y, const float *x, const float
 
 static void forward_layer (wb_infer_t *inf, int64_t l, const int *seqs, const int64_t *counts, int nseq, int64_t rows) {
     const wb_kern_t *k = inf->k;
-    const layer_t *w = &inf->layers[l];
+    const wb_layer_offsets_t *at = &inf->layers[l];
+    const float *w = inf->weights;
     const int64_t C = inf->s.C, H = inf->s.H;
     float *qkv = inf->wide, *att = inf->wide + rows * 3 * C;
 
-    k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln1_g, w->ln1_b, rows, C);
-    linear (inf, qkv, inf->y, w->qkv_w, w->qkv_b, rows, C, 3 * C, false);
+    k->layernorm_forward (inf->y, NULL, NULL, inf->x, w + at->ln1_g, w + at->ln1_b, rows, C);
+    linear (inf, qkv, inf->y, w + at->qkv_w, w + at->qkv_b, rows, C, 3 * C, false);
     for (int64_t i = 0, row = 0; i < nseq; row += counts[i], i++)
         inf->seqs[i] = (wb_cached_t){.out = att + row * C,
                                      .qkv = qkv + row * 3 * C,
@@ -203,12 +170,12 @@ static void forward_layer (wb_infer_t *inf, int64_t l, const int *seqs, const in
                                      .n = counts[i],
                                      .len = inf->length[seqs[i]] + counts[i]};
     k->attention_cached (inf->seqs, inf->work, nseq, H, C / H);
-    linear (inf, inf->x, att, w->att_w, w->att_b, rows, C, C, true);
+    linear (inf, inf->x, att, w + at->att_w, w + at->att_b, rows, C, C, true);
 
-    k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln2_g, w->ln2_b, rows, C);
-    linear (inf, inf->wide, inf->y, w->fc_w, w->fc_b, rows, C, 4 * C, false);
+    k->layernorm_forward (inf->y, NULL, NULL, inf->x, w + at->ln2_g, w + at->ln2_b, rows, C);
+    linear (inf, inf->wide, inf->y, w + at->fc_w, w + at->fc_b, rows, C, 4 * C, false);
     k->gelu_forward (inf->act, inf->wide, rows * 4 * C);
-    linear (inf, inf->x, inf->act, w->proj_w, w->proj_b, rows, 4 * C, C, true);
+    linear (inf, inf->x, inf->act, w + at->proj_w, w + at->proj_b, rows, 4 * C, C, true);
 }
 
 /* logits [n, V] = h [n, C] wte^T. */

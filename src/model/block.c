@@ -40,7 +40,7 @@ static double attention_flop (const wb_block_env_t *e, int products) {
     return products * (double) (e->B * e->H * e->D) * (double) e->T * (double) (e->T + 1);
 }
 
-static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p,
+static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p,
                          bool begun) {
     const float *in;
 
@@ -54,7 +54,7 @@ static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const floa
          e->k->attention_forward (a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
 }
 
-static void forward_mid (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p) {
+static void forward_mid (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p) {
     float *y;
 
     LINEAR (e, WB_PROF_PROJ, e->n, e->F, e->C, wb_linear_forward (e->y, a->att, w + p->att_w, e->n, e->F, e->C));
@@ -65,7 +65,7 @@ static void forward_mid (wb_block_env_t *e, const wb_block_acts_t *a, const floa
 }
 
 static const float *forward_ln2 (wb_block_env_t *e, const wb_block_acts_t *a, const float *w,
-                                 const wb_block_params_t *p) {
+                                 const wb_layer_offsets_t *p) {
     const float *in;
 
     PASS (e, WB_PROF_LAYERNORM, 2 * e->r * e->C,
@@ -74,7 +74,7 @@ static const float *forward_ln2 (wb_block_env_t *e, const wb_block_acts_t *a, co
     return in;
 }
 
-static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_block_params_t *p) {
+static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p) {
     const float *in;
 
     TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
@@ -83,7 +83,7 @@ static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float
 }
 
 void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
-                       const wb_block_params_t *p, wb_block_next_t next, bool begun) {
+                       const wb_layer_offsets_t *p, wb_block_next_t next, bool begun) {
     float *y;
 
     forward_qkv (e, a, w, p, begun);
@@ -104,7 +104,7 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
 }
 
 void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
-                        const wb_block_params_t *p) {
+                        const wb_layer_offsets_t *p) {
     const wb_kern_t *k = e->k;
     const float *in, *dy;
     float *dln;

@@ -4,12 +4,6 @@
 
 #include "wabun/model.h"
 
-/* Offsets of a layer's parameters in the rank's block (weights and gradients alike). */
-typedef struct wb_block_params {
-    int64_t ln1_g, ln1_b, qkv_w, qkv_b, att_w, att_b, ln2_g, ln2_b, fc_w, fc_b, proj_w, proj_b;
-    int64_t end; /* of the layer's part of the block, which qkv_w begins */
-} wb_block_params_t;
-
 /* Activations of a layer for one micro-batch.  n = B T rows, r rows of the residual stream on this rank (n, or n / T
  * with sequence parallelism), F = C / tensor.  Some may be shared between layers, where the backward pass makes them
  * again. */
@@ -46,16 +40,16 @@ typedef struct wb_block_env {
  */
 typedef struct wb_block_next {
     const wb_block_acts_t *a;
-    const wb_block_params_t *p;
+    const wb_layer_offsets_t *p;
 } wb_block_next_t;
 
 /* out [r, C] = block (a->x); keeps in `a` what the backward pass wants.  next: its ln1 is made as well, out being its
  * x; a NULL: there is none.  begun: a->ln1 was made so.  Collective over the tensor group. */
 void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
-                       const wb_block_params_t *p, wb_block_next_t next, bool begun);
+                       const wb_layer_offsets_t *p, wb_block_next_t next, bool begun);
 /* dx [r, C]: gradient of the output, becomes that of the input; dw += .  Makes again what was not kept. */
 void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
-                        const wb_block_params_t *p);
+                        const wb_layer_offsets_t *p);
 
 /* Let communication move; `now` as wb_now () gives it. */
 static inline void wb_block_poll (wb_block_env_t *e, double now) {

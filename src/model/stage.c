@@ -30,7 +30,7 @@ struct wb_stage {
     wb_stage_options_t o;
     int64_t Vown, v0;
     chunk_t chunks[WB_MAX_CHUNKS];
-    wb_block_params_t *layers;      /* offsets, by layer number */
+    wb_layer_offsets_t *layers;     /* offsets, by layer number */
     int64_t wte, wpe, lnf_g, lnf_b; /* offsets, -1 where not held */
     int64_t wte_end, wpe_end, lnf_end;
     float *lnf, *dlnf, *headwork;
@@ -160,53 +160,19 @@ void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_lay
     if (lo->tp > 1) *work += wb_ring_bytes (lo->tp, st.env.n * st.env.C, 2, WB_WIRE_FP32, 0);
 }
 
-static int64_t offset_of (const wb_params_t *params, const char *fmt, long long l) {
-    char name[48];
-    const wb_param_t *p;
+static void find_offsets (wb_stage_t *st, const wb_params_t *params, int chunks) {
+    const wb_param_t *wte = wb_params_get (params, WB_ROLE_WTE, 0), *wpe = wb_params_get (params, WB_ROLE_WPE, 0);
 
-    snprintf (name, sizeof name, fmt, l);
-    p = wb_params_find (params, name);
-    return p != NULL ? p->offset : -1;
-}
-
-/* Where the part of the block that begins at `begin` ends: at the next layer, the final LayerNorm, or the block's end.
- */
-static int64_t end_of (const wb_stage_t *st, const wb_params_t *params, int64_t begin) {
-    int64_t end = st->lnf_g > begin ? st->lnf_g : params->own;
-
-    for (const chunk_t *c = st->chunks; c < st->chunks + WB_MAX_CHUNKS; ++c)
-        for (int64_t l = c->first; l < c->first + c->layers; ++l)
-            if (st->layers[l].qkv_w > begin && st->layers[l].qkv_w < end) end = st->layers[l].qkv_w;
-    return end;
-}
-
-static void find_offsets (wb_stage_t *st, const wb_params_t *params, int v) {
-    st->wte = offset_of (params, "wte.weight", 0);
-    st->wpe = offset_of (params, "wpe.weight", 0);
-    st->lnf_g = offset_of (params, "ln_f.weight", 0);
-    st->lnf_b = offset_of (params, "ln_f.bias", 0);
-    for (int c = 0; c < v; ++c)
-        for (int64_t l = st->chunks[c].first; l < st->chunks[c].first + st->chunks[c].layers; ++l) {
-            wb_block_params_t *b = &st->layers[l];
-            b->ln1_g = offset_of (params, "h.%lld.ln_1.weight", l);
-            b->ln1_b = offset_of (params, "h.%lld.ln_1.bias", l);
-            b->qkv_w = offset_of (params, "h.%lld.attn.c_attn.weight", l);
-            b->qkv_b = offset_of (params, "h.%lld.attn.c_attn.bias", l);
-            b->att_w = offset_of (params, "h.%lld.attn.c_proj.weight", l);
-            b->att_b = offset_of (params, "h.%lld.attn.c_proj.bias", l);
-            b->ln2_g = offset_of (params, "h.%lld.ln_2.weight", l);
-            b->ln2_b = offset_of (params, "h.%lld.ln_2.bias", l);
-            b->fc_w = offset_of (params, "h.%lld.mlp.c_fc.weight", l);
-            b->fc_b = offset_of (params, "h.%lld.mlp.c_fc.bias", l);
-            b->proj_w = offset_of (params, "h.%lld.mlp.c_proj.weight", l);
-            b->proj_b = offset_of (params, "h.%lld.mlp.c_proj.bias", l);
-        }
-    for (int c = 0; c < v; ++c)
-        for (int64_t l = st->chunks[c].first; l < st->chunks[c].first + st->chunks[c].layers; ++l)
-            st->layers[l].end = end_of (st, params, st->layers[l].qkv_w);
-    st->wpe_end = st->wpe >= 0 ? end_of (st, params, st->wpe) : 0;
+    st->wte = wte->offset;
+    st->wte_end = wte->offset + wb_param_own (wte);
+    st->wpe = wpe->offset;
+    st->wpe_end = wpe->offset + wb_param_own (wpe);
+    st->lnf_g = wb_params_get (params, WB_ROLE_LNF_G, 0)->offset;
+    st->lnf_b = wb_params_get (params, WB_ROLE_LNF_B, 0)->offset;
     st->lnf_end = params->own;
-    st->wte_end = st->wte >= 0 ? st->wte + wb_param_own (wb_params_find (params, "wte.weight")) : 0;
+    for (int c = 0; c < chunks; c++)
+        for (int64_t l = st->chunks[c].first; l < st->chunks[c].first + st->chunks[c].layers; l++)
+            wb_layer_offsets (&st->layers[l], params, l);
 }
 
 /* Slots and their layers' tables in one heap block. */
@@ -344,10 +310,10 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
     if (ch->embed) embed_forward (st, s->layers[0].x, w, tokens);
     for (int64_t l = 0; l < ch->layers; ++l) {
         bool more = l + 1 < ch->layers;
-        const wb_block_params_t *p = &st->layers[ch->first + l];
+        const wb_layer_offsets_t *p = &st->layers[ch->first + l];
         wb_block_next_t next = {more ? &s->layers[l + 1] : NULL, more ? p + 1 : NULL};
 
-        need (st, p->qkv_w, p->end);
+        need (st, p->begin, p->end);
         wb_block_forward (&st->env, more ? s->layers[l + 1].x : s->out, &s->layers[l], w, p, next, l > 0);
     }
     if (!ch->head) return;
@@ -380,7 +346,7 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
     }
     for (int64_t l = ch->layers - 1; l >= 0; --l) {
         wb_block_backward (e, s->grad, dw, &s->layers[l], w, &st->layers[ch->first + l]);
-        tell (st, final, final_ctx, st->layers[ch->first + l].qkv_w, wb_now ());
+        tell (st, final, final_ctx, st->layers[ch->first + l].begin, wb_now ());
     }
     if (ch->embed) {
         const float *dx;

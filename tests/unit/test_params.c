@@ -80,6 +80,15 @@ static void test_table (void) {
     T_OK (strcmp (p->list[0].name, "wte.weight") == 0 && strcmp (p->list[1].name, "wpe.weight") == 0 &&
               strcmp (p->list[2].name, "h.0.ln_1.weight") == 0 && strcmp (p->list[p->n - 1].name, "ln_f.bias") == 0,
           "in the order of the file");
+    bool found = true;
+    for (int i = 0; i < p->n; i++) found = found && wb_params_get (p, p->list[i].role, p->list[i].layer) == &p->list[i];
+    T_OK (found, "each is found by its role and layer");
+    wb_layer_offsets_t at;
+    wb_layer_offsets (&at, p, 1);
+    T_OK (at.qkv_w == wb_params_find (p, "h.1.attn.c_attn.weight")->offset &&
+              at.fc_b == wb_params_find (p, "h.1.mlp.c_fc.bias")->offset &&
+              at.proj_w == wb_params_find (p, "h.1.mlp.c_proj.weight")->offset,
+          "offsets of a layer");
     wb_params_destroy (p);
 }
 
@@ -131,7 +140,7 @@ static void check_grid (const wb_size_t *s, int D, int P, int T, int v, const wb
     T_STATUS (wb_layout_init (&lo, D, P, T, v, s->L, s->H, 0.05, 0.7), WB_OK);
     for (int r = 0; r < P * T; r++) { /* data place 0: the others hold the same */
         wb_params_t *p;
-        int64_t last = -1, begin = 0;
+        int64_t last = -1;
         bool tail = true;
         wb_layout_place (&lo, r);
         T_STATUS (wb_params_new (&p, s, &lo), WB_OK);
@@ -154,16 +163,18 @@ static void check_grid (const wb_size_t *s, int D, int P, int T, int v, const wb
         /* layers lie one behind the other, chunk by chunk, embeddings before and the last norm behind */
         for (int c = 0; c < v; c++)
             for (int l = lo.first[c * P + lo.pp_rank]; l < lo.first[c * P + lo.pp_rank + 1]; l++) {
-                begin = wb_params_layer_begin (p, l);
+                wb_layer_offsets_t at;
+                wb_layer_offsets (&at, p, l);
                 for (int i = 0; i < p->n; i++)
                     if (p->list[i].layer == l)
-                        tail = tail && p->list[i].offset >= begin;
+                        tail = tail && p->list[i].offset >= at.begin &&
+                               p->list[i].offset + wb_param_own (&p->list[i]) <= at.end;
                     else if (p->list[i].layer == -1)
-                        tail = tail && p->list[i].offset < begin;
-                tail = tail && begin > last;
-                last = begin;
+                        tail = tail && p->list[i].offset < at.begin;
+                tail = tail && at.begin > last && at.begin < at.end;
+                last = at.begin;
             }
-        if (wb_layout_has_head (&lo)) tail = tail && wb_params_find (p, "ln_f.weight")->offset > last;
+        if (wb_layout_has_head (&lo)) tail = tail && wb_params_get (p, WB_ROLE_LNF_G, 0)->offset > last;
         T_OK (tail, "%d x %d x %d, rank %d: order in the block", D, P, T, r);
         wb_free (w);
         wb_params_destroy (p);
