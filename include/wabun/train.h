@@ -179,7 +179,7 @@ typedef struct wb_step_result {
 
 typedef struct wb_step_options {
     wb_size_t size;
-    int64_t B;            /**< micro-batch, sequences; 0: wb_trainer_settle() chooses */
+    int64_t B;            /**< micro-batch, sequences; 0: wb_trainer_choose_micro_batch() */
     int64_t T;            /**< positions of a sequence, <= size.T */
     int64_t global_batch; /**< sequences */
     int chunks;           /**< virtual stages of a rank: parallel.interleave */
@@ -191,6 +191,10 @@ typedef struct wb_step_options {
     uint64_t seed;
     int64_t bucket_floats; /**< 0 = default */
 } wb_step_options_t;
+/** Micro-batches of a data rank in a step; exact for options that wb_trainer_layout() accepts. */
+static inline int wb_step_micro_batches (const wb_step_options_t *o, int dp) {
+    return (int) (o->global_batch / (o->B * dp));
+}
 
 /** Everything a rank trains with: weights, gradients, optimizer state, activations.  Fields are for reading; weights
  * after a step by wb_trainer_weights. */
@@ -216,18 +220,19 @@ typedef struct wb_memory {
 /** Bytes of a rank that no table of the trainer knows: program, MPI library, buffers of BLAS and oneDNN.  An estimate
  * from measurements: with wb_trainer_memory() it meets the real peak within a few percent for all but toy models. */
 size_t wb_trainer_overhead (int ranks, int threads, int64_t width);
-/** Choose the micro-batch where o->B is 0; else nothing.  1 with a pipeline, whose bubble wants many; else the largest
- * divisor of the sequences of a data rank that keeps products tall enough and no taller (2,048 positions a thread,
- * 8,192 in all: `wabun bench step --micro-batch` shows what it brings), activations within 1.5 GiB a thread, and the
- * whole rank within `room` bytes (INFINITY: not known).  Not collective: the same answer for the same arguments.
- * Errors: as wb_trainer_layout and wb_trainer_memory. */
-wb_status wb_trainer_settle (wb_step_options_t *o, int D, int P, int T, int threads, double room) WB_NODISCARD;
-/** The same, `threads` and the free memory being the least of all ranks'.  Collective over topo->world. */
-wb_status wb_trainer_settle_all (wb_step_options_t *o, const wb_topo_t *topo, int threads) WB_NODISCARD;
+/** Choose the micro-batch where o->B is 0; else do nothing.  With a pipeline, whose bubble shrinks with their
+ * number: 1. Else the largest divisor of a data rank's sequences with which products are tall enough and no taller
+ * (2,048 positions a thread, 8,192 in all: `wabun bench step --micro-batch` shows what it brings), activations take at
+ * most 1.5 GiB a thread, and the whole rank at most `bytes` (INFINITY: not known).  Not collective: the same answer for
+ * the same arguments.  Errors: as wb_trainer_layout and wb_trainer_memory. */
+wb_status wb_trainer_choose_micro_batch (wb_step_options_t *o, int dp, int pp, int tp, int threads,
+                                         double bytes) WB_NODISCARD;
+/** The same with the minimum over all ranks of `threads` and of the free memory.  Collective over topo->world. */
+wb_status wb_trainer_choose_micro_batch_all (wb_step_options_t *o, const wb_topo_t *topo, int threads) WB_NODISCARD;
 /** The layout of a grid for these options: refuses what cannot work, before anything is allocated (batch, heads,
  * layers, positions that do not divide), naming what would.  Not collective: the same answer everywhere.  Errors:
  * WB_EUSAGE. */
-wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int D, int P, int T) WB_NODISCARD;
+wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int dp, int pp, int tp) WB_NODISCARD;
 /** Bytes of the rank at lo's place.  Not collective.  Errors: WB_ENOMEM. */
 wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) WB_NODISCARD;
 /** Allocate everything; weights are drawn from the seed.  Collective over topo->world.  Errors: WB_EUSAGE, WB_ENOMEM;

@@ -250,8 +250,7 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
         printf ("gradients: %.1f%% of their way within the backward pass (1 - exposed / transfer)\n", 100 * hidden (r));
     if (b->profile) print_profile (r, b);
     if (b->pipeline > 1) {
-        double P = (double) b->pipeline,
-               M = (double) (b->o.global_batch * b->pipeline * b->tensor / (b->o.B * b->ranks));
+        double P = (double) b->pipeline, M = wb_step_micro_batches (&b->o, b->ranks / (int) (b->pipeline * b->tensor));
         printf ("\nidle in the pipeline: %.1f%% of forward and backward; (P - 1) / (v M + P - 1) = %.1f%%\n",
                 100 * r->phase[WAIT] / (r->phase[FORWARD] + r->phase[BACKWARD]),
                 100 * (P - 1) / (b->o.chunks * M + P - 1));

@@ -62,7 +62,7 @@ static wb_status print_memory (plan_t *p) {
 
 /* Share of a step in which pipeline rank p waits, every forward taking 1 and every backward 2 in each of v chunks. */
 static void print_pipeline (const plan_t *p) {
-    int P = p->lo.pp, v = p->lo.chunks, M = (int) (p->o.global_batch / (p->o.B * p->lo.dp));
+    int P = p->lo.pp, v = p->lo.chunks, M = wb_step_micro_batches (&p->o, p->lo.dp);
 
     printf ("Micro-batches a rank and step: %d of %lld sequences.\n", M, (long long) p->o.B);
     if (P > 1)
@@ -74,7 +74,7 @@ static void print_pipeline (const plan_t *p) {
 /* Bytes one rank sends in a step. */
 static wb_status print_traffic (plan_t *p) {
     const wb_layout_t *lo = &p->lo;
-    int M = (int) (p->o.global_batch / (p->o.B * lo->dp)), D = lo->dp, T = lo->tp;
+    int M = wb_step_micro_batches (&p->o, lo->dp), D = lo->dp, T = lo->tp;
     double act = 4.0 * (double) (p->o.B * p->o.T * p->o.size.C), layers = (double) p->o.size.L / lo->pp, grad, weights,
            tensor, pipe;
     wb_params_t *params;
@@ -105,7 +105,8 @@ static wb_status grid (plan_t *p) {
             p->ranks, (long long) (D < 1 ? 1 : D), (long long) c->pipeline, (long long) c->tensor, (long long) model);
     if (D < 1) D = 1;
     p->ranks = (int) (D * model);
-    WB_TRY (wb_trainer_settle (&p->o, (int) D, (int) c->pipeline, (int) c->tensor, wb_kern_threads (), INFINITY));
+    WB_TRY (wb_trainer_choose_micro_batch (&p->o, (int) D, (int) c->pipeline, (int) c->tensor, wb_kern_threads (),
+                                           INFINITY));
     return wb_trainer_layout (&p->lo, &p->o, (int) D, (int) c->pipeline, (int) c->tensor);
 }
 

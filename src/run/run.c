@@ -117,7 +117,7 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     r->mapped = wb_run_mapped ();
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
     wb_config_step_options (&o, c, &r->data.size);
-    WB_TRY (wb_trainer_settle_all (&o, r->topo, r->threads));
+    WB_TRY (wb_trainer_choose_micro_batch_all (&o, r->topo, r->threads));
     WB_TRY (wb_agree (r->world, wb_trainer_layout (&lo, &o, r->topo->dp, r->topo->pp, r->topo->tp)));
     WB_TRY (wb_run_lock (r));
     if (strcmp (a->resume, "none") == 0) WB_TRY (check_fresh (r));

@@ -108,7 +108,7 @@ static void test_trainer (void) {
     T_STATUS (wb_trainer_layout (&lo, &o, 4, 3, 2), WB_OK);
     T_OK (lo.dp == 4 && lo.pp == 3 && lo.tp == 2 && lo.chunks == 1 && lo.first[3] == 12, "a layout of 4 x 3 x 2");
     o.global_batch = 50;
-    REFUSED (wb_trainer_layout (&lo, &o, 4, 3, 2), "global_batch = 50 cannot be dealt evenly to 4 data ranks in "
+    REFUSED (wb_trainer_layout (&lo, &o, 4, 3, 2), "global_batch = 50 cannot be divided evenly among 4 data ranks in "
                                                    "micro-batches of 2: set it to 48 or 56");
     o.global_batch = 4;
     REFUSED (wb_trainer_layout (&lo, &o, 4, 3, 2), "set it to 8,");
