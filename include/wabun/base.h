@@ -1,4 +1,4 @@
-/* wabun - base: status and error record, log, memory, random numbers, clock.
+/* wabun - base: status and error record, log, memory, random numbers, files, lines, options, threads, clock, processor.
  *
  * The bottom room: knows nothing of MPI, of models or of text.  The headers are the table of contents of the program;
  * read them from the lowest floor up (`make house` prints it):
@@ -9,10 +9,10 @@
  *   - names: wb_<object>_<verb>; new/destroy (heap), init/fini (caller's struct), begin/poll/end (split phase),
  *     _bytes (size before allocation), forward/backward.
  *   - argument order: object, outputs, in/outs, inputs, sizes, flags.
- *   - letters: B batch, T positions, C width, H heads, D head width, V vocabulary, L layers, M micro-batches, P ranks;
- *     a "d" before a name is its gradient.
+ *   - letters: B batch, T positions, C width, H heads, D head width, V vocabulary, L layers, M micro-batches; ranks are
+ *     never single capitals: dp pp tp, ranks, rank; a "d" before a name is its gradient.
  *   - int64_t counts tokens and parameters, size_t counts bytes, int only what BLAS and MPI take.
- *   - "borrowed" pointers stay the caller's and must outlive the object; "owned" ones are freed by its destroy.
+ *   - "borrowed" pointers remain the caller's and must outlive the object; "owned" ones are freed by its destroy.
  *   - "Collective over X": every rank of X calls it, in the same order, and every rank returns the same status.
  */
 #ifndef WABUN_BASE_H
@@ -42,10 +42,10 @@ typedef enum wb_status {
     WB_ESTOP = 75    /**< stopped on request after a checkpoint: run again to continue */
 } wb_status;
 
-#define WB_ERROR_TEXT 1024 /**< bytes of an error message, with its final 0 */
+#define WB_ERROR_TEXT 1024 /**< bytes of an error message, including its final 0 */
 
-/** The error record of the process: filled by the function that decides an error, printed once by main().
- * Plain data, so that it can be sent to the other ranks as it is. */
+/** The error record of a thread: filled by the function that decides an error, printed once by main().
+ * Plain data, so that it can be sent to other ranks as it is. */
 typedef struct wb_error {
     int32_t status;           /**< a wb_status; WB_OK when the record is empty */
     int32_t rank;             /**< world rank that decided it, -1 where there is no world */
@@ -64,8 +64,8 @@ typedef struct wb_error {
 #define WB_NORETURN
 #endif
 
-/** Fill the error record and return the code: `return WB_FAIL (WB_EIO, "%s: short read", path);`
- * The first error stays: a later one does not replace a record that is not empty.  Any thread may call it. */
+/** Fill the calling thread's error record and return the code: `return WB_FAIL (WB_EIO, "%s: short read", path);`
+ * The first error is kept: a later one does not replace a record that is not empty. */
 #define WB_FAIL(code, ...) wb_error_set ((code), __FILE__, __LINE__, __VA_ARGS__)
 
 /** Out of memory for what: `return WB_NOMEM ("%d masks", n);` */
@@ -79,18 +79,20 @@ typedef struct wb_error {
     } while (0)
 
 wb_status wb_error_set (wb_status code, const char *file, int line, const char *fmt, ...) WB_PRINTF (4, 5);
-/** The record of this process; borrowed, never NULL. */
+/** The calling thread's record; borrowed, never NULL. */
 const wb_error_t *wb_error_get (void);
-/** Replace the record by another rank's (agreement does this). */
-void wb_error_put (const wb_error_t *e);
 void wb_error_clear (void);
-/** World rank that later records carry; comm sets it (-1 before). */
+/** Move the calling thread's record to *out and clear it; wb_error_put() makes *e the calling thread's record.  Whoever
+ * starts threads hands their errors over with this pair, and agreement between ranks uses it as well. */
+void wb_error_take (wb_error_t *out);
+void wb_error_put (const wb_error_t *e);
+/** World rank that later records carry, in all threads; comm sets it (-1 before). */
 void wb_error_rank (int rank);
-/** Print the record to stderr in the one form users see: `wabun: [rank R: ]TEXT`, unless that was done already.  main()
- * does it; wb_world_destroy() does it earlier on rank 0, before a rank's exit code can make the launcher kill it.  Not
- * collective. */
+/** Print the calling thread's record to stderr in the one form users see, `wabun: [rank R: ]TEXT`, unless it has been
+ * printed already.  main() does it; wb_world_destroy() does it earlier on rank 0, before a rank's exit code can make
+ * the launcher kill it.  Not collective. */
 void wb_error_print (void);
-/** A line to print behind errors of usage; borrowed, NULL: none. */
+/** A line to print after usage errors, in all threads; borrowed, NULL: none. */
 void wb_error_hint (const char *hint);
 /** Short English name of a status: "usage or configuration", ... */
 const char *wb_status_name (wb_status code);
@@ -113,13 +115,13 @@ void wb_log_init (wb_log_level level, bool speaks);
 void wb_info (const char *fmt, ...) WB_PRINTF (1, 2); /**< one line, newline added */
 void wb_warn (const char *fmt, ...) WB_PRINTF (1, 2); /**< "wabun: warning: " in front */
 void wb_debug (const char *fmt, ...) WB_PRINTF (1, 2);
-/** A line that replaces itself on a terminal (the progress line); on anything else nothing is printed.
- * The next message takes it off the screen; so does an empty text. */
+/** A line that replaces itself on a terminal (the progress line); nothing is printed on anything else.
+ * The next message, or an empty text, removes it from the screen. */
 void wb_log_progress (const char *fmt, ...) WB_PRINTF (1, 2);
 /** Is stderr a terminal, and does this rank speak? */
 bool wb_log_is_tty (void);
 
-/* ---- memory (mem.c) --------------------------------------------------------------------------------------------- */
+/* ---- memory (heap.c, arena.c) ------------------------------------------------------------------------------------ */
 
 /** Counted heap: the only malloc of the program.  NULL when out of memory; wb_calloc zeroes. */
 void *wb_malloc (size_t bytes) WB_NODISCARD;
@@ -127,40 +129,54 @@ void *wb_calloc (size_t n, size_t bytes) WB_NODISCARD;
 void *wb_realloc (void *p, size_t bytes) WB_NODISCARD;
 char *wb_strdup (const char *s) WB_NODISCARD;
 char *wb_strndup (const char *s, size_t n) WB_NODISCARD;
-void wb_free (void *p); /**< NULL is fine; aborts on a pointer that is not from here */
-/** Free what a library allocated with malloc and left to us: json_dumps(), getline(), ...  Not counted. */
+void wb_free (void *p); /**< NULL is allowed; aborts on a pointer that is not from here */
+/** Free what a library allocated with malloc and handed to us: json_dumps(), ...  Not counted. */
 void wb_free_foreign (void *p);
-/** Blocks not yet freed: 0 at exit, or it is a leak (tests check it; debug builds print it). */
+/** Blocks not yet freed: anything but 0 at exit is a leak (tests check it; debug builds print it). */
 int64_t wb_mem_balance (void);
-/** Bytes now held from the heap and by arenas, and the most there ever were. */
+/** Bytes now held from the heap and by arenas. */
 size_t wb_mem_now (void);
-size_t wb_mem_peak (void);
-/** Peak resident memory of the process as the kernel sees it, in bytes. */
+/** Peak resident memory of the process as the kernel reports it, in bytes. */
 size_t wb_mem_rss_peak (void);
-/** Bytes the system could still give to processes of this node, SIZE_MAX where it does not tell. */
+/** Bytes the system can still give to processes of this node, SIZE_MAX where it does not tell. */
 size_t wb_mem_free (void);
 
-/** An arena: one block, carved from the front, 64-byte aligned, freed as a whole.  Lifetimes in a run: `run`
- * (configuration, vocabulary, topology), `param` (weights, gradients, optimizer), `act` (activations in flight),
- * `work` (mark and release inside a call). */
-typedef struct wb_arena wb_arena_t;
+/** An arena: one block, allocated from the front, 64-byte aligned, freed as a whole.  Lifetimes in a run: `run`
+ * (configuration, vocabulary, topology), `param` (weights, gradients, optimizer), `act` (activations in flight), `work`
+ * (scratch of a call).
+ *
+ * A counting arena has no memory: wb_arena_alloc() returns NULL and only adds the bytes up.  So the function that hands
+ * out the memory of an object also computes its size, for a _bytes function:
+ *      static void carve (thing_t *x, wb_arena_t *a, int64_t n) {      // must not touch the memory
+ *          x->in = wb_arena_floats (a, n), x->out = wb_arena_floats (a, n);
+ *      }
+ *      size_t wb_thing_bytes (int64_t n) {
+ *          thing_t x;
+ *          wb_arena_t count = wb_arena_counting ();
+ *          carve (&x, &count, n);
+ *          return wb_arena_used (&count);
+ *      } */
+typedef struct wb_arena {
+    char name[32];
+    char *base; /* NULL: counting */
+    size_t size, used;
+    bool sealed;
+} wb_arena_t; /**< read by the functions below only */
 #define WB_ALIGN ((size_t) 64)
 /** Bytes that `n` bytes take in an arena. */
 static inline size_t wb_align (size_t n) { return (n + WB_ALIGN - 1) & ~(WB_ALIGN - 1); }
 /** \param name for messages; copied.  Errors: WB_ENOMEM, also where the system has less than that free.
  * Pages are touched first by the OpenMP team. */
 wb_status wb_arena_new (wb_arena_t **out, const char *name, size_t bytes) WB_NODISCARD;
-void wb_arena_destroy (wb_arena_t *a); /**< NULL is fine */
-/** Carve `bytes`, zeroed at creation of the arena, not on reuse.  Running over is a broken plan: aborts. */
+void wb_arena_destroy (wb_arena_t *a); /**< NULL is allowed */
+/** Needs no destroy. */
+wb_arena_t wb_arena_counting (void);
+/** `bytes` from the arena, zero.  Aborts when the arena is too small, because then the plan was wrong. */
 void *wb_arena_alloc (wb_arena_t *a, size_t bytes);
 float *wb_arena_floats (wb_arena_t *a, int64_t n);
-/** After sealing, wb_arena_alloc() aborts, unless between mark and release. */
+/** After sealing, wb_arena_alloc() aborts. */
 void wb_arena_seal (wb_arena_t *a);
-/** Remember the place; everything carved after it goes at the release.  They nest; each mark has one release. */
-size_t wb_arena_mark (wb_arena_t *a);
-void wb_arena_release (wb_arena_t *a, size_t mark);
 size_t wb_arena_used (const wb_arena_t *a);
-size_t wb_arena_size (const wb_arena_t *a);
 
 /* ---- random numbers (rng.c) ------------------------------------------------------------------------------------- */
 
@@ -180,7 +196,7 @@ uint64_t wb_rng_stream (const char *name);
  * cycle walking (Black and Rogaway, CT-RSA 2002).  O(1) memory, expected O(1) time. */
 int64_t wb_rng_permute (int64_t i, int64_t n, uint64_t seed, uint64_t stream);
 
-/* ---- hash, clock, files (clock.c, file.c) ------------------------------------------------------------------------ */
+/* ---- hash, clock, formats (clock.c) ------------------------------------------------------------------------------ */
 
 /** XXH64 of a block, seed 0: the checksum of checkpoints. */
 uint64_t wb_hash64 (const void *p, size_t bytes);
@@ -193,30 +209,77 @@ const char *wb_format_bytes (char buf[32], double bytes);
 /** Thousands separated by commas into buf: 101,642,496. */
 const char *wb_format_count (char buf[32], int64_t n);
 
-/** Read a whole file, a 0 byte added behind it.  The caller frees *data with wb_free().  Errors: WB_EIO, WB_ENOMEM. */
+/* ---- files (file.c, writer.c, dir.c) ----------------------------------------------------------------------------- */
+
+/** Read n bytes from offset `at`, or from where fd is (at < 0, for pipes), whatever number of calls that takes.  *got <
+ * n without an error: the file ends.  Returns 0 or an errno: the caller knows what to say. */
+int wb_fd_read (int fd, void *buf, size_t *got, size_t n, int64_t at) WB_NODISCARD;
+/** Write n bytes, likewise; a device that takes no more gives ENOSPC. */
+int wb_fd_write (int fd, const void *data, size_t n, int64_t at) WB_NODISCARD;
+
+/** Read a whole file and add a 0 byte at its end.  The caller frees *data with wb_free().  Errors: WB_EIO, WB_ENOMEM.
+ */
 wb_status wb_file_read (char **data, size_t *bytes, const char *path) WB_NODISCARD;
-/** Write a whole file under a temporary name, fsync it, rename it.  Errors: WB_EIO. */
+/** Write a whole file with a wb_writer_t.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_file_write (const char *path, const void *data, size_t bytes) WB_NODISCARD;
 /** Copy one file, as wb_file_write(). */
 wb_status wb_file_copy (const char *to, const char *from) WB_NODISCARD;
 bool wb_file_exists (const char *path);
 bool wb_file_is_dir (const char *path);
+/** Directory of a path: "a" for "a/b", "." for "b", "/" for "/b"; NULL when out of memory.  Freed with wb_free(). */
+char *wb_file_dir (const char *path) WB_NODISCARD;
+/** Last component of a path; borrowed. */
+const char *wb_file_name (const char *path);
+/** printf into a new string; NULL when out of memory.  The caller frees it with wb_free(). */
+char *wb_format (const char *fmt, ...) WB_PRINTF (1, 2) WB_NODISCARD;
+/** Bytes of a UTF-8 byte order mark at the start of a text: 3 or 0. */
+size_t wb_bom (const char *s, size_t n);
+
+/** A file that appears under its name complete or not at all: written under a temporary name in the same directory,
+ * fsynced, renamed; the directory is fsynced too.  Until the rename an old file of that name is left as it was.
+ * Zero-initialised is closed.  Errors of all: WB_EIO "PATH: cannot write: ...", WB_ENOMEM. */
+typedef struct wb_writer {
+    char *path, *temp;
+    int fd;
+} wb_writer_t;
+wb_status wb_writer_begin (wb_writer_t *w, const char *path) WB_NODISCARD;
+wb_status wb_writer_put (wb_writer_t *w, const void *data, size_t n) WB_NODISCARD;
+/** Bring what was put to disk, still under the temporary name; nothing may be put after it.  For files that must appear
+ * together: sync all, then end all. */
+wb_status wb_writer_sync (wb_writer_t *w) WB_NODISCARD;
+/** Sync unless that was done, rename, close; after an error nothing is left of it. */
+wb_status wb_writer_end (wb_writer_t *w) WB_NODISCARD;
+/** Close and remove what was written.  Nothing happens after wb_writer_end(), or before wb_writer_begin(). */
+void wb_writer_cancel (wb_writer_t *w);
+
+/** Names in a directory, without "." and "..", sorted by bytes. */
+typedef struct wb_names {
+    char **data;
+    int64_t len, cap;
+} wb_names_t;
+/** Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_dir_list (wb_names_t *out, const char *path) WB_NODISCARD;
+void wb_names_fini (wb_names_t *n);
 /** mkdir -p.  Errors: WB_EIO. */
 wb_status wb_dir_make (const char *path) WB_NODISCARD;
 /** rm -r of a directory that wabun made itself; nothing happens where there is none.  Errors: WB_EIO. */
 wb_status wb_dir_remove (const char *path) WB_NODISCARD;
 /** fsync a directory, so that a rename in it lasts.  Errors: WB_EIO. */
 wb_status wb_dir_sync (const char *path) WB_NODISCARD;
-/** printf into a new string; NULL when out of memory.  The caller frees it with wb_free(). */
-char *wb_format (const char *fmt, ...) WB_PRINTF (1, 2) WB_NODISCARD;
 
-/* ---- growing buffers (buffer.c) ---------------------------------------------------------------------------------- */
+/* ---- growing arrays (buffer.c) ----------------------------------------------------------------------------------- */
+
+/** Make room for `need` elements in the array p of capacity cap (int64_t), at least doubling it; p == NULL and cap == 0
+ * is an empty one.  False: out of memory, and nothing has changed.  Freed with wb_free(). */
+#define WB_GROW(p, cap, need) wb_grow (&(p), &(cap), (need), sizeof *(p))
+bool wb_grow (void *p_address, int64_t *cap, int64_t need, size_t element_bytes) WB_NODISCARD;
 
 /** Growing arrays; zero-initialised is empty; freed by _fini. */
 typedef struct wb_buf {
     char *data;
-    size_t len, cap;
-} wb_buf_t; /**< bytes; a 0 byte always stands behind data[len-1] */
+    size_t len;
+    int64_t cap;
+} wb_buf_t; /**< bytes; data[len] is always a 0 byte */
 typedef struct wb_ids {
     int32_t *data;
     int64_t len, cap;
@@ -224,35 +287,60 @@ typedef struct wb_ids {
 wb_status wb_buf_put (wb_buf_t *b, const void *data, size_t n) WB_NODISCARD;
 void wb_buf_clear (wb_buf_t *b);
 void wb_buf_fini (wb_buf_t *b);
-/** Room for n more elements after the present ones; the length stays.  Errors of all: WB_ENOMEM. */
+/** Room for n more elements; the length does not change.  Errors of all: WB_ENOMEM. */
 wb_status wb_buf_reserve (wb_buf_t *b, size_t n) WB_NODISCARD;
 wb_status wb_ids_reserve (wb_ids_t *v, int64_t n) WB_NODISCARD;
 wb_status wb_ids_put (wb_ids_t *v, int32_t id) WB_NODISCARD;
 void wb_ids_clear (wb_ids_t *v);
 void wb_ids_fini (wb_ids_t *v);
 
+/* ---- ordered work of several threads (team.c) -------------------------------------------------------------------- */
+
+/** Units of work are taken in order, worked on by any thread, and delivered in the order in which they were taken.  The
+ * units are the caller's array, used round and round, so their buffers can be kept.  take and deliver are each called
+ * by one thread at a time.
+ *
+ * The threads are the caller's as well (a parallel region of OpenMP, which places them on the cores): each calls
+ * wb_team_work().  The first error in the order of the units ends the work, whichever thread met it and whatever others
+ * met later; wb_team_end() returns it with its record. */
+typedef struct wb_team_ops {
+    /** Fill `unit` with the next piece of work; *more = false: there is none. */
+    wb_status (*take) (void *ctx, void *unit, bool *more);
+    /** Work on it, at the same time as other threads on theirs.  own: what the thread gave to wb_team_work(). */
+    wb_status (*work) (void *ctx, void *unit, void *own);
+    wb_status (*deliver) (void *ctx, void *unit);
+} wb_team_ops_t;
+typedef struct wb_team wb_team_t;
+/** units [n] of unit_bytes each; all borrowed.  n: about twice the threads.  Errors: WB_ENOMEM. */
+wb_status wb_team_new (wb_team_t **out, const wb_team_ops_t *ops, void *ctx, void *units, int64_t n,
+                       size_t unit_bytes) WB_NODISCARD;
+/** Returns when no work is left to take; never fails by itself. */
+void wb_team_work (wb_team_t *t, void *own);
+/** After all threads have returned: the first error, or WB_OK; frees t. */
+wb_status wb_team_end (wb_team_t *t) WB_NODISCARD;
+
 /* ---- lines (lines.c) -------------------------------------------------------------------------------------------- */
 
-/* Lines of a file or of the standard input ("-"), as they come: LF or CRLF ends a line, the last may lack it. */
+/** Lines of a file or of the standard input ("-"), as they arrive: LF or CRLF ends a line, the last may lack it. */
 typedef struct wb_lines {
     const char *name;
     int fd;
     wb_buf_t buf;
     size_t at;
     bool end;
-    int64_t number; /* of the line given last, from 1 */
+    int64_t number; /**< of the line returned last, from 1 */
 } wb_lines_t;
 wb_status wb_lines_open (wb_lines_t *l, const char *path) WB_NODISCARD;
 void wb_lines_close (wb_lines_t *l);
-/* The next line into *text [*n], valid until the next call; NULL: none.  wait: for input, or the end; else none also
- * means that there is none yet. */
+/** The next line into *text [*n], valid until the next call; NULL at the end.  Without `wait` NULL can also mean that
+ * no whole line has arrived yet. */
 wb_status wb_lines_next (wb_lines_t *l, const char **text, size_t *n, bool wait) WB_NODISCARD;
 
 /** Flush f; fails if anything written to it so far was lost.  Errors: WB_EIO, naming `name`; WB_ECLOSED when f is
  * stdout and nobody reads it any more (wabun generate | head). */
 wb_status wb_flush (FILE *f, const char *name) WB_NODISCARD;
 
-/* ---- command line (options.c) ------------------------------------------------------------------------------------ */
+/* ---- command line (options.c, nearest.c) ------------------------------------------------------------------------- */
 
 /** A walk over a command line.
  *      wb_opts_t o = wb_opts_begin (argc, argv);
@@ -263,9 +351,9 @@ wb_status wb_flush (FILE *f, const char *name) WB_NODISCARD;
  *          else if (wb_opts_is_file (&o)) file = o.arg;
  *          else return wb_opts_unknown (&o);
  *      }
- * Both `--top-k 40` and `--top-k=40`; behind `--` everything is a file; `-` alone is a file. */
+ * Both `--top-k 40` and `--top-k=40` work; after `--` everything is a file; `-` alone is a file. */
 typedef struct wb_opts {
-    const char *arg; /**< the argument looked at */
+    const char *arg; /**< the present argument */
     char **argv;
     int argc, at;
     bool files_only;
@@ -284,18 +372,18 @@ wb_status wb_opts_int (wb_opts_t *o, int64_t *out, int64_t min, int64_t max) WB_
 wb_status wb_opts_float (wb_opts_t *o, double *out, double min, double max) WB_NODISCARD;
 /** An option without a value: refuses `--tokens=yes`. */
 wb_status wb_opts_flag (wb_opts_t *o, bool *out) WB_NODISCARD;
-/** WB_EUSAGE: no such option, with the nearest that there is. */
+/** WB_EUSAGE: no such option, and the nearest one that exists. */
 wb_status wb_opts_unknown (wb_opts_t *o) WB_NODISCARD;
 
-/** A whole number, decimal, underscores and suffixes not taken; `name` is for the message. */
-wb_status wb_opt_int (const char *name, const char *text, int64_t min, int64_t max, int64_t *out) WB_NODISCARD;
+/** A whole number in decimal, without underscores or suffixes; `name` is for the message. */
+wb_status wb_opt_int (int64_t *out, const char *name, const char *text, int64_t min, int64_t max) WB_NODISCARD;
 /** A finite number. */
-wb_status wb_opt_float (const char *name, const char *text, double min, double max, double *out) WB_NODISCARD;
+wb_status wb_opt_float (double *out, const char *name, const char *text, double min, double max) WB_NODISCARD;
 /** How a shell takes s as one word: s itself where it needs no quotes, else '...' in buf (s when it does not fit). */
 const char *wb_shell_quote (char *buf, size_t bytes, const char *s);
 /** The nearest of `n` names by edit distance, NULL when none is near enough to propose. */
 const char *wb_nearest (const char *name, const char *const *names, int n);
-/** Letters to insert, delete, replace or swap; capitals are the same as small letters. */
+/** Damerau-Levenshtein distance, ignoring case and taking - for _. */
 int wb_edit_distance (const char *a, const char *b);
 
 /* ---- processor (cpu.c) ------------------------------------------------------------------------------------------ */

@@ -2,9 +2,18 @@
 #ifndef WABUN_BASE_PRIV_H
 #define WABUN_BASE_PRIV_H
 
-#define WB_ABORT_CODE 70 /* EX_SOFTWARE of sysexits.h: ours is the fault */
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
-/* Take a progress line off the terminal before something else is printed (log.c). */
+#define WB_ABORT_CODE 70 /* EX_SOFTWARE of sysexits.h: the fault is ours */
+
+/* Remove a progress line from the terminal before something else is printed (log.c). */
 void wb_log_fresh_line (void);
+/* A block of an arena in the numbers of the heap (heap.c). */
+void wb_heap_count (size_t bytes);
+void wb_heap_uncount (size_t bytes);
+/* One read() or pread() (at >= 0), repeated when a signal interrupted it (file.c). */
+ssize_t wb_fd_read_some (int fd, void *buf, size_t n, int64_t at);
 
 #endif

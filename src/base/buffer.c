@@ -1,23 +1,31 @@
-/* Growing buffers: bytes and ids, doubled when full.
+/* Growing arrays, doubled when full.
  *
- * A failed growth leaves the buffer as it was.  Not done here: shrinking, sharing. */
+ * A failed growth leaves the array as it was.  Not done here: shrinking, sharing. */
 #include "config.h"
 
 #include <string.h>
 
 #include "wabun/base.h"
 
+bool wb_grow (void *p_address, int64_t *cap, int64_t need, size_t element_bytes) {
+    if (need <= *cap) return true;
+    if (need > (int64_t) (PTRDIFF_MAX / 4 / element_bytes)) return false;
+    int64_t room = 2 * *cap > need ? 2 * *cap : need;
+    if ((size_t) room * element_bytes < 64) room = (int64_t) (63 / element_bytes) + 1;
+    void *p;
+    memcpy (&p, p_address, sizeof p); /* a pointer of any type */
+    p = wb_realloc (p, (size_t) room * element_bytes);
+    if (p == NULL) return false;
+    memcpy (p_address, &p, sizeof p);
+    *cap = room;
+    return true;
+}
+
 wb_status wb_buf_reserve (wb_buf_t *b, size_t n) {
-    if (n < b->cap - b->len && b->data != NULL) return WB_OK; /* one byte is kept for the final 0 */
-    if (n > PTRDIFF_MAX / 2 - b->len) return WB_NOMEM ("text buffer");
-    size_t cap = b->len + n + 1;
-    if (cap < 2 * b->cap) cap = 2 * b->cap;
-    if (cap < 64) cap = 64;
-    char *p = wb_realloc (b->data, cap);
-    if (p == NULL) return WB_NOMEM ("text buffer");
-    p[b->len] = 0;
-    b->data = p;
-    b->cap = cap;
+    const bool empty = b->data == NULL;
+    if (n > PTRDIFF_MAX / 2 - b->len || !WB_GROW (b->data, b->cap, (int64_t) (b->len + n + 1))) /* and a 0 byte */
+        return WB_NOMEM ("text buffer");
+    if (empty) b->data[0] = 0;
     return WB_OK;
 }
 
@@ -40,15 +48,7 @@ void wb_buf_fini (wb_buf_t *b) {
 }
 
 wb_status wb_ids_reserve (wb_ids_t *v, int64_t n) {
-    if (n <= v->cap - v->len) return WB_OK;
-    if (n > PTRDIFF_MAX / 16 - v->len) return WB_NOMEM ("token buffer");
-    int64_t cap = v->len + n;
-    if (cap < 2 * v->cap) cap = 2 * v->cap;
-    if (cap < 32) cap = 32;
-    int32_t *p = wb_realloc (v->data, (size_t) cap * sizeof *p);
-    if (p == NULL) return WB_NOMEM ("token buffer");
-    v->data = p;
-    v->cap = cap;
+    if (n > PTRDIFF_MAX / 16 - v->len || !WB_GROW (v->data, v->cap, v->len + n)) return WB_NOMEM ("token buffer");
     return WB_OK;
 }
 

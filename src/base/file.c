@@ -1,20 +1,146 @@
-/* Files: whole files in, whole files out.
+/* Files: the loops around read() and write(), whole files, names.
  *
- * What is written appears under its name complete or not at all: it goes to a temporary name in the same directory, is
- * synced and renamed.  A full disk leaves the old file as it was and no rubbish.  The temporary name is taken with
- * O_EXCL, so ranks and machines that write to one shared directory do not meet.
+ * System calls move as much as they like and are interrupted by signals: all reading and writing of the program goes
+ * through wb_fd_read() and wb_fd_write(), which go on until all is done.
  *
- * Not done here: files that many ranks write together (comm), formats. */
+ * Not done here: files that appear at once (writer.c), directories (dir.c), files that many ranks write together
+ * (comm), formats. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/base_priv.h"
 #include "wabun/base.h"
+
+#define CALL_MAX ((size_t) 1 << 30) /* bytes of one call: Linux moves at most 2^31 - 4096 */
+
+ssize_t wb_fd_read_some (int fd, void *buf, size_t n, int64_t at) {
+    ssize_t k;
+    if (n > CALL_MAX) n = CALL_MAX;
+    do k = at < 0 ? read (fd, buf, n) : pread (fd, buf, n, (off_t) at);
+    while (k < 0 && errno == EINTR);
+    return k;
+}
+
+int wb_fd_read (int fd, void *buf, size_t *got, size_t n, int64_t at) {
+    *got = 0;
+    while (*got < n) {
+        ssize_t k = wb_fd_read_some (fd, (char *) buf + *got, n - *got, at < 0 ? at : at + (int64_t) *got);
+        if (k < 0) return errno;
+        if (k == 0) break;
+        *got += (size_t) k;
+    }
+    return 0;
+}
+
+int wb_fd_write (int fd, const void *data, size_t n, int64_t at) {
+    for (size_t done = 0; done < n;) {
+        const char *p = (const char *) data + done;
+        size_t some = n - done < CALL_MAX ? n - done : CALL_MAX;
+        ssize_t k = at < 0 ? write (fd, p, some) : pwrite (fd, p, some, (off_t) (at + (int64_t) done));
+        if (k < 0 && errno == EINTR) continue;
+        if (k < 0) return errno;
+        if (k == 0) return ENOSPC;
+        done += (size_t) k;
+    }
+    return 0;
+}
+
+/* ---- whole files ------------------------------------------------------------------------------------------------ */
+
+static wb_status read_all (wb_buf_t *b, int fd, const char *path) {
+    struct stat st;
+    /* The size is a hint only: pipes and files in /proc have none. */
+    size_t room = fstat (fd, &st) == 0 && S_ISREG (st.st_mode) && st.st_size > 0 ? (size_t) st.st_size + 1 : 4096;
+    for (size_t got;; room = b->len) {
+        if (wb_buf_reserve (b, room) != WB_OK) return WB_ENOMEM;
+        int error = wb_fd_read (fd, b->data + b->len, &got, room, -1);
+        if (error != 0) return WB_FAIL (WB_EIO, "%s: cannot read: %s", path, strerror (error));
+        b->len += got;
+        if (got < room) break;
+    }
+    b->data[b->len] = 0;
+    return WB_OK;
+}
+
+wb_status wb_file_read (char **data, size_t *bytes, const char *path) {
+    *data = NULL;
+    *bytes = 0;
+    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (errno));
+    wb_buf_t b = {0};
+    wb_status status = read_all (&b, fd, path);
+    close (fd);
+    if (status != WB_OK) {
+        wb_buf_fini (&b);
+        return status;
+    }
+    *data = b.data;
+    *bytes = b.len;
+    return WB_OK;
+}
+
+wb_status wb_file_write (const char *path, const void *data, size_t bytes) {
+    wb_writer_t w;
+    WB_TRY (wb_writer_begin (&w, path));
+    wb_status status = wb_writer_put (&w, data, bytes);
+    if (status == WB_OK) status = wb_writer_end (&w);
+    wb_writer_cancel (&w);
+    return status;
+}
+
+static wb_status copy (wb_writer_t *to, int fd, const char *from) {
+    const size_t room = (size_t) 1 << 20;
+    char *buf = wb_malloc (room);
+    if (buf == NULL) return WB_NOMEM ("%s", to->path);
+    wb_status status = WB_OK;
+    for (size_t got = room; got == room && status == WB_OK;) {
+        int error = wb_fd_read (fd, buf, &got, room, -1);
+        if (error != 0) status = WB_FAIL (WB_EIO, "%s: cannot read: %s", from, strerror (error));
+        if (status == WB_OK) status = wb_writer_put (to, buf, got);
+    }
+    wb_free (buf);
+    return status;
+}
+
+wb_status wb_file_copy (const char *to, const char *from) {
+    int fd = open (from, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", from, strerror (errno));
+    wb_writer_t w;
+    wb_status status = wb_writer_begin (&w, to);
+    if (status == WB_OK) status = copy (&w, fd, from);
+    if (status == WB_OK) status = wb_writer_end (&w);
+    wb_writer_cancel (&w);
+    close (fd);
+    return status;
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------ */
+
+bool wb_file_exists (const char *path) {
+    struct stat st;
+    return stat (path, &st) == 0;
+}
+
+bool wb_file_is_dir (const char *path) {
+    struct stat st;
+    return stat (path, &st) == 0 && S_ISDIR (st.st_mode);
+}
+
+const char *wb_file_name (const char *path) {
+    const char *slash = strrchr (path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+char *wb_file_dir (const char *path) {
+    size_t n = (size_t) (wb_file_name (path) - path);
+    if (n == 0) return wb_strdup (".");
+    return wb_strndup (path, n > 1 ? n - 1 : 1);
+}
 
 char *wb_format (const char *fmt, ...) {
     va_list ap, again;
@@ -28,183 +154,4 @@ char *wb_format (const char *fmt, ...) {
     return s;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
-
-wb_status wb_file_read (char **data, size_t *bytes, const char *path) {
-    *data = NULL;
-    *bytes = 0;
-    int fd = open (path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (errno));
-    struct stat st;
-    /* The size is a hint only: pipes and /proc have none. */
-    size_t room = fstat (fd, &st) == 0 && S_ISREG (st.st_mode) && st.st_size > 0 ? (size_t) st.st_size + 1 : 4096;
-    size_t n = 0;
-    char *p = wb_malloc (room);
-    wb_status status = p != NULL ? WB_OK : WB_NOMEM ("%s", path);
-    while (status == WB_OK) {
-        if (n + 1 >= room) { /* one byte is kept for the final 0 */
-            char more;
-            ssize_t k = read (fd, &more, 1);
-            if (k == 0) break;
-            if (k < 0 && errno == EINTR) continue;
-            if (k < 0) {
-                status = WB_FAIL (WB_EIO, "%s: cannot read: %s", path, strerror (errno));
-                break;
-            }
-            char *q = room <= SIZE_MAX / 2 ? wb_realloc (p, 2 * room) : NULL;
-            if (q == NULL) {
-                status = WB_NOMEM ("%s", path);
-                break;
-            }
-            p = q;
-            room *= 2;
-            p[n++] = more;
-        }
-        ssize_t k = read (fd, p + n, room - n - 1);
-        if (k == 0) break;
-        if (k > 0)
-            n += (size_t) k;
-        else if (errno != EINTR)
-            status = WB_FAIL (WB_EIO, "%s: cannot read: %s", path, strerror (errno));
-    }
-    close (fd);
-    if (status != WB_OK) {
-        wb_free (p);
-        return status;
-    }
-    p[n] = 0;
-    *data = p;
-    *bytes = n;
-    return WB_OK;
-}
-
-/* ---- writing --------------------------------------------------------------------------------------------------- */
-
-/* A new file beside `path`; *temp is freed by finish(). */
-static wb_status begin (int *fd, char **temp, const char *path) {
-    for (unsigned k = 0; k < 10000; k++) {
-        *temp = wb_format ("%s.tmp-%ld-%u", path, (long) getpid (), k);
-        if (*temp == NULL) return WB_NOMEM ("%s", path);
-        *fd = open (*temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (*fd >= 0) return WB_OK;
-        wb_free (*temp);
-        if (errno != EEXIST) break;
-    }
-    *temp = NULL;
-    return WB_FAIL (WB_EIO, "%s: cannot write: %s", path, strerror (errno));
-}
-
-/* 0 or an errno. */
-static int put (int fd, const char *p, size_t bytes) {
-    while (bytes > 0) {
-        ssize_t k = write (fd, p, bytes < (size_t) 1 << 30 ? bytes : (size_t) 1 << 30);
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return errno;
-        if (k == 0) return ENOSPC;
-        p += k;
-        bytes -= (size_t) k;
-    }
-    return 0;
-}
-
-/* Sync, close and rename, or, when something went wrong, remove what was written. */
-static wb_status finish (int fd, char *temp, const char *path, int error) {
-    if (error == 0 && fsync (fd) != 0 && errno != EINVAL && errno != ENOTSUP) error = errno;
-    if (close (fd) != 0 && error == 0) error = errno;
-    if (error == 0 && rename (temp, path) != 0) error = errno;
-    if (error != 0) unlink (temp);
-    wb_free (temp);
-    return error == 0 ? WB_OK : WB_FAIL (WB_EIO, "%s: cannot write: %s", path, strerror (error));
-}
-
-wb_status wb_file_write (const char *path, const void *data, size_t bytes) {
-    int fd;
-    char *temp;
-    WB_TRY (begin (&fd, &temp, path));
-    return finish (fd, temp, path, put (fd, data, bytes));
-}
-
-wb_status wb_file_copy (const char *to, const char *from) {
-    int in = open (from, O_RDONLY | O_CLOEXEC), fd;
-    if (in < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", from, strerror (errno));
-    const size_t room = (size_t) 1 << 20;
-    char *temp, *buf = wb_malloc (room);
-    wb_status status = buf != NULL ? begin (&fd, &temp, to) : WB_NOMEM ("%s", to);
-    if (status == WB_OK) {
-        int error = 0, bad_read = 0;
-        while (error == 0) {
-            ssize_t k = read (in, buf, room);
-            if (k == 0) break;
-            if (k > 0)
-                error = put (fd, buf, (size_t) k);
-            else if (errno != EINTR)
-                error = bad_read = errno;
-        }
-        if (bad_read != 0) status = WB_FAIL (WB_EIO, "%s: cannot read: %s", from, strerror (bad_read));
-        wb_status end = finish (fd, temp, to, error);
-        if (status == WB_OK) status = end;
-    }
-    wb_free (buf);
-    close (in);
-    return status;
-}
-
-/* ---- names and directories ------------------------------------------------------------------------------------- */
-
-bool wb_file_exists (const char *path) {
-    struct stat st;
-    return stat (path, &st) == 0;
-}
-
-bool wb_file_is_dir (const char *path) {
-    struct stat st;
-    return stat (path, &st) == 0 && S_ISDIR (st.st_mode);
-}
-
-wb_status wb_dir_make (const char *path) {
-    char *p = wb_strdup (path);
-    if (p == NULL) return WB_NOMEM ("%s", path);
-    wb_status status = WB_OK;
-    for (char *q = p;;) {
-        while (*q == '/') q++;
-        while (*q != 0 && *q != '/') q++;
-        char behind = *q;
-        *q = 0;
-        /* Several ranks may make the same directory: that it is there is what counts. */
-        if (p[0] != 0 && mkdir (p, 0777) != 0 && !wb_file_is_dir (p)) {
-            status = WB_FAIL (WB_EIO, "%s: cannot make the directory: %s", p, strerror (errno));
-            break;
-        }
-        if (behind == 0) break;
-        *q = behind;
-    }
-    wb_free (p);
-    return status;
-}
-
-static int remove_one (const char *path, const struct stat *st, int type, struct FTW *ftw) {
-    (void) st, (void) ftw;
-    int bad = type == FTW_DP ? rmdir (path) : unlink (path);
-    if (bad == 0 || errno == ENOENT) return 0;
-    (void) WB_FAIL (WB_EIO, "%s: cannot remove: %s", path, strerror (errno));
-    return 1;
-}
-
-wb_status wb_dir_remove (const char *path) {
-    struct stat st;
-    if (lstat (path, &st) != 0 && errno == ENOENT) return WB_OK;
-    int bad = nftw (path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-    if (bad == 0) return WB_OK;
-    return bad > 0 ? WB_EIO : WB_FAIL (WB_EIO, "%s: cannot remove: %s", path, strerror (errno));
-}
-
-wb_status wb_dir_sync (const char *path) {
-    int fd = open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (errno));
-    int error = fsync (fd) != 0 ? errno : 0;
-    close (fd);
-    /* Some file systems cannot sync a directory; there is nothing to be done about it then. */
-    if (error != 0 && error != EINVAL && error != ENOTSUP)
-        return WB_FAIL (WB_EIO, "%s: cannot sync: %s", path, strerror (error));
-    return WB_OK;
-}
+size_t wb_bom (const char *s, size_t n) { return n >= 3 && memcmp (s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }

@@ -1,4 +1,4 @@
-/* Lines of a file, as they come: who reads from a pipe gets what is there, computes, and comes back, so that a program
+/* Lines of a file, as they arrive: the reader of a pipe gets what is there, computes, and comes back, so that a program
  * at the other end that waits for each answer gets it. */
 #include "config.h"
 
@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base_priv.h"
 #include "wabun/base.h"
 
 wb_status wb_lines_open (wb_lines_t *l, const char *path) {
@@ -28,12 +29,10 @@ void wb_lines_close (wb_lines_t *l) {
 
 static wb_status read_more (wb_lines_t *l) {
     char block[65536];
-    ssize_t k;
-    do k = read (l->fd, block, sizeof block);
-    while (k < 0 && errno == EINTR);
+    ssize_t k = wb_fd_read_some (l->fd, block, sizeof block, -1);
     if (k < 0) return WB_FAIL (WB_EIO, "%s: cannot read: %s", l->name, strerror (errno));
     if (k == 0) l->end = true;
-    if (l->at > 0) { /* a line that was given out is no longer valid */
+    if (l->at > 0) { /* the line returned last is no longer valid */
         memmove (l->buf.data, l->buf.data + l->at, l->buf.len - l->at);
         l->buf.len -= l->at;
         l->at = 0;
@@ -42,13 +41,13 @@ static wb_status read_more (wb_lines_t *l) {
 }
 
 wb_status wb_lines_next (wb_lines_t *l, const char **text, size_t *n, bool wait) {
-    size_t seen = 0; /* bytes known to hold no newline */
+    size_t searched = 0; /* bytes known to hold no newline */
     *text = NULL;
     *n = 0;
     for (;;) {
         const char *line = l->buf.data != NULL ? l->buf.data + l->at : "";
         const size_t left = l->buf.len - l->at;
-        const char *end = left > seen ? memchr (line + seen, '\n', left - seen) : NULL;
+        const char *end = left > searched ? memchr (line + searched, '\n', left - searched) : NULL;
         if (end != NULL || (l->end && left > 0)) {
             const size_t bytes = end != NULL ? (size_t) (end - line) : left;
             l->at += bytes + (end != NULL);
@@ -60,7 +59,7 @@ wb_status wb_lines_next (wb_lines_t *l, const char **text, size_t *n, bool wait)
         if (l->end) return WB_OK;
         struct pollfd ready = {.fd = l->fd, .events = POLLIN};
         if (!wait && poll (&ready, 1, 0) == 0) return WB_OK;
-        seen = left;
+        searched = left;
         WB_TRY (read_more (l));
     }
 }

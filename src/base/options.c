@@ -1,7 +1,7 @@
-/* Command lines: a walk over argv, numbers, and the nearest known name for what is misspelt.
+/* Command lines: a walk over argv, and numbers.
  *
- * No table of options: a command asks for the names it knows (wb_opts_is), and what it asked for is what a misspelt
- * option is compared with.  getopt_long() would print its own messages, on every rank, and abbreviate. */
+ * There is no table of options: a command asks for the names it knows (wb_opts_is), and a misspelt option is compared
+ * with the names that were asked for.  getopt_long() would print its own messages, on every rank, and abbreviate. */
 #include "config.h"
 
 #include <errno.h>
@@ -11,39 +11,7 @@
 
 #include "wabun/base.h"
 
-/* ---- names ----------------------------------------------------------------------------------------------------- */
-
-static int lower (char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c == '-' ? '_' : c; }
-static int least (int a, int b) { return a < b ? a : b; }
-
-int wb_edit_distance (const char *a, const char *b) {
-    enum { MOST = 64 };
-    int n = (int) strnlen (a, MOST), m = (int) strnlen (b, MOST);
-    int rows[3][MOST + 1], *before = rows[0], *last = rows[1], *now = rows[2];
-    for (int j = 0; j <= m; j++) before[j] = last[j] = j;
-    for (int i = 1; i <= n; i++) {
-        now[0] = i;
-        for (int j = 1; j <= m; j++) {
-            bool same = lower (a[i - 1]) == lower (b[j - 1]);
-            now[j] = least (last[j - 1] + !same, least (last[j], now[j - 1]) + 1);
-            if (i > 1 && j > 1 && lower (a[i - 1]) == lower (b[j - 2]) && lower (a[i - 2]) == lower (b[j - 1]))
-                now[j] = least (now[j], before[j - 2] + 1);
-        }
-        int *spare = before;
-        before = last, last = now, now = spare;
-    }
-    return last[m];
-}
-
-const char *wb_nearest (const char *name, const char *const *names, int n) {
-    const char *best = NULL;
-    int least_far = 1 + (int) strlen (name) / 3;
-    for (int i = 0; i < n; i++) {
-        int far = wb_edit_distance (name, names[i]);
-        if (far < least_far || (far == least_far && best == NULL)) least_far = far, best = names[i];
-    }
-    return best;
-}
+/* ---- quotes ---------------------------------------------------------------------------------------------------- */
 
 const char *wb_shell_quote (char *buf, size_t bytes, const char *s) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
@@ -65,7 +33,7 @@ const char *wb_shell_quote (char *buf, size_t bytes, const char *s) {
 
 /* ---- numbers --------------------------------------------------------------------------------------------------- */
 
-wb_status wb_opt_int (const char *name, const char *text, int64_t min, int64_t max, int64_t *out) {
+wb_status wb_opt_int (int64_t *out, const char *name, const char *text, int64_t min, int64_t max) {
     char *end;
     errno = 0;
     long long x = strtoll (text, &end, 10);
@@ -81,7 +49,7 @@ wb_status wb_opt_int (const char *name, const char *text, int64_t min, int64_t m
     return WB_OK;
 }
 
-wb_status wb_opt_float (const char *name, const char *text, double min, double max, double *out) {
+wb_status wb_opt_float (double *out, const char *name, const char *text, double min, double max) {
     char *end;
     double x = strtod (text, &end);
     if (end == text || *end != 0 || text[0] == ' ' || !isfinite (x))
@@ -117,7 +85,7 @@ bool wb_opts_is (wb_opts_t *o, const char *name) {
     return o->arg[n] == 0 || (o->arg[n] == '=' && name[1] == '-');
 }
 
-/* Bytes of the option's name alone. */
+/* Bytes of the option's name, without a value. */
 static int name_bytes (const wb_opts_t *o) { return (int) strcspn (o->arg, "="); }
 
 wb_status wb_opts_text (wb_opts_t *o, const char **out) {
@@ -136,7 +104,7 @@ wb_status wb_opts_int (wb_opts_t *o, int64_t *out, int64_t min, int64_t max) {
     const char *text = NULL;
     snprintf (name, sizeof name, "%.*s", name_bytes (o), o->arg);
     WB_TRY (wb_opts_text (o, &text));
-    return wb_opt_int (name, text, min, max, out);
+    return wb_opt_int (out, name, text, min, max);
 }
 
 wb_status wb_opts_float (wb_opts_t *o, double *out, double min, double max) {
@@ -144,7 +112,7 @@ wb_status wb_opts_float (wb_opts_t *o, double *out, double min, double max) {
     const char *text = NULL;
     snprintf (name, sizeof name, "%.*s", name_bytes (o), o->arg);
     WB_TRY (wb_opts_text (o, &text));
-    return wb_opt_float (name, text, min, max, out);
+    return wb_opt_float (out, name, text, min, max);
 }
 
 wb_status wb_opts_flag (wb_opts_t *o, bool *out) {

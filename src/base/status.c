@@ -1,27 +1,27 @@
 /* Status and error record.
  *
- * The function that decides an error fills the one record of the process; callers pass the status on and main() prints
- * the record once.  The first error stays, because what follows it is usually its consequence.  Any thread may fail
- * (the batch loader reads ahead in one of its own), so the record is filled under a lock.
+ * The function that decides an error fills the record of its thread; callers pass the status on and main() prints the
+ * record once.  The first error is kept, because what follows it is usually its consequence.  Each thread has a record
+ * of its own: two requests of a server that fail at the same time do not see each other's message, and no lock is
+ * needed.  Who starts threads hands their records over where he joins them (wb_error_take, wb_error_put).
  *
- * Not done here: agreeing over ranks (comm). */
+ * Not done here: agreement between ranks (comm). */
 #include "config.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/base_priv.h"
 #include "wabun/base.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static wb_error_t record = {.rank = -1};
-static int32_t own_rank = -1;
+static _Thread_local wb_error_t record = {.rank = -1};
+static _Thread_local bool printed; /* people have read the record */
+static _Atomic int32_t own_rank = -1;
 static void (*abort_hook) (int code);
-static bool printed; /* people have read the record */
 static const char *usage_hint;
 
-/* Make `text` one printable line and end it between two UTF-8 characters when it was cut. */
+/* Make `text` one printable line; one that was cut ends between two UTF-8 characters. */
 static void tidy (char *text, bool cut) {
     size_t n = strlen (text);
     if (cut) {
@@ -41,7 +41,6 @@ static void tidy (char *text, bool cut) {
 
 wb_status wb_error_set (wb_status code, const char *file, int line, const char *fmt, ...) {
     if (code == WB_OK) return WB_OK;
-    pthread_mutex_lock (&lock);
     if (record.status == WB_OK) {
         const char *base = strrchr (file, '/');
         memset (&record, 0, sizeof record);
@@ -55,26 +54,26 @@ wb_status wb_error_set (wb_status code, const char *file, int line, const char *
         va_end (ap);
         tidy (record.text, n < 0 || (size_t) n >= sizeof record.text);
     }
-    pthread_mutex_unlock (&lock);
     return code;
 }
 
 const wb_error_t *wb_error_get (void) { return &record; }
 
 void wb_error_put (const wb_error_t *e) {
-    pthread_mutex_lock (&lock);
     if (e != &record) record = *e;
     record.file[sizeof record.file - 1] = 0;
     record.text[sizeof record.text - 1] = 0;
-    pthread_mutex_unlock (&lock);
 }
 
 void wb_error_clear (void) {
-    pthread_mutex_lock (&lock);
     memset (&record, 0, sizeof record);
     record.rank = -1;
     printed = false;
-    pthread_mutex_unlock (&lock);
+}
+
+void wb_error_take (wb_error_t *out) {
+    *out = record;
+    wb_error_clear ();
 }
 
 void wb_error_rank (int rank) { own_rank = rank; }
@@ -122,7 +121,7 @@ void wb_abort (const char *file, int line, const char *fmt, ...) {
     fflush (stderr);
     if (abort_hook != NULL) {
         void (*hook) (int) = abort_hook;
-        abort_hook = NULL; /* a hook that fails itself must not come back here for ever */
+        abort_hook = NULL; /* a hook that fails must not end up here again */
         hook (WB_ABORT_CODE);
     }
     _Exit (WB_ABORT_CODE);

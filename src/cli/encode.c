@@ -227,6 +227,7 @@ typedef struct job {
     int garbled;                   /* files named as not UTF-8 */
     double started;
     wb_status status; /* the first that was not WB_OK, in the order of the inputs */
+    wb_error_t error; /* its record */
     /* what comes next */
     int64_t input, at;
     int fd;      /* of the stream that is being read, -1: none */
@@ -248,6 +249,14 @@ static void wrong (unit_t *u, wb_status status, const char *fmt, ...) {
     vsnprintf (u->wrong, sizeof u->wrong, fmt, ap);
     va_end (ap);
     u->status = status;
+}
+
+/* What this thread's record says becomes the unit's. */
+static void keep_error (unit_t *u) {
+    wb_error_t e;
+    wb_error_take (&e);
+    wrong (u, u->status, "%s", e.text);
+    u->wrong_at = -1;
 }
 
 static bool have_room (unit_t *u, room_t *b, size_t n) {
@@ -334,6 +343,7 @@ static bool encode_line_of (const job_t *j, unit_t *u, const char *s, size_t n, 
         const int64_t ids = u->ids.len - before;
         if (u->status == WB_OK) u->status = wb_buf_put (&u->lengths, &ids, sizeof ids);
     }
+    if (u->status != WB_OK && u->wrong[0] == 0) keep_error (u);
     json_decref (line);
     return u->status == WB_OK;
 }
@@ -350,6 +360,7 @@ static void encode_unit (const job_t *j, unit_t *u, room_t *room) {
         u->text = (int64_t) n;
         u->stray = wb_text_stray (s, n);
         if (n > 0) u->status = wb_tokenizer_encode (j->tokenizer, &u->ids, s, n, j->clean);
+        if (u->status != WB_OK) keep_error (u);
         return;
     }
     for (size_t from = 0, next; from < n; from = next) { /* JSON is UTF-8, or is refused */
@@ -393,7 +404,7 @@ static wb_status end_text (job_t *j, const unit_t *u) {
 }
 
 static wb_status write_unit (job_t *j, const unit_t *u) {
-    if (u->status == WB_EDATA && u->wrong[0] != 0)
+    if (u->status == WB_EDATA && u->wrong_at >= 0)
         return WB_FAIL (WB_EDATA, "%s:%lld: %s", u->in->path, (long long) line_number (u->in->path, u->wrong_at),
                         u->wrong);
     if (u->status != WB_OK) return u->wrong[0] != 0 ? WB_FAIL (u->status, "%s", u->wrong) : u->status;
@@ -499,7 +510,10 @@ static void write_units (job_t *j) {
         const wb_status status = write_unit (j, &j->units[j->written % j->room]);
         pthread_mutex_lock (&j->lock);
         j->written++;
-        if (status != WB_OK) j->status = status, j->stopped = true;
+        if (status != WB_OK) {
+            j->status = status, j->stopped = true;
+            wb_error_take (&j->error);
+        }
         pthread_cond_broadcast (&j->written_one);
     }
     j->writing = false;
@@ -541,6 +555,7 @@ static wb_status take_part (job_t *j, const list_t *l, int rank, int ranks, int 
     j->fd = -1;
 #pragma omp parallel num_threads(threads)
     work (j);
+    if (j->status != WB_OK) wb_error_put (&j->error);
     pthread_cond_destroy (&j->written_one);
     pthread_mutex_destroy (&j->lock);
     if (j->fd >= 0) close (j->fd); /* left by a failure */

@@ -471,12 +471,12 @@ static void test_opts (void) {
     (void) wb_opts_next (&o);
     T_STATUS (wb_opts_text (&o, &model), WB_EUSAGE);
     double x = 0;
-    T_STATUS (wb_opt_float ("t", "0.5", 0, 1, &x), WB_OK);
+    T_STATUS (wb_opt_float (&x, "t", "0.5", 0, 1), WB_OK);
     T_OK (x == 0.5, "%g", x);
-    T_STATUS (wb_opt_float ("t", "inf", 0, HUGE_VAL, &x), WB_EUSAGE);
-    T_STATUS (wb_opt_float ("t", "2", 0, 1, &x), WB_EUSAGE);
-    T_STATUS (wb_opt_int ("t", "9223372036854775808", 0, INT64_MAX, &k), WB_EUSAGE);
-    T_STATUS (wb_opt_int ("t", " 1", 0, INT64_MAX, &k), WB_EUSAGE);
+    T_STATUS (wb_opt_float (&x, "t", "inf", 0, HUGE_VAL), WB_EUSAGE);
+    T_STATUS (wb_opt_float (&x, "t", "2", 0, 1), WB_EUSAGE);
+    T_STATUS (wb_opt_int (&k, "t", "9223372036854775808", 0, INT64_MAX), WB_EUSAGE);
+    T_STATUS (wb_opt_int (&k, "t", " 1", 0, INT64_MAX), WB_EUSAGE);
     T_OK (wb_edit_distance ("train", "trian") == 1 && wb_edit_distance ("", "abc") == 3 &&
               wb_edit_distance ("kitten", "sitting") == 3,
           "edit distance");
