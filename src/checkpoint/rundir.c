@@ -7,7 +7,6 @@
  * Not here: whether a checkpoint is sound (wb_ckpt_verify). */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -59,35 +58,18 @@ static int newest_first (const void *a, const void *b) {
 static wb_status scan (int64_t **steps, int *n, const char *run, const char *ending) {
     *steps = NULL;
     *n = 0;
-    DIR *d = opendir (run);
-    if (d == NULL && errno == ENOENT) return WB_OK;
-    if (d == NULL) return WB_FAIL (WB_EIO, "%s: cannot open: %s", run, strerror (errno));
+    if (!wb_file_exists (run)) return WB_OK;
+    wb_names_t names;
+    WB_TRY (wb_dir_list (&names, run));
     wb_status status = WB_OK;
-    int room = 0;
-    while (status == WB_OK) {
-        errno = 0;
-        const struct dirent *e = readdir (d);
-        if (e == NULL && errno != 0) status = WB_FAIL (WB_EIO, "%s: cannot read: %s", run, strerror (errno));
-        if (e == NULL) break;
-        int64_t step = step_of (e->d_name, ending);
-        if (step < 0) continue;
-        if (*n == room) {
-            int64_t *more = wb_realloc (*steps, (size_t) (room += room + 64) * sizeof **steps);
-            if (more == NULL) {
-                status = WB_NOMEM ("checkpoint");
-                break;
-            }
-            *steps = more;
-        }
-        (*steps)[(*n)++] = step;
+    *steps = wb_malloc ((size_t) (names.len + 1) * sizeof **steps);
+    if (*steps == NULL) status = WB_NOMEM ("checkpoint");
+    for (int64_t i = names.len - 1; i >= 0 && status == WB_OK; i--) {
+        int64_t step = step_of (names.data[i], ending);
+        if (step >= 0) (*steps)[(*n)++] = step;
     }
-    closedir (d);
-    if (status != WB_OK) {
-        wb_free (*steps);
-        *steps = NULL;
-        *n = 0;
-    } else if (*n > 0)
-        qsort (*steps, (size_t) *n, sizeof **steps, newest_first);
+    wb_names_fini (&names);
+    if (*n > 0) qsort (*steps, (size_t) *n, sizeof **steps, newest_first);
     return status;
 }
 
@@ -141,8 +123,7 @@ static wb_status latest_step (int64_t *step, const char *run) {
     if (n < 0) return WB_OK;
     target[n] = 0;
     while (n > 1 && target[n - 1] == '/') target[--n] = 0;
-    const char *slash = strrchr (target, '/');
-    *step = step_of (slash != NULL ? slash + 1 : target, "");
+    *step = step_of (wb_file_name (target), "");
     return WB_OK;
 }
 

@@ -128,20 +128,6 @@ static wb_status parse (wb_st_t **out, const char *path, const char *text, size_
     return status;
 }
 
-/* 0, an errno, or -1 when the file ends before. */
-static int read_all (int fd, char *p, size_t bytes, off_t at) {
-    while (bytes > 0) {
-        ssize_t k = pread (fd, p, bytes, at);
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return errno;
-        if (k == 0) return -1;
-        p += k;
-        at += k;
-        bytes -= (size_t) k;
-    }
-    return 0;
-}
-
 /* The header's text with the file's size. */
 static wb_status read_text (char **text, uint64_t *length, int64_t *bytes, const char *path) {
     *text = NULL;
@@ -154,10 +140,10 @@ static wb_status read_text (char **text, uint64_t *length, int64_t *bytes, const
         status = WB_FAIL (WB_EDATA, "%s: not a safetensors file, not even a file", path);
     else if (error == 0) {
         *bytes = st.st_size;
-        error = read_all (fd, (char *) length, 8, 0);
-        if (error == -1) *length = 0;
-        if (error <= 0 && (*length < 2 || *length > HEADER_MAX || (int64_t) *length > *bytes - 8)) {
-            error = 0;
+        size_t got;
+        error = wb_fd_read (fd, length, &got, 8, 0);
+        if (got < 8) *length = 0;
+        if (error == 0 && (*length < 2 || *length > HEADER_MAX || (int64_t) *length > *bytes - 8)) {
             status = WB_FAIL (WB_EDATA, "%s: not a safetensors file, or cut off: %" PRId64 " bytes, header of %" PRIu64,
                               path, *bytes, *length);
         } else if (error == 0) {
@@ -165,11 +151,12 @@ static wb_status read_text (char **text, uint64_t *length, int64_t *bytes, const
             if (*text == NULL)
                 status = WB_NOMEM ("checkpoint");
             else
-                error = read_all (fd, *text, *length, 8);
+                error = wb_fd_read (fd, *text, &got, *length, 8);
+            if (status == WB_OK && error == 0 && got < *length)
+                status = WB_FAIL (WB_EIO, "%s: cannot read: it became shorter", path);
         }
     }
-    if (error != 0)
-        status = WB_FAIL (WB_EIO, "%s: cannot read: %s", path, error > 0 ? strerror (error) : "it became shorter");
+    if (error != 0) status = WB_FAIL (WB_EIO, "%s: cannot read: %s", path, strerror (error));
     close (fd);
     return status;
 }

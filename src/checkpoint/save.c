@@ -140,11 +140,6 @@ typedef struct save {
     stage_t stage;
 } save_t;
 
-static const char *base_name (const char *path) {
-    const char *slash = strrchr (path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* The callers' promises: sets of a file stand together, segments are of this table and all there, names are plain. */
 static void check_job (wb_comm_t *world, const wb_ckpt_job_t *job) {
     int64_t held = 0, all = 0;
@@ -187,7 +182,7 @@ static wb_status plan (save_t *s, const char *dir) {
     for (int i = 0; i < s->nfiles; i++) WB_TRY (describe (&s->files[i], job));
     int n = s->nfiles;
     for (int i = 0; i < job->ntexts; i++) s->names[n++] = job->texts[i].name;
-    for (int i = 0; i < job->ncopies; i++) s->names[n++] = base_name (job->copies[i]);
+    for (int i = 0; i < job->ncopies; i++) s->names[n++] = wb_file_name (job->copies[i]);
     for (int i = 0; i < n; i++) {
         bool twice = s->names[i][0] == 0 || strcmp (s->names[i], WB_SUMS_FILE) == 0;
         for (int k = 0; k < i; k++) twice = twice || strcmp (s->names[i], s->names[k]) == 0;
@@ -272,10 +267,7 @@ static wb_status rename_to (const char *to, const char *from) {
 }
 
 static wb_status sync_parent (const char *path) {
-    const char *name = base_name (path);
-    char *parent = name == path       ? wb_strdup (".")
-                   : name == path + 1 ? wb_strdup ("/")
-                                      : wb_strndup (path, (size_t) (name - path) - 1);
+    char *parent = wb_file_dir (path);
     wb_status status = parent != NULL ? wb_dir_sync (parent) : WB_NOMEM ("checkpoint");
     wb_free (parent);
     return status;
@@ -283,7 +275,8 @@ static wb_status sync_parent (const char *path) {
 
 /* What cannot be removed goes with the next save or prune. */
 static void remove_quietly (const char *path) {
-    wb_error_t before = *wb_error_get ();
+    wb_error_t before;
+    wb_error_take (&before);
     if (wb_dir_remove (path) != WB_OK) wb_warn ("%s: left over", path);
     wb_error_put (&before);
 }

@@ -66,16 +66,11 @@ static wb_status file_size (int64_t *bytes, const char *path) {
 static wb_status read_block (char *buf, size_t *bytes, const sums_t *s, const sums_file_t *f, int fd, int64_t block) {
     int64_t at = block * s->block, left = f->bytes - at < s->block ? f->bytes - at : s->block;
     *bytes = (size_t) left;
-    while (left > 0) {
-        ssize_t k = pread (fd, buf, (size_t) left, at);
-        if (k < 0 && errno == EINTR) continue;
-        if (k <= 0)
-            return WB_FAIL (WB_EIO, "%s: cannot read at byte %" PRId64 ": %s", f->path, at,
-                            k < 0 ? strerror (errno) : "the file ends there");
-        buf += k;
-        at += k;
-        left -= k;
-    }
+    size_t got;
+    int error = wb_fd_read (fd, buf, &got, *bytes, at);
+    if (error != 0 || got < *bytes)
+        return WB_FAIL (WB_EIO, "%s: cannot read at byte %" PRId64 ": %s", f->path, at + (int64_t) got,
+                        error != 0 ? strerror (error) : "the file ends there");
     return WB_OK;
 }
 
