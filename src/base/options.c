@@ -1,4 +1,4 @@
-/* Command lines: a walk over argv, and numbers.
+/* Command lines: a walk over argv, numbers, and words as a shell takes them.
  *
  * There is no table of options: a command asks for the names it knows (wb_opts_is), and a misspelt option is compared
  * with the names that were asked for.  getopt_long() would print its own messages, on every rank, and abbreviate. */
