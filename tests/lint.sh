@@ -33,6 +33,7 @@ house () {
 2 kernels     base
 2 launch      base
 2 tokenizer   base
+2 report      base
 3 comm        base launch
 4 parallel    base kernels comm
 5 model       base kernels comm parallel
@@ -41,9 +42,9 @@ house () {
 6 train       base kernels comm parallel model
 6 infer       base kernels launch comm parallel tokenizer dataset model checkpoint
 7 config      base kernels launch comm parallel tokenizer dataset model checkpoint train infer
-8 run         base kernels launch comm parallel tokenizer dataset model checkpoint train infer config
+8 run         base kernels launch report comm parallel tokenizer dataset model checkpoint train infer config
 8 plan        base kernels parallel model train config
-9 bench       base kernels launch comm parallel tokenizer dataset model checkpoint train infer config run plan
+9 bench       base kernels launch report comm parallel tokenizer dataset model checkpoint train infer config run plan
 10 cli        base kernels launch comm parallel tokenizer dataset model checkpoint train infer config run plan bench
 ROOMS
 }

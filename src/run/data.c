@@ -9,7 +9,6 @@
 
 bool wb_run_sample (void *reader, int32_t *ids, int64_t k) {
     const wb_run_reader_t *r = reader;
-
     if (k + r->ahead < r->n) wb_loader_prefetch (r->loader, k + r->ahead);
     wb_loader_sample (r->loader, ids, k);
     return true;
@@ -21,17 +20,16 @@ static wb_status open_files (wb_run_data_t *d, const wb_config_t *c) {
             WB_EUSAGE,
             "%s: data.train names no token file: make one with `wabun encode` and write data = { train = \"PREFIX\"; }",
             c->path);
-    for (int i = 0; i < c->ntrain; ++i) {
+    for (int i = 0; i < c->ntrain; i++) {
         WB_TRY (wb_tokens_open (&d->files[i], c->train[i].tokens));
-        ++d->nfiles;
+        d->nfiles++;
     }
     return c->validation != NULL ? wb_tokens_open (&d->valid_file, c->validation) : WB_OK;
 }
 
 static wb_status check_ids (const wb_run_data_t *d, wb_comm_t *world) {
     int32_t V = (int32_t) d->size.V;
-
-    for (int i = 0; i < d->nfiles; ++i)
+    for (int i = 0; i < d->nfiles; i++)
         WB_TRY (wb_tokens_check (d->files[i], V, wb_comm_rank (world), wb_comm_size (world)));
     return d->valid_file != NULL ? wb_tokens_check (d->valid_file, V, wb_comm_rank (world), wb_comm_size (world))
                                  : WB_OK;
@@ -44,9 +42,9 @@ static wb_status count_bytes (double *bytes, double *ids_counted, const wb_run_d
 
     *bytes = *ids_counted = 0;
     if (ids == NULL) return WB_NOMEM ("a window of %lld ids", (long long) T);
-    for (int64_t k = 0; k < n; ++k) {
+    for (int64_t k = 0; k < n; k++) {
         wb_loader_sample (l, ids, k);
-        for (int64_t i = 1; i <= T; ++i)
+        for (int64_t i = 1; i <= T; i++)
             if (ids[i] < wb_tokenizer_size (d->tokenizer)) *bytes += wb_tokenizer_id_bytes (d->tokenizer, ids[i]);
         *ids_counted += (double) T;
     }
@@ -58,8 +56,7 @@ static wb_status open_loaders (wb_run_data_t *d, const wb_config_t *c) {
     int64_t T = c->sequence_length > 0 ? c->sequence_length : d->size.T, some;
     wb_loader_part_t parts[WB_MAX_DATA];
     double ids;
-
-    for (int i = 0; i < d->nfiles; ++i) parts[i] = (wb_loader_part_t){d->files[i], c->train[i].weight};
+    for (int i = 0; i < d->nfiles; i++) parts[i] = (wb_loader_part_t){d->files[i], c->train[i].weight};
     WB_TRY (wb_loader_new (&d->train, parts, d->nfiles, T, (uint64_t) c->seed, c->shuffle));
     if (d->tokenizer != NULL) {
         some = wb_loader_windows (d->train) < 16 ? wb_loader_windows (d->train) : 16;
@@ -85,7 +82,7 @@ wb_status wb_run_data_open (wb_run_data_t *d, wb_comm_t *world, const wb_config_
 void wb_run_data_close (wb_run_data_t *d) {
     if (d->train != NULL) wb_loader_destroy (d->train);
     if (d->valid != NULL) wb_loader_destroy (d->valid);
-    for (int i = 0; i < d->nfiles; ++i) wb_tokens_close (d->files[i]);
+    for (int i = 0; i < d->nfiles; i++) wb_tokens_close (d->files[i]);
     if (d->valid_file != NULL) wb_tokens_close (d->valid_file);
     if (d->tokenizer != NULL) wb_tokenizer_destroy (d->tokenizer);
     memset (d, 0, sizeof *d);

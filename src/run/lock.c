@@ -22,7 +22,6 @@
 static wb_status taken (int fd, const char *run) {
     char who[128];
     ssize_t n = read (fd, who, sizeof who - 1);
-
     who[n > 0 ? n : 0] = 0;
     who[strcspn (who, "\n")] = 0;
     return WB_FAIL (WB_EIO, "%s: another run is writing there (%s): wait for its end or stop it, or set another `run`",
@@ -33,8 +32,7 @@ static wb_status taken (int fd, const char *run) {
  * -1 with errno. */
 static int take (int fd) {
     int rc;
-
-    for (int turn = 0; turn < 20; ++turn) {
+    for (int turn = 0; turn < 20; turn++) {
         rc = flock (fd, LOCK_EX | LOCK_NB);
         if (rc == 0 || errno != EWOULDBLOCK) return rc;
         nanosleep (&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
@@ -46,7 +44,6 @@ static wb_status lock (wb_run_t *r, const char *path) {
     const char *run = r->config->run;
     char who[128];
     int n, error;
-
     r->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (r->lock < 0) return WB_FAIL (WB_EIO, "%s: cannot write: %s", path, strerror (errno));
     if (take (r->lock) != 0) {
@@ -66,8 +63,7 @@ static wb_status lock (wb_run_t *r, const char *path) {
 /* A file of RUN that wb_file_write() was writing when its process was killed. */
 static bool is_left_over (const char *name) {
     static const char *const files[] = {"config.cfg.tmp-", "metrics.jsonl.tmp-"};
-
-    for (size_t i = 0; i < sizeof files / sizeof *files; ++i)
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (strncmp (name, files[i], strlen (files[i])) == 0) return true;
     return strcmp (name, "latest.tmp") == 0;
 }
@@ -77,7 +73,6 @@ static wb_status sweep (const char *run) {
     wb_status status = scratch != NULL ? wb_dir_remove (scratch) : WB_FAIL (WB_ENOMEM, "out of memory");
     const struct dirent *e;
     DIR *d = opendir (run);
-
     wb_free (scratch);
     if (d == NULL && status == WB_OK) status = WB_FAIL (WB_EIO, "%s: cannot open: %s", run, strerror (errno));
     while (status == WB_OK && (e = readdir (d)) != NULL) {
@@ -92,7 +87,6 @@ static wb_status sweep (const char *run) {
 static wb_status check_no_checkpoint (const char *run) {
     char *state = wb_format ("%s/state.json", run);
     wb_status status = state != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
-
     if (status == WB_OK && wb_file_exists (state))
         status = WB_FAIL (WB_EUSAGE,
                           "%s is a checkpoint, not a run: set `run` to the directory around it to go on, or to another "
@@ -104,7 +98,6 @@ static wb_status check_no_checkpoint (const char *run) {
 
 wb_status wb_run_lock (wb_run_t *r) {
     wb_status status = WB_OK;
-
     if (wb_comm_rank (r->world) == 0) {
         char *path = wb_format ("%s/.lock", r->config->run);
         if (path == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory");

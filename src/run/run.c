@@ -3,78 +3,20 @@
  * Order of a start: configuration -> grid -> data -> lock -> trainer -> resume -> report -> loop.  Every part is
  * collective and agreed, so an error of one rank is everybody's, and is printed once.
  *
- * SIGINT, SIGTERM and SIGUSR1 set a flag that rides on the verdict of the next step: all ranks finish that step, save,
- * and exit with 75.  A second SIGINT ends at once.
- *
- * Before the first step there is nothing to save, and what is under way may last (every id of a large file is checked,
- * a checkpoint verified): the process ends at once, with 75 as well.  That is as safe as being killed there, for all
- * files appear under their names by a rename; the lock ends with the process. */
+ * Not done here: a step (train), and each of these parts. */
 #include "config.h"
 
 #include <math.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "run/run_priv.h"
-
-/* ---- signals ----------------------------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t stop_asked, starting, speaks;
-
-static void on_signal (int signo) {
-    static const char told[] = "wabun: stopped on request before a first step, nothing is to be saved: run the same "
-                               "command again\n";
-    ssize_t ignored;
-
-    if (stop_asked != 0 && signo == SIGINT) _exit (130);
-    stop_asked = signo;
-    if (!starting) return;
-    if (speaks) {
-        ignored = write (STDERR_FILENO, told, sizeof told - 1);
-        (void) ignored;
-    }
-    _exit (WB_ESTOP);
-}
-
-static void *take_signals (void *set) {
-    pthread_sigmask (SIG_UNBLOCK, set, NULL);
-    for (;;) pause ();
-    return NULL;
-}
-
-/* By a thread that does nothing else, for all threads that are started later inherit the mask: kernels that a library
- * generates (oneDNN) keep data far below the stack pointer, where the system would put the signal's frame. */
-static void catch_signals (void) {
-    static const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
-    static sigset_t set;
-    struct sigaction a;
-    pthread_t thread;
-
-    speaks = wb_launcher_rank () == 0;
-    starting = 1;
-    memset (&a, 0, sizeof a);
-    a.sa_handler = on_signal;
-    a.sa_flags = SA_RESTART;
-    sigemptyset (&set);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; ++i) {
-        sigaction (signals[i], &a, NULL);
-        sigaddset (&set, signals[i]);
-    }
-    pthread_sigmask (SIG_BLOCK, &set, NULL);
-    if (pthread_create (&thread, NULL, take_signals, &set) == 0)
-        pthread_detach (thread);
-    else
-        pthread_sigmask (SIG_UNBLOCK, &set, NULL);
-}
+#include "run/signals.h"
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
 /* The resolved configuration beside what it makes. */
 static wb_status write_config (wb_run_t *r) {
     wb_status status = WB_OK;
-
     if (wb_comm_rank (r->world) == 0) {
         char *path = wb_format ("%s/config.cfg", r->config->run), *text = wb_config_text (r->config);
         if (path == NULL || text == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory");
@@ -90,7 +32,6 @@ static wb_status check_fresh (wb_run_t *r) {
     int64_t step;
     int n = 0;
     wb_status status = WB_OK;
-
     if (wb_comm_rank (r->world) == 0) {
         status = wb_ckpt_list (&step, &n, r->config->run, 1);
         if (status == WB_OK && n > 0)
@@ -107,14 +48,13 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     wb_step_options_t o;
     wb_layout_t lo;
     const wb_config_t *c;
-
     WB_TRY (wb_config_share (&r->config, r->world, a->config, a->sets, a->nsets));
     c = r->config;
     WB_TRY (wb_comm_threads (&r->threads, r->world, c->threads));
     wb_kern_threads_set (r->threads);
     wb_blas_threads_set (r->threads);
     WB_TRY (wb_topo_new (&r->topo, r->world, (int) c->data, (int) c->pipeline, (int) c->tensor));
-    r->mapped = wb_run_mapped ();
+    r->limits.mapped = wb_run_mapped ();
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
     wb_config_step_options (&o, c, &r->data.size);
     WB_TRY (wb_trainer_choose_micro_batch_all (&o, r->topo, r->threads));
@@ -128,48 +68,45 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
         WB_TRY (wb_run_load_weights (r, c->base));
     }
     WB_TRY (write_config (r));
-    return wb_run_metrics_open (r);
+    return wb_run_log_open (r);
 }
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static void validate (wb_run_t *r) {
     double sum, tokens, start = wb_now ();
-
     if (r->data.valid == NULL) return;
     wb_run_reader_t reader = {r->data.valid, wb_trainer_round (r->trainer), r->data.valid_samples};
     wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, &reader, r->data.valid_samples);
     wb_run_log_valid (r, sum, tokens, wb_now () - start);
 }
 
-/* Text by the model as it is now, where one rank holds the whole of it.  Not collective: rank 0 writes, the others go
- * on and wait for it in the next step. */
-static wb_status write_sample (wb_run_t *r) {
+/* Text by the model as it is now, where one rank holds the whole of it.  Not collective but for the weights: rank 0
+ * writes, the others go on and wait for it in the next step.  A text is decoration: what goes wrong is a warning. */
+static void write_sample (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
+    if (r->data.tokenizer == NULL || t->layout.pp * t->layout.tp > 1) return;
     wb_model_t m = {t->o.size, t->params, wb_trainer_weights (t), r->data.tokenizer, t->kern};
     wb_sampling_t how = {1.0, 40, 0, (uint64_t) r->config->seed + (uint64_t) t->step};
+    if (wb_comm_rank (r->world) != 0) return;
     wb_buf_t text = {0};
-    wb_status status = WB_OK;
-
-    if (r->data.tokenizer == NULL || t->layout.pp * t->layout.tp > 1) return WB_OK;
-    if (wb_comm_rank (r->world) == 0) {
-        status = wb_sample_text (&text, &m, r->config->sample_context, r->config->sample_length, &how);
-        if (status == WB_OK) wb_run_log_sample (r, text.data != NULL ? text.data : "");
-    }
+    wb_status status = wb_sample_text (&text, &m, r->config->sample_context, r->config->sample_length, &how);
+    if (status == WB_OK)
+        wb_run_log_sample (r, text.data != NULL ? text.data : "");
+    else
+        wb_run_log_no_sample (r);
     wb_buf_fini (&text);
-    return wb_agree (r->world, status);
 }
 
 static bool due (int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
-/* printf tells the sign of a NaN, which means nothing. */
+/* Drop the sign of a NaN, which printf would show. */
 static double plain (double x) { return isnan (x) ? (double) NAN : x; }
 
 /* Numbers went bad.  The step changed nothing, but the weights before it are what made them bad, so they are not saved:
  * they would be the newest checkpoint, and push a good one out. */
 static wb_status bad_numbers (const wb_run_t *r, const wb_step_result_t *s) {
     char kept[96] = "no checkpoint was written yet; start again";
-
     if (r->saved >= 0)
         snprintf (kept, sizeof kept, "the checkpoint of step %lld is kept; go on from it", (long long) r->saved);
     return WB_FAIL (WB_ENUMERIC,
@@ -191,29 +128,27 @@ static wb_status loop (wb_run_t *r) {
     wb_step_result_t s;
     wb_run_reader_t reader = {r->data.train, t->o.global_batch, c->steps * t->o.global_batch};
     int64_t rows = t->micros * t->o.B;
-
-    for (int64_t i = 0; i < rows; ++i) /* the first batch, while validation goes on */
+    for (int64_t i = 0; i < rows; i++) /* the first batch, while validation goes on */
         wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->dp_rank * rows + i);
-    r->started = wb_now ();
+    r->began = wb_now ();
     r->first = t->step;
     if (t->step == 0) validate (r);
-    starting = 0;
+    wb_signals_started ();
     while (t->step < c->steps) {
-        wb_trainer_step (t, &s, wb_run_sample, &reader, stop_asked != 0);
+        wb_trainer_step (t, &s, wb_run_sample, &reader, wb_signals_stop ());
         if (s.bad) return bad_numbers (r, &s);
         r->tokens += (double) t->o.global_batch * (double) t->o.T;
         wb_run_log_step (r, &s);
         if (s.stop && t->step < c->steps) return stop (r);
         if (due (c->valid_every, t->step) || t->step == c->steps) validate (r);
         if (due (c->ckpt_every, t->step) || t->step == c->steps) WB_TRY (wb_run_save (r));
-        if (due (c->sample_every, t->step)) WB_TRY (write_sample (r));
+        if (due (c->sample_every, t->step)) write_sample (r);
     }
     return WB_OK;
 }
 
 static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
     char time[32], quoted[WB_ERROR_TEXT], *latest;
-
     WB_TRY (start (r, a));
     if (r->trainer->step >= r->config->steps) {
         if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r)); /* it came from elsewhere */
@@ -221,13 +156,13 @@ static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
                  (long long) r->trainer->step, (long long) r->config->steps);
         return WB_OK;
     }
-    WB_TRY (wb_run_report (r));
+    WB_TRY (wb_run_summary (r));
     WB_TRY (loop (r));
-    wb_run_log_memory (r);
+    wb_run_memory_report (r);
     latest = wb_format ("%s/latest", r->config->run);
     wb_info ("done: %lld steps in %s, loss %.4f; try: wabun generate --model %s --context '...'",
-             (long long) (r->trainer->step - r->first), wb_format_seconds (time, wb_now () - r->started), r->loss,
-             wb_shell_quote (quoted, sizeof quoted, latest != NULL ? latest : r->config->run));
+             (long long) (r->trainer->step - r->first), wb_format_seconds (time, wb_now () - r->began),
+             r->log.progress.loss, wb_shell_quote (quoted, sizeof quoted, latest != NULL ? latest : r->config->run));
     wb_free (latest);
     return WB_OK;
 }
@@ -235,22 +170,20 @@ static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
 wb_status wb_run_train (const wb_run_args_t *a) {
     wb_run_t r;
     wb_status status;
-
     memset (&r, 0, sizeof r);
     r.saved = r.lock = -1;
-    catch_signals ();
+    wb_signals_catch ();
     status = wb_world_new (&r.world);
     if (status == WB_OK) {
         status = wb_agree (r.world, run (&r, a));
-        if (r.metrics != NULL) fclose (r.metrics);
-        wb_free (r.ranks);
+        wb_run_log_close (&r);
         wb_run_unlock (&r);
         wb_trainer_destroy (r.trainer);
         wb_run_data_close (&r.data);
         if (r.topo != NULL) wb_topo_destroy (r.topo);
         if (r.config != NULL) wb_config_destroy (r.config);
     }
-    starting = 0; /* a launcher sends SIGTERM to those that still speak when the first one has ended */
+    wb_signals_started (); /* a launcher sends SIGTERM to those that still speak when the first one has ended */
     wb_world_destroy (r.world);
     return status;
 }

@@ -1,26 +1,17 @@
-/* Save and resume of a run: what goes into a checkpoint, and which one a run goes on from.
+/* Saving a run: what goes into a checkpoint.
  *
  * state.json holds what is not a tensor: step, tokens, seed, optimizer.  It says nothing of ranks or of time, so that
  * the files of a checkpoint are the same bytes whatever layout wrote them.
  *
- * Resuming with "auto" takes the newest checkpoint that verifies; damaged ones are passed over with a warning that
- * names them.  With a directory, that one or an error. */
+ * Not done here: writing the files (checkpoint), going on from them (resume.c). */
 #include "config.h"
 
-#include <jansson.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "run/run_priv.h"
 
-#define MODEL_FILE "model.safetensors"
-#define OPTIMIZER_FILE "optimizer.safetensors"
-
-/* ---- save -------------------------------------------------------------------------------------------------------- */
-
 static char *state_text (const wb_run_t *r) {
     const wb_config_t *c = r->config;
-
     return wb_format ("{\n  \"format\": 1,\n  \"step\": %lld,\n  \"global_batch\": %lld,\n  \"sequence_length\": "
                       "%lld,\n  \"tokens\": %.0f,\n"
                       "  \"seed\": %lld,\n  \"optimizer\": \"%s\"\n}\n",
@@ -28,7 +19,7 @@ static char *state_text (const wb_run_t *r) {
                       (long long) c->seed, c->optimizer);
 }
 
-/* The tokenizer's files are made in the checkpoint by rank 0: their text comes from a scratch directory. */
+/* Rank 0 writes the tokenizer's files into a scratch directory; the save copies them into the checkpoint. */
 static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, const char *dir) {
     WB_TRY (wb_dir_make (dir));
     WB_TRY (wb_tokenizer_save (r->data.tokenizer, dir));
@@ -42,7 +33,7 @@ static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, co
 
 wb_status wb_run_save (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
-    wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{.file = MODEL_FILE, .prefix = "", .data = wb_trainer_weights (t)}};
+    wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{.file = WB_RUN_MODEL, .prefix = "", .data = wb_trainer_weights (t)}};
     int nslots, nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
     wb_ckpt_text_t texts[3];
@@ -53,10 +44,9 @@ wb_status wb_run_save (wb_run_t *r) {
     char *state = state_text (r);
     wb_status status = WB_OK;
     wb_ckpt_job_t job = {0};
-
-    for (int i = 0; i < nslots; ++i)
+    for (int i = 0; i < nslots; i++)
         sets[nsets++] =
-            (wb_ckpt_set_t){OPTIMIZER_FILE, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes, 0};
+            (wb_ckpt_set_t){WB_RUN_OPTIMIZER, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes, 0};
     if (dir == NULL || scratch == NULL || config == NULL || state == NULL) status = WB_NOMEM ("a checkpoint");
     texts[ntexts++] = (wb_ckpt_text_t){"config.json", config};
     texts[ntexts++] = (wb_ckpt_text_t){"state.json", state};
@@ -83,197 +73,10 @@ wb_status wb_run_save (wb_run_t *r) {
     }
     status = wb_agree (r->world, status);
     if (status == WB_OK) r->saved = t->step;
-    for (int i = 0; i < ncopies; ++i) wb_free (copies[i]);
+    for (int i = 0; i < ncopies; i++) wb_free (copies[i]);
     wb_free (dir);
     wb_free (scratch);
     wb_free (config);
     wb_free (state);
     return status;
-}
-
-/* ---- load -------------------------------------------------------------------------------------------------------- */
-
-wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
-    const wb_ckpt_set_t set = {
-        .file = MODEL_FILE, .prefix = "", .data = wb_trainer_weights (r->trainer), .layers = r->trainer->o.size.L};
-    int n;
-    const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
-
-    return wb_ckpt_load (r->world, dir, &set, block, n);
-}
-
-/* Another number of heads has the same shapes and is another model. */
-static wb_status check_size (const wb_run_t *r, const char *dir) {
-    const wb_size_t *want = &r->trainer->o.size;
-    wb_size_t s;
-
-    WB_TRY (wb_model_config_read (&s, dir));
-    if (s.L == want->L && s.C == want->C && s.H == want->H && s.T == want->T && s.V == want->V) return WB_OK;
-    return WB_FAIL (WB_EUSAGE,
-                    "%s has %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld; the configuration says "
-                    "%lld layers, width %lld, %lld heads, context %lld, vocabulary %lld: set it back, or set another "
-                    "`run`",
-                    dir, (long long) s.L, (long long) s.C, (long long) s.H, (long long) s.T, (long long) s.V,
-                    (long long) want->L, (long long) want->C, (long long) want->H, (long long) want->T,
-                    (long long) want->V);
-}
-
-/* What state.json says. */
-typedef struct state {
-    int64_t step, seed, batch; /* seed, batch -1: not said */
-    double tokens;
-    char *optimizer;
-} state_t;
-
-static int64_t whole_number (const json_t *j, const char *key) {
-    const json_t *x = json_object_get (j, key);
-
-    return json_is_integer (x) ? (int64_t) json_integer_value (x) : -1;
-}
-
-static wb_status parse_state (state_t *s, const char *path, const char *text, size_t bytes) {
-    json_error_t e;
-    json_t *j = json_loadb (text, bytes, 0, &e);
-    const json_t *tokens = json_object_get (j, "tokens");
-    const char *optimizer = json_string_value (json_object_get (j, "optimizer"));
-    wb_status status = WB_OK;
-
-    s->step = whole_number (j, "step");
-    s->seed = whole_number (j, "seed");
-    s->batch = whole_number (j, "global_batch");
-    s->tokens = json_number_value (tokens);
-    if (j == NULL)
-        status = WB_FAIL (WB_EDATA, "%s:%d: %s", path, e.line, e.text);
-    else if (s->step < 0 || !json_is_number (tokens) || optimizer == NULL)
-        status = WB_FAIL (WB_EDATA, "%s: lacks one of step, tokens and optimizer", path);
-    else if ((s->optimizer = wb_strdup (optimizer)) == NULL)
-        status = WB_FAIL (WB_ENOMEM, "out of memory");
-    json_decref (j);
-    return status;
-}
-
-/* Does it go on from there?  What only changes the order of the data is a warning. */
-static wb_status check_state (const wb_run_t *r, const state_t *s, const char *dir) {
-    const wb_config_t *c = r->config;
-
-    WB_TRY (check_size (r, dir));
-    if (strcmp (s->optimizer, c->optimizer) != 0)
-        return WB_FAIL (WB_EUSAGE,
-                        "%s was trained with %s, the configuration says %s: set train.optimizer = \"%s\", or start a "
-                        "new run from the weights with model.base = \"%s\"",
-                        dir, s->optimizer, c->optimizer, s->optimizer, dir);
-    if (s->seed >= 0 && s->seed != c->seed)
-        wb_warn ("%s was trained with seed %lld, not %lld: the order of the data changes here", dir,
-                 (long long) s->seed, (long long) c->seed);
-    if (s->batch >= 0 && s->batch != c->global_batch)
-        wb_warn ("%s was trained with global_batch %lld, not %lld: samples may be seen twice or left out", dir,
-                 (long long) s->batch, (long long) c->global_batch);
-    return WB_OK;
-}
-
-static wb_status read_state (wb_run_t *r, state_t *s, const char *dir) {
-    char *path = wb_format ("%s/state.json", dir), *text = NULL;
-    size_t bytes;
-    wb_status status = path != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
-
-    if (status == WB_OK && wb_file_is_dir (dir) && !wb_file_exists (path))
-        status = WB_FAIL (WB_EUSAGE,
-                          "%s is a model, but no checkpoint of a run (no state.json): start from its weights with "
-                          "model.base = \"%s\"",
-                          dir, dir);
-    if (status == WB_OK) status = wb_file_read (&text, &bytes, path);
-    if (status == WB_OK) status = parse_state (s, path, text, bytes);
-    if (status == WB_OK) status = check_state (r, s, dir);
-    wb_free (s->optimizer);
-    s->optimizer = NULL;
-    wb_free (text);
-    wb_free (path);
-    return status;
-}
-
-/* Is `dir` the run's own checkpoint of this step?  One from elsewhere must not be older than what the run has: the next
- * start would take that. */
-static wb_status check_order (const wb_run_t *r, bool *own, const char *dir, int64_t step) {
-    char *path = wb_ckpt_path (r->config->run, step);
-    struct stat a, b;
-    int64_t newest;
-    int n = 0;
-    wb_status status = path != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
-
-    *own =
-        status == WB_OK && stat (path, &a) == 0 && stat (dir, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-    if (status == WB_OK) status = wb_ckpt_list (&newest, &n, r->config->run, 1);
-    if (status == WB_OK && n > 0 && (*own ? newest > step : newest >= step))
-        status =
-            WB_FAIL (WB_EUSAGE,
-                     "%s is of step %lld, but %s has a checkpoint of step %lld, which the next start would go on "
-                     "from: move step %lld and later away first, or set another `run`",
-                     dir, (long long) step, r->config->run, (long long) newest, (long long) (*own ? step + 1 : step));
-    wb_free (path);
-    return status;
-}
-
-static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
-    wb_trainer_t *t = r->trainer;
-    state_t s = {0};
-    bool own = true;
-    int n, nslots;
-    const wb_segment_t *updated = wb_trainer_updated (t, &n);
-    const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
-    wb_status status = WB_OK;
-
-    if (wb_comm_rank (r->world) == 0) {
-        status = read_state (r, &s, dir);
-        if (status == WB_OK && chosen) status = check_order (r, &own, dir, s.step);
-    }
-    WB_TRY (wb_agree (r->world, status));
-    wb_comm_bcast (r->world, &s.step, sizeof s.step, 0);
-    wb_comm_bcast (r->world, &s.tokens, sizeof s.tokens, 0);
-    wb_comm_bcast (r->world, &own, sizeof own, 0);
-    WB_TRY (wb_run_load_weights (r, dir));
-    for (int i = 0; i < nslots; ++i) {
-        wb_ckpt_set_t set = {OPTIMIZER_FILE, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes, 0};
-        WB_TRY (wb_ckpt_load (r->world, dir, &set, updated, n));
-    }
-    t->step = s.step;
-    r->tokens = s.tokens;
-    r->saved = own ? s.step : -1;
-    r->resumed = true;
-    wb_info ("resuming from %s (step %lld)", dir, (long long) s.step);
-    return WB_OK;
-}
-
-/* Only damage makes it go back: a configuration that does not fit the newest fits the older ones no better. */
-static wb_status resume_newest (wb_run_t *r) {
-    enum { MOST = 64 };
-    int64_t steps[MOST];
-    int n = 0;
-    wb_status status = WB_OK;
-
-    if (wb_comm_rank (r->world) == 0) status = wb_ckpt_list (steps, &n, r->config->run, MOST);
-    WB_TRY (wb_agree (r->world, status));
-    wb_comm_bcast (r->world, &n, sizeof n, 0);
-    wb_comm_bcast (r->world, steps, sizeof steps, 0);
-    for (int i = 0; i < n; ++i) {
-        char *dir = wb_ckpt_path (r->config->run, steps[i]);
-
-        status = wb_agree (r->world, dir != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory"));
-        if (status == WB_OK) status = wb_ckpt_verify (r->world, dir);
-        if (status == WB_OK) {
-            status = resume_from (r, dir, false);
-            wb_free (dir);
-            return status;
-        }
-        wb_free (dir);
-        if (status != WB_EDATA || i == n - 1) return status;
-        wb_warn ("%s; going back to the checkpoint before it", wb_error_get ()->text);
-        wb_error_clear ();
-    }
-    return WB_OK;
-}
-
-wb_status wb_run_resume (wb_run_t *r, const char *resume) {
-    if (strcmp (resume, "auto") == 0) return resume_newest (r);
-    WB_TRY (wb_ckpt_verify (r->world, resume));
-    return resume_from (r, resume, true);
 }

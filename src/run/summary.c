@@ -1,0 +1,166 @@
+/* The start-up report: everything that decides speed, memory and result, before the first step; and memory again at the
+ * end.
+ *
+ * Not done here: what is told while the run goes (log.c). */
+#include "config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/run_priv.h"
+
+double wb_run_token_flops (const wb_run_t *r) { return wb_size_flops (&r->trainer->o.size, r->trainer->o.T); }
+
+/* Collective over world. */
+static void report_machine (const wb_run_t *r, double peak) {
+    wb_blas_info_t blas;
+    const wb_topo_t *g = r->topo;
+    int ranks = wb_comm_size (r->world);
+    const char *bind = getenv ("OMP_PROC_BIND");
+    wb_blas_info (&blas);
+    int64_t slow = blas.want != NULL;
+    wb_info ("  machine     %s; %d %s on %d %s (%s)", wb_cpu_name (), ranks, ranks == 1 ? "rank" : "ranks", g->nodes,
+             g->nodes == 1 ? "node" : "nodes", wb_comm_library ());
+    wb_info ("  threads     %d a rank, %d cores in the mask of rank 0, OMP_PROC_BIND %s", r->threads, wb_cpu_cores (),
+             bind != NULL ? bind : "not set");
+    wb_info ("  BLAS        %s; %s; core type %s%s", blas.config, blas.threading, blas.core, wb_retuned_note ());
+    wb_info ("  products    %s", wb_gemm_library_get () == WB_GEMM_ONEDNN ? "oneDNN" : "BLAS");
+    wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name,
+             peak);
+    wb_comm_sum_i64 (r->world, &slow, 1);
+    if (blas.want == NULL && slow > 0) /* what is wrong on rank 0 has been said before MPI started */
+        wb_warn ("the BLAS of %lld of %d ranks runs slower kernels than their processors could: set OPENBLAS_CORETYPE "
+                 "on their nodes",
+                 (long long) slow, ranks);
+    if (strcmp (blas.threading, "pthreads") == 0 && r->threads > 1)
+        wb_warn ("this OpenBLAS is the pthreads build, which disturbs OpenMP: install the OpenMP build "
+                 "(libopenblas0-openmp)");
+}
+
+double wb_run_mapped (void) {
+    FILE *f = fopen ("/proc/self/status", "re");
+    char line[128];
+    double KiB = 0;
+    if (f == NULL) return 0;
+    while (fgets (line, sizeof line, f) != NULL)
+        if (sscanf (line, "RssFile: %lf", &KiB) == 1) break;
+    fclose (f);
+    return KiB * 1024;
+}
+
+double wb_run_memory_peak (const wb_run_t *r) {
+    double files = wb_run_mapped () - r->limits.mapped;
+    return (double) wb_mem_rss_peak () - (files > 0 ? files : 0);
+}
+
+void wb_run_memory_report (wb_run_t *r) {
+    double peak = wb_run_memory_peak (r);
+    char a[32], b[32];
+    wb_comm_max_f64 (r->world, &peak, 1);
+    wb_info ("peak memory %s a rank at most, %s planned", wb_format_bytes (a, peak),
+             wb_format_bytes (b, r->limits.planned));
+}
+
+static wb_status report_memory (wb_run_t *r) {
+    wb_memory_t m;
+    double v[8];
+    char b[8][32];
+    WB_TRY (wb_agree (r->world, wb_trainer_memory (&m, &r->trainer->o, &r->trainer->layout)));
+    v[7] = (double) wb_trainer_overhead (wb_comm_size (r->world), r->threads, r->trainer->o.size.C);
+    v[0] = (double) m.total + v[7];
+    v[1] = (double) m.parameters;
+    v[2] = (double) m.gradients;
+    v[3] = (double) m.optimizer;
+    v[4] = (double) m.activations;
+    v[5] = (double) m.work;
+    v[6] = (double) m.communication;
+    wb_comm_max_f64 (r->world, v, 8);
+    r->limits.planned = v[0];
+    for (int i = 0; i < 8; i++) wb_format_bytes (b[i], v[i]);
+    wb_info ("  memory      %s a rank at most: parameters %s, gradients %s, optimizer %s, activations %s, work %s, "
+             "communication %s, program about %s",
+             b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]);
+    return WB_OK;
+}
+
+static void report_data (const wb_run_t *r) {
+    const wb_run_data_t *d = &r->data;
+    const wb_trainer_t *t = r->trainer;
+    double batch = (double) t->o.global_batch * (double) t->o.T, all = 0, total = batch * (double) r->config->steps;
+    char n[32], m[32], k[32];
+    for (int i = 0; i < d->nfiles; i++) all += (double) wb_tokens_count (d->files[i]);
+    wb_info ("  data        %s tokens in %d %s%s%s; %s a step (%lld sequences of %lld), %s in %lld steps = %.2f epochs",
+             wb_format_count (n, (int64_t) all), d->nfiles, d->nfiles == 1 ? "file" : "files",
+             d->tokenizer != NULL ? ", tokenizer " : "", d->tokenizer != NULL ? wb_tokenizer_kind (d->tokenizer) : "",
+             wb_format_count (m, (int64_t) batch), (long long) t->o.global_batch, (long long) t->o.T,
+             wb_format_count (k, (int64_t) total), (long long) r->config->steps, total / all);
+    if (d->valid != NULL)
+        wb_info ("  validation  %s of %s windows of %s, every %lld steps", wb_format_count (n, d->valid_samples),
+                 wb_format_count (m, wb_loader_windows (d->valid)), wb_tokens_path (d->valid_file),
+                 (long long) r->config->valid_every);
+    else
+        wb_info ("  validation  none (data.validation is not given)");
+}
+
+/* GFLOP/s of a product of the model's widest linear, on all ranks at once, the slowest one's.  Weights and gradients
+ * serve as its matrices: the first step clears the gradients. */
+static double product_speed (const wb_run_t *r) {
+    const wb_trainer_t *t = r->trainer;
+    int64_t C = t->o.size.C, m = t->o.B * t->o.T, most = t->params->own / (4 * C), done = 0;
+    double start, speed;
+    if (m > most) m = most;
+    wb_gemm (t->grads, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1,
+             0); /* the first is slow */
+    wb_comm_barrier (r->world);
+    start = wb_now ();
+    for (; done < 2 || wb_now () - start < 0.05; done++)
+        wb_gemm (t->grads, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0);
+    speed = (double) done * 8.0 * (double) (m * C * C) / (wb_now () - start) / 1e9;
+    wb_comm_min_f64 (r->world, &speed, 1);
+    return speed;
+}
+
+double wb_run_measure_peak (wb_run_t *r) {
+    double threads[1] = {(double) r->threads}, peak;
+    wb_comm_barrier (r->world);
+    peak = wb_kern_fma_peak (r->threads, 0.05);
+    wb_comm_sum_f64 (r->world, threads, 1);
+    r->limits.peak = fmax (r->limits.peak, peak * threads[0] / r->threads);
+    return peak;
+}
+
+wb_status wb_run_summary (wb_run_t *r) {
+    const wb_trainer_t *t = r->trainer;
+    const wb_topo_t *g = r->topo;
+    const wb_config_t *c = r->config;
+    const wb_size_t *s = &t->o.size;
+    char n[32], sec[32];
+    double peak = wb_run_measure_peak (r), flops, speed;
+    wb_info ("wabun %s: %s", PACKAGE_VERSION, c->run);
+    report_machine (r, peak);
+    wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank; optimizer %s%s",
+             g->dp, g->pp, g->tp, (long long) t->o.B, t->micros, c->optimizer,
+             t->o.zero && g->dp > 1 ? ", sharded over the data group" : "");
+    if (wb_trainer_muon (t) != NULL) wb_info ("  muon        %s", wb_trainer_muon (t));
+    wb_info ("  model       %s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld",
+             wb_format_count (n, wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,
+             (long long) s->T, (long long) s->V);
+    report_data (r);
+    WB_TRY (report_memory (r));
+    char run[WB_ERROR_TEXT];
+    if (c->sample_every > 0 && g->pp * g->tp > 1)
+        wb_warn ("sample.every: no texts are written, for no rank holds the whole model (parallel.pipeline = %d, "
+                 "parallel.tensor = %d); wabun generate --model %s/latest writes them from any checkpoint",
+                 g->pp, g->tp, wb_shell_quote (run, sizeof run, c->run));
+    if (c->warmup > c->steps)
+        wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
+                 (long long) c->warmup, (long long) c->steps);
+    flops = (double) (c->steps - t->step) * (double) t->o.global_batch * (double) t->o.T * wb_run_token_flops (r);
+    speed = product_speed (r);
+    wb_info ("  time        about %s for %lld steps, if they run at 80 %% of the %.0f GFLOP/s a rank of a matrix "
+             "product here",
+             wb_format_seconds (sec, flops / (0.8e9 * speed * wb_comm_size (r->world))),
+             (long long) (c->steps - t->step), speed);
+    return WB_OK;
+}
