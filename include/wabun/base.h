@@ -339,6 +339,8 @@ wb_status wb_lines_next (wb_lines_t *l, const char **text, size_t *n, bool wait)
 /** Flush f; fails if anything written to it so far was lost.  Errors: WB_EIO, naming `name`; WB_ECLOSED when f is
  * stdout and nobody reads it any more (wabun generate | head). */
 wb_status wb_flush (FILE *f, const char *name) WB_NODISCARD;
+/** Write n bytes, buffered.  Errors: as wb_flush(). */
+wb_status wb_write (FILE *f, const char *name, const void *data, size_t n) WB_NODISCARD;
 
 /* ---- command line (options.c, nearest.c) ------------------------------------------------------------------------- */
 

@@ -72,3 +72,7 @@ wb_status wb_flush (FILE *f, const char *name) {
     if (errno == EPIPE && f == stdout) return WB_FAIL (WB_ECLOSED, "%s: nobody reads it any more", name);
     return WB_FAIL (WB_EIO, "%s: cannot write%s%s", name, errno != 0 ? ": " : "", errno != 0 ? strerror (errno) : "");
 }
+
+wb_status wb_write (FILE *f, const char *name, const void *data, size_t n) {
+    return n == 0 || fwrite (data, 1, n, f) == n ? WB_OK : wb_flush (f, name);
+}

@@ -36,4 +36,11 @@ void wb_help_all (FILE *to);
 void wb_help_command (FILE *to, const wb_cmd_t *c);
 void wb_help_man (FILE *to); /**< doc/wabun.1 is what this prints */
 
+/* ---- Ctrl-C (interrupt.c) -------------------------------------------------------------------------------------- */
+
+void wb_interrupt_begin (void); /**< from now on Ctrl-C sets a flag; the third one ends the program */
+bool wb_interrupted (void);
+/** Ctrl-C is as before; if there was one and status is WB_OK, the program ends as an interrupted one ends. */
+void wb_interrupt_end (wb_status status);
+
 #endif

@@ -80,6 +80,10 @@ fails "a file that cannot be written" 3 "none/file" generate --model "$model" --
 "$WABUN" generate --model "$model" --seed 1 --max-length 5 >/dev/full 2>"$T_TMP/err"
 ok "a full disk" test $? -eq 3
 
+{ "$WABUN" generate --model "$model" --seed 1 --num-generate 2000 --max-length 60 2>"$T_TMP/err"
+  echo $? >"$T_TMP/code"; } | head -n 1 >"$T_TMP/out"
+ok "a reader that leaves" test "$(cat "$T_TMP/code")" -eq 0 -a ! -s "$T_TMP/err" -a "$(wc -l <"$T_TMP/out")" -eq 1
+
 # Ctrl-C: what is written so far, and the exit code of an interruption.
 if env --default-signal=INT true 2>/dev/null; then
   for seconds in 1 5 20 60; do # a slow machine has written nothing in the first second
@@ -103,6 +107,7 @@ if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; t
 fi
 
 fails "no model" 2 "wants --model" generate --context abc
+fails "a model without --model" 2 "one argument too many: the model is given by --model DIR" generate "$model"
 fails "no such model" 3 "no such directory" generate --model "$T_TMP/none/x"
 fails "a model without tokenizer" 5 "no tokenizer.*--tokenizer" generate --model "$T_TMP/bare"
 fails "unknown option" 2 "did you mean --top-k" generate --model "$model" --top-j 3

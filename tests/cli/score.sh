@@ -77,6 +77,7 @@ wait
 fails "no file" 2 "wants a FILE" score --model "$model"
 fails "no such file" 3 "none: cannot open" score --model "$model" "$T_TMP/none"
 fails "two files" 2 "one argument too many" score --model "$model" a b
+fails "a model without --model" 2 "one argument too many: the model is given by --model DIR" score "$model" "$T_TMP/lines"
 fails "unknown option" 2 "did you mean --tokens" score --model "$model" --token -
 fails "a flag with a value" 2 "tokens takes no value" score --model "$model" --tokens=yes -
 fails "no tokenizer" 5 "no tokenizer" score --model "$T_TMP/bare" -
@@ -86,6 +87,9 @@ for file in many longer; do
   ok "a full disk ($file)" test $? -eq 3
   ok "with the reason" grep -q "standard output: cannot write: No space left" "$T_TMP/err"
 done
+for i in 1 2 3 4 5 6 7 8; do cat "$T_TMP/longer"; done >"$T_TMP/longest" # more than a pipe holds
+{ score "$T_TMP/longest" 2>"$T_TMP/err"; echo $? >"$T_TMP/code"; } | head -n 1 >"$T_TMP/out"
+ok "a reader that leaves" test "$(cat "$T_TMP/code")" -eq 0 -a ! -s "$T_TMP/err" -a "$(wc -l <"$T_TMP/out")" -eq 1
 printf 'abc\n\223\372\226\173\214\352\n\223\372\226\173\n' | score - >"$T_TMP/out" 2>"$T_TMP/err"
 ok "Shift_JIS: a warning, once" test "$(grep -c "standard input is not UTF-8.*iconv" "$T_TMP/err")" -eq 1
 ok "and all lines" test "$(wc -l <"$T_TMP/out")" -eq 3

@@ -38,11 +38,17 @@ ok "with a warning" grep -q "warning.*48 tokens.*last 32" "$T_TMP/err"
 fails "an empty context" 2 "context is empty" transform --model "$model" --context ""
 fails "no text" 2 "wants --context TEXT, or --input" transform --model "$model"
 fails "two texts" 2 "wants --context TEXT, or --input" transform --model "$model" --context a --input b
-printf 'a\n\nb\n' >"$T_TMP/hole"
+printf 'a\n\n\nb\n' >"$T_TMP/hole"
 transform --input "$T_TMP/hole" >"$T_TMP/out" 2>"$T_TMP/err"
-ok "an empty line" test $? -eq 5
-ok "named" grep -q "hole:2: an empty line" "$T_TMP/err"
-ok "behind the vectors of the lines before it" test "$(wc -l <"$T_TMP/out")" -eq 1
+ok "empty lines" test $? -eq 0
+ok "a warning names the first one" test "$(grep -c "warning.*hole:2: an empty line" "$T_TMP/err")" -eq 1 -a "$(wc -l <"$T_TMP/err")" -eq 1
+ok "null in their places" test "$(sed 's/^\[.*/list/' "$T_TMP/out" | tr '\n' ' ')" = "list null null list "
+transform --context b >"$T_TMP/want"
+sed -n 4p "$T_TMP/out" >"$T_TMP/got"
+ok "the line after them" cmp "$T_TMP/want" "$T_TMP/got"
+{ transform --input "$T_TMP/lines" 2>"$T_TMP/err"; echo $? >"$T_TMP/code"; } | head -n 1 >"$T_TMP/out"
+ok "a reader that leaves" test "$(cat "$T_TMP/code")" -eq 0 -a ! -s "$T_TMP/err"
 fails "no such file" 3 "cannot open" transform --model "$model" --input "$T_TMP/none"
+fails "a model without --model" 2 "one argument too many: the model is given by --model DIR" transform "$model" --context a
 fails "no tokenizer" 5 "no tokenizer" transform --model "$T_TMP/bare" --context a
 done_testing

@@ -311,15 +311,15 @@ typedef struct book {
     int n[TEXTS], ends[TEXTS], told, stop_after;
 } book_t;
 
-static bool write_down (void *ctx, int64_t sample, int32_t id) {
+static wb_status write_down (void *ctx, int64_t sample, int32_t id) {
     book_t *b = ctx;
-    if (!T_OK (sample >= 0 && sample < TEXTS && b->n[sample] < LONGEST, "text %d", (int) sample)) return false;
+    if (!T_OK (sample >= 0 && sample < TEXTS && b->n[sample] < LONGEST, "text %d", (int) sample)) return WB_ESTOP;
     T_OK (b->ends[sample] == 0, "told after the end");
     if (id < 0)
         b->ends[sample]++;
     else
         b->ids[sample][b->n[sample]++] = id;
-    return ++b->told != b->stop_after;
+    return ++b->told != b->stop_after ? WB_OK : WB_ESTOP;
 }
 
 static void test_generate (const wb_kern_t *k) {
@@ -408,7 +408,7 @@ static void test_generate (const wb_kern_t *k) {
     memset (&c, 0, sizeof c);
     c.stop_after = 4;
     g.samples = TEXTS, g.ctx = &c;
-    T_STATUS (wb_generate (&m, &g), WB_OK);
+    T_STATUS (wb_generate (&m, &g), WB_ESTOP);
     T_OK (c.told == 4, "told %d times after it said stop", c.told);
     /* Bad numbers. */
     float *b0 = weights + wb_params_find (params, "ln_f.bias")->offset, was = *b0;

@@ -1,0 +1,144 @@
+/* What commands that use a model share: their options, the model with a tokenizer, texts from a file.
+ *
+ * Not here: options of one command only, printing. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "wabun/infer.h"
+#include "wabun/launch.h"
+
+/* ---- options ----------------------------------------------------------------------------------------------------- */
+
+bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) {
+    *status = WB_OK;
+    while (*status == WB_OK && wb_opts_next (o)) {
+        if (wb_opts_is (o, "--model"))
+            *status = wb_opts_text (o, &a->model);
+        else if (wb_opts_is (o, "--tokenizer"))
+            *status = wb_opts_text (o, &a->tokenizer);
+        else if (wb_opts_is (o, "--threads"))
+            *status = wb_opts_int (o, &a->threads, 1, 4096);
+        else
+            return true;
+    }
+    return false;
+}
+
+wb_status wb_model_args_unknown (const wb_model_args_t *a, wb_opts_t *o) {
+    if (a->model == NULL && wb_opts_is_file (o))
+        return WB_FAIL (WB_EUSAGE, "`%s` is one argument too many: the model is given by --model DIR", o->arg);
+    return wb_opts_unknown (o);
+}
+
+bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) {
+    if (wb_opts_is (o, "--top-k"))
+        *status = wb_opts_int (o, &s->top_k, 0, INT32_MAX);
+    else if (wb_opts_is (o, "--top-p"))
+        *status = wb_opts_float (o, &s->top_p, 0.0, 1.0);
+    else if (wb_opts_is (o, "--temperature"))
+        *status = wb_opts_float (o, &s->temperature, 0.0, 1000.0);
+    else
+        return false;
+    return true;
+}
+
+bool wb_generation_option (wb_generation_t *g, wb_opts_t *o, wb_status *status) {
+    if (wb_opts_is (o, "--num-generate"))
+        *status = wb_opts_int (o, &g->samples, 1, 1000000);
+    else if (wb_opts_is (o, "--min-length"))
+        *status = wb_opts_int (o, &g->min_length, 0, INT32_MAX);
+    else if (wb_opts_is (o, "--max-length"))
+        *status = wb_opts_int (o, &g->max_length, 1, INT32_MAX);
+    else
+        return wb_sampling_option (&g->sampling, o, status);
+    return true;
+}
+
+wb_status wb_generation_check (const wb_generation_t *g) {
+    if (g->min_length <= g->max_length) return WB_OK;
+    return WB_FAIL (WB_EUSAGE, "--min-length %lld is more than --max-length %lld", (long long) g->min_length,
+                    (long long) g->max_length);
+}
+
+void wb_sampling_seed (wb_sampling_t *s, int64_t asked) {
+    struct timespec now;
+    s->seed = (uint64_t) asked;
+    if (asked >= 0) return;
+    clock_gettime (CLOCK_REALTIME, &now);
+    const uint64_t x = (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
+    s->seed = wb_rng_u64 (x, (uint64_t) getpid (), 0) % 1000000000u; /* short enough to be typed again */
+    if (s->temperature > 0.0)
+        wb_info ("seed %llu: --seed %llu writes the same again", (unsigned long long) s->seed,
+                 (unsigned long long) s->seed);
+}
+
+/* ---- the model --------------------------------------------------------------------------------------------------- */
+
+wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char *command) {
+    *out = NULL;
+    if (a->model == NULL)
+        return WB_FAIL (WB_EUSAGE, "%s wants --model DIR: a checkpoint, or any Hugging Face GPT-2 directory", command);
+    WB_TRY (wb_threads_check (a->threads));
+    if (a->threads > 0 || getenv ("OMP_NUM_THREADS") == NULL) {
+        const int cores = wb_cpu_cores (), threads = a->threads > 0 ? (int) a->threads : cores;
+        if (threads > cores) wb_warn ("%d threads on %d cores: expect it to be slow", threads, cores);
+        wb_kern_threads_set (threads);
+        wb_blas_threads_set (threads);
+    }
+    WB_TRY (wb_model_load (out, a->model, a->tokenizer));
+    if ((*out)->tokenizer != NULL) return WB_OK;
+    wb_model_destroy (*out);
+    *out = NULL;
+    return WB_FAIL (WB_EDATA,
+                    "model %s: no tokenizer in it (wabun-tokenizer.json, or ja-bpe.txt with emoji.json): name the one "
+                    "it was trained with by --tokenizer T",
+                    a->model);
+}
+
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
+
+wb_status wb_context_read (wb_ids_t *ids, const wb_tokenizer_t *t, const char *context, const char *file) {
+    if (context != NULL) {
+        wb_text_warn ("--context", context, strlen (context), NULL);
+        return wb_tokenizer_encode (t, ids, context, strlen (context), false);
+    }
+    if (file == NULL) return WB_OK;
+    const bool is_stdin = strcmp (file, "-") == 0;
+    char *text;
+    size_t n;
+    WB_TRY (wb_file_read (&text, &n, is_stdin ? "/dev/stdin" : file));
+    wb_text_warn (is_stdin ? "standard input" : file, text, n, NULL);
+    if (n > 0 && text[n - 1] == '\n') n--; /* the one that editors put there */
+    if (n > 0 && text[n - 1] == '\r') n--;
+    const wb_status status = wb_tokenizer_encode (t, ids, text, n, false);
+    wb_free (text);
+    return status;
+}
+
+wb_status wb_lines_each (const char *path, wb_status (*put) (void *ctx, const wb_text_t *text),
+                         wb_status (*run) (void *ctx), void *ctx) {
+    wb_lines_t in;
+    bool told = false, waiting = false; /* a text for run */
+    WB_TRY (wb_lines_open (&in, path));
+    wb_status status;
+    for (;;) {
+        wb_text_t text = {.source = in.name};
+        status = wb_lines_next (&in, &text.bytes, &text.n, !waiting);
+        if (status != WB_OK || (text.bytes == NULL && !waiting)) break;
+        if (text.bytes != NULL) {
+            text.line = in.number;
+            wb_text_warn (in.name, text.bytes, text.n, &told);
+            status = put (ctx, &text);
+        } else {
+            status = run (ctx);
+        }
+        if (status != WB_OK) break;
+        waiting = text.bytes != NULL;
+    }
+    wb_lines_close (&in);
+    return status;
+}
