@@ -5,7 +5,14 @@
 #   BUILD_DIR=DIR        where to build (default build/tests)
 #   CONFIGURE_FLAGS=...  in front of ours
 #   JOBS=N               jobs of make (default: the number of cores)
+#
+# usage: tests/run.sh [--help]
 set -u
+case ${1-} in
+  '') ;;
+  -h | --help) sed -n '2,/^set -u/{s/^# \{0,1\}//;/^set -u/d;p}' "$0"; exit 0 ;;
+  *) echo "run.sh: unknown argument $1; tests/run.sh --help" >&2; exit 2 ;;
+esac
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
 build=${BUILD_DIR:-build/tests}
