@@ -3,6 +3,7 @@
 #
 #   arrows    which module may include which (the table below)
 #   homes     MPI_ only in src/comm, cblas_ and dnnl_ only in src/kernels/gemm.c, PBLAS only in src/parallel/pblas.c, the heap and exit() only in src/base
+#   sizes     450 lines a file, 60 a function, 150 a subcommand
 #   looks     no tabs, no line over 120 columns, no trailing blanks; clang-format where it is installed
 # Comments and strings do not count for the first two.
 #   tests/lint.sh --house            prints the floors
@@ -55,8 +56,7 @@ if [ "${1-}" = --house ]; then
   printf '%5s  %-11s %6s %6s %8s  %s\n' floor room files lines longest 'may include'
   house | while read -r floor room below; do
     # shellcheck disable=SC2046 # names without blanks
-    set -- $(find "src/$room" -name '*.[ch]' | sort) "include/wabun/$room.h"
-    [ -f "include/wabun/$room.h" ] || set -- $(find "src/$room" -name '*.[ch]' | sort)
+    set -- $(find "src/$room" "include/wabun/$room.h" -name '*.[ch]' 2>/dev/null | sort)
     cat "$@" | wc -l >"$work/lines"
     longest=$(wc -l "$@" | awk '$2 != "total" && $1 > n { n = $1 } END { print n }')
     printf '%5s  %-11s %6s %6s %8s  %s\n' "$floor" "$room" $# "$(cat "$work/lines")" "$longest" "$below"
@@ -125,7 +125,7 @@ grep -E '^(src|include)/[^:]*:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]
       *) echo "$(printf '%s\n' "$line" | cut -d: -f1,2): $from may not include $to" ;;
     esac
   done >"$work/arrows"
-echo 1..9
+echo 1..12
 verdict "includes follow the arrows" "$work/arrows"
 
 # ---- homes
@@ -154,6 +154,53 @@ grep -E '^src/[^:]*\.c$' "$work/files" | while read -r f; do
   esac
 done >"$work/out"
 verdict "config.h first" "$work/out"
+
+# ---- sizes: what one person can hold in mind.  Exceptions are named here, with the lines they may have.
+sizes () {
+  cat <<'EXCEPTIONS'
+src/cli/encode.c 765
+src/cli/generate.c 272
+src/cli/score.c 287
+src/cli/transform.c 180
+src/comm/ring.c 745
+src/config/config.c 770
+src/dataset/tokens.c 552
+src/kernels/simd.c 1305
+src/train/muon.c 621
+src/bench/bench.c:wb_bench_parse 63
+src/bench/gemm.c:bench_gemm 79
+src/bench/step.c:report_step 65
+src/run/log.c:wb_run_log_step 69
+src/cli 2100
+EXCEPTIONS
+}
+limit () { sizes | awk -v name="$1" -v limit="$2" '$1 == name { limit = $2 } END { print limit }'; } # NAME LIMIT
+grep -E '^(src|include)/' "$work/files" | while read -r f; do
+  n=$(wc -l <"$f")
+  [ "$n" -le "$(limit "$f" 450)" ] || echo "$f: $n lines, at most $(limit "$f" 450)"
+done >"$work/out"
+verdict "no file over 450 lines" "$work/out"
+
+# A function begins with a line that ends in `) {` in the first column and ends with a `}` there.
+grep -E '^src/.*\.c$' "$work/files" | xargs awk '
+  FNR == 1 { from = 0 }
+  /^[A-Za-z_].*\) \{$/ || /^  +[^ ].*\) \{$/ && !from && open ~ /^[A-Za-z_]/ { from = FNR; name = /^[A-Za-z_]/ ? $0 : open }
+  /^[A-Za-z_]/ { open = $0 }
+  /^}/ && from { if (FNR - from + 1 > 60) {
+      sub (/ \(.*/, "", name); sub (/.*[ *]/, "", name)
+      print FILENAME ":" name, FNR - from + 1 }
+    from = 0 }' | while read -r name n; do
+  [ "$n" -le "$(limit "$name" 60)" ] || echo "$name: $n lines, at most $(limit "$name" 60)"
+done >"$work/out"
+verdict "no function over 60 lines" "$work/out"
+
+n=$(cat src/cli/*.[ch] | wc -l)
+{ [ "$n" -le "$(limit src/cli 1700)" ] || echo "src/cli has $n lines, at most 1700: a command line is turned into one call"
+  for f in src/cli/*.c; do
+    n=$(wc -l <"$f")
+    [ "$n" -le "$(limit "$f" 150)" ] || echo "$f: $n lines, at most 150"
+  done; } >"$work/out"
+verdict "cli only turns command lines into calls" "$work/out"
 
 # ---- looks
 # shellcheck disable=SC2016
