@@ -1,53 +1,55 @@
 /* wabun - dataset: from documents to training windows.
  *
  * tokens: a file of ids (Megatron's indexed dataset).  loader: sample k -> T + 1 ids.  Neither knows ranks: where work
- * is shared, functions take (part, parts) as plain numbers.
+ * is shared, functions take (part, parts) as plain numbers.  encode: text files to one token file, by all ranks.
  */
 #ifndef WABUN_DATASET_H
 #define WABUN_DATASET_H
 
+#include <wabun/comm.h>
 #include <wabun/tokenizer.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* ---- token files (tokens.c): Megatron's indexed dataset -------------------------------------------------------- */
+/* ---- token files (tokens_read.c, tokens_write.c): Megatron's indexed dataset ------------------------------------- */
 
 /** PREFIX.bin: ids.  PREFIX.idx: "MMIDIDX\0\0", uint64 version 1, uint8 dtype code (1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8
  * u16), uint64 sequences, uint64 documents + 1, int32 lengths[], int64 byte pointers[], int64 document index[].
  * Little-endian. */
 typedef struct wb_tokens wb_tokens_t;
-/** Map a token file.  Checks magic, version, sizes, monotone pointers inside the .bin; not the ids.
- * Errors: WB_EIO cannot open; WB_EDATA truncated or malformed (which field, at which byte, of how many). */
+/** Open a token file.  Checks magic, version, sizes, monotone pointers inside the .bin; not the ids.  Files stay open
+ * and are read, not mapped: what happens to them later is an error status of the function that reads.
+ * Errors: WB_EIO cannot open or read; WB_EDATA truncated or malformed (which field, at which byte, of how many). */
 wb_status wb_tokens_open (wb_tokens_t **out, const char *prefix) WB_NODISCARD;
-void wb_tokens_close (wb_tokens_t *f);
-int64_t wb_tokens_count (const wb_tokens_t *f); /**< ids in all */
+void wb_tokens_close (wb_tokens_t *f);          /**< NULL is allowed */
+int64_t wb_tokens_count (const wb_tokens_t *f); /**< ids in all documents, one after the other: the stream */
 int64_t wb_tokens_documents (const wb_tokens_t *f);
 const char *wb_tokens_path (const wb_tokens_t *f); /**< prefix; borrowed */
-/** Place of a document in that stream: its first id and how many it has. */
-void wb_tokens_document (const wb_tokens_t *f, int64_t *first, int64_t *n, int64_t document);
+/** Place of a document in the stream: its first id and how many it has.  Errors: as wb_tokens_read(); WB_EDATA. */
+wb_status wb_tokens_document (const wb_tokens_t *f, int64_t *first, int64_t *n, int64_t document) WB_NODISCARD;
 /** Check that every id of this part (part of parts) is < vocab.  Errors: WB_EDATA with the first bad id and its
- * position. */
+ * position; WB_EIO, WB_ENOMEM. */
 wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int parts) WB_NODISCARD;
-/** Copy ids first .. first + n - 1 of the stream of all documents one after the other. */
-void wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n);
+/** Copy ids first .. first + n - 1 of the stream.  Any number of threads may read at a time; allocates nothing. Errors:
+ * WB_EIO, naming file and byte: the disk failed, or the file was truncated while it was open. */
+wb_status wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n) WB_NODISCARD;
 
-/** Writer: documents one by one; _end writes the .idx, fsyncs and renames both into place.  Without _end nothing is
- * left. */
+/** Writer: documents one by one; _end writes the .idx, syncs and renames both files.  Without _end nothing is left. */
 typedef struct wb_tokens_writer wb_tokens_writer_t;
 /** dtype is u16 when vocab <= 65500, else i32 (Megatron's rule). Errors: WB_EIO. */
 wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, int32_t vocab) WB_NODISCARD;
 /** Append ids to the document that the next _put ends.  Errors: as _put. */
 wb_status wb_tokens_writer_part (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
 /** Append one document, or the last part of one (the caller puts <|endoftext|> at its end).  Errors: WB_EIO (full
- * disk), WB_ENOMEM. */
+ * disk), WB_EDATA an id outside the vocabulary, WB_ENOMEM. */
 wb_status wb_tokens_writer_put (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
-/** Append all documents of another token file (to join what ranks wrote). Errors: WB_EIO. */
+/** Append all documents of another token file (to join what ranks wrote).  Errors: as _put and wb_tokens_open(). */
 wb_status wb_tokens_writer_join (wb_tokens_writer_t *w, const char *prefix) WB_NODISCARD;
-wb_status wb_tokens_writer_end (wb_tokens_writer_t *w, int64_t *documents,
-                                int64_t *tokens) WB_NODISCARD; /**< frees w */
-void wb_tokens_writer_cancel (wb_tokens_writer_t *w);          /**< frees w, removes what was written */
+/** Frees w, also after an error.  documents, tokens: how many were written, NULL allowed. */
+wb_status wb_tokens_writer_end (wb_tokens_writer_t *w, int64_t *documents, int64_t *tokens) WB_NODISCARD;
+void wb_tokens_writer_cancel (wb_tokens_writer_t *w); /**< frees w, removes what was written; NULL is allowed */
 
 /* ---- loader (loader.c) ------------------------------------------------------------------------------------------- */
 
@@ -64,13 +66,35 @@ typedef struct wb_loader_part {
 wb_status wb_loader_new (wb_loader_t **out, const wb_loader_part_t *parts, int nparts, int64_t T, uint64_t seed,
                          bool shuffle) WB_NODISCARD;
 void wb_loader_destroy (wb_loader_t *l);
-/** ids [T + 1] of sample k >= 0. */
-void wb_loader_sample (const wb_loader_t *l, int32_t *ids, int64_t k);
+/** ids [T + 1] of sample k >= 0.  Errors: as wb_tokens_read(). */
+wb_status wb_loader_sample (const wb_loader_t *l, int32_t *ids, int64_t k) WB_NODISCARD;
 /** Where sample k comes from: part number, window in it (for tests and reports). */
 void wb_loader_where (const wb_loader_t *l, int *part, int64_t *window, int64_t k);
 int64_t wb_loader_windows (const wb_loader_t *l); /**< windows of all parts: one epoch of an unweighted mix */
-/** Touch the pages of sample k in the background (madvise), so that reading it later does not wait. */
+/** Let the system read sample k into its memory in the background, so that wb_loader_sample() does not wait for it. */
 void wb_loader_prefetch (const wb_loader_t *l, int64_t k);
+
+/* ---- encoding (encode.c, lines.c) -------------------------------------------------------------------------------- */
+
+typedef struct wb_dataset_encoding {
+    const char *tokenizer; /**< as wb_tokenizer_new() takes it */
+    const char *prefix;    /**< of the token file; directories above it are made */
+    bool clean;            /**< tags for URLs, addresses, ... */
+    char *const *inputs;   /**< files, directories (.txt and .jsonl files in them), "-" for the standard input */
+    int ninputs;           /**< at least 1 */
+    int64_t threads;       /**< of a rank; 0: as OMP_NUM_THREADS or the cores say */
+} wb_dataset_encoding_t;
+/** Encode text into PREFIX.bin and PREFIX.idx, and print a summary.  The bytes are the same on any number of ranks and
+ * threads.  After an error nothing is left.  Collective over world.  Errors, agreed: WB_EIO, WB_EDATA the first bad
+ * line (file:line) or no text at all, WB_EUSAGE inputs that cannot be read, WB_ENOMEM. */
+wb_status wb_dataset_encode (wb_comm_t *world, const wb_dataset_encoding_t *e) WB_NODISCARD;
+/** Lines {"text": ...} of the standard input become lines {"ids": [...]} of the standard output, one by one; and back.
+ * Not collective.  Errors: WB_EDATA naming the line; WB_EIO, WB_ECLOSED, WB_ENOMEM. */
+wb_status wb_dataset_encode_lines (const char *tokenizer, bool clean) WB_NODISCARD;
+wb_status wb_dataset_decode_lines (const char *tokenizer) WB_NODISCARD;
+/** Print the documents of a token file: as they are, or as lines {"text": ...} that wabun encode gives back.  Not
+ * collective.  Errors: as wb_tokens_open() and wb_tokens_check(); WB_ECLOSED, WB_ENOMEM. */
+wb_status wb_dataset_decode (const char *tokenizer, const char *prefix, bool jsonl) WB_NODISCARD;
 
 #ifdef __cplusplus
 }

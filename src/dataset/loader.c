@@ -1,13 +1,13 @@
 /* The loader: sample k -> T + 1 ids, a pure function of (seed, k) without state.
  *
- * A file of n ids has (n - 1) / T windows of T + 1 ids with stride T; neighbours share one id, since the last target of
- * one is the first input of the next.  Each epoch of each file has a permutation of its own, computed on the fly.
+ * A file of n ids has (n - 1) / T windows of T + 1 ids with stride T; neighbours share one id, because the last target
+ * of one is the first input of the next.  Each epoch of each file has its own permutation, computed on the fly.
  *
  * Several files are mixed by a table of 65,536 places that repeats.  It is Tijdeman's answer to the chairman assignment
- * problem (Discrete Mathematics 32, 1980): at every prefix each file is within 1 of its due.  Weights are rounded to
- * 1/65536 for it, and none to nothing.
+ * problem (Discrete Mathematics 32, 1980): at every prefix each file is within 1 of its share.  For this the weights
+ * are rounded to multiples of 1/65536, and none to 0.
  *
- * Not done here: which rank takes which sample (train), respecting document borders: attention sees over them. */
+ * Not done here: which rank takes which sample (train), respecting document boundaries: attention crosses them. */
 #include "config.h"
 
 #include <math.h>
@@ -33,7 +33,7 @@ struct wb_loader {
     int32_t *rank;   /* [PLACES] places of the same part before it */
 };
 
-/* Shares that sum to PLACES, each at least 1. */
+/* Shares that sum to PLACES, each at least 1: rounded down, then corrected where the error is largest. */
 static void round_weights (part_t *parts, const wb_loader_part_t *in, int n) {
     double sum = 0.0;
     int64_t given = 0;
@@ -43,13 +43,13 @@ static void round_weights (part_t *parts, const wb_loader_part_t *in, int n) {
         parts[i].share = q < 1 ? 1 : q;
         given += parts[i].share;
     }
-    for (; given != PLACES; given += given < PLACES ? 1 : -1) { /* to whom most is due, or from whom most was given */
+    for (; given != PLACES; given += given < PLACES ? 1 : -1) {
         int best = -1;
-        double most = 0.0;
+        double largest = 0.0;
         for (int i = 0; i < n; i++) {
             double due = in[i].weight / sum * PLACES - (double) parts[i].share;
             if (given > PLACES) due = parts[i].share > 1 ? -due : -INFINITY;
-            if (best < 0 || due > most) best = i, most = due;
+            if (best < 0 || due > largest) best = i, largest = due;
         }
         parts[best].share += given < PLACES ? 1 : -1;
     }
@@ -147,11 +147,11 @@ void wb_loader_where (const wb_loader_t *l, int *part, int64_t *window, int64_t 
         *window = wb_rng_permute (k % n, n, l->seed, wb_rng_u64 (l->stream, (uint64_t) p, (uint64_t) epoch));
 }
 
-void wb_loader_sample (const wb_loader_t *l, int32_t *ids, int64_t k) {
+wb_status wb_loader_sample (const wb_loader_t *l, int32_t *ids, int64_t k) {
     int p;
     int64_t w;
     wb_loader_where (l, &p, &w, k);
-    wb_tokens_read (l->parts[p].tokens, ids, w * l->T, l->T + 1);
+    return wb_tokens_read (l->parts[p].tokens, ids, w * l->T, l->T + 1);
 }
 
 void wb_loader_prefetch (const wb_loader_t *l, int64_t k) {

@@ -10,8 +10,7 @@
 bool wb_run_sample (void *reader, int32_t *ids, int64_t k) {
     const wb_run_reader_t *r = reader;
     if (k + r->ahead < r->n) wb_loader_prefetch (r->loader, k + r->ahead);
-    wb_loader_sample (r->loader, ids, k);
-    return true;
+    return wb_loader_sample (r->loader, ids, k) == WB_OK;
 }
 
 static wb_status open_files (wb_run_data_t *d, const wb_config_t *c) {
@@ -42,14 +41,15 @@ static wb_status count_bytes (double *bytes, double *ids_counted, const wb_run_d
 
     *bytes = *ids_counted = 0;
     if (ids == NULL) return WB_NOMEM ("a window of %lld ids", (long long) T);
-    for (int64_t k = 0; k < n; k++) {
-        wb_loader_sample (l, ids, k);
-        for (int64_t i = 1; i <= T; i++)
+    wb_status status = WB_OK;
+    for (int64_t k = 0; k < n && status == WB_OK; k++) {
+        status = wb_loader_sample (l, ids, k);
+        for (int64_t i = 1; i <= T && status == WB_OK; i++)
             if (ids[i] < wb_tokenizer_size (d->tokenizer)) *bytes += wb_tokenizer_id_bytes (d->tokenizer, ids[i]);
         *ids_counted += (double) T;
     }
     wb_free (ids);
-    return WB_OK;
+    return status;
 }
 
 static wb_status open_loaders (wb_run_data_t *d, const wb_config_t *c) {

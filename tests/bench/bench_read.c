@@ -1,7 +1,7 @@
 /* How long a step would wait for its batch, and how fast a token file is checked.
  *
  * usage: bench_read PREFIX [SEQUENCES [T]]
- * The file is thrown out of the system's memory before each cold measurement (posix_fadvise), the windows are random
+ * The file is removed from the system's memory before each cold measurement (posix_fadvise), the windows are random
  * ones, and "asked for" means wb_loader_prefetch() 50 ms before.  Medians of 21 batches, 3 checks.  A disk that is
  * itself in the memory of another machine is faster than a disk. */
 #include "config.h"
@@ -21,12 +21,12 @@ static void die (void) {
     exit (1);
 }
 
-/* Throws the .bin out of memory; its size. */
+/* Remove the .bin from the system's memory; returns its size. */
 static double evict (const char *prefix) {
     char *path = wb_format ("%s.bin", prefix);
     const int fd = path != NULL ? open (path, O_RDWR | O_CLOEXEC) : -1;
     if (fd < 0 || fdatasync (fd) != 0 || posix_fadvise (fd, 0, 0, POSIX_FADV_DONTNEED) != 0) {
-        fprintf (stderr, "bench_read: %s.bin cannot be thrown out of memory\n", prefix);
+        fprintf (stderr, "bench_read: %s.bin cannot be removed from memory\n", prefix);
         exit (1);
     }
     const double bytes = (double) lseek (fd, 0, SEEK_END);
@@ -61,16 +61,18 @@ int main (int argc, char **argv) {
     wb_tokens_t *f;
     for (int how = 0; how < 3; how++) {
         for (int b = 0; b < BATCHES; b++) {
-            if (how < 2) (void) evict (argv[1]); /* nothing is mapped */
+            if (how < 2) (void) evict (argv[1]);
             if (wb_tokens_open (&f, argv[1]) != WB_OK) die ();
             wb_loader_t *loader;
             const wb_loader_part_t part = {f, 1.0};
             if (wb_loader_new (&loader, &part, 1, T, 1, true) != WB_OK) die ();
             for (int64_t k = 0; how == 1 && k < B; k++) wb_loader_prefetch (loader, b * B + k);
             if (how == 1) (void) nanosleep (&(struct timespec){.tv_nsec = 50000000}, NULL);
-            for (int64_t k = 0; how == 2 && k < B; k++) wb_loader_sample (loader, ids, b * B + k);
+            for (int64_t k = 0; how == 2 && k < B; k++)
+                if (wb_loader_sample (loader, ids, b * B + k) != WB_OK) die ();
             const double start = wb_now ();
-            for (int64_t k = 0; k < B; k++) wb_loader_sample (loader, ids, b * B + k);
+            for (int64_t k = 0; k < B; k++)
+                if (wb_loader_sample (loader, ids, b * B + k) != WB_OK) die ();
             seconds[b] = wb_now () - start;
             wb_loader_destroy (loader);
             wb_tokens_close (f);

@@ -2,9 +2,12 @@
 #include "config.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "t.h"
 #include "dataset/dataset_priv.h"
@@ -174,18 +177,17 @@ static void check_docs (const char *prefix, int n, int32_t vocab) {
     T_OK (wb_tokens_documents (f) == n && strcmp (wb_tokens_path (f), prefix) == 0, "documents");
     for (int d = 0; d < n; d++) {
         int64_t first, k;
-        wb_tokens_document (f, &first, &k, d);
-        T_OK (first == count && k == doc_length (d), "document %d", d);
+        T_OK (wb_tokens_document (f, &first, &k, d) == WB_OK && first == count && k == doc_length (d), "document %d",
+              d);
         count += k;
     }
     T_OK (wb_tokens_count (f) == count, "%lld ids", (long long) wb_tokens_count (f));
     int32_t *ids = wb_malloc ((size_t) count * sizeof *ids + 1);
-    wb_tokens_read (f, ids, 0, count);
-    bool ok = true;
+    bool ok = wb_tokens_read (f, ids, 0, count) == WB_OK;
     for (int64_t i = 0; i < count; i++) ok = ok && ids[i] == doc_id (i, vocab);
     for (int64_t i = 0; i + 7 <= count; i += 5) {
-        wb_tokens_read (f, ids, i, 7);
-        ok = ok && ids[0] == doc_id (i, vocab) && ids[6] == doc_id (i + 6, vocab);
+        ok = ok && wb_tokens_read (f, ids, i, 7) == WB_OK && ids[0] == doc_id (i, vocab) &&
+             ids[6] == doc_id (i + 6, vocab);
     }
     T_OK (ok, "ids");
     int32_t most = -1;
@@ -382,15 +384,14 @@ static void check_malformed (void) {
     int32_t ids[4];
     m = head (5, 1, 1, 2), add32 (&m, 2), add64 (&m, 0), add64 (&m, 0), add64 (&m, 1);
     if (T_STATUS (open_made (&f, &m, wide, 16), WB_OK)) {
-        wb_tokens_read (f, ids, 0, 2);
-        T_OK (ids[0] == 7 && ids[1] == -1, "an id of 33 bits is not cut to a good one");
+        T_OK (wb_tokens_read (f, ids, 0, 2) == WB_OK && ids[0] == 7 && ids[1] == -1,
+              "an id of 33 bits is not cut to a good one");
         T_STATUS (wb_tokens_check (f, 100, 0, 1), WB_EDATA);
         wb_tokens_close (f);
     }
     m = head (1, 1, 1, 2), add32 (&m, 2), add64 (&m, 0), add64 (&m, 0), add64 (&m, 1);
     if (T_STATUS (open_made (&f, &m, "\x05\xff", 2), WB_OK)) {
-        wb_tokens_read (f, ids, 0, 2);
-        T_OK (ids[0] == 5 && ids[1] == 255, "u8");
+        T_OK (wb_tokens_read (f, ids, 0, 2) == WB_OK && ids[0] == 5 && ids[1] == 255, "u8");
         wb_tokens_close (f);
     }
     m = head (8, 1, 3, 3), add32 (&m, 1), add32 (&m, 0), add32 (&m, 3);
@@ -398,11 +399,11 @@ static void check_malformed (void) {
     if (T_STATUS (open_made (&f, &m, "?\1\0??\2\0\3\0\4\0???", 14), WB_OK)) {
         int64_t first, n;
         T_OK (wb_tokens_count (f) == 4 && wb_tokens_documents (f) == 2, "gaps");
-        wb_tokens_read (f, ids, 0, 4);
+        T_STATUS (wb_tokens_read (f, ids, 0, 4), WB_OK);
         T_OK (ids[0] == 1 && ids[1] == 2 && ids[2] == 3 && ids[3] == 4, "read over gaps");
         wb_tokens_prefetch (f, 0, 4);
-        wb_tokens_document (f, &first, &n, 1);
-        T_OK (first == 1 && n == 3, "document behind a gap");
+        T_STATUS (wb_tokens_document (f, &first, &n, 1), WB_OK);
+        T_OK (first == 1 && n == 3, "document after a gap");
         wb_tokens_close (f);
     }
 }
@@ -435,10 +436,15 @@ static void check_fuzz (void) {
         if (status != WB_OK) continue;
         opened++;
         int32_t id;
-        for (int64_t i = 0; i < wb_tokens_count (f); i++) wb_tokens_read (f, &id, i, 1), sum += id;
+        bool good = true;
+        for (int64_t i = 0; i < wb_tokens_count (f); i++) {
+            good = good && wb_tokens_read (f, &id, i, 1) == WB_OK;
+            sum += id;
+        }
+        T_OK (good, "what opens can be read");
         for (int64_t d = 0; d < wb_tokens_documents (f); d++) {
             int64_t first, k2;
-            wb_tokens_document (f, &first, &k2, d);
+            T_STATUS (wb_tokens_document (f, &first, &k2, d), WB_OK);
             T_OK (first >= 0 && k2 >= 0 && first + k2 <= wb_tokens_count (f), "document inside");
         }
         wb_tokens_close (f);
@@ -447,6 +453,69 @@ static void check_fuzz (void) {
     wb_free (copy);
     wb_free (idx);
     wb_free (bin);
+}
+
+/* The descriptor under which this process has a file open. */
+static int open_as (const char *path) {
+    struct stat want, st;
+    if (stat (path, &want) != 0) return -1;
+    for (int fd = 3; fd < 1024; fd++)
+        if (fstat (fd, &st) == 0 && st.st_dev == want.st_dev && st.st_ino == want.st_ino) return fd;
+    return -1;
+}
+
+static bool says (const char *message) {
+    const bool ok = strstr (wb_error_get ()->text, message) != NULL;
+    if (!ok) fprintf (stderr, "not \"%s\": %s\n", message, wb_error_get ()->text);
+    wb_error_clear ();
+    return ok;
+}
+
+/* What may happen to files that are open: a status that names the place, never a signal. */
+static void check_unreadable (void) {
+    enum { T = 1024, N = 40000 };
+    wb_tokens_writer_t *w;
+    wb_tokens_t *f;
+    wb_loader_t *l;
+    static int32_t ids[N];
+    for (int i = 0; i < N; i++) ids[i] = i % 300;
+    if (!T_STATUS (wb_tokens_writer_new (&w, t_tmp ("tok/gone"), 300), WB_OK)) return;
+    for (int d = 0; d < 4; d++) T_STATUS (wb_tokens_writer_put (w, ids, N / 4), WB_OK);
+    T_STATUS (wb_tokens_writer_end (w, NULL, NULL), WB_OK);
+    if (!T_STATUS (wb_tokens_open (&f, t_tmp ("tok/gone")), WB_OK)) return;
+    const wb_loader_part_t part = {f, 1.0};
+    T_STATUS (wb_loader_new (&l, &part, 1, T, 7, false), WB_OK);
+    T_STATUS (wb_loader_sample (l, ids, 38), WB_OK);
+
+    /* replaced: what is open stays what it was */
+    T_STATUS (wb_file_write (t_tmp ("tok/other"), "x", 1), WB_OK);
+    T_OK (rename (t_tmp ("tok/gone.bin"), t_tmp ("tok/kept.bin")) == 0, "rename");
+    T_OK (rename (t_tmp ("tok/other"), t_tmp ("tok/gone.bin")) == 0, "rename");
+    T_STATUS (wb_loader_sample (l, ids, 20), WB_OK);
+    T_OK (ids[0] == 20 * T % (N / 4) % 300, "the file that was opened");
+
+    /* truncated */
+    int64_t first, n;
+    T_OK (truncate (t_tmp ("tok/kept.bin"), 2 * (38 * T + 3)) == 0, "truncate");
+    wb_loader_prefetch (l, 38);
+    T_OK (wb_loader_sample (l, ids, 38) == WB_EIO && says ("tok/gone.bin: no data at byte 77830: it was truncated"),
+          "cut");
+    T_STATUS (wb_loader_sample (l, ids, 37), WB_OK);
+    T_OK (wb_tokens_check (f, 300, 0, 1) == WB_EIO && says ("no data at byte 77830"), "checking what was cut");
+    T_OK (truncate (t_tmp ("tok/gone.idx"), 60) == 0, "truncate");
+    T_OK (wb_tokens_document (f, &first, &n, 2) == WB_EIO && says ("tok/gone.idx: no data at byte 98"), "the index");
+    T_STATUS (wb_tokens_writer_new (&w, t_tmp ("tok/x"), 300), WB_OK);
+    T_OK (wb_tokens_writer_join (w, t_tmp ("tok/gone")) == WB_EDATA && says ("truncated"), "join");
+    wb_tokens_writer_cancel (w);
+
+    /* a disk that fails: reading the descriptor of a directory does as well */
+    int fd = open_as (t_tmp ("tok/kept.bin")), dir = open (t_tmp ("tok"), O_RDONLY);
+    T_OK (fd >= 0 && dir >= 0 && dup2 (dir, fd) == fd, "descriptors");
+    T_OK (wb_loader_sample (l, ids, 3) == WB_EIO && says ("tok/gone.bin: cannot read at byte 6144: Is a directory"),
+          "a failing disk");
+    close (dir);
+    wb_loader_destroy (l);
+    wb_tokens_close (f);
 }
 
 /* ---- loader ---------------------------------------------------------------------------------------------------- */
@@ -473,9 +542,9 @@ static void check_loader (void) {
         bool ok = true;
         for (int64_t k = 0; k < 2 * n; k++) {
             wb_loader_where (l, &p, &w, k);
-            wb_loader_sample (l, ids, k);
-            wb_tokens_read (parts[0].tokens, want, k % n * T, T + 1);
-            ok = ok && p == 0 && w == k % n && memcmp (ids, want, sizeof ids) == 0;
+            ok = ok && wb_loader_sample (l, ids, k) == WB_OK;
+            ok = ok && wb_tokens_read (parts[0].tokens, want, k % n * T, T + 1) == WB_OK && p == 0 && w == k % n &&
+                 memcmp (ids, want, sizeof ids) == 0;
         }
         T_OK (ok, "without shuffling, window k is sample k");
         wb_loader_destroy (l);
@@ -500,11 +569,14 @@ static void check_loader (void) {
         }
         T_OK (moved > n && other_epoch > n && other_seed > n, "shuffled, each epoch and each seed differently");
         /* no state: any order of asking gives the same */
-        wb_loader_sample (l, want, 12345);
-        for (int64_t k = 0; k < 50; k++) wb_loader_sample (l, ids, k * 977), wb_loader_prefetch (l, k);
-        wb_loader_sample (l, ids, 12345);
-        T_OK (memcmp (ids, want, sizeof ids) == 0, "a pure function");
-        wb_loader_sample (l, ids, (int64_t) 1 << 50);
+        bool ok = wb_loader_sample (l, want, 12345) == WB_OK;
+        for (int64_t k = 0; k < 50; k++) {
+            ok = ok && wb_loader_sample (l, ids, k * 977) == WB_OK;
+            wb_loader_prefetch (l, k);
+        }
+        ok = ok && wb_loader_sample (l, ids, 12345) == WB_OK;
+        T_OK (ok && memcmp (ids, want, sizeof ids) == 0, "a pure function");
+        T_STATUS (wb_loader_sample (l, ids, (int64_t) 1 << 50), WB_OK);
         wb_loader_destroy (l);
         wb_loader_destroy (twin);
     }
@@ -567,5 +639,6 @@ int main (void) {
     check_malformed ();
     check_fuzz ();
     check_loader ();
+    check_unreadable ();
     return T_DONE ();
 }

@@ -1,0 +1,210 @@
+/* Token files, writing: the .bin as the ids come, the .idx at the end.
+ *
+ * Both are written under temporary names; _end() syncs both and renames them, .bin first, so that an .idx never stands
+ * without its .bin.  The lengths of the sequences are kept in memory until then: 4 bytes each.
+ *
+ * Not done here: ids of more than 32 bits, other formats. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataset/dataset_priv.h"
+
+#define PIECE ((size_t) 1 << 18) /* bytes of the buffer */
+
+struct wb_tokens_writer {
+    char *idx_path;
+    wb_writer_t bin, idx;
+    int32_t vocab;
+    int dtype, width;
+    int64_t tokens;
+    int64_t open;     /* ids of the document that has not ended */
+    wb_ids_t lengths; /* of sequences */
+    wb_ids_t pieces;  /* sequences of each document; empty while all have one */
+    int64_t documents;
+    size_t n; /* bytes waiting in buf */
+    unsigned char *buf;
+};
+
+wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, int32_t vocab) {
+    *out = NULL;
+    wb_tokens_writer_t *w = wb_calloc (1, sizeof *w);
+    if (w == NULL) return WB_NOMEM ("%s", prefix);
+    w->vocab = vocab;
+    w->dtype = vocab <= 65500 ? WB_IDX_U16 : WB_IDX_I32;
+    w->width = wb_idx_width (w->dtype);
+    w->idx_path = wb_format ("%s.idx", prefix);
+    w->buf = wb_malloc (PIECE);
+    char *bin = wb_format ("%s.bin", prefix);
+    wb_status status =
+        w->idx_path != NULL && w->buf != NULL && bin != NULL ? wb_writer_begin (&w->bin, bin) : WB_NOMEM ("%s", prefix);
+    wb_free (bin);
+    if (status == WB_OK)
+        *out = w;
+    else
+        wb_tokens_writer_cancel (w);
+    return status;
+}
+
+/* ---- documents -------------------------------------------------------------------------------------------------- */
+
+static wb_status flush (wb_tokens_writer_t *w) {
+    size_t n = w->n;
+    w->n = 0;
+    return wb_writer_put (&w->bin, w->buf, n);
+}
+
+static wb_status put_ids (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) {
+    w->tokens += n;
+    for (int64_t k; n > 0; n -= k, ids += k) {
+        if (w->n == PIECE) WB_TRY (flush (w));
+        const int64_t room = (int64_t) (PIECE - w->n) / w->width;
+        unsigned bad = 0;
+        k = n < room ? n : room;
+        for (int64_t i = 0; i < k; i++) bad |= (unsigned) ((uint32_t) ids[i] >= (uint32_t) w->vocab);
+        for (int64_t i = 0; bad != 0 && i < k; i++)
+            if (ids[i] < 0 || ids[i] >= w->vocab)
+                return WB_FAIL (WB_EDATA, "%s: id %d is to be written, but the vocabulary has 0 .. %d", w->bin.path,
+                                (int) ids[i], (int) w->vocab - 1);
+        if (w->dtype == WB_IDX_U16) {
+            uint16_t *to = (uint16_t *) (void *) (w->buf + w->n);
+            for (int64_t i = 0; i < k; i++) to[i] = (uint16_t) ids[i];
+        } else
+            memcpy (w->buf + w->n, ids, (size_t) k * sizeof *ids);
+        w->n += (size_t) (k * w->width);
+    }
+    return WB_OK;
+}
+
+/* A document has ended that has this many sequences. */
+static wb_status end_document (wb_tokens_writer_t *w, int64_t sequences) {
+    if (sequences != 1 && w->pieces.len == 0)
+        for (int64_t d = 0; d < w->documents; d++) WB_TRY (wb_ids_put (&w->pieces, 1));
+    if (sequences != 1 || w->pieces.len > 0) WB_TRY (wb_ids_put (&w->pieces, (int32_t) sequences));
+    w->documents++;
+    return WB_OK;
+}
+
+wb_status wb_tokens_writer_part (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) {
+    w->open += n;
+    return put_ids (w, ids, n);
+}
+
+wb_status wb_tokens_writer_put (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) {
+    int64_t sequences = 0; /* a length has 31 bits: a longer document has several sequences */
+    WB_TRY (wb_tokens_writer_part (w, ids, n));
+    do {
+        const int64_t k = w->open < INT32_MAX ? w->open : INT32_MAX;
+        WB_TRY (wb_ids_put (&w->lengths, (int32_t) k));
+        w->open -= k;
+        sequences++;
+    } while (w->open > 0);
+    return end_document (w, sequences);
+}
+
+static wb_status join_index (wb_tokens_writer_t *w, const wb_tokens_t *f) {
+    wb_idx_cursor_t c;
+    int64_t x, end = 0;
+    wb_idx_lengths (&c, f);
+    for (int64_t s = 0; s < f->sequences; s++) {
+        WB_TRY (wb_idx_i32 (&c, &x));
+        WB_TRY (wb_ids_put (&w->lengths, (int32_t) x));
+    }
+    wb_idx_documents (&c, f);
+    WB_TRY (wb_idx_i64 (&c, &x));
+    for (int64_t d = 0; d < f->documents; d++, x = end) {
+        WB_TRY (wb_idx_i64 (&c, &end));
+        if (end - x > INT32_MAX)
+            return WB_FAIL (WB_EDATA, "%s.idx: document %lld has %lld sequences", f->prefix, (long long) d,
+                            (long long) (end - x));
+        WB_TRY (end_document (w, end - x));
+    }
+    return WB_OK;
+}
+
+wb_status wb_tokens_writer_join (wb_tokens_writer_t *w, const char *prefix) {
+    wb_tokens_t *f;
+    WB_TRY (wb_tokens_open (&f, prefix));
+    int32_t buf[4096];
+    wb_status status = WB_OK;
+    for (int64_t first = 0, n; status == WB_OK && first < f->count; first += n) {
+        n = f->count - first < 4096 ? f->count - first : 4096;
+        status = wb_tokens_read (f, buf, first, n);
+        if (status == WB_OK) status = put_ids (w, buf, n);
+    }
+    if (status == WB_OK) status = join_index (w, f);
+    wb_tokens_close (f);
+    return status;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------- */
+
+/* An int64 of the index, through buf. */
+static wb_status put_number (wb_tokens_writer_t *w, int64_t x) {
+    if (w->n == PIECE) {
+        w->n = 0;
+        WB_TRY (wb_writer_put (&w->idx, w->buf, PIECE));
+    }
+    memcpy (w->buf + w->n, &x, sizeof x);
+    w->n += sizeof x;
+    return WB_OK;
+}
+
+/* The .bin has been written: its buffer is free. */
+static wb_status put_index (wb_tokens_writer_t *w) {
+    unsigned char head[WB_IDX_HEADER];
+    const uint64_t version = 1, sequences = (uint64_t) w->lengths.len, documents = (uint64_t) w->documents + 1;
+    memcpy (head, WB_IDX_MAGIC, WB_IDX_MAGIC_BYTES);
+    memcpy (head + WB_IDX_VERSION, &version, sizeof version);
+    head[WB_IDX_DTYPE] = (unsigned char) w->dtype;
+    memcpy (head + WB_IDX_SEQUENCES, &sequences, sizeof sequences);
+    memcpy (head + WB_IDX_DOCUMENTS, &documents, sizeof documents);
+    WB_TRY (wb_writer_put (&w->idx, head, sizeof head));
+    WB_TRY (wb_writer_put (&w->idx, w->lengths.data, (size_t) w->lengths.len * sizeof *w->lengths.data));
+    int64_t at = 0;
+    for (int64_t s = 0; s < w->lengths.len; s++) {
+        WB_TRY (put_number (w, at));
+        at += (int64_t) w->lengths.data[s] * w->width;
+    }
+    at = 0;
+    for (int64_t d = 0; d < w->documents; d++) {
+        WB_TRY (put_number (w, at));
+        at += w->pieces.len > 0 ? w->pieces.data[d] : 1;
+    }
+    WB_TRY (put_number (w, at));
+    return wb_writer_put (&w->idx, w->buf, w->n);
+}
+
+static wb_status finish (wb_tokens_writer_t *w) {
+    WB_TRY (flush (w));
+    WB_TRY (wb_writer_sync (&w->bin));
+    WB_TRY (wb_writer_begin (&w->idx, w->idx_path));
+    WB_TRY (put_index (w));
+    WB_TRY (wb_writer_sync (&w->idx));
+    /* An old .idx must not meet the new .bin. */
+    if (unlink (w->idx_path) != 0 && errno != ENOENT)
+        return WB_FAIL (WB_EIO, "%s: cannot replace: %s", w->idx_path, strerror (errno));
+    WB_TRY (wb_writer_end (&w->bin));
+    return wb_writer_end (&w->idx);
+}
+
+wb_status wb_tokens_writer_end (wb_tokens_writer_t *w, int64_t *documents, int64_t *tokens) {
+    wb_status status = finish (w);
+    if (documents != NULL) *documents = w->documents;
+    if (tokens != NULL) *tokens = w->tokens;
+    wb_tokens_writer_cancel (w); /* what has been renamed is not removed */
+    return status;
+}
+
+void wb_tokens_writer_cancel (wb_tokens_writer_t *w) {
+    if (w == NULL) return;
+    wb_writer_cancel (&w->bin);
+    wb_writer_cancel (&w->idx);
+    wb_free (w->idx_path);
+    wb_free (w->buf);
+    wb_ids_fini (&w->lengths);
+    wb_ids_fini (&w->pieces);
+    wb_free (w);
+}
