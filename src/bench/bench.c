@@ -1,56 +1,96 @@
 /* How fast, and how fast it could be.
  *
- * The table of benches, and what they share: options that describe a model, medians, JSON.
+ * The table of benches, the way each is run, and a model on the command line.
  *
- * Not done here: other programs (tests/bench), kernels one by one (tests/bench/bench_kernels.c). */
+ * Not done here: figures and reports (report.c), other programs (tests/bench), kernels one by one
+ * (tests/bench/bench_kernels.c). */
 #include "config.h"
 
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "bench/bench_priv.h"
 
-static const struct bench_entry {
-    const char *name, *line;
-    wb_status (*run) (int argc, char **argv);
-} benches[] = {
-    {"step", "training steps on random tokens, under mpirun on all ranks: tokens a second and MFU", wb_bench_step},
-    {"gemm", "the matrix products of a step, one by one", wb_bench_gemm},
-    {"muon", "what Muon adds to a step, in each form the layout of ranks allows", wb_bench_muon},
-    {"ring", "sums over ranks: our ring, MPI_Allreduce, and what the links allow", wb_bench_ring},
-    {"generate", "writing, with random weights: tokens a second, share of the memory's bandwidth", wb_bench_generate},
-    {"encode", "text to tokens: MB a second, with and without clean, on one thread and on all", wb_bench_encode},
+static const wb_bench_row_t *const benches[] = {
+    &wb_bench_step, &wb_bench_gemm, &wb_bench_muon, &wb_bench_ring, &wb_bench_generate, &wb_bench_encode,
 };
 enum { BENCHES = sizeof benches / sizeof *benches };
 
 bool wb_bench_at (int i, const char **name, const char **line) {
     if (i < 0 || i >= BENCHES) return false;
-    *name = benches[i].name, *line = benches[i].line;
+    *name = benches[i]->name, *line = benches[i]->line;
     return true;
 }
 
-wb_status wb_bench_run (int argc, char **argv) {
+static wb_status list_benches (void) {
+    puts ("wabun bench NAME [option]...");
+    for (int i = 0; i < BENCHES; i++) printf ("  %-10s%s\n", benches[i]->name, benches[i]->line);
+    puts ("`wabun help bench` has the options.");
+    return WB_OK;
+}
+
+/* No bench has this name. */
+static wb_status unknown (const char *name) {
     const char *names[BENCHES];
     char list[256] = "";
     for (int i = 0; i < BENCHES; i++) {
-        names[i] = benches[i].name;
-        if (argc > 1 && strcmp (argv[1], benches[i].name) == 0) return benches[i].run (argc - 1, argv + 1);
-        snprintf (list + strlen (list), sizeof list - strlen (list), "%s%s",
-                  i == 0            ? ""
-                  : i + 1 < BENCHES ? ", "
-                                    : " and ",
-                  benches[i].name);
+        const char *between = i == 0 ? "" : i + 1 < BENCHES ? ", " : " and ";
+        names[i] = benches[i]->name;
+        snprintf (list + strlen (list), sizeof list - strlen (list), "%s%s", between, names[i]);
     }
-    if (argc < 2) {
-        puts ("wabun bench NAME [option]...");
-        for (int i = 0; i < BENCHES; i++) printf ("  %-10s%s\n", benches[i].name, benches[i].line);
-        puts ("`wabun help bench` has the options.");
-        return WB_OK;
-    }
-    if (argv[1][0] == '-') return WB_FAIL (WB_EUSAGE, "the name of the bench comes first: there are %s", list);
-    const char *near = wb_nearest (argv[1], names, BENCHES);
-    if (near != NULL) return WB_FAIL (WB_EUSAGE, "there is no bench `%s`: did you mean %s?", argv[1], near);
-    return WB_FAIL (WB_EUSAGE, "there is no bench `%s`: there are %s", argv[1], list);
+    if (name[0] == '-') return WB_FAIL (WB_EUSAGE, "the name of the bench comes first: there are %s", list);
+    const char *near = wb_nearest (name, names, BENCHES);
+    if (near != NULL) return WB_FAIL (WB_EUSAGE, "there is no bench `%s`: did you mean %s?", name, near);
+    return WB_FAIL (WB_EUSAGE, "there is no bench `%s`: there are %s", name, list);
+}
+
+/* Options before the world, so that a wrong one is told at once. */
+static wb_status run_bench (const wb_bench_row_t *row, void *options, int argc, char **argv) {
+    wb_comm_t *world;
+    WB_TRY (row->parse (options, argc, argv));
+    WB_TRY (wb_world_new (&world));
+    const wb_status status =
+        row->alone && wb_comm_size (world) > 1
+            ? WB_FAIL (WB_EUSAGE, "bench %s measures one process: run it without mpirun", row->name)
+            : row->run (options, world);
+    wb_world_destroy (world);
+    return status;
+}
+
+wb_status wb_bench_run (int argc, char **argv) {
+    const wb_bench_row_t *row = NULL;
+    if (argc < 2) return list_benches ();
+    for (int i = 0; i < BENCHES; i++)
+        if (strcmp (argv[1], benches[i]->name) == 0) row = benches[i];
+    if (row == NULL) return unknown (argv[1]);
+    void *options = wb_calloc (1, row->bytes);
+    if (options == NULL) return WB_NOMEM ("bench %s", row->name);
+    const wb_status status = run_bench (row, options, argc - 1, argv + 1);
+    wb_free (options);
+    return status;
+}
+
+/* ---- what benches measure with ----------------------------------------------------------------------------------- */
+
+wb_status wb_bench_threads (int *threads, wb_comm_t *world, int64_t asked) {
+    WB_TRY (wb_comm_threads (threads, world, asked));
+    wb_kern_threads_set (*threads);
+    return WB_OK;
+}
+
+void wb_bench_peak (double *peak, wb_comm_t *world, int threads, double seconds) {
+    wb_comm_barrier (world);
+    double now = wb_kern_fma_peak (threads, seconds);
+    wb_comm_sum_f64 (world, &now, 1);
+    *peak = fmax (*peak, now);
+}
+
+bool wb_bench_sample (void *options, int32_t *ids, int64_t k) {
+    const wb_step_options_t *o = options;
+    const uint64_t stream = wb_rng_stream ("bench");
+    for (int64_t i = 0; i <= o->T; i++)
+        ids[i] = (int32_t) (wb_rng_u64 (o->seed, stream, (uint64_t) (k * (o->T + 1) + i)) % (uint64_t) o->size.V);
+    return true;
 }
 
 /* ---- a model on the command line --------------------------------------------------------------------------------- */
@@ -164,30 +204,9 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
     return WB_OK;
 }
 
-wb_status wb_bench_settle (wb_bench_t *b, const wb_topo_t *topo) {
+wb_status wb_bench_complete (wb_bench_t *b, const wb_topo_t *topo) {
     b->ranks = wb_comm_size (topo->world);
     b->o.global_batch = b->batch > 0 ? b->batch : topo->dp * (b->o.B > 0 ? b->o.B : 1);
     wb_blas_info (&b->blas);
     return wb_trainer_choose_micro_batch_all (&b->o, topo, b->nthreads);
-}
-
-/* ---- reports ----------------------------------------------------------------------------------------------------- */
-
-static int by_size (const void *a, const void *b) {
-    double x = *(const double *) a, y = *(const double *) b;
-    return (x > y) - (x < y);
-}
-
-double wb_bench_median (double *x, int64_t n) {
-    qsort (x, (size_t) n, sizeof *x, by_size);
-    return n % 2 != 0 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
-}
-
-wb_status wb_bench_print_json (json_t *object) {
-    char *text = object != NULL ? json_dumps (object, JSON_REAL_PRECISION (7) | JSON_COMPACT) : NULL;
-    json_decref (object);
-    if (text == NULL) return WB_NOMEM ("the report");
-    puts (text);
-    wb_free_foreign (text);
-    return WB_OK;
 }

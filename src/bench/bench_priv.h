@@ -1,8 +1,7 @@
 /* bench: what the benches share.  Not installed.
  *
- * A bench is one file with one function `wb_status wb_bench_NAME (int argc, char **argv)`, argv[0] being its name, and
- * a line in the table of bench.c.  It starts and ends the world itself.  Every figure is a median of repeats and comes
- * with its limit, measured in the same run; --json prints the same as one object on one line. */
+ * A bench is one file with one row, wb_bench_NAME, which the table of bench.c lists.  Every figure is a median of
+ * repeats and comes with its limit, measured in the same run; --json prints the same as one object on one line. */
 #ifndef WABUN_BENCH_PRIV_H
 #define WABUN_BENCH_PRIV_H
 
@@ -12,12 +11,15 @@
 #include "wabun/config.h"
 #include "wabun/launch.h"
 
-wb_status wb_bench_step (int argc, char **argv) WB_NODISCARD;
-wb_status wb_bench_gemm (int argc, char **argv) WB_NODISCARD;
-wb_status wb_bench_ring (int argc, char **argv) WB_NODISCARD;
-wb_status wb_bench_muon (int argc, char **argv) WB_NODISCARD;
-wb_status wb_bench_generate (int argc, char **argv) WB_NODISCARD;
-wb_status wb_bench_encode (int argc, char **argv) WB_NODISCARD;
+typedef struct wb_bench_row {
+    const char *name, *line;
+    bool alone;                                                /**< refuses more than one rank */
+    size_t bytes;                                              /**< of its options, which start as zeros */
+    wb_status (*parse) (void *options, int argc, char **argv); /**< argv[0]: its name; before the world begins */
+    wb_status (*run) (void *options, wb_comm_t *world);        /**< measures and reports; its status is agreed */
+} wb_bench_row_t;
+extern const wb_bench_row_t wb_bench_step, wb_bench_gemm, wb_bench_muon, wb_bench_ring, wb_bench_generate,
+    wb_bench_encode;
 
 enum { WB_BENCH_MOST_STEPS = 10000 };
 
@@ -44,13 +46,42 @@ typedef struct wb_bench {
 } wb_bench_t;
 /** Read --preset, --layers, ..., --json.  Errors: WB_EUSAGE. */
 wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) WB_NODISCARD;
+/** Fill in what depends on the ranks, after the threads were set: ranks, BLAS, global and micro-batch.  Collective over
+ * topo->world.  Errors: agreed. */
+wb_status wb_bench_complete (wb_bench_t *b, const wb_topo_t *topo) WB_NODISCARD;
 
-/** Once threads are set: ranks, BLAS, global and micro-batch.  Collective over topo->world.  Errors: agreed. */
-wb_status wb_bench_settle (wb_bench_t *b, const wb_topo_t *topo) WB_NODISCARD;
+/* ---- what benches measure with (bench.c) ------------------------------------------------------------------------- */
 
-/** Median of n > 0 values, which are sorted. */
+/** Set the threads of a rank, 0 = cores / ranks.  Collective over world.  Errors: agreed. */
+wb_status wb_bench_threads (int *threads, wb_comm_t *world, int64_t asked) WB_NODISCARD;
+/** Raise *peak to the multiply-adds (GFLOP/s) of all ranks together now.  Collective over world. */
+void wb_bench_peak (double *peak, wb_comm_t *world, int threads, double seconds);
+/** Sample k of random tokens: a wb_sample_fn whose context is the wb_step_options_t. */
+bool wb_bench_sample (void *options, int32_t *ids, int64_t k);
+
+/* ---- figures and reports (report.c) ------------------------------------------------------------------------------ */
+
+typedef struct wb_spread {
+    double median, min, max;
+} wb_spread_t;
+/** Of n > 0 values, which are sorted. */
+wb_spread_t wb_bench_spread (double *x, int64_t n);
 double wb_bench_median (double *x, int64_t n);
+/** work a second. */
+wb_spread_t wb_bench_rate (double work, wb_spread_t seconds);
+
+/** Add a field to an object.  *object becomes NULL when there is no memory; takes the value. */
+void wb_bench_put (json_t **object, const char *name, json_t *value);
+void wb_bench_put_text (json_t **object, const char *name, const char *text); /**< NULL: null */
+void wb_bench_put_count (json_t **object, const char *name, int64_t n);
+void wb_bench_put_number (json_t **object, const char *name, double x); /**< not finite: null */
+/** Likewise for a list. */
+void wb_bench_append (json_t **list, json_t *row);
+/** NAME, NAME_min and NAME_max. */
+void wb_bench_put_spread (json_t **object, const char *name, wb_spread_t s);
 /** Print a report as one line and free it; NULL stands for a lack of memory.  Errors: WB_ENOMEM. */
 wb_status wb_bench_print_json (json_t *object) WB_NODISCARD;
+/** The line "model ..." of a table. */
+void wb_bench_print_model (const wb_size_t *s, const char *preset, int64_t params);
 
 #endif

@@ -22,6 +22,7 @@ typedef struct options {
     const char *spec; /* NULL: a vocabulary made here */
     int64_t threads, repeats;
     bool json;
+    char **files; /* [nfiles] */
     int nfiles, nthreads;
 } options_t;
 
@@ -43,7 +44,7 @@ typedef struct line {
     const char *kind;
     bool clean;
     int threads;
-    double rate, least, most; /* MB/s */
+    wb_spread_t rate; /* MB/s */
     int64_t tokens;
 } line_t;
 
@@ -126,7 +127,7 @@ static wb_status make_emoji (wb_buf_t *b) {
 static wb_status write_one (const char *dir, const char *name, wb_status (*make) (wb_buf_t *)) {
     wb_buf_t b = {0};
     char *path = wb_format ("%s/%s", dir, name);
-    wb_status status = path != NULL ? make (&b) : WB_FAIL (WB_ENOMEM, "out of memory");
+    wb_status status = path != NULL ? make (&b) : WB_NOMEM ("the bench's text");
     if (status == WB_OK) status = wb_file_write (path, b.data, b.len);
     wb_free (path);
     wb_buf_fini (&b);
@@ -137,7 +138,7 @@ static wb_status write_one (const char *dir, const char *name, wb_status (*make)
 static wb_status made_tokenizer (wb_tokenizer_t **out) {
     const char *tmp = getenv ("TMPDIR");
     char *dir = wb_format ("%s/wabun-bench-XXXXXX", tmp != NULL && tmp[0] != 0 ? tmp : "/tmp");
-    if (dir == NULL) return WB_FAIL (WB_ENOMEM, "out of memory");
+    if (dir == NULL) return WB_NOMEM ("the bench's text");
     if (mkdtemp (dir) == NULL) {
         const wb_status status = WB_FAIL (WB_EIO, "%s: cannot make: %s", dir, strerror (errno));
         wb_free (dir);
@@ -173,7 +174,7 @@ static wb_status read_files (wb_buf_t *b, char **paths, int n) {
 
 static wb_status cut (text_t *t) {
     t->pieces = wb_calloc (t->bytes.len / PIECE + 1, sizeof *t->pieces);
-    if (t->pieces == NULL) return WB_FAIL (WB_ENOMEM, "out of memory");
+    if (t->pieces == NULL) return WB_NOMEM ("the bench's text");
     for (size_t at = 0, next; at < t->bytes.len; at = next) {
         next = t->bytes.len;
         if (next - at > PIECE) {
@@ -206,63 +207,89 @@ static wb_status measure (line_t *l, text_t *t, const wb_tokenizer_t *tokenizer,
         if (seconds < 0) return WB_NOMEM ("the ids");
         if (i >= 0) rates[i] = (double) t->bytes.len / seconds * 1e-6;
     }
-    l->rate = wb_bench_median (rates, o->repeats);
-    l->least = rates[0], l->most = rates[o->repeats - 1];
+    l->rate = wb_bench_spread (rates, o->repeats);
     l->tokens = 0;
     for (int64_t i = 0; i < t->n; i++) l->tokens += t->pieces[i].ids.len;
     return WB_OK;
 }
 
-static wb_status report (const options_t *o, const text_t *t, const line_t *lines, int n) {
-    const char *vocabulary = o->spec != NULL ? o->spec : "made here", *source = o->nfiles > 0 ? "files" : "made here";
-    if (o->json) {
-        json_t *list = json_array ();
-        for (int i = 0; i < n; i++)
-            json_array_append_new (list, json_pack ("{s:s s:b s:i s:f s:f s:f s:I}", "tokenizer", lines[i].kind,
-                                                    "clean", lines[i].clean, "threads", lines[i].threads, "mb_per_s",
-                                                    lines[i].rate, "mb_per_s_min", lines[i].least, "mb_per_s_max",
-                                                    lines[i].most, "tokens", (json_int_t) lines[i].tokens));
-        return wb_bench_print_json (json_pack ("{s:s s:s s:i s:I s:s s:s s:I s:o}", "bench", "encode", "cpu",
-                                               wb_cpu_name (), "threads", o->nthreads, "bytes",
-                                               (json_int_t) t->bytes.len, "text", source, "vocabulary", vocabulary,
-                                               "repeats", (json_int_t) o->repeats, "rates", list));
+static const char *vocabulary (const options_t *o) { return o->spec != NULL ? o->spec : "made here"; }
+static const char *source (const options_t *o) { return o->nfiles > 0 ? "files" : "made here"; }
+
+static wb_status report_json (const options_t *o, const text_t *t, const line_t *lines, int n) {
+    json_t *list = json_array (), *all = json_object ();
+    for (int i = 0; i < n; i++) {
+        json_t *row = json_object ();
+        wb_bench_put_text (&row, "tokenizer", lines[i].kind);
+        wb_bench_put (&row, "clean", json_boolean (lines[i].clean));
+        wb_bench_put_count (&row, "threads", lines[i].threads);
+        wb_bench_put_spread (&row, "mb_per_s", lines[i].rate);
+        wb_bench_put_count (&row, "tokens", lines[i].tokens);
+        wb_bench_append (&list, row);
     }
+    wb_bench_put_text (&all, "bench", "encode");
+    wb_bench_put_text (&all, "cpu", wb_cpu_name ());
+    wb_bench_put_count (&all, "threads", o->nthreads);
+    wb_bench_put_count (&all, "bytes", (int64_t) t->bytes.len);
+    wb_bench_put_text (&all, "text", source (o));
+    wb_bench_put_text (&all, "vocabulary", vocabulary (o));
+    wb_bench_put_count (&all, "repeats", o->repeats);
+    wb_bench_put (&all, "rates", list);
+    return wb_bench_print_json (all);
+}
+
+static void print_table (const options_t *o, const text_t *t, const line_t *lines, int n) {
     char bytes[32];
-    printf ("%s of text (%s), vocabulary %s; %s\n\n", wb_format_bytes (bytes, (double) t->bytes.len), source,
-            vocabulary, wb_cpu_name ());
-    printf ("%-10s%6s%9s%10s%10s%10s%14s\n", "tokenizer", "clean", "threads", "MB/s", "least", "most", "bytes/token");
+    printf ("%s of text (%s), vocabulary %s; %s\n\n", wb_format_bytes (bytes, (double) t->bytes.len), source (o),
+            vocabulary (o), wb_cpu_name ());
+    printf ("%-10s%6s%9s%10s%10s%10s%14s\n", "tokenizer", "clean", "threads", "MB/s", "min", "max", "bytes/token");
     for (int i = 0; i < n; i++) {
         const line_t *l = &lines[i];
-        printf ("%-10s%6s%9d%10.1f%10.1f%10.1f%14.3f\n", l->kind, l->clean ? "yes" : "no", l->threads, l->rate,
-                l->least, l->most, (double) t->bytes.len / (double) l->tokens);
+        printf ("%-10s%6s%9d%10.1f%10.1f%10.1f%14.3f\n", l->kind, l->clean ? "yes" : "no", l->threads, l->rate.median,
+                l->rate.min, l->rate.max, (double) t->bytes.len / (double) l->tokens);
     }
+}
+
+/* The byte tokenizer, then the other one, unless that is the same. */
+static wb_status new_tokenizers (wb_tokenizer_t *out[2], const options_t *o) {
+    WB_TRY (o->spec != NULL ? wb_tokenizer_new (&out[1], o->spec) : made_tokenizer (&out[1]));
+    WB_TRY (wb_tokenizer_new (&out[0], "byte"));
+    if (strcmp (wb_tokenizer_kind (out[1]), "byte") != 0) return WB_OK;
+    wb_tokenizer_destroy (out[1]);
+    out[1] = NULL;
     return WB_OK;
 }
 
-static wb_status bench_encode (options_t *o, char **files, wb_comm_t *world) {
+/* Every tokenizer without and with clean (the byte one only without), on one thread and on all. */
+static wb_status measure_all (line_t *lines, int *n, text_t *t, wb_tokenizer_t *const tokenizers[2], const options_t *o,
+                              double *rates) {
+    for (int k = 0; k < 2 && tokenizers[k] != NULL; k++)
+        for (int clean = 0; clean <= k; clean++)
+            for (int many = 0; many <= (o->nthreads > 1); many++) {
+                lines[*n] = (line_t){.clean = clean != 0, .threads = many ? o->nthreads : 1};
+                WB_TRY (measure (&lines[(*n)++], t, tokenizers[k], o, rates));
+            }
+    return WB_OK;
+}
+
+static wb_status run (void *options, wb_comm_t *world) {
     enum { MOST = 6 };
+    options_t *o = options;
     line_t lines[MOST];
     int n = 0;
     text_t t = {0};
     wb_tokenizer_t *tokenizers[2] = {NULL, NULL};
-    WB_TRY (wb_comm_threads (&o->nthreads, world, o->threads));
-    wb_kern_threads_set (o->nthreads);
+    WB_TRY (wb_bench_threads (&o->nthreads, world, o->threads));
     double *rates = wb_malloc ((size_t) o->repeats * sizeof *rates);
-    wb_status status = rates != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
-    if (status == WB_OK) status = o->nfiles > 0 ? read_files (&t.bytes, files, o->nfiles) : make_text (&t.bytes);
+    wb_status status = rates != NULL ? WB_OK : WB_NOMEM ("%lld repeats", (long long) o->repeats);
+    if (status == WB_OK) status = o->nfiles > 0 ? read_files (&t.bytes, o->files, o->nfiles) : make_text (&t.bytes);
     if (status == WB_OK) status = cut (&t);
-    if (status == WB_OK)
-        status = o->spec != NULL ? wb_tokenizer_new (&tokenizers[1], o->spec) : made_tokenizer (&tokenizers[1]);
-    if (status == WB_OK) status = wb_tokenizer_new (&tokenizers[0], "byte");
-    for (int k = 0; k < 2 && status == WB_OK; k++) {
-        if (k == 1 && strcmp (wb_tokenizer_kind (tokenizers[1]), "byte") == 0) break;
-        for (int clean = 0; clean <= k && status == WB_OK; clean++)
-            for (int many = 0; many <= (o->nthreads > 1) && status == WB_OK; many++) {
-                lines[n] = (line_t){.clean = clean != 0, .threads = many ? o->nthreads : 1};
-                status = measure (&lines[n++], &t, tokenizers[k], o, rates);
-            }
-    }
-    if (status == WB_OK) status = report (o, &t, lines, n);
+    if (status == WB_OK) status = new_tokenizers (tokenizers, o);
+    if (status == WB_OK) status = measure_all (lines, &n, &t, tokenizers, o, rates);
+    if (status == WB_OK && o->json)
+        status = report_json (o, &t, lines, n);
+    else if (status == WB_OK)
+        print_table (o, &t, lines, n);
     for (int64_t i = 0; i < t.n; i++) wb_ids_fini (&t.pieces[i].ids);
     wb_free (t.pieces);
     wb_buf_fini (&t.bytes);
@@ -272,28 +299,33 @@ static wb_status bench_encode (options_t *o, char **files, wb_comm_t *world) {
     return status;
 }
 
-wb_status wb_bench_encode (int argc, char **argv) {
-    options_t p = {.repeats = 5};
+static wb_status parse (void *options, int argc, char **argv) {
+    options_t *p = options;
     wb_opts_t o = wb_opts_begin (argc, argv);
+    p->repeats = 5;
+    p->files = argv + 1; /* options that were read make room */
     while (wb_opts_next (&o)) {
         if (wb_opts_is (&o, "--tokenizer"))
-            WB_TRY (wb_opts_text (&o, &p.spec));
+            WB_TRY (wb_opts_text (&o, &p->spec));
         else if (wb_opts_is (&o, "--threads"))
-            WB_TRY (wb_opts_int (&o, &p.threads, 0, 4096));
+            WB_TRY (wb_opts_int (&o, &p->threads, 0, 4096));
         else if (wb_opts_is (&o, "--repeats"))
-            WB_TRY (wb_opts_int (&o, &p.repeats, 1, MOST_REPEATS));
+            WB_TRY (wb_opts_int (&o, &p->repeats, 1, MOST_REPEATS));
         else if (wb_opts_is (&o, "--json"))
-            WB_TRY (wb_opts_flag (&o, &p.json));
+            WB_TRY (wb_opts_flag (&o, &p->json));
         else if (wb_opts_is_file (&o))
-            argv[1 + p.nfiles++] = argv[o.at];
+            p->files[p->nfiles++] = argv[o.at];
         else
             return wb_opts_unknown (&o);
     }
-    wb_comm_t *world;
-    WB_TRY (wb_world_new (&world));
-    const wb_status status = wb_comm_size (world) > 1
-                                 ? WB_FAIL (WB_EUSAGE, "bench encode measures one process: run it without mpirun")
-                                 : bench_encode (&p, argv + 1, world);
-    wb_world_destroy (world);
-    return status;
+    return WB_OK;
 }
+
+const wb_bench_row_t wb_bench_encode = {
+    .name = "encode",
+    .line = "text to tokens: MB a second, with and without clean, on one thread and on all",
+    .alone = true,
+    .bytes = sizeof (options_t),
+    .parse = parse,
+    .run = run,
+};

@@ -1,48 +1,34 @@
-/* wabun bench gemm: the matrix products of a step, one by one, against the peak of multiply-adds; with oneDNN, against
- * BLAS too, the two in turn. */
+/* wabun bench gemm: the matrix products of a step, one by one, against the peak of multiply-adds; with oneDNN also
+ * against BLAS, the two by turns. */
 #include "config.h"
-
-#include <math.h>
 
 #include "bench/bench_priv.h"
 
-struct shape {
+enum { PRODUCTS = 15 };
+
+typedef struct shape {
     const char *name;
     int64_t m, n, k;
     bool ta, tb;
-};
+} shape_t;
 
-struct spread {
-    double median, least, most; /* GFLOP/s */
+typedef struct product {
+    shape_t shape;
+    wb_spread_t speed; /* GFLOP/s */
     int repeats;
-};
+    double blas; /* GFLOP/s, when another library is used; else 0 */
+} product_t;
 
-/* A product, repeated for about 0.3 s. */
-static struct spread time_gemm (const struct shape *s, float *C, const float *A, const float *B) {
-    enum { MOST = 101 };
-    double x[MOST], start = wb_now ();
-    int n = 0;
-    while (n < MOST && (n < 4 || wb_now () - start < 0.3)) {
-        double begin = wb_now ();
-        wb_gemm (C, A, B, s->m, s->n, s->k, s->n, s->ta ? s->m : s->k, s->tb ? s->k : s->n, s->ta, s->tb, 1, 0);
-        x[n++] = wb_now () - begin;
-    }
-    /* the first one touches the pages */
-    const double gflop = 2e-9 * (double) s->m * (double) s->n * (double) s->k, median = wb_bench_median (x + 1, n - 1);
-    return (struct spread){gflop / median, gflop / x[n - 1], gflop / x[1], n - 1};
-}
+typedef struct products {
+    product_t of[PRODUCTS];
+    wb_gemm_library library;
+    double peak; /* GFLOP/s */
+} products_t;
 
-static wb_status bench_gemm (wb_bench_t *b, wb_comm_t *world) {
-    const wb_size_t *z = &b->o.size;
-    wb_topo_t *topo;
-    WB_TRY (wb_comm_threads (&b->nthreads, world, b->threads));
-    wb_kern_threads_set (b->nthreads);
-    WB_TRY (wb_topo_new (&topo, world, 1, 1, 1));
-    const wb_status settled = wb_bench_settle (b, topo);
-    wb_topo_destroy (topo);
-    if (settled != WB_OK) return settled;
-    const int64_t M = b->o.B * b->o.T, C = z->C, V = z->V;
-    const struct shape shapes[] = {
+/* Those of a layer of M rows, then of the output. */
+static void list_products (product_t *out, const wb_size_t *s, int64_t M) {
+    const int64_t C = s->C, V = s->V;
+    const shape_t all[PRODUCTS] = {
         {"qkv forward", M, 3 * C, C, false, false}, {"qkv dx", M, C, 3 * C, false, true},
         {"qkv dw", C, 3 * C, M, true, false},       {"proj forward", M, C, C, false, false},
         {"proj dx", M, C, C, false, true},          {"proj dw", C, C, M, true, false},
@@ -52,76 +38,122 @@ static wb_status bench_gemm (wb_bench_t *b, wb_comm_t *world) {
         {"head forward", M, V, C, false, true},     {"head dx", M, C, V, false, false},
         {"head dw", V, C, M, true, false},
     };
-    enum { N = sizeof shapes / sizeof *shapes };
-    int64_t most = 0;
-    for (int i = 0; i < N; i++) {
-        const struct shape *s = &shapes[i];
-        most = s->m * s->n > most ? s->m * s->n : most;
-        most = s->m * s->k > most ? s->m * s->k : most;
-        most = s->n * s->k > most ? s->n * s->k : most;
+    for (int i = 0; i < PRODUCTS; i++) out[i].shape = all[i];
+}
+
+static int64_t max (int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* A product, repeated for about 0.3 s. */
+static wb_spread_t time_product (int *repeats, const shape_t *p, float *const x[3]) {
+    enum { MOST = 101 };
+    double seconds[MOST], start = wb_now ();
+    int n = 0;
+    while (n < MOST && (n < 4 || wb_now () - start < 0.3)) {
+        const double begin = wb_now ();
+        wb_gemm (x[0], x[1], x[2], p->m, p->n, p->k, p->n, p->ta ? p->m : p->k, p->tb ? p->k : p->n, p->ta, p->tb, 1,
+                 0);
+        seconds[n++] = wb_now () - begin;
     }
-    wb_arena_t *arena;
-    WB_TRY (wb_arena_new (&arena, "gemm", 3 * wb_align ((size_t) most * sizeof (float))));
+    *repeats = n - 1; /* the first one touches the pages */
+    const double gflop = 2e-9 * (double) p->m * (double) p->n * (double) p->k;
+    return wb_bench_rate (gflop, wb_bench_spread (seconds + 1, n - 1));
+}
+
+static wb_status measure (products_t *r, wb_comm_t *world, int threads) {
     float *x[3];
+    int64_t most = 0;
+    wb_arena_t *arena;
+    for (int i = 0; i < PRODUCTS; i++) {
+        const shape_t *p = &r->of[i].shape;
+        most = max (most, max (p->m * p->n, max (p->m * p->k, p->n * p->k)));
+    }
+    WB_TRY (wb_arena_new (&arena, "gemm", 3 * wb_align ((size_t) most * sizeof (float))));
     for (int i = 0; i < 3; i++) {
         x[i] = wb_arena_floats (arena, most);
         for (int64_t j = 0; j < most; j++) x[i][j] = (float) (j % 7 - 3) * 0.125f;
     }
-    const wb_gemm_library used = wb_gemm_library_get ();
-    const bool both = used != WB_GEMM_BLAS;
-    struct spread speed[N];
-    double blas[N] = {0}, peak = wb_kern_fma_peak (b->nthreads, 0.3);
-    for (int i = 0; i < N; i++) {
-        speed[i] = time_gemm (&shapes[i], x[0], x[1], x[2]);
-        if (!both) continue;
+    r->library = wb_gemm_library_get ();
+    wb_bench_peak (&r->peak, world, threads, 0.3);
+    for (int i = 0; i < PRODUCTS; i++) {
+        product_t *p = &r->of[i];
+        int ignored;
+        p->speed = time_product (&p->repeats, &p->shape, x);
+        if (r->library == WB_GEMM_BLAS) continue;
         wb_gemm_library_set (WB_GEMM_BLAS);
-        blas[i] = time_gemm (&shapes[i], x[0], x[1], x[2]).median;
-        wb_gemm_library_set (used);
+        p->blas = time_product (&ignored, &p->shape, x).median;
+        wb_gemm_library_set (r->library);
     }
-    peak = fmax (peak, wb_kern_fma_peak (b->nthreads, 0.3));
+    wb_bench_peak (&r->peak, world, threads, 0.3);
     wb_arena_destroy (arena);
-
-    json_t *list = b->json ? json_array () : NULL;
-    if (!b->json) {
-        printf ("%s, %d threads; products by %s; BLAS %s (%s)%s; peak %.1f GFLOP/s\n\n", wb_cpu_name (), b->nthreads,
-                wb_gemm_library_name (used), b->blas.core, b->blas.threading, wb_retuned_note (), peak);
-        printf ("%-14s%8s%8s%8s%10s%9s%18s%9s%s\n", "product", "m", "n", "k", "GFLOP/s", "of peak", "least to most",
-                "repeats", both ? "  of BLAS" : "");
-    }
-    for (int i = 0; i < N; i++) {
-        const struct shape *s = &shapes[i];
-        const struct spread *v = &speed[i];
-        if (b->json) {
-            json_t *row =
-                json_pack ("{s:s s:I s:I s:I s:f s:f s:f s:f s:i}", "name", s->name, "m", (json_int_t) s->m, "n",
-                           (json_int_t) s->n, "k", (json_int_t) s->k, "gflops", v->median, "gflops_min", v->least,
-                           "gflops_max", v->most, "of_peak", v->median / peak, "repeats", v->repeats);
-            if (both) json_object_set_new (row, "blas_gflops", json_real (blas[i]));
-            json_array_append_new (list, row);
-        } else {
-            printf ("%-14s%8lld%8lld%8lld%10.1f%8.1f%%%9.1f to %5.1f%9d", s->name, (long long) s->m, (long long) s->n,
-                    (long long) s->k, v->median, 100 * v->median / peak, v->least, v->most, v->repeats);
-            if (both) printf ("%9.2f", v->median / blas[i]);
-            putchar ('\n');
-        }
-    }
-    if (!b->json) return WB_OK;
-    return wb_bench_print_json (json_pack ("{s:s s:s s:i s:f s:s s:s s:s? s:s s:o}", "bench", "gemm", "preset",
-                                           b->preset, "threads", b->nthreads, "fma_peak_gflops", peak, "gemm",
-                                           wb_gemm_library_name (used), "blas_core", b->blas.core, "retuned_from",
-                                           wb_retuned_from (), "cpu", wb_cpu_name (), "products", list));
+    return WB_OK;
 }
 
-wb_status wb_bench_gemm (int argc, char **argv) {
-    wb_bench_t b;
-    wb_comm_t *world;
-    wb_status status;
-    WB_TRY (wb_bench_parse (&b, argc, argv));
-    WB_TRY (wb_world_new (&world));
-    if (wb_comm_size (world) > 1)
-        status = WB_FAIL (WB_EUSAGE, "bench gemm measures one process: run it without mpirun");
-    else
-        status = bench_gemm (&b, world);
-    wb_world_destroy (world);
-    return status;
+static wb_status report_json (const products_t *r, const wb_bench_t *b) {
+    json_t *list = json_array (), *o = json_object ();
+    for (int i = 0; i < PRODUCTS; i++) {
+        const product_t *p = &r->of[i];
+        json_t *row = json_object ();
+        wb_bench_put_text (&row, "name", p->shape.name);
+        wb_bench_put_count (&row, "m", p->shape.m);
+        wb_bench_put_count (&row, "n", p->shape.n);
+        wb_bench_put_count (&row, "k", p->shape.k);
+        wb_bench_put_spread (&row, "gflops", p->speed);
+        wb_bench_put_number (&row, "of_peak", p->speed.median / r->peak);
+        wb_bench_put_count (&row, "repeats", p->repeats);
+        if (r->library != WB_GEMM_BLAS) wb_bench_put_number (&row, "blas_gflops", p->blas);
+        wb_bench_append (&list, row);
+    }
+    wb_bench_put_text (&o, "bench", "gemm");
+    wb_bench_put_text (&o, "preset", b->preset);
+    wb_bench_put_count (&o, "threads", b->nthreads);
+    wb_bench_put_number (&o, "fma_peak_gflops", r->peak);
+    wb_bench_put_text (&o, "gemm", wb_gemm_library_name (r->library));
+    wb_bench_put_text (&o, "blas_core", b->blas.core);
+    wb_bench_put_text (&o, "retuned_from", wb_retuned_from ());
+    wb_bench_put_text (&o, "cpu", wb_cpu_name ());
+    wb_bench_put (&o, "products", list);
+    return wb_bench_print_json (o);
 }
+
+static void print_table (const products_t *r, const wb_bench_t *b) {
+    const bool both = r->library != WB_GEMM_BLAS;
+    printf ("%s, %d threads; products by %s; BLAS %s (%s)%s; peak %.1f GFLOP/s\n\n", wb_cpu_name (), b->nthreads,
+            wb_gemm_library_name (r->library), b->blas.core, b->blas.threading, wb_retuned_note (), r->peak);
+    printf ("%-14s%8s%8s%8s%10s%9s%18s%9s%s\n", "product", "m", "n", "k", "GFLOP/s", "of peak", "min to max", "repeats",
+            both ? "  of BLAS" : "");
+    for (int i = 0; i < PRODUCTS; i++) {
+        const product_t *p = &r->of[i];
+        printf ("%-14s%8lld%8lld%8lld%10.1f%8.1f%%%9.1f to %5.1f%9d", p->shape.name, (long long) p->shape.m,
+                (long long) p->shape.n, (long long) p->shape.k, p->speed.median, 100 * p->speed.median / r->peak,
+                p->speed.min, p->speed.max, p->repeats);
+        if (both) printf ("%9.2f", p->speed.median / p->blas);
+        putchar ('\n');
+    }
+}
+
+static wb_status parse (void *options, int argc, char **argv) { return wb_bench_parse (options, argc, argv); }
+
+static wb_status run (void *options, wb_comm_t *world) {
+    wb_bench_t *b = options;
+    products_t r = {.peak = 0};
+    wb_topo_t *topo;
+    WB_TRY (wb_bench_threads (&b->nthreads, world, b->threads));
+    WB_TRY (wb_topo_new (&topo, world, 1, 1, 1));
+    const wb_status status = wb_bench_complete (b, topo);
+    wb_topo_destroy (topo);
+    WB_TRY (status);
+    list_products (r.of, &b->o.size, b->o.B * b->o.T);
+    WB_TRY (measure (&r, world, b->nthreads));
+    if (b->json) return report_json (&r, b);
+    print_table (&r, b);
+    return WB_OK;
+}
+
+const wb_bench_row_t wb_bench_gemm = {
+    .name = "gemm",
+    .line = "the matrix products of a step, one by one",
+    .alone = true,
+    .bytes = sizeof (wb_bench_t),
+    .parse = parse,
+    .run = run,
+};

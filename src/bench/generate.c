@@ -4,7 +4,7 @@
  * value once; a batch reads the weights once for all its texts.  So the bound of a step is the larger of two times:
  * these bytes at the speed at which the same threads read the very memory the weights lie in, and the arithmetic at the
  * peak of multiply-adds.  How fast memory is changes with what neighbours on the same machine do, from one second to
- * the next: so the weights are read once behind every step, and the median of these counts, as that of the steps does.
+ * the next: so the weights are read once after every step, and the median of these counts, as that of the steps does.
  * The peak is measured before and after each batch, the better one counts.
  *
  * Not done here: loading models, text. */
@@ -27,14 +27,15 @@ typedef struct plan {
 /* One line of the table. */
 typedef struct line {
     int64_t batch;
-    double seconds, least, most; /* of a step: median, and the spread */
-    double sampling;             /* of these, for drawing the ids */
-    double bandwidth, peak;      /* GB/s, GFLOP/s, as measured beside it; bandwidth of steps only */
-    double bytes, flop;          /* of a step */
+    wb_spread_t seconds;    /* of a step */
+    double sampling;        /* of these, for drawing the ids */
+    double bandwidth, peak; /* GB/s, GFLOP/s, as measured beside it; bandwidth of steps only */
+    double bytes, flop;     /* of a step */
 } line_t;
 
 typedef struct rig {
     const plan_t *p;
+    wb_comm_t *world;
     const wb_kern_t *kern;
     wb_arena_t *arena;
     wb_params_t *params;
@@ -45,7 +46,8 @@ typedef struct rig {
     void *work;
 } rig_t;
 
-static wb_status read_options (plan_t *p, int argc, char **argv) {
+static wb_status parse (void *options, int argc, char **argv) {
+    plan_t *p = options;
     wb_bench_size_t size;
     wb_status status;
     wb_bench_size_begin (&size, "small");
@@ -69,8 +71,8 @@ static wb_status read_options (plan_t *p, int argc, char **argv) {
     }
     wb_size_t *s = &p->size;
     WB_TRY (wb_bench_size_end (s, &p->preset, &size));
-    const int64_t behind = p->tokens > 0 ? p->tokens : 1;
-    if (p->prompt < 0) p->prompt = s->T / 2 < s->T - behind ? s->T / 2 : s->T - behind;
+    const int64_t after = p->tokens > 0 ? p->tokens : 1;
+    if (p->prompt < 0) p->prompt = s->T / 2 < s->T - after ? s->T / 2 : s->T - after;
     if (p->prompt < 1) p->prompt = 1;
     if (p->tokens < 0) p->tokens = s->T - p->prompt < USUAL_TOKENS ? s->T - p->prompt : USUAL_TOKENS;
     if (p->tokens < 1 || p->prompt + p->tokens > s->T)
@@ -81,14 +83,10 @@ static wb_status read_options (plan_t *p, int argc, char **argv) {
 
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
 
-static void measure_peak (const rig_t *r, double *peak) {
-    *peak = fmax (*peak, wb_kern_fma_peak (r->p->nthreads, 0.1));
-}
-
 static double linears (const wb_size_t *s) { return 12.0 * (double) (s->L * s->C * s->C); }
 static double tied (const wb_size_t *s) { return (double) (s->V * s->C); }
 
-/* Steps of `batch` texts behind a common prompt, after two that are not counted. */
+/* Steps of `batch` texts after a common prompt; the first two are not counted. */
 static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) {
     const plan_t *p = r->p;
     const wb_size_t *s = &p->size;
@@ -98,7 +96,7 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
     int seqs[4096];
     int64_t ones[4096], steps = p->tokens;
     *l = (line_t){.batch = batch};
-    measure_peak (r, &l->peak);
+    wb_bench_peak (&l->peak, r->world, p->nthreads, 0.1);
     for (int b = 0; b < batch; b++) {
         if (b > 0) wb_infer_copy (inf, b, 0);
         seqs[b] = b, ones[b] = 1, next[b] = (int32_t) (b % s->V);
@@ -120,97 +118,108 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
         r->sampling[i] = end - pushed;
         r->reading[i] = read;
     }
-    l->seconds = wb_bench_median (r->times, steps);
+    l->seconds = wb_bench_spread (r->times, steps);
     l->sampling = wb_bench_median (r->sampling, steps);
     l->bandwidth = wb_bench_median (r->reading, steps);
-    l->least = r->times[0], l->most = r->times[steps - 1];
     const double positions = (double) p->prompt + 0.5 * (double) (steps + 1), texts = (double) batch;
     const double cached = 2.0 * (double) (s->L * s->C) * positions; /* keys and values of a text */
     l->bytes = (linears (s) + tied (s) + texts * cached) * sizeof (float);
     l->flop = 2.0 * texts * (linears (s) + tied (s) + cached);
-    measure_peak (r, &l->peak);
+    wb_bench_peak (&l->peak, r->world, p->nthreads, 0.1);
 }
 
 /* The prompt of one text, from nothing to the logits of what follows. */
 static void measure_prompt (rig_t *r, wb_infer_t *inf, line_t *l) {
     enum { TIMES = 5 };
-    const wb_size_t *s = &r->p->size;
-    const int64_t n = r->p->prompt;
+    const plan_t *p = r->p;
+    const wb_size_t *s = &p->size;
+    const int64_t n = p->prompt;
     const int seq = 0;
     double x[TIMES];
     *l = (line_t){.batch = n};
-    measure_peak (r, &l->peak);
+    wb_bench_peak (&l->peak, r->world, p->nthreads, 0.1);
     for (int i = -1; i < TIMES; i++) {
         wb_infer_rewind (inf, 0, 0);
         const double start = wb_now ();
         wb_infer_push (inf, NULL, r->logits, r->ids, &seq, &n, 1);
         if (i >= 0) x[i] = wb_now () - start;
     }
-    l->seconds = wb_bench_median (x, TIMES);
-    l->least = x[0], l->most = x[TIMES - 1];
+    l->seconds = wb_bench_spread (x, TIMES);
     l->flop = 2.0 * (double) n * (linears (s) + (double) (s->L * s->C * (n + 1))) + 2.0 * tied (s);
-    measure_peak (r, &l->peak);
+    wb_bench_peak (&l->peak, r->world, p->nthreads, 0.1);
 }
 
-/* Least seconds that memory and arithmetic allow. */
+/* The seconds that memory and arithmetic need at least. */
 static double by_memory (const line_t *l) { return l->bytes / l->bandwidth * 1e-9; }
 static double by_arithmetic (const line_t *l) { return l->flop / l->peak * 1e-9; }
 
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
 
+static double bound (const line_t *l) { return fmax (by_memory (l), by_arithmetic (l)); }
+static double rate (const line_t *l) { return (double) l->batch / l->seconds.median; }
+
 static json_t *json_of (const line_t *l, bool step) {
-    const double arithmetic = by_arithmetic (l), memory = step ? by_memory (l) : 0;
-    json_t *o = json_pack ("{s:I s:f s:f s:f s:f s:f s:f s:f}", step ? "batch" : "tokens", (json_int_t) l->batch,
-                           "tokens_per_s", (double) l->batch / l->seconds, "ms", 1e3 * l->seconds, "ms_min",
-                           1e3 * l->least, "ms_max", 1e3 * l->most, "fma_peak_gflops", l->peak, "flop", l->flop,
-                           "of_peak", arithmetic / l->seconds);
-    if (!step || o == NULL) return o;
-    json_object_set_new (o, "ms_sampling", json_real (1e3 * l->sampling));
-    json_object_set_new (o, "read_gbps", json_real (l->bandwidth));
-    json_object_set_new (o, "bytes", json_real (l->bytes));
-    json_object_set_new (o, "of_bandwidth", json_real (memory / l->seconds));
-    json_object_set_new (o, "of_bound", json_real (fmax (memory, arithmetic) / l->seconds));
+    const double seconds = l->seconds.median;
+    json_t *o = json_object ();
+    wb_bench_put_count (&o, step ? "batch" : "tokens", l->batch);
+    wb_bench_put_number (&o, "tokens_per_s", rate (l));
+    wb_bench_put_spread (&o, "ms", (wb_spread_t){1e3 * seconds, 1e3 * l->seconds.min, 1e3 * l->seconds.max});
+    wb_bench_put_number (&o, "fma_peak_gflops", l->peak);
+    wb_bench_put_number (&o, "flop", l->flop);
+    wb_bench_put_number (&o, "of_peak", by_arithmetic (l) / seconds);
+    if (!step) return o;
+    wb_bench_put_number (&o, "ms_sampling", 1e3 * l->sampling);
+    wb_bench_put_number (&o, "read_gbps", l->bandwidth);
+    wb_bench_put_number (&o, "bytes", l->bytes);
+    wb_bench_put_number (&o, "of_bandwidth", by_memory (l) / seconds);
+    wb_bench_put_number (&o, "of_bound", bound (l) / seconds);
     return o;
 }
 
-static wb_status report (const plan_t *p, const line_t *prompt, const line_t *lines, int n, int64_t params) {
-    const wb_size_t *s = &p->size;
+static wb_status report_json (const plan_t *p, const line_t *prompt, const line_t *lines, int n, int64_t params) {
+    wb_blas_info_t blas;
+    json_t *list = json_array (), *o = json_object ();
+    wb_blas_info (&blas);
+    for (int i = 0; i < n; i++) wb_bench_append (&list, json_of (&lines[i], true));
+    wb_bench_put_text (&o, "bench", "generate");
+    wb_bench_put_text (&o, "preset", p->preset);
+    wb_bench_put_count (&o, "params", params);
+    wb_bench_put_count (&o, "vocab", p->size.V);
+    wb_bench_put_count (&o, "prompt", p->prompt);
+    wb_bench_put_count (&o, "tokens", p->tokens);
+    wb_bench_put_count (&o, "threads", p->nthreads);
+    wb_bench_put_text (&o, "isa", wb_isa_name (wb_cpu_isa ()));
+    wb_bench_put_text (&o, "blas_core", blas.core);
+    wb_bench_put_text (&o, "retuned_from", wb_retuned_from ());
+    wb_bench_put_text (&o, "cpu", wb_cpu_name ());
+    wb_bench_put_number (&o, "tokens_per_s", rate (&lines[0]));
+    wb_bench_put_number (&o, "of_bound", bound (&lines[0]) / lines[0].seconds.median);
+    wb_bench_put (&o, "prompt_processing", json_of (prompt, false));
+    wb_bench_put (&o, "batches", list);
+    return wb_bench_print_json (o);
+}
+
+static void print_table (const plan_t *p, const line_t *prompt, const line_t *lines, int n, int64_t params) {
     wb_blas_info_t blas;
     wb_blas_info (&blas);
-    const char *isa = wb_isa_name (wb_cpu_isa ());
-    if (p->json) {
-        json_t *list = json_array ();
-        for (int i = 0; i < n; i++) json_array_append_new (list, json_of (&lines[i], true));
-        return wb_bench_print_json (json_pack (
-            "{s:s s:s s:I s:I s:I s:I s:i s:s s:s s:s? s:s s:f s:f s:o s:o}", "bench", "generate", "preset", p->preset,
-            "params", (json_int_t) params, "vocab", (json_int_t) s->V, "prompt", (json_int_t) p->prompt, "tokens",
-            (json_int_t) p->tokens, "threads", p->nthreads, "isa", isa, "blas_core", blas.core, "retuned_from",
-            wb_retuned_from (), "cpu", wb_cpu_name (), "tokens_per_s", (double) lines[0].batch / lines[0].seconds,
-            "of_bound", fmax (by_memory (&lines[0]), by_arithmetic (&lines[0])) / lines[0].seconds, "prompt_processing",
-            json_of (prompt, false), "batches", list));
-    }
-    char count[32];
-    printf ("model       %s: %s parameters, %lld layers x %lld x %lld heads, context %lld, vocabulary %lld\n",
-            p->preset, wb_format_count (count, params), (long long) s->L, (long long) s->C, (long long) s->H,
-            (long long) s->T, (long long) s->V);
-    printf ("processor   %s, kernels %s; BLAS %s (%s)%s; %d threads\n\n", wb_cpu_name (), isa, blas.core,
-            blas.threading, wb_retuned_note (), p->nthreads);
+    wb_bench_print_model (&p->size, p->preset, params);
+    printf ("processor   %s, kernels %s; BLAS %s (%s)%s; %d threads\n\n", wb_cpu_name (), wb_isa_name (wb_cpu_isa ()),
+            blas.core, blas.threading, wb_retuned_note (), p->nthreads);
     printf ("prompt      %lld tokens in %.1f ms (%.1f to %.1f): %.0f tokens/s, %.1f%% of the peak of %.1f GFLOP/s\n\n",
-            (long long) prompt->batch, 1e3 * prompt->seconds, 1e3 * prompt->least, 1e3 * prompt->most,
-            (double) prompt->batch / prompt->seconds, 100 * by_arithmetic (prompt) / prompt->seconds, prompt->peak);
-    printf ("a step of one token for each text, behind %lld; median of %lld, spread\n", (long long) p->prompt,
+            (long long) prompt->batch, 1e3 * prompt->seconds.median, 1e3 * prompt->seconds.min,
+            1e3 * prompt->seconds.max, rate (prompt), 100 * by_arithmetic (prompt) / prompt->seconds.median,
+            prompt->peak);
+    printf ("a step of one token for each text, after %lld; median of %lld, spread\n", (long long) p->prompt,
             (long long) p->tokens);
     printf ("%6s%10s%9s%9s%9s%10s%10s%9s%9s%9s\n", "batch", "tokens/s", "ms", "min", "max", "sampling", "read GB/s",
             "of it", "of FMA", "of bound");
     for (int i = 0; i < n; i++) {
         const line_t *l = &lines[i];
-        const double memory = by_memory (l), arithmetic = by_arithmetic (l);
-        printf ("%6lld%10.1f%9.2f%9.2f%9.2f%10.3f%10.1f%8.1f%%%8.1f%%%8.1f%%\n", (long long) l->batch,
-                (double) l->batch / l->seconds, 1e3 * l->seconds, 1e3 * l->least, 1e3 * l->most, 1e3 * l->sampling,
-                l->bandwidth, 100 * memory / l->seconds, 100 * arithmetic / l->seconds,
-                100 * fmax (memory, arithmetic) / l->seconds);
+        const double seconds = l->seconds.median;
+        printf ("%6lld%10.1f%9.2f%9.2f%9.2f%10.3f%10.1f%8.1f%%%8.1f%%%8.1f%%\n", (long long) l->batch, rate (l),
+                1e3 * seconds, 1e3 * l->seconds.min, 1e3 * l->seconds.max, 1e3 * l->sampling, l->bandwidth,
+                100 * by_memory (l) / seconds, 100 * by_arithmetic (l) / seconds, 100 * bound (l) / seconds);
     }
-    return WB_OK;
 }
 
 /* ---- the bench --------------------------------------------------------------------------------------------------- */
@@ -250,20 +259,20 @@ static void rig_fini (rig_t *r) {
     wb_free (r->ids);
     wb_free (r->logits);
     wb_arena_destroy (r->arena);
-    if (r->params != NULL) wb_params_destroy (r->params);
+    wb_params_destroy (r->params);
 }
 
-static wb_status bench_generate (plan_t *p, wb_comm_t *world) {
+static wb_status run (void *options, wb_comm_t *world) {
+    plan_t *p = options;
     static const int64_t usual[] = {1, 2, 4, 8, 16, 32};
     const int n = p->batch > 0 ? 1 : (int) (sizeof usual / sizeof *usual);
     const int64_t *batches = p->batch > 0 ? &p->batch : usual, most = batches[n - 1];
     wb_size_t short_of = p->size; /* no more positions in the cache than are used */
     short_of.T = p->prompt + p->tokens;
-    rig_t r = {.p = p};
+    rig_t r = {.p = p, .world = world};
     wb_infer_t *inf = NULL;
     line_t prompt, lines[MOST_BATCHES];
-    WB_TRY (wb_comm_threads (&p->nthreads, world, p->threads));
-    wb_kern_threads_set (p->nthreads);
+    WB_TRY (wb_bench_threads (&p->nthreads, world, p->threads));
     wb_status status = rig_make (&r, most);
     if (status == WB_OK)
         status = wb_infer_new (&inf, &short_of, r.params, r.weights, r.kern, (int) most,
@@ -275,21 +284,21 @@ static wb_status bench_generate (plan_t *p, wb_comm_t *world) {
             measure_steps (&r, inf, &lines[i], batches[i]);
         }
         wb_log_progress ("%s", "");
-        status = report (p, &prompt, lines, n, r.params->total);
+        if (p->json)
+            status = report_json (p, &prompt, lines, n, r.params->total);
+        else
+            print_table (p, &prompt, lines, n, r.params->total);
     }
     wb_infer_destroy (inf);
     rig_fini (&r);
     return status;
 }
 
-wb_status wb_bench_generate (int argc, char **argv) {
-    plan_t p;
-    wb_comm_t *world;
-    WB_TRY (read_options (&p, argc, argv));
-    WB_TRY (wb_world_new (&world));
-    const wb_status status = wb_comm_size (world) > 1
-                                 ? WB_FAIL (WB_EUSAGE, "bench generate measures one process: run it without mpirun")
-                                 : bench_generate (&p, world);
-    wb_world_destroy (world);
-    return status;
-}
+const wb_bench_row_t wb_bench_generate = {
+    .name = "generate",
+    .line = "writing, with random weights: tokens a second, share of the memory's bandwidth",
+    .alone = true,
+    .bytes = sizeof (plan_t),
+    .parse = parse,
+    .run = run,
+};

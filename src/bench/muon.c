@@ -7,18 +7,9 @@
  * Not done here: how much is learnt by it (doc/muon.md). */
 #include "config.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "bench/bench_priv.h"
-
-static bool random_sample (void *ctx, int32_t *ids, int64_t k) {
-    const wb_step_options_t *o = ctx;
-    const uint64_t stream = wb_rng_stream ("bench");
-    for (int64_t i = 0; i <= o->T; i++)
-        ids[i] = (int32_t) (wb_rng_u64 (o->seed, stream, (uint64_t) (k * (o->T + 1) + i)) % (uint64_t) o->size.V);
-    return true;
-}
 
 typedef struct form {
     const char *name;
@@ -34,7 +25,7 @@ static wb_status measure (form_t *f, const wb_bench_t *b, const wb_topo_t *topo,
     wb_trainer_t *t;
     wb_step_options_t sample = *o;
     double *x = wb_calloc (4 * (size_t) b->steps, sizeof *x);
-    wb_status status = wb_agree (world, x != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory"));
+    wb_status status = wb_agree (world, x != NULL ? WB_OK : WB_NOMEM ("%lld steps", (long long) b->steps));
     if (status == WB_OK) status = wb_trainer_new (&t, topo, o);
     if (status != WB_OK) {
         wb_free (x);
@@ -47,7 +38,7 @@ static wb_status measure (form_t *f, const wb_bench_t *b, const wb_topo_t *topo,
         wb_profile_t before = *wb_trainer_profile (t);
         wb_comm_barrier (world);
         double start = wb_now (), v[4], flop;
-        wb_trainer_step (t, &r, random_sample, &sample, false);
+        wb_trainer_step (t, &r, wb_bench_sample, &sample, false);
         const wb_profile_t *after = wb_trainer_profile (t);
         v[0] = wb_now () - start;
         v[1] = r.t_update;
@@ -73,21 +64,36 @@ static wb_status measure (form_t *f, const wb_bench_t *b, const wb_topo_t *topo,
     return status;
 }
 
-static wb_status report (const form_t *forms, int n, const wb_bench_t *b, int data) {
-    if (b->json) {
-        json_t *all = json_object ();
-        for (int i = 0; i < n; i++)
-            if (forms[i].measured)
-                json_object_set_new (all, forms[i].name,
-                                     json_pack ("{s:f s:f s:f s:f s:f s:I s:s}", "step", forms[i].step, "update",
-                                                forms[i].update, "muon", forms[i].muon, "need", forms[i].need, "gflop",
-                                                1e-9 * forms[i].flop, "state_bytes", (json_int_t) forms[i].state,
-                                                "form", forms[i].text));
-        return wb_bench_print_json (json_pack ("{s:s s:s s:i s:i s:i s:I s:I s:I s:s s:o}", "bench", "muon", "preset",
-                                               b->preset, "ranks", b->ranks, "threads", b->nthreads, "data", data,
-                                               "pipeline", (json_int_t) b->pipeline, "tensor", (json_int_t) b->tensor,
-                                               "context", (json_int_t) b->o.T, "cpu", wb_cpu_name (), "forms", all));
+static wb_status report_json (const form_t *forms, int n, const wb_bench_t *b, int data) {
+    json_t *all = json_object (), *o = json_object ();
+    for (int i = 0; i < n; i++) {
+        const form_t *f = &forms[i];
+        json_t *row = f->measured ? json_object () : NULL;
+        if (!f->measured) continue;
+        wb_bench_put_number (&row, "step", f->step);
+        wb_bench_put_number (&row, "update", f->update);
+        wb_bench_put_number (&row, "muon", f->muon);
+        wb_bench_put_number (&row, "need", f->need);
+        wb_bench_put_number (&row, "gflop", 1e-9 * f->flop);
+        wb_bench_put_count (&row, "state_bytes", (int64_t) f->state);
+        wb_bench_put_text (&row, "form", f->text);
+        wb_bench_put (&all, f->name, row);
     }
+    wb_bench_put_text (&o, "bench", "muon");
+    wb_bench_put_text (&o, "preset", b->preset);
+    wb_bench_put_count (&o, "ranks", b->ranks);
+    wb_bench_put_count (&o, "threads", b->nthreads);
+    wb_bench_put_count (&o, "data", data);
+    wb_bench_put_count (&o, "pipeline", b->pipeline);
+    wb_bench_put_count (&o, "tensor", b->tensor);
+    wb_bench_put_count (&o, "context", b->o.T);
+    wb_bench_put_text (&o, "cpu", wb_cpu_name ());
+    wb_bench_put (&o, "forms", all);
+    return wb_bench_print_json (o);
+}
+
+static wb_status report (const form_t *forms, int n, const wb_bench_t *b, int data) {
+    if (b->json) return report_json (forms, n, b, data);
     printf ("model       %s, context %lld; data %d x pipeline %lld x tensor %lld, %d threads a rank\n", b->preset,
             (long long) b->o.T, data, (long long) b->pipeline, (long long) b->tensor, b->nthreads);
     printf ("processor   %s, %s%s\n\n", wb_cpu_name (), b->blas.core, wb_retuned_note ());
@@ -106,13 +112,15 @@ static wb_status report (const form_t *forms, int n, const wb_bench_t *b, int da
     return WB_OK;
 }
 
-static wb_status bench_muon (wb_bench_t *b, wb_comm_t *world) {
+static wb_status parse (void *options, int argc, char **argv) { return wb_bench_parse (options, argc, argv); }
+
+static wb_status run (void *options, wb_comm_t *world) {
+    wb_bench_t *b = options;
     form_t forms[] = {{.name = "adamw"}, {.name = "whole"}, {.name = "grid"}, {.name = "auto"}};
     wb_topo_t *topo;
-    WB_TRY (wb_comm_threads (&b->nthreads, world, b->threads));
-    wb_kern_threads_set (b->nthreads);
+    WB_TRY (wb_bench_threads (&b->nthreads, world, b->threads));
     WB_TRY (wb_topo_new (&topo, world, 0, wb_int (b->pipeline), wb_int (b->tensor)));
-    wb_status status = wb_bench_settle (b, topo);
+    wb_status status = wb_bench_complete (b, topo);
     bool choice = topo->dp > 1 && b->o.zero && wb_grid_possible ();
     for (int i = 0; i < 4 && status == WB_OK; i++) {
         wb_step_options_t o = b->o;
@@ -133,12 +141,10 @@ static wb_status bench_muon (wb_bench_t *b, wb_comm_t *world) {
     return status;
 }
 
-wb_status wb_bench_muon (int argc, char **argv) {
-    wb_bench_t b;
-    wb_comm_t *world;
-    WB_TRY (wb_bench_parse (&b, argc, argv));
-    WB_TRY (wb_world_new (&world));
-    wb_status status = bench_muon (&b, world);
-    wb_world_destroy (world);
-    return status;
-}
+const wb_bench_row_t wb_bench_muon = {
+    .name = "muon",
+    .line = "what Muon adds to a step, in each form the layout of ranks allows",
+    .bytes = sizeof (wb_bench_t),
+    .parse = parse,
+    .run = run,
+};

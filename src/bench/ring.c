@@ -1,9 +1,10 @@
 /* wabun bench ring: sums over all ranks by our ring, against MPI_Allreduce and against what the links allow.
  *
- * The bound is 2 (P - 1) / P * bytes / bandwidth, what any ring must send over each link.  The bandwidth is measured in
- * the same run and the way a ring uses the links: all ranks send to their right and receive from their left at once,
- * one long message each; the slowest rank counts.  So is every other figure: from a barrier to the end of the last
- * rank, median of repeats.  A sum that is not a ring over all ranks (shared memory inside a node) may beat the bound.
+ * The bound is 2 (ranks - 1) / ranks * bytes / bandwidth, what any ring must send over each link.  The bandwidth is
+ * measured in the same run and the way a ring uses the links: all ranks send to their right and receive from their left
+ * at once, one long message each; the slowest rank counts.  So is every other figure: from a barrier to the end of the
+ * last rank, median of repeats.  A sum that is not a ring over all ranks (shared memory inside a node) may beat the
+ * bound.
  *
  * Vectors are zeros: any number of repeats leaves them so. */
 #include "config.h"
@@ -49,7 +50,8 @@ static wb_status size_option (wb_opts_t *o, int64_t *out) {
     return WB_OK;
 }
 
-static wb_status parse (ring_bench_t *b, int argc, char **argv) {
+static wb_status parse (void *options, int argc, char **argv) {
+    ring_bench_t *b = options;
     const char *wire = "fp32";
     *b = (ring_bench_t){.min = 4096, .max = 256 << 20};
     wb_opts_t o = wb_opts_begin (argc, argv);
@@ -70,6 +72,7 @@ static wb_status parse (ring_bench_t *b, int argc, char **argv) {
     b->wire = (wb_wire) w;
     if (b->max < b->min) return WB_FAIL (WB_EUSAGE, "--max is less than --min");
     for (int64_t n = b->min; n <= b->max && b->sizes < MOST_SIZES; n *= 4) b->bytes[b->sizes++] = n;
+    wb_rival_prepare ();
     return WB_OK;
 }
 
@@ -108,11 +111,11 @@ static double measure (ring_bench_t *b, enum way way, int64_t n) {
 static wb_status measure_links (ring_bench_t *b) {
     enum { REPEATS = 7 };
     const int64_t n = LINK_FLOATS;
-    const int P = wb_comm_size (b->world), rank = wb_comm_rank (b->world);
+    const int ranks = wb_comm_size (b->world), rank = wb_comm_rank (b->world);
     wb_link_t *right = NULL, *left = NULL;
     double t[REPEATS];
-    wb_status status = wb_link_new (&right, b->world, (rank + 1) % P, 0, 1);
-    if (status == WB_OK) status = wb_link_new (&left, b->world, (rank + P - 1) % P, 0, 1);
+    wb_status status = wb_link_new (&right, b->world, (rank + 1) % ranks, 0, 1);
+    if (status == WB_OK) status = wb_link_new (&left, b->world, (rank + ranks - 1) % ranks, 0, 1);
     status = wb_agree (b->world, status);
     for (int i = -1; status == WB_OK && i < REPEATS; i++) {
         wb_comm_barrier (b->world);
@@ -132,8 +135,8 @@ static wb_status measure_links (ring_bench_t *b) {
 }
 
 static double bound (const ring_bench_t *b, int i) {
-    int P = wb_comm_size (b->world);
-    return 2.0 * (P - 1) / P * (double) b->bytes[i] / (b->wire == WB_WIRE_BF16 ? 2 : 1) / b->bandwidth;
+    const int ranks = wb_comm_size (b->world);
+    return 2.0 * (ranks - 1) / ranks * (double) b->bytes[i] / (b->wire == WB_WIRE_BF16 ? 2 : 1) / b->bandwidth;
 }
 
 static double ours (const ring_bench_t *b, int i) {
@@ -142,21 +145,29 @@ static double ours (const ring_bench_t *b, int i) {
 }
 
 static wb_status report_json (const ring_bench_t *b, int nodes) {
-    json_t *list = json_array ();
+    json_t *list = json_array (), *o = json_object ();
     for (int i = 0; i < b->sizes; i++) {
-        json_t *row = json_pack ("{s:I s:f s:f s:f}", "bytes", (json_int_t) b->bytes[i], "ours_s", ours (b, i),
-                                 "bound_s", bound (b, i), "share", bound (b, i) / ours (b, i));
+        json_t *row = json_object ();
+        wb_bench_put_count (&row, "bytes", b->bytes[i]);
+        wb_bench_put_number (&row, "ours_s", ours (b, i));
+        wb_bench_put_number (&row, "bound_s", bound (b, i));
+        wb_bench_put_number (&row, "share", bound (b, i) / ours (b, i));
         for (int w = 0; w < WAYS; w++) {
             char name[32];
             snprintf (name, sizeof name, "%s_s", way_names[w]);
-            if (b->seconds[i][w] >= 0) json_object_set_new (row, name, json_real (b->seconds[i][w]));
+            if (b->seconds[i][w] >= 0) wb_bench_put_number (&row, name, b->seconds[i][w]);
         }
-        json_array_append_new (list, row);
+        wb_bench_append (&list, row);
     }
-    return wb_bench_print_json (json_pack ("{s:s s:i s:i s:s s:s s:f s:s s:o}", "bench", "ring", "ranks",
-                                           wb_comm_size (b->world), "nodes", nodes, "wire",
-                                           b->wire == WB_WIRE_BF16 ? "bf16" : "fp32", "form", wb_ring_form (b->ring),
-                                           "bandwidth", b->bandwidth, "mpi", wb_comm_library (), "sizes", list));
+    wb_bench_put_text (&o, "bench", "ring");
+    wb_bench_put_count (&o, "ranks", wb_comm_size (b->world));
+    wb_bench_put_count (&o, "nodes", nodes);
+    wb_bench_put_text (&o, "wire", b->wire == WB_WIRE_BF16 ? "bf16" : "fp32");
+    wb_bench_put_text (&o, "form", wb_ring_form (b->ring));
+    wb_bench_put_number (&o, "bandwidth", b->bandwidth);
+    wb_bench_put_text (&o, "mpi", wb_comm_library ());
+    wb_bench_put (&o, "sizes", list);
+    return wb_bench_print_json (o);
 }
 
 static wb_status report (const ring_bench_t *b, int nodes) {
@@ -182,37 +193,38 @@ static wb_status report (const ring_bench_t *b, int nodes) {
     return WB_OK;
 }
 
-static wb_status run (ring_bench_t *b) {
+/* Our ring, and what other libraries have: NULL where there is no such way. */
+static wb_status new_ways (ring_bench_t *b, const wb_topo_t *topo) {
+    static const wb_rival_kind kinds[WAYS] = {0, 0, WB_RIVAL_DEFAULT, WB_RIVAL_RING, WB_RIVAL_SEGMENTED};
     const wb_kern_t *k = wb_kern_get (wb_cpu_isa ());
     const wb_ring_ops_t ops = {k->add, k->bf16_pack, k->bf16_unpack, k->bf16_add};
-    const int64_t most = b->max / 4 > 2 * LINK_FLOATS ? b->max / 4 : 2 * LINK_FLOATS;
-    wb_topo_t *topo = NULL;
-    wb_status status = WB_OK;
-
-    if (wb_comm_size (b->world) == 1)
-        return WB_FAIL (WB_EUSAGE, "bench ring measures between ranks: start it with mpirun -np 2 or more");
-    b->x = wb_calloc ((size_t) most, sizeof *b->x);
-    if (b->x == NULL) status = WB_FAIL (WB_ENOMEM, "no memory for %lld floats", (long long) most);
-    WB_TRY (wb_agree (b->world, status));
-    for (int64_t i = 0; i < most; i += 1024) b->x[i] = 0; /* pages are there before anything is timed */
-    WB_TRY (wb_topo_new (&topo, b->world, 0, 1, 1));
-    status = wb_ring_new (&b->ring, topo->data, b->max / 4, 1, b->wire, 0, &ops);
-    for (int w = DEFAULT; w < WAYS && status == WB_OK; w++) {
-        static const wb_rival_kind kinds[WAYS] = {0, 0, WB_RIVAL_DEFAULT, WB_RIVAL_RING, WB_RIVAL_SEGMENTED};
-        status = wb_rival_new (&b->rival[w], b->world, kinds[w]);
-        if (status == WB_EUSAGE) { /* another MPI library: its default only */
+    WB_TRY (wb_ring_new (&b->ring, topo->data, b->max / 4, 1, b->wire, 0, &ops));
+    for (int w = DEFAULT; w < WAYS; w++) {
+        const wb_status status = wb_rival_new (&b->rival[w], b->world, kinds[w]);
+        if (status == WB_EUSAGE) /* another MPI library: its default only */
             wb_error_clear ();
-            status = WB_OK;
-        }
+        else
+            WB_TRY (status);
     }
-    if (status == WB_OK) status = measure_links (b);
-    for (int i = 0; i < b->sizes && status == WB_OK; i++)
+    return WB_OK;
+}
+
+static void measure_all (ring_bench_t *b) {
+    for (int i = 0; i < b->sizes; i++)
         for (int w = 0; w < WAYS; w++) {
-            bool has = w >= DEFAULT ? b->rival[w] != NULL : w == RING || b->bytes[i] <= 1 << 20;
+            const bool has = w >= DEFAULT ? b->rival[w] != NULL : w == RING || b->bytes[i] <= 1 << 20;
             b->seconds[i][w] = has ? measure (b, (enum way) w, b->bytes[i] / 4) : -1;
             wb_log_progress ("%lld bytes: %s", (long long) b->bytes[i], way_names[w]);
         }
     wb_log_progress ("%s", "");
+}
+
+static wb_status measure_and_report (ring_bench_t *b) {
+    wb_topo_t *topo;
+    WB_TRY (wb_topo_new (&topo, b->world, 0, 1, 1));
+    wb_status status = new_ways (b, topo);
+    if (status == WB_OK) status = measure_links (b);
+    if (status == WB_OK) measure_all (b);
     if (status == WB_OK && wb_comm_rank (b->world) == 0) status = report (b, topo->nodes);
     for (int w = 0; w < WAYS; w++) wb_rival_destroy (b->rival[w]);
     wb_ring_destroy (b->ring);
@@ -220,13 +232,26 @@ static wb_status run (ring_bench_t *b) {
     return wb_agree (b->world, status);
 }
 
-wb_status wb_bench_ring (int argc, char **argv) {
-    ring_bench_t b;
-    WB_TRY (parse (&b, argc, argv));
-    wb_rival_prepare ();
-    WB_TRY (wb_world_new (&b.world));
-    wb_status status = run (&b);
-    wb_free (b.x);
-    wb_world_destroy (b.world);
+static wb_status run (void *options, wb_comm_t *world) {
+    ring_bench_t *b = options;
+    const int64_t most = b->max / 4 > 2 * LINK_FLOATS ? b->max / 4 : 2 * LINK_FLOATS;
+    b->world = world;
+    if (wb_comm_size (world) == 1)
+        return WB_FAIL (WB_EUSAGE, "bench ring measures between ranks: start it with mpirun -np 2 or more");
+    b->x = wb_calloc ((size_t) most, sizeof *b->x);
+    wb_status status = wb_agree (world, b->x != NULL ? WB_OK : WB_NOMEM ("%lld floats", (long long) most));
+    if (status == WB_OK) {
+        for (int64_t i = 0; i < most; i += 1024) b->x[i] = 0; /* pages are there before anything is timed */
+        status = measure_and_report (b);
+    }
+    wb_free (b->x);
     return status;
 }
+
+const wb_bench_row_t wb_bench_ring = {
+    .name = "ring",
+    .line = "sums over ranks: our ring, MPI_Allreduce, and what the links allow",
+    .bytes = sizeof (ring_bench_t),
+    .parse = parse,
+    .run = run,
+};

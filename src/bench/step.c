@@ -5,43 +5,28 @@
  * better one counts). */
 #include "config.h"
 
-#include <math.h>
+#include <string.h>
 
 #include "bench/bench_priv.h"
-
-static bool random_sample (void *ctx, int32_t *ids, int64_t k) {
-    const wb_step_options_t *o = ctx;
-    const uint64_t stream = wb_rng_stream ("bench");
-    for (int64_t i = 0; i <= o->T; i++)
-        ids[i] = (int32_t) (wb_rng_u64 (o->seed, stream, (uint64_t) (k * (o->T + 1) + i)) % (uint64_t) o->size.V);
-    return true;
-}
 
 enum phase { DATA, FORWARD, BACKWARD, WAIT, NEED, SYNC, UPDATE, TRANSFER, EXPOSED, PHASES };
 static const char *const phase_names[PHASES] = {"data", "forward", "backward", "wait",   "need",
                                                 "sync", "update",  "transfer", "exposed"};
 
-struct result {
-    double *seconds; /* of each step, until the last rank is done */
-    double *tokens_per_s;
+typedef struct result {
+    double *seconds;           /* [steps] of each step, until the last rank is done */
+    wb_spread_t rate;          /* tokens a second */
     double phase[PHASES];      /* seconds in a step, mean over steps and ranks */
     wb_profile_t profile;      /* likewise */
     wb_rank_record_t *room;    /* [ranks] */
     wb_rank_times_t times;     /* the ranks compared, mean over steps */
     double mean;               /* seconds in a step */
     double fma, bandwidth;     /* GFLOP/s and GB/s of all ranks together */
-    double loss, rss, planned; /* planned: bytes of the rank that takes most */
+    double loss, rss, planned; /* planned: bytes of the rank that needs most */
     int64_t params;
-};
+} result_t;
 
-static double peak_of_all (const wb_bench_t *b, wb_comm_t *world) {
-    wb_comm_barrier (world);
-    double peak = wb_kern_fma_peak (b->nthreads, 0.3);
-    wb_comm_sum_f64 (world, &peak, 1);
-    return peak;
-}
-
-/* Of all ranks at once.  The status is the same on every rank. */
+/* Memory of all ranks at the same time.  The status is agreed. */
 static wb_status bandwidth_of_all (double *out, const wb_bench_t *b, wb_comm_t *world) {
     enum { FLOATS = 1 << 26 };
     wb_arena_t *arena = NULL;
@@ -54,7 +39,7 @@ static wb_status bandwidth_of_all (double *out, const wb_bench_t *b, wb_comm_t *
     return WB_OK;
 }
 
-/* after - before of all ranks, for a step of one of them. */
+/* after - before: the mean over ranks, for one step. */
 static void profile_mean (wb_profile_t *out, const wb_profile_t *after, const wb_profile_t *before, double steps,
                           wb_comm_t *world) {
     double x[WB_PROFS * 4];
@@ -71,7 +56,7 @@ static void profile_mean (wb_profile_t *out, const wb_profile_t *after, const wb
 }
 
 /* Every rank's own seconds of a step, mean over steps, compared; and their mean over ranks. */
-static void compare_ranks (struct result *r, const wb_bench_t *b, wb_step_result_t *sum, wb_comm_t *world) {
+static void compare_ranks (result_t *r, const wb_bench_t *b, wb_step_result_t *sum, wb_comm_t *world) {
     double *const fields[] = {&sum->t_data,    &sum->t_forward, &sum->t_backward, &sum->t_wait,
                               &sum->t_need,    &sum->t_sync,    &sum->t_update,   &sum->t_transfer,
                               &sum->t_exposed, &sum->t_tensor,  &sum->t_total};
@@ -89,15 +74,15 @@ static void add_step (wb_step_result_t *sum, const wb_step_result_t *step) {
     sum->t_transfer += step->t_transfer, sum->t_exposed += step->t_exposed;
 }
 
-static wb_status measure (struct result *r, const wb_bench_t *b, wb_trainer_t *t, wb_comm_t *world) {
+static wb_status measure (result_t *r, const wb_bench_t *b, wb_trainer_t *t, wb_comm_t *world) {
     wb_step_options_t o = b->o;
     wb_step_result_t step, sum = {0};
     wb_profile_t before = {0};
-    r->fma = peak_of_all (b, world);
+    wb_bench_peak (&r->fma, world, b->nthreads, 0.3);
     for (int64_t i = -1; i < b->steps; i++) {
         wb_comm_barrier (world);
         const double start = wb_now ();
-        wb_trainer_step (t, &step, random_sample, &o, false);
+        wb_trainer_step (t, &step, wb_bench_sample, &o, false);
         double seconds = wb_now () - start;
         /* The verdict of a step is the same on every rank. */
         if (step.bad) return WB_FAIL (WB_ENUMERIC, "numbers went bad in step %lld", (long long) i + 2);
@@ -114,7 +99,7 @@ static wb_status measure (struct result *r, const wb_bench_t *b, wb_trainer_t *t
     wb_log_progress ("%s", "");
     profile_mean (&r->profile, wb_trainer_profile (t), &before, (double) b->steps, world);
     compare_ranks (r, b, &sum, world);
-    r->fma = fmax (r->fma, peak_of_all (b, world));
+    wb_bench_peak (&r->fma, world, b->nthreads, 0.3);
     r->loss = step.loss;
     r->params = t->params->total;
     r->rss = (double) wb_mem_rss_peak ();
@@ -123,33 +108,36 @@ static wb_status measure (struct result *r, const wb_bench_t *b, wb_trainer_t *t
     WB_TRY (wb_agree (world, wb_trainer_memory (&plan, &o, &t->layout)));
     r->planned = (double) plan.total;
     wb_comm_max_f64 (world, &r->planned, 1);
-    const double tokens = (double) b->o.global_batch * (double) b->o.T;
-    for (int64_t i = 0; i < b->steps; i++) r->tokens_per_s[i] = tokens / r->seconds[i];
     return WB_OK;
 }
 
 /* A kernel is measured against the limit that holds it: multiply-adds where it has any, else memory.  Rates and limits
  * are those of one rank, so that work which only some ranks do is judged alike. */
 static double rate_of (const wb_tally_t *t) { return 1e-9 * (t->flop > 0 ? t->flop : t->bytes) / t->seconds; }
-static double limit_of (const struct result *r, const wb_bench_t *b, const wb_tally_t *t) {
+static double limit_of (const result_t *r, const wb_bench_t *b, const wb_tally_t *t) {
     return (t->flop > 0 ? r->fma : r->bandwidth) / b->ranks;
 }
 
-static json_t *profile_json (const struct result *r, const wb_bench_t *b) {
+static json_t *profile_json (const result_t *r, const wb_bench_t *b) {
     json_t *list = json_array ();
     for (int i = 0; i < WB_PROFS; i++) {
         const wb_tally_t *t = &r->profile.of[i];
         if (t->seconds <= 0) continue;
-        json_t *row = json_pack ("{s:s s:s s:f s:f s:f s:f s:f}", "kernel", wb_prof_name ((wb_prof) i), "phase",
-                                 wb_phase_name (wb_prof_phase ((wb_prof) i)), "calls", t->calls, "seconds", t->seconds,
-                                 "share", t->seconds / r->mean, "flop", t->flop, "bytes", t->bytes);
-        if (t->flop + t->bytes > 0) json_object_set_new (row, "of_limit", json_real (rate_of (t) / limit_of (r, b, t)));
-        json_array_append_new (list, row);
+        json_t *row = json_object ();
+        wb_bench_put_text (&row, "kernel", wb_prof_name ((wb_prof) i));
+        wb_bench_put_text (&row, "phase", wb_phase_name (wb_prof_phase ((wb_prof) i)));
+        wb_bench_put_number (&row, "calls", t->calls);
+        wb_bench_put_number (&row, "seconds", t->seconds);
+        wb_bench_put_number (&row, "share", t->seconds / r->mean);
+        wb_bench_put_number (&row, "flop", t->flop);
+        wb_bench_put_number (&row, "bytes", t->bytes);
+        if (t->flop + t->bytes > 0) wb_bench_put_number (&row, "of_limit", rate_of (t) / limit_of (r, b, t));
+        wb_bench_append (&list, row);
     }
     return list;
 }
 
-static void print_profile (const struct result *r, const wb_bench_t *b) {
+static void print_profile (const result_t *r, const wb_bench_t *b) {
     double rest = r->mean;
     printf ("\n%-17s%-15s%8s%10s%8s%12s%10s%10s\n", "kernel", "phase", "calls", "seconds", "share", "GFLOP/s", "GB/s",
             "of limit");
@@ -171,7 +159,7 @@ static void print_profile (const struct result *r, const wb_bench_t *b) {
 }
 
 /* Share of the gradients' way, from the first bucket's start to the last one's end, that the backward pass hides. */
-static double hidden (const struct result *r) {
+static double hidden (const result_t *r) {
     return r->phase[TRANSFER] > 0 ? 1 - r->phase[EXPOSED] / r->phase[TRANSFER] : 0;
 }
 
@@ -192,52 +180,65 @@ static void print_ranks (const wb_rank_times_t *t) {
     printf ("  %-14s%9.4f           (communication that nothing hides)\n", "exposed", t->exposed);
 }
 
-static wb_status report_step (struct result *r, const wb_bench_t *b) {
-    const wb_size_t *s = &b->o.size;
-    json_t *steps = json_array (), *phases = json_object ();
-    for (int64_t i = 0; i < b->steps; i++) json_array_append_new (steps, json_real (r->seconds[i]));
-    for (int i = 0; i < PHASES; i++) json_object_set_new (phases, phase_names[i], json_real (r->phase[i]));
+static double gflops (const result_t *r, const wb_bench_t *b) {
+    return r->rate.median * wb_size_flops (&b->o.size, b->o.T) * 1e-9;
+}
+
+static json_t *phases_json (const result_t *r) {
+    json_t *phases = json_object ();
+    for (int i = 0; i < PHASES; i++) wb_bench_put_number (&phases, phase_names[i], r->phase[i]);
     for (int i = 0; i < WB_PHASES; i++)
         if (i != WB_PHASE_UPDATE) /* above: with the exchange of weights */
-            json_object_set_new (phases, wb_phase_name ((wb_phase) i),
-                                 json_real (wb_profile_seconds (&r->profile, (wb_phase) i)));
-    json_object_set_new (phases, "hidden", json_real (hidden (r)));
-    const double rate = wb_bench_median (r->tokens_per_s, b->steps), least = r->tokens_per_s[0],
-                 most = r->tokens_per_s[b->steps - 1];
-    const double gflops = rate * wb_size_flops (s, b->o.T) * 1e-9, mfu = gflops / r->fma;
-    const char *isa = wb_isa_name (wb_cpu_isa ());
-    if (b->json)
-        return wb_bench_print_json (json_pack (
-            "{s:s s:s s:I s:I s:I s:I s:I s:i s:i s:I s:I s:f s:f s:f s:f s:f s:f s:f s:f s:I s:I s:s s:s s:s s:s? s:s "
-            "s:s "
-            "s:s s:o s:o s:o s:o}",
-            "bench", "step", "preset", b->preset, "params", (json_int_t) r->params, "vocab", (json_int_t) s->V, "batch",
-            (json_int_t) b->o.global_batch, "micro_batch", (json_int_t) b->o.B, "context", (json_int_t) b->o.T,
-            "threads", b->nthreads, "ranks", b->ranks, "pipeline", (json_int_t) b->pipeline, "tensor",
-            (json_int_t) b->tensor, "tokens_per_s", rate, "tokens_per_s_min", least, "tokens_per_s_max", most, "gflops",
-            gflops, "fma_peak_gflops", r->fma, "mfu", mfu, "bandwidth_gbs", r->bandwidth, "loss", r->loss,
-            "peak_rss_bytes", (json_int_t) r->rss, "planned_bytes", (json_int_t) r->planned, "blas", b->blas.config,
-            "gemm", wb_gemm_library_name (wb_gemm_library_get ()), "blas_core", b->blas.core, "retuned_from",
-            wb_retuned_from (), "blas_threading", b->blas.threading, "isa", isa, "cpu", wb_cpu_name (), "phases",
-            phases, "over_ranks", ranks_json (&r->times), "profile", profile_json (r, b), "steps", steps));
-    json_decref (steps);
-    json_decref (phases);
+            wb_bench_put_number (&phases, wb_phase_name ((wb_phase) i), wb_profile_seconds (&r->profile, (wb_phase) i));
+    wb_bench_put_number (&phases, "hidden", hidden (r));
+    return phases;
+}
 
-    char count[32], bytes[32], planned[32];
-    printf ("model       %s: %s parameters, %lld layers x %lld x %lld heads, context %lld, vocabulary %lld\n",
-            b->preset, wb_format_count (count, r->params), (long long) s->L, (long long) s->C, (long long) s->H,
-            (long long) s->T, (long long) s->V);
-    printf ("layout      %d ranks x %d threads: pipeline %lld, tensor %lld\n", b->ranks, b->nthreads,
-            (long long) b->pipeline, (long long) b->tensor);
-    printf ("batch       %lld sequences, %lld at once\n", (long long) b->o.global_batch, (long long) b->o.B);
-    printf ("processor   %s, kernels %s; products by %s; BLAS %s (%s)%s\n", wb_cpu_name (), isa,
-            wb_gemm_library_name (wb_gemm_library_get ()), b->blas.core, b->blas.threading, wb_retuned_note ());
-    printf ("memory      %s, the largest rank; %s planned\n\n", wb_format_bytes (bytes, r->rss),
-            wb_format_bytes (planned, r->planned));
-    printf ("tokens/s    %10.1f   (median of %lld steps; %.1f to %.1f)\n", rate, (long long) b->steps, least, most);
-    printf ("GFLOP/s     %10.1f\n", gflops);
-    printf ("peak        %10.1f   (multiply-adds of all ranks, measured)\n", r->fma);
-    printf ("MFU         %9.1f%%\n\n", 100 * mfu);
+static wb_status report_json (const result_t *r, const wb_bench_t *b) {
+    json_t *o = json_object (), *steps = json_array ();
+    for (int64_t i = 0; i < b->steps; i++) wb_bench_append (&steps, json_real (r->seconds[i]));
+    wb_bench_put_text (&o, "bench", "step");
+    wb_bench_put_text (&o, "preset", b->preset);
+    wb_bench_put_count (&o, "params", r->params);
+    wb_bench_put_count (&o, "vocab", b->o.size.V);
+    wb_bench_put_count (&o, "batch", b->o.global_batch);
+    wb_bench_put_count (&o, "micro_batch", b->o.B);
+    wb_bench_put_count (&o, "context", b->o.T);
+    wb_bench_put_count (&o, "threads", b->nthreads);
+    wb_bench_put_count (&o, "ranks", b->ranks);
+    wb_bench_put_count (&o, "pipeline", b->pipeline);
+    wb_bench_put_count (&o, "tensor", b->tensor);
+    wb_bench_put_spread (&o, "tokens_per_s", r->rate);
+    wb_bench_put_number (&o, "gflops", gflops (r, b));
+    wb_bench_put_number (&o, "fma_peak_gflops", r->fma);
+    wb_bench_put_number (&o, "mfu", gflops (r, b) / r->fma);
+    wb_bench_put_number (&o, "bandwidth_gbs", r->bandwidth);
+    wb_bench_put_number (&o, "loss", r->loss);
+    wb_bench_put_count (&o, "peak_rss_bytes", (int64_t) r->rss);
+    wb_bench_put_count (&o, "planned_bytes", (int64_t) r->planned);
+    wb_bench_put_text (&o, "blas", b->blas.config);
+    wb_bench_put_text (&o, "gemm", wb_gemm_library_name (wb_gemm_library_get ()));
+    wb_bench_put_text (&o, "blas_core", b->blas.core);
+    wb_bench_put_text (&o, "retuned_from", wb_retuned_from ());
+    wb_bench_put_text (&o, "blas_threading", b->blas.threading);
+    wb_bench_put_text (&o, "isa", wb_isa_name (wb_cpu_isa ()));
+    wb_bench_put_text (&o, "cpu", wb_cpu_name ());
+    wb_bench_put (&o, "phases", phases_json (r));
+    wb_bench_put (&o, "over_ranks", ranks_json (&r->times));
+    wb_bench_put (&o, "profile", profile_json (r, b));
+    wb_bench_put (&o, "steps", steps);
+    return wb_bench_print_json (o);
+}
+
+/* The idle share of a pipeline, and what it should be for p stages, m micro-batches and v chunks of layers. */
+static void print_idle (const result_t *r, const wb_bench_t *b) {
+    const double p = (double) b->pipeline, v = b->o.chunks;
+    const double m = (double) (b->o.global_batch * b->pipeline * b->tensor / (b->o.B * b->ranks));
+    printf ("\nidle in the pipeline: %.1f%% of forward and backward; (p - 1) / (v m + p - 1) = %.1f%%\n",
+            100 * r->phase[WAIT] / (r->phase[FORWARD] + r->phase[BACKWARD]), 100 * (p - 1) / (v * m + p - 1));
+}
+
+static void print_seconds (const result_t *r) {
     printf ("seconds a step, mean of the ranks\n");
     for (int i = 0; i < PHASES; i++) printf ("  %-14s%9.4f\n", phase_names[i], r->phase[i]);
     printf ("by what was done\n");
@@ -245,54 +246,81 @@ static wb_status report_step (struct result *r, const wb_bench_t *b) {
         const double seconds = wb_profile_seconds (&r->profile, (wb_phase) i);
         printf ("  %-14s%9.4f%8.1f%%\n", wb_phase_name ((wb_phase) i), seconds, 100 * seconds / r->mean);
     }
+}
+
+static void print_table (const result_t *r, const wb_bench_t *b) {
+    char bytes[32], planned[32];
+    wb_bench_print_model (&b->o.size, b->preset, r->params);
+    printf ("layout      %d ranks x %d threads: pipeline %lld, tensor %lld\n", b->ranks, b->nthreads,
+            (long long) b->pipeline, (long long) b->tensor);
+    printf ("batch       %lld sequences, %lld at once\n", (long long) b->o.global_batch, (long long) b->o.B);
+    printf ("processor   %s, kernels %s; products by %s; BLAS %s (%s)%s\n", wb_cpu_name (), wb_isa_name (wb_cpu_isa ()),
+            wb_gemm_library_name (wb_gemm_library_get ()), b->blas.core, b->blas.threading, wb_retuned_note ());
+    printf ("memory      %s, the largest rank; %s planned\n\n", wb_format_bytes (bytes, r->rss),
+            wb_format_bytes (planned, r->planned));
+    printf ("tokens/s    %10.1f   (median of %lld steps; %.1f to %.1f)\n", r->rate.median, (long long) b->steps,
+            r->rate.min, r->rate.max);
+    printf ("GFLOP/s     %10.1f\n", gflops (r, b));
+    printf ("peak        %10.1f   (multiply-adds of all ranks, measured)\n", r->fma);
+    printf ("MFU         %9.1f%%\n\n", 100 * gflops (r, b) / r->fma);
+    print_seconds (r);
     if (b->ranks > 1) print_ranks (&r->times);
     if (r->phase[TRANSFER] > 0)
         printf ("gradients: %.1f%% of their way within the backward pass (1 - exposed / transfer)\n", 100 * hidden (r));
     if (b->profile) print_profile (r, b);
-    if (b->pipeline > 1) {
-        double P = (double) b->pipeline, M = wb_step_micro_batches (&b->o, b->ranks / (int) (b->pipeline * b->tensor));
-        printf ("\nidle in the pipeline: %.1f%% of forward and backward; (P - 1) / (v M + P - 1) = %.1f%%\n",
-                100 * r->phase[WAIT] / (r->phase[FORWARD] + r->phase[BACKWARD]),
-                100 * (P - 1) / (b->o.chunks * M + P - 1));
-    }
+    if (b->pipeline > 1) print_idle (r, b);
+}
+
+static wb_status report (result_t *r, const wb_bench_t *b) {
+    const double tokens = (double) b->o.global_batch * (double) b->o.T;
+    double *sorted = wb_malloc ((size_t) b->steps * sizeof *sorted); /* JSON gives them as they were measured */
+    if (sorted == NULL) return WB_NOMEM ("%lld steps", (long long) b->steps);
+    memcpy (sorted, r->seconds, (size_t) b->steps * sizeof *sorted);
+    r->rate = wb_bench_rate (tokens, wb_bench_spread (sorted, b->steps));
+    wb_free (sorted);
+    if (b->json) return report_json (r, b);
+    print_table (r, b);
     return WB_OK;
 }
 
-/* Everything between the start and the end of the world.  The status is the same on every rank. */
-static wb_status bench_step (wb_bench_t *b, wb_comm_t *world) {
-    wb_topo_t *topo;
+/* ---- the bench --------------------------------------------------------------------------------------------------- */
+
+static wb_status parse (void *options, int argc, char **argv) { return wb_bench_parse (options, argc, argv); }
+
+static wb_status measure_and_report (result_t *r, wb_bench_t *b, const wb_topo_t *topo) {
+    wb_comm_t *world = topo->world;
     wb_trainer_t *t = NULL;
-    struct result r = {.seconds = wb_calloc ((size_t) b->steps, sizeof (double)),
-                       .tokens_per_s = wb_calloc ((size_t) b->steps, sizeof (double)),
-                       .room = wb_calloc ((size_t) wb_comm_size (world), sizeof *r.room)};
-    bool all = r.seconds != NULL && r.tokens_per_s != NULL && r.room != NULL;
-    wb_status status = all ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+    wb_status status = wb_bench_complete (b, topo);
+    if (status == WB_OK) status = wb_trainer_new (&t, topo, &b->o);
+    if (status == WB_OK) status = measure (r, b, t, world);
+    wb_trainer_destroy (t);
+    if (status == WB_OK) status = bandwidth_of_all (&r->bandwidth, b, world);
+    if (status == WB_OK && wb_comm_rank (world) == 0) status = report (r, b);
+    return wb_agree (world, status);
+}
+
+static wb_status run (void *options, wb_comm_t *world) {
+    wb_bench_t *b = options;
+    wb_topo_t *topo;
+    result_t r = {.seconds = wb_calloc ((size_t) b->steps, sizeof *r.seconds),
+                  .room = wb_calloc ((size_t) wb_comm_size (world), sizeof *r.room)};
+    wb_status status = r.seconds != NULL && r.room != NULL ? WB_OK : WB_NOMEM ("the times of steps");
     status = wb_agree (world, status);
-    if (status == WB_OK) status = wb_comm_threads (&b->nthreads, world, b->threads);
-    wb_kern_threads_set (b->nthreads);
+    if (status == WB_OK) status = wb_bench_threads (&b->nthreads, world, b->threads);
     if (status == WB_OK) status = wb_topo_new (&topo, world, 0, wb_int (b->pipeline), wb_int (b->tensor));
     if (status == WB_OK) {
-        status = wb_bench_settle (b, topo);
-        if (status == WB_OK) status = wb_trainer_new (&t, topo, &b->o);
-        if (status == WB_OK) status = measure (&r, b, t, world);
-        wb_trainer_destroy (t);
-        if (status == WB_OK) status = bandwidth_of_all (&r.bandwidth, b, world);
-        if (status == WB_OK && wb_comm_rank (world) == 0) status = report_step (&r, b);
-        status = wb_agree (world, status);
+        status = measure_and_report (&r, b, topo);
         wb_topo_destroy (topo);
     }
     wb_free (r.seconds);
-    wb_free (r.tokens_per_s);
     wb_free (r.room);
     return status;
 }
 
-wb_status wb_bench_step (int argc, char **argv) {
-    wb_bench_t b;
-    wb_comm_t *world;
-    WB_TRY (wb_bench_parse (&b, argc, argv));
-    WB_TRY (wb_world_new (&world));
-    wb_status status = bench_step (&b, world);
-    wb_world_destroy (world);
-    return status;
-}
+const wb_bench_row_t wb_bench_step = {
+    .name = "step",
+    .line = "training steps on random tokens, under mpirun on all ranks: tokens a second and MFU",
+    .bytes = sizeof (wb_bench_t),
+    .parse = parse,
+    .run = run,
+};
