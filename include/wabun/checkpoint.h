@@ -102,10 +102,18 @@ char *wb_ckpt_path (const char *run, int64_t step) WB_NODISCARD;
 /** Steps of the finished checkpoints in RUN (those with state.json and checksums.json), newest first, at most `max`; *n
  * may be 0, also when there is no RUN.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_ckpt_list (int64_t *steps, int *n, const char *run, int max) WB_NODISCARD;
-/** RUN/latest -> step-..., atomically.  Errors: WB_EIO. */
+/** RUN/latest -> step-..., atomically: a symbolic link, or, where the file system has none, a file with that name in it
+ * (wb_dir_latest()).  A directory that is there steps aside, as in wb_ckpt_adopt_latest().  Errors: WB_EIO. */
 wb_status wb_ckpt_set_latest (const char *run, int64_t step) WB_NODISCARD;
+/** Where RUN/latest is a real directory (a run that was copied with its links resolved): make it the checkpoint it is a
+ * copy of, or, where that is there, rename it to latest.copied; then point `latest` at the newest checkpoint.  Errors:
+ * WB_EIO, WB_ENOMEM. */
+wb_status wb_ckpt_adopt_latest (const char *run) WB_NODISCARD;
+/** Rename a damaged checkpoint to RUN/step-00001000.damaged (or .damaged-2, ...) and say so: from then on it is neither
+ * listed nor counted nor removed.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_ckpt_set_aside (const char *run, int64_t step) WB_NODISCARD;
 /** Remove all but the newest `keep` checkpoints (0: keep all) and the one `latest` points at, and what saves that were
- * cut off have left over; not while a save into RUN is under way.  Errors: WB_EIO, WB_ENOMEM. */
+ * cut off have left over; not while a save into RUN is in progress.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_ckpt_prune (const char *run, int keep) WB_NODISCARD;
 
 #ifdef __cplusplus

@@ -55,8 +55,12 @@ wb_status wb_dir_make (const char *path) {
         char next = *q;
         *q = 0;
         /* Several ranks may make the same directory: all that matters is that it exists. */
-        if (p[0] != 0 && mkdir (p, 0777) != 0 && !wb_file_is_dir (p)) {
-            status = WB_FAIL (WB_EIO, "%s: cannot make the directory: %s", p, strerror (errno));
+        int error = p[0] != 0 && mkdir (p, 0777) != 0 ? errno : 0;
+        if (error != 0 && !wb_file_is_dir (p)) {
+            status = WB_FAIL (WB_EIO, "%s: cannot make the directory: %s", p,
+                              error != EEXIST      ? strerror (error)
+                              : wb_file_exists (p) ? "a file of that name is in the way"
+                                                   : "a symbolic link of that name leads nowhere");
             break;
         }
         if (next == 0) break;
@@ -91,4 +95,29 @@ wb_status wb_dir_sync (const char *path) {
     if (error != 0 && error != EINVAL && error != ENOTSUP)
         return WB_FAIL (WB_EIO, "%s: cannot sync: %s", path, strerror (error));
     return WB_OK;
+}
+
+char *wb_dir_latest (const char *path) {
+    size_t length = strlen (path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    char *plain = wb_strndup (path, length), name[256];
+    struct stat st;
+    if (plain == NULL || strcmp (wb_file_name (plain), "latest") != 0 || stat (plain, &st) != 0 ||
+        !S_ISREG (st.st_mode)) {
+        wb_free (plain);
+        return wb_strdup (path);
+    }
+    int fd = open (plain, O_RDONLY | O_CLOEXEC);
+    size_t n = 0;
+    if (fd < 0 || wb_fd_read (fd, name, &n, sizeof name - 1, 0) != 0) n = 0;
+    if (fd >= 0) close (fd);
+    name[n] = 0;
+    name[strcspn (name, "\r\n")] = 0;
+    char *found = NULL;
+    if (name[0] != 0 && strchr (name, '/') == NULL)
+        found = wb_format ("%.*s%s", (int) (wb_file_name (plain) - plain), plain, name);
+    else
+        found = wb_strdup (path);
+    wb_free (plain);
+    return found;
 }

@@ -1,16 +1,19 @@
-/* A run's directory: which checkpoints there are, which is the latest, which may go.
+/* A run's directory: which checkpoints there are, which is the latest, which may be removed.
  *
  * The directory itself is the only record: a checkpoint is a directory of the right name that has its state and
- * checksums, which are there from the moment of its rename on.  Nothing is removed under its good name: it gets a
- * temporary one first, so that a half-removed checkpoint is never taken for a whole one.
+ * checksums, which it has from its rename on.  Nothing is removed under its good name: it gets a temporary one first,
+ * so that a half-removed checkpoint is never taken for a whole one.  A damaged one gets a name that says so; it is no
+ * longer counted, and never removed.
  *
- * Not here: whether a checkpoint is sound (wb_ckpt_verify). */
+ * Not here: whether a checkpoint is damaged (wb_ckpt_verify). */
 #include "config.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "checkpoint/checkpoint_priv.h"
@@ -96,35 +99,131 @@ wb_status wb_ckpt_list (int64_t *steps, int *n, const char *run, int max) {
     return status;
 }
 
+/* ---- latest ---------------------------------------------------------------------------------------------------- */
+
+int (*wb_ckpt_symlink) (const char *target, const char *path) = symlink;
+
+/* RUN/NAME, or RUN/NAME-2, ...: one that is not there.  NULL: no memory. */
+static char *free_name (const char *run, const char *name) {
+    char *path = wb_format ("%s/%s", run, name);
+    struct stat st;
+    for (int k = 2; path != NULL && lstat (path, &st) == 0; k++) {
+        wb_free (path);
+        path = wb_format ("%s/%s-%d", run, name, k);
+    }
+    return path;
+}
+
+/* The step of a checkpoint by its state.json, -1: not a checkpoint. */
+static int64_t step_in (const char *dir) {
+    bool sums = false;
+    char *path = wb_format ("%s/state.json", dir);
+    json_t *state = path != NULL ? json_load_file (path, 0, NULL) : NULL;
+    const json_t *step = json_object_get (state, "step");
+    int64_t n = -1;
+    if (has (&sums, dir, WB_SUMS_FILE) == WB_OK && sums && json_is_integer (step)) n = json_integer_value (step);
+    json_decref (state);
+    wb_free (path);
+    return n;
+}
+
+/* Whoever copies a run with the links resolved gets a real directory RUN/latest.  It becomes the checkpoint it is a
+ * copy of where that is not there, else it steps aside; an empty one goes.  *was: there was one. */
+static wb_status clear_latest (bool *was, const char *run) {
+    struct stat st;
+    char *dir = wb_format ("%s/latest", run), *to = NULL;
+    *was = dir != NULL && lstat (dir, &st) == 0 && S_ISDIR (st.st_mode);
+    wb_status status = dir != NULL ? WB_OK : WB_NOMEM ("checkpoint");
+    if (*was && rmdir (dir) != 0) {
+        int64_t step = step_in (dir);
+        to = step >= 0 ? wb_ckpt_path (run, step) : NULL;
+        bool adopted = to != NULL && lstat (to, &st) != 0;
+        if (!adopted) {
+            wb_free (to);
+            to = free_name (run, "latest.copied");
+        }
+        if (to == NULL)
+            status = WB_NOMEM ("checkpoint");
+        else if (rename (dir, to) != 0)
+            status = WB_FAIL (WB_EIO, "%s: cannot rename to %s: %s", dir, to, strerror (errno));
+        else if (adopted)
+            wb_info ("%s was a directory, not a link: it is the checkpoint %s now", dir, wb_file_name (to));
+        else
+            wb_warn ("%s was a directory, not a link: it is called %s now, and wabun will not use it", dir, to);
+    }
+    wb_free (dir);
+    wb_free (to);
+    return status;
+}
+
+/* A symbolic link; where the file system has none, a file that holds the name (wb_dir_latest() reads it). */
+static wb_status point (const char *link, const char *temp, const char *target) {
+    unlink (temp);
+    int error = wb_ckpt_symlink (target, temp) != 0 ? errno : 0;
+    if (error == EPERM || error == ENOSYS || error == ENOTSUP || error == EOPNOTSUPP) {
+        char line[80];
+        int n = snprintf (line, sizeof line, "%s\n", target);
+        return wb_file_write (link, line, (size_t) n);
+    }
+    if (error == 0 && rename (temp, link) != 0) error = errno;
+    if (error == 0) return WB_OK;
+    unlink (temp);
+    return WB_FAIL (WB_EIO, "%s: cannot make the link to %s: %s", link, target, strerror (error));
+}
+
 wb_status wb_ckpt_set_latest (const char *run, int64_t step) {
+    bool was;
+    WB_TRY (clear_latest (&was, run));
     char target[64], *link = wb_format ("%s/latest", run), *temp = wb_format ("%s/latest.tmp", run);
     wb_status status = link != NULL && temp != NULL ? WB_OK : WB_NOMEM ("checkpoint");
     snprintf (target, sizeof target, STEP_FORMAT, step);
-    if (status == WB_OK) {
-        unlink (temp);
-        if (symlink (target, temp) != 0 || rename (temp, link) != 0) {
-            status = WB_FAIL (WB_EIO, "%s: cannot make the link to %s: %s", link, target, strerror (errno));
-            unlink (temp);
-        }
-    }
+    if (status == WB_OK) status = point (link, temp, target);
     if (status == WB_OK) status = wb_dir_sync (run);
     wb_free (link);
     wb_free (temp);
     return status;
 }
 
+wb_status wb_ckpt_adopt_latest (const char *run) {
+    bool was;
+    int64_t step;
+    int n = 0;
+    WB_TRY (clear_latest (&was, run));
+    if (was) WB_TRY (wb_ckpt_list (&step, &n, run, 1));
+    return n > 0 ? wb_ckpt_set_latest (run, step) : WB_OK;
+}
+
 /* The step `latest` points at, -1: none. */
 static wb_status latest_step (int64_t *step, const char *run) {
-    char target[4096], *link = wb_format ("%s/latest", run);
+    char target[4096], *link = wb_format ("%s/latest", run), *named = link != NULL ? wb_dir_latest (link) : NULL;
     *step = -1;
-    if (link == NULL) return WB_NOMEM ("checkpoint");
-    ssize_t n = readlink (link, target, sizeof target - 1);
+    wb_status status = named != NULL ? WB_OK : WB_NOMEM ("checkpoint");
+    ssize_t n = status == WB_OK ? readlink (link, target, sizeof target - 1) : -1;
+    if (n >= 0) {
+        target[n] = 0;
+        while (n > 1 && target[n - 1] == '/') target[--n] = 0;
+        *step = step_of (wb_file_name (target), "");
+    } else if (status == WB_OK) {
+        *step = step_of (wb_file_name (named), "");
+    }
     wb_free (link);
-    if (n < 0) return WB_OK;
-    target[n] = 0;
-    while (n > 1 && target[n - 1] == '/') target[--n] = 0;
-    *step = step_of (wb_file_name (target), "");
-    return WB_OK;
+    wb_free (named);
+    return status;
+}
+
+/* ---- removing -------------------------------------------------------------------------------------------------- */
+
+wb_status wb_ckpt_set_aside (const char *run, int64_t step) {
+    char name[64], *dir = wb_ckpt_path (run, step);
+    snprintf (name, sizeof name, STEP_FORMAT ".damaged", step);
+    char *to = free_name (run, name);
+    wb_status status = dir != NULL && to != NULL ? WB_OK : WB_NOMEM ("checkpoint");
+    if (status == WB_OK && rename (dir, to) != 0)
+        status = WB_FAIL (WB_EIO, "%s: cannot rename to %s: %s", dir, to, strerror (errno));
+    if (status == WB_OK) wb_info ("%s is set aside as %s: wabun neither uses nor removes it", dir, wb_file_name (to));
+    wb_free (dir);
+    wb_free (to);
+    return status;
 }
 
 static wb_status remove_step (const char *run, int64_t step) {

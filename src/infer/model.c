@@ -53,7 +53,9 @@ wb_status wb_model_load (wb_model_t **out, const char *dir, const char *tokenize
     *out = NULL;
     loaded_t *at = wb_calloc (1, sizeof *at);
     if (at == NULL) return WB_NOMEM ("model %s", dir);
-    const wb_status status = load (at, dir, tokenizer);
+    char *named = wb_dir_latest (dir);
+    const wb_status status = named != NULL ? load (at, named, tokenizer) : WB_NOMEM ("model %s", dir);
+    wb_free (named);
     if (status == WB_OK)
         *out = &at->model;
     else

@@ -71,8 +71,7 @@ static wb_status read_config (wb_size_t *s, const json_t *j, const char *path) {
     return check_kind (j, path, s->C);
 }
 
-wb_status wb_model_config_read (wb_size_t *out, const char *dir) {
-    *out = (wb_size_t){0};
+static wb_status read_dir (wb_size_t *out, const char *dir) {
     if (!wb_file_exists (dir)) return WB_FAIL (WB_EIO, "model %s: no such directory", dir[0] != 0 ? dir : "\"\"");
     if (!wb_file_is_dir (dir))
         return WB_FAIL (
@@ -80,7 +79,7 @@ wb_status wb_model_config_read (wb_size_t *out, const char *dir) {
     char *path = wb_format ("%s/config.json", dir), *latest = wb_format ("%s/latest", dir), *text = NULL;
     size_t bytes;
     wb_status status = path != NULL && latest != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
-    if (status == WB_OK && !wb_file_exists (path) && wb_file_is_dir (latest))
+    if (status == WB_OK && !wb_file_exists (path) && wb_file_exists (latest))
         status = WB_FAIL (WB_EIO, "model %s: is a run; its newest model is %s", dir, latest);
     if (status == WB_OK) status = wb_file_read (&text, &bytes, path);
     if (status == WB_OK) {
@@ -93,6 +92,14 @@ wb_status wb_model_config_read (wb_size_t *out, const char *dir) {
     wb_free (text);
     wb_free (path);
     wb_free (latest);
+    return status;
+}
+
+wb_status wb_model_config_read (wb_size_t *out, const char *dir) {
+    *out = (wb_size_t){0};
+    char *named = wb_dir_latest (dir);
+    wb_status status = named != NULL ? read_dir (out, named) : WB_NOMEM ("model %s", dir);
+    wb_free (named);
     return status;
 }
 

@@ -53,19 +53,6 @@ wb_status wb_append_open (wb_append_t *a, const char *run, const char *name, wb_
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-/* 0 or an errno. */
-static int write_all (int fd, const char *data, size_t bytes) {
-    while (bytes > 0) {
-        ssize_t k = write (fd, data, bytes);
-        if (k < 0 && errno == EINTR) continue;
-        if (k < 0) return errno;
-        if (k == 0) return ENOSPC;
-        data += k;
-        bytes -= (size_t) k;
-    }
-    return 0;
-}
-
 /* Open, take away what an earlier call left half written, or end that line.  0 or an errno. */
 static int reopen (wb_append_t *a) {
     a->fd = open (a->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
@@ -77,7 +64,7 @@ static int reopen (wb_append_t *a) {
     char last = '\n';
     if (S_ISREG (st.st_mode) && a->good > 0 && pread (a->fd, &last, 1, a->good - 1) < 0) return errno;
     if (last == '\n') return 0;
-    int error = write_all (a->fd, "\n", 1);
+    int error = wb_fd_write (a->fd, "\n", 1, -1);
     if (error == 0) a->good++;
     return error;
 }
@@ -85,7 +72,7 @@ static int reopen (wb_append_t *a) {
 wb_status wb_append_put (wb_append_t *a, const char *data, size_t bytes) {
     int error = a->fd < 0 ? reopen (a) : 0;
     if (error == 0) {
-        error = write_all (a->fd, data, bytes);
+        error = wb_fd_write (a->fd, data, bytes, -1);
         if (error == 0) a->good += (int64_t) bytes;
     }
     if (error == 0) return WB_OK;

@@ -1,15 +1,14 @@
 /* One run directory, one run.
  *
- * Rank 0 holds a lock on RUN/.lock as long as the run lasts.  The kernel gives it back when the process ends, however
- * it ends, so there are no stale locks; the text in the file only serves the message.  The file itself stays: removing
- * it would let two runs lock two files of one name.
+ * Rank 0 holds a lock on RUN/.lock as long as the run lasts.  The kernel releases it when the process ends, however it
+ * ends, so there are no stale locks; the text in the file is for the message only.  The file itself stays: removing it
+ * would let two runs lock two files of the same name.
  *
- * Under the lock, what a killed run left half written is nobody's, and goes.
+ * Under the lock, what a killed run left half written belongs to nobody and is removed.
  *
  * Not here: file systems without locks (some Lustre mounts).  There a warning says that nothing was checked. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -28,8 +27,8 @@ static wb_status taken (int fd, const char *run) {
                     run, who[0] != 0 ? who : "process unknown");
 }
 
-/* A run that was killed a moment ago may still be dying, and its launcher gone before it: that is waited for.  0, or
- * -1 with errno. */
+/* Take the lock, waiting up to 2 s: a run that was killed a moment ago may still be ending although its launcher is
+ * gone.  0, or -1 with errno. */
 static int take (int fd) {
     int rc;
     for (int turn = 0; turn < 20; turn++) {
@@ -62,7 +61,7 @@ static wb_status lock (wb_run_t *r, const char *path) {
 
 /* A file of RUN that wb_file_write() was writing when its process was killed. */
 static bool is_left_over (const char *name) {
-    static const char *const files[] = {"config.cfg.tmp-", "metrics.jsonl.tmp-"};
+    static const char *const files[] = {"config.cfg.tmp-", "metrics.jsonl.tmp-", "samples.txt.tmp-", "latest.tmp-"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (strncmp (name, files[i], strlen (files[i])) == 0) return true;
     return strcmp (name, "latest.tmp") == 0;
@@ -70,23 +69,29 @@ static bool is_left_over (const char *name) {
 
 static wb_status sweep (const char *run) {
     char *scratch = wb_format ("%s/" WB_RUN_SCRATCH, run);
-    wb_status status = scratch != NULL ? wb_dir_remove (scratch) : WB_FAIL (WB_ENOMEM, "out of memory");
-    const struct dirent *e;
-    DIR *d = opendir (run);
+    wb_status status = scratch != NULL ? wb_dir_remove (scratch) : WB_NOMEM ("%s", run);
     wb_free (scratch);
-    if (d == NULL && status == WB_OK) status = WB_FAIL (WB_EIO, "%s: cannot open: %s", run, strerror (errno));
-    while (status == WB_OK && (e = readdir (d)) != NULL) {
-        if (!is_left_over (e->d_name) || unlinkat (dirfd (d), e->d_name, 0) == 0 || errno == ENOENT) continue;
-        status = WB_FAIL (WB_EIO, "%s/%s: cannot remove: %s", run, e->d_name, strerror (errno));
+    WB_TRY (status);
+    wb_names_t names;
+    WB_TRY (wb_dir_list (&names, run));
+    for (int64_t i = 0; i < names.len && status == WB_OK; i++) {
+        if (!is_left_over (names.data[i])) continue;
+        char *path = wb_format ("%s/%s", run, names.data[i]);
+        if (path == NULL)
+            status = WB_NOMEM ("%s", run);
+        else if (unlink (path) != 0 && errno != ENOENT)
+            status = WB_FAIL (WB_EIO, "%s: cannot remove: %s", path, strerror (errno));
+        wb_free (path);
     }
-    if (d != NULL) closedir (d);
-    return status == WB_OK ? wb_ckpt_prune (run, 0) : status;
+    wb_names_fini (&names);
+    if (status == WB_OK) status = wb_ckpt_prune (run, 0);
+    return status == WB_OK ? wb_ckpt_adopt_latest (run) : status;
 }
 
 /* `run` = RUN/latest, or RUN/step-...: its files would go with that checkpoint. */
 static wb_status check_no_checkpoint (const char *run) {
     char *state = wb_format ("%s/state.json", run);
-    wb_status status = state != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+    wb_status status = state != NULL ? WB_OK : WB_NOMEM ("%s", run);
     if (status == WB_OK && wb_file_exists (state))
         status = WB_FAIL (WB_EUSAGE,
                           "%s is a checkpoint, not a run: set `run` to the directory around it to go on, or to another "
@@ -100,9 +105,9 @@ wb_status wb_run_lock (wb_run_t *r) {
     wb_status status = WB_OK;
     if (wb_comm_rank (r->world) == 0) {
         char *path = wb_format ("%s/.lock", r->config->run);
-        if (path == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory");
+        if (path == NULL) status = WB_NOMEM ("%s", r->config->run);
         if (status == WB_OK && wb_file_exists (r->config->run) && !wb_file_is_dir (r->config->run))
-            status = WB_FAIL (WB_EIO, "%s is no directory, so no run can be written there: set another `run`",
+            status = WB_FAIL (WB_EIO, "%s is not a directory, so no run can be written there: set another `run`",
                               r->config->run);
         if (status == WB_OK) status = check_no_checkpoint (r->config->run);
         if (status == WB_OK) status = wb_dir_make (r->config->run);

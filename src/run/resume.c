@@ -12,14 +12,6 @@
 
 #include "run/run_priv.h"
 
-wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
-    const wb_ckpt_set_t set = {
-        .file = WB_RUN_MODEL, .prefix = "", .data = wb_trainer_weights (r->trainer), .layers = r->trainer->o.size.L};
-    int n;
-    const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
-    return wb_ckpt_load (r->world, dir, &set, block, n);
-}
-
 /* Another number of heads has the same shapes and is another model. */
 static wb_status check_size (const wb_run_t *r, const char *dir) {
     const wb_size_t *want = &r->trainer->o.size;
@@ -62,7 +54,7 @@ static wb_status parse_state (state_t *s, const char *path, const char *text, si
     else if (s->step < 0 || !json_is_number (tokens) || optimizer == NULL)
         status = WB_FAIL (WB_EDATA, "%s: lacks one of step, tokens and optimizer", path);
     else if ((s->optimizer = wb_strdup (optimizer)) == NULL)
-        status = WB_FAIL (WB_ENOMEM, "out of memory");
+        status = WB_NOMEM ("checkpoint");
     json_decref (j);
     return status;
 }
@@ -88,7 +80,7 @@ static wb_status check_state (const wb_run_t *r, const state_t *s, const char *d
 static wb_status read_state (wb_run_t *r, state_t *s, const char *dir) {
     char *path = wb_format ("%s/state.json", dir), *text = NULL;
     size_t bytes;
-    wb_status status = path != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+    wb_status status = path != NULL ? WB_OK : WB_NOMEM ("checkpoint");
     if (status == WB_OK && wb_file_is_dir (dir) && !wb_file_exists (path))
         status = WB_FAIL (WB_EUSAGE,
                           "%s is a model, but no checkpoint of a run (no state.json): start from its weights with "
@@ -111,7 +103,7 @@ static wb_status check_order (const wb_run_t *r, bool *own, const char *dir, int
     struct stat a, b;
     int64_t newest;
     int n = 0;
-    wb_status status = path != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
+    wb_status status = path != NULL ? WB_OK : WB_NOMEM ("checkpoint");
     *own =
         status == WB_OK && stat (path, &a) == 0 && stat (dir, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
     if (status == WB_OK) status = wb_ckpt_list (&newest, &n, r->config->run, 1);
@@ -154,27 +146,19 @@ static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
     return WB_OK;
 }
 
-/* Only damage makes it go back: a configuration that does not fit the newest fits the older ones no better. */
-static wb_status resume_newest (wb_run_t *r) {
-    enum { MOST = 64 };
-    int64_t steps[MOST];
-    int n = 0;
-    wb_status status = WB_OK;
-    if (wb_comm_rank (r->world) == 0) status = wb_ckpt_list (steps, &n, r->config->run, MOST);
-    WB_TRY (wb_agree (r->world, status));
-    wb_comm_bcast (r->world, &n, sizeof n, 0);
-    wb_comm_bcast (r->world, steps, sizeof steps, 0);
+/* The newest checkpoint that verifies: number *good of steps, -1: there are none.  Only damage makes it go back: a
+ * configuration that does not fit the newest fits the older ones no better.  Collective over world. */
+static wb_status find_good (wb_run_t *r, int *good, const int64_t *steps, int n) {
+    *good = -1;
     for (int i = 0; i < n; i++) {
         char *dir = wb_ckpt_path (r->config->run, steps[i]);
-
-        status = wb_agree (r->world, dir != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory"));
+        wb_status status = wb_agree (r->world, dir != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
         if (status == WB_OK) status = wb_ckpt_verify (r->world, dir);
-        if (status == WB_OK) {
-            status = resume_from (r, dir, false);
-            wb_free (dir);
-            return status;
-        }
         wb_free (dir);
+        if (status == WB_OK) {
+            *good = i;
+            return WB_OK;
+        }
         if (status != WB_EDATA || i == n - 1) return status;
         wb_warn ("%s; going back to the checkpoint before it", wb_error_get ()->text);
         wb_error_clear ();
@@ -182,8 +166,38 @@ static wb_status resume_newest (wb_run_t *r) {
     return WB_OK;
 }
 
+/* Rank 0: damaged checkpoints must neither be `latest` nor count among those that are kept, or pruning would remove the
+ * good ones. */
+static wb_status set_aside (const wb_run_t *r, const int64_t *steps, int damaged) {
+    for (int i = 0; i < damaged; i++) WB_TRY (wb_ckpt_set_aside (r->config->run, steps[i]));
+    return damaged > 0 ? wb_ckpt_set_latest (r->config->run, steps[damaged]) : WB_OK;
+}
+
+static wb_status resume_newest (wb_run_t *r) {
+    enum { MAX = 64 };
+    int64_t steps[MAX];
+    int n = 0, good;
+    wb_status status = WB_OK;
+    if (wb_comm_rank (r->world) == 0) status = wb_ckpt_list (steps, &n, r->config->run, MAX);
+    WB_TRY (wb_agree (r->world, status));
+    wb_comm_bcast (r->world, &n, sizeof n, 0);
+    wb_comm_bcast (r->world, steps, sizeof steps, 0);
+    WB_TRY (find_good (r, &good, steps, n));
+    if (good < 0) return WB_OK;
+    char *dir = wb_ckpt_path (r->config->run, steps[good]);
+    status = wb_agree (r->world, dir != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
+    if (status == WB_OK) status = resume_from (r, dir, false);
+    wb_free (dir);
+    WB_TRY (status);
+    return wb_agree (r->world, wb_comm_rank (r->world) == 0 ? set_aside (r, steps, good) : WB_OK);
+}
+
 wb_status wb_run_resume (wb_run_t *r, const char *resume) {
     if (strcmp (resume, "auto") == 0) return resume_newest (r);
-    WB_TRY (wb_ckpt_verify (r->world, resume));
-    return resume_from (r, resume, true);
+    char *dir = wb_dir_latest (resume);
+    wb_status status = wb_agree (r->world, dir != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
+    if (status == WB_OK) status = wb_ckpt_verify (r->world, dir);
+    if (status == WB_OK) status = resume_from (r, dir, true);
+    wb_free (dir);
+    return status;
 }

@@ -18,11 +18,16 @@
 static wb_status write_config (wb_run_t *r) {
     wb_status status = WB_OK;
     if (wb_comm_rank (r->world) == 0) {
-        char *path = wb_format ("%s/config.cfg", r->config->run), *text = wb_config_text (r->config);
-        if (path == NULL || text == NULL) status = WB_FAIL (WB_ENOMEM, "out of memory");
-        if (status == WB_OK) status = wb_file_write (path, text, strlen (text));
+        char *path = wb_format ("%s/config.cfg", r->config->run), *text = wb_config_text (r->config), note[96];
+        char *all = text == NULL ? NULL
+                    : r->base.path == NULL
+                        ? wb_strdup (text)
+                        : wb_format ("// model.base: %s\n%s", wb_run_base_text (note, &r->base), text);
+        if (path == NULL || all == NULL) status = WB_NOMEM ("config.cfg");
+        if (status == WB_OK) status = wb_file_write (path, all, strlen (all));
         wb_free (path);
         wb_free (text);
+        wb_free (all);
     }
     return wb_agree (r->world, status);
 }
@@ -54,6 +59,7 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     wb_kern_threads_set (r->threads);
     wb_blas_threads_set (r->threads);
     WB_TRY (wb_topo_new (&r->topo, r->world, (int) c->data, (int) c->pipeline, (int) c->tensor));
+    WB_TRY (wb_run_base_find (r));
     r->limits.mapped = wb_run_mapped ();
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
     wb_config_step_options (&o, c, &r->data.size);
@@ -63,10 +69,7 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     if (strcmp (a->resume, "none") == 0) WB_TRY (check_fresh (r));
     WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
     if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
-    if (c->base != NULL && !r->resumed) {
-        WB_TRY (wb_ckpt_verify (r->world, c->base));
-        WB_TRY (wb_run_load_weights (r, c->base));
-    }
+    if (c->base != NULL && !r->resumed) WB_TRY (wb_run_base_load (r));
     WB_TRY (write_config (r));
     return wb_run_log_open (r);
 }
@@ -182,6 +185,7 @@ wb_status wb_run_train (const wb_run_args_t *a) {
         wb_run_data_close (&r.data);
         if (r.topo != NULL) wb_topo_destroy (r.topo);
         if (r.config != NULL) wb_config_destroy (r.config);
+        wb_free (r.base.path);
     }
     wb_signals_started (); /* a launcher sends SIGTERM to those that still speak when the first one has ended */
     wb_world_destroy (r.world);

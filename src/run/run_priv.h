@@ -4,6 +4,7 @@
  *   signals.c  requests to stop
  *   data.c     tokenizer, token files, loaders
  *   lock.c     one run at a time in a run directory
+ *   base.c     model.base: the model it starts from
  *   save.c     checkpoints of the run
  *   resume.c   which checkpoint to go on from, and whether it fits
  *   summary.c  start-up report, memory
@@ -60,6 +61,13 @@ typedef struct wb_run_log {
     wb_rank_record_t *ranks; /* [ranks] work space of wb_rank_times() */
 } wb_run_log_t;
 
+/* The model whose weights the run began with. */
+typedef struct wb_run_base {
+    char *path;    /* owned; NULL: none, or not known */
+    int64_t step;  /* -1: not a checkpoint of a run */
+    uint64_t sums; /* XXH64 of its checksums.json, 0: it has none */
+} wb_run_base_t;
+
 typedef struct wb_run {
     wb_comm_t *world;
     wb_topo_t *topo;
@@ -73,6 +81,7 @@ typedef struct wb_run {
     int64_t first; /* step the loop began at */
     double began;  /* wb_now () then */
     int lock;      /* lock.c: descriptor of the locked file, rank 0; -1: none */
+    wb_run_base_t base;
     wb_run_limits_t limits;
     wb_run_log_t log;
 } wb_run_t;
@@ -103,7 +112,18 @@ wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
  * those.  r->saved tells whether it is one of the run.  Collective over world.  Errors: WB_EIO, WB_EDATA, WB_EUSAGE;
  * agreed. */
 wb_status wb_run_resume (wb_run_t *r, const char *resume) WB_NODISCARD;
-/* Weights only, from a model directory.  Collective. */
+
+/* ---- base.c ------------------------------------------------------------------------------------------------------ */
+
+/* Which model model.base names: r->base, and config->base is its path without links; nothing without model.base.
+ * Collective over world.  Errors: WB_ENOMEM, agreed. */
+wb_status wb_run_base_find (wb_run_t *r) WB_NODISCARD;
+/* "step 20, checksums.json has XXH64 0123456789abcdef" into buf. */
+const char *wb_run_base_text (char buf[96], const wb_run_base_t *b);
+/* Verify it and load its weights.  Collective over world.  Errors: those of wb_ckpt_verify(), wb_run_load_weights(). */
+wb_status wb_run_base_load (wb_run_t *r) WB_NODISCARD;
+/* Weights only, from a model directory.  Collective over world.  Errors: those of wb_ckpt_load(); WB_EDATA a weight is
+ * NaN or infinite: tensor and place. */
 wb_status wb_run_load_weights (wb_run_t *r, const char *dir) WB_NODISCARD;
 
 /* ---- summary.c --------------------------------------------------------------------------------------------------- */

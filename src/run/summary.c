@@ -146,6 +146,8 @@ wb_status wb_run_summary (wb_run_t *r) {
     wb_info ("  model       %s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld",
              wb_format_count (n, wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,
              (long long) s->T, (long long) s->V);
+    char note[96];
+    if (r->base.path != NULL) wb_info ("  base        %s (%s)", r->base.path, wb_run_base_text (note, &r->base));
     report_data (r);
     WB_TRY (report_memory (r));
     char run[WB_ERROR_TEXT];

@@ -58,15 +58,21 @@ static wb_status from_tag (wb_tokenizer_t **out, const char *dir) {
     return status;
 }
 
-bool wb_tokenizer_probe (const char *spec) {
+static bool probe (const char *spec) {
     if (wb_tokenizer_has_file (spec, WB_TOKENIZER_TAG)) return true;
     for (int i = 0; wb_tokenizer_kinds[i] != NULL; i++)
         if (wb_tokenizer_kinds[i]->probe (spec)) return true;
     return false;
 }
 
-wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) {
-    *out = NULL;
+bool wb_tokenizer_probe (const char *spec) {
+    char *dir = wb_dir_latest (spec);
+    const bool found = dir != NULL && probe (dir);
+    wb_free (dir);
+    return found;
+}
+
+static wb_status open_spec (wb_tokenizer_t **out, const char *spec) {
     if (wb_tokenizer_has_file (spec, WB_TOKENIZER_TAG)) return from_tag (out, spec);
     for (int i = 0; wb_tokenizer_kinds[i] != NULL; i++)
         if (wb_tokenizer_kinds[i]->probe (spec)) return wb_tokenizer_kinds[i]->open (out, spec);
@@ -78,6 +84,14 @@ wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) {
         return WB_FAIL (WB_EUSAGE, "tokenizer %s: this kind of file is not known; %s", spec,
                         wb_tokenizer_known (known));
     return WB_FAIL (WB_EUSAGE, "tokenizer %s: no tokenizer in this directory; %s", spec, wb_tokenizer_known (known));
+}
+
+wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) {
+    *out = NULL;
+    char *dir = wb_dir_latest (spec);
+    wb_status status = dir != NULL ? open_spec (out, dir) : WB_NOMEM ("tokenizer");
+    wb_free (dir);
+    return status;
 }
 
 wb_status wb_tokenizer_save (const wb_tokenizer_t *t, const char *dir) {

@@ -175,7 +175,7 @@ ok "with the bits it had" same_files fresh/step-00000020 $newest
 
 # ---- the run directory ----------------------------------------------------------------------------------------------
 echo 'a file' >file
-ok "a file where the directory should be" refuse 3 'file.*is no directory.*another .run' "1 2 3" file
+ok "a file where the directory should be" refuse 3 'file.*is not a directory.*another .run' "1 2 3" file
 ok "it is still there" grep -q 'a file' file
 ok "a directory below a file" refuse 3 '^wabun: .*file' "1 2 3" file/run
 if [ "$(id -u)" -ne 0 ]; then

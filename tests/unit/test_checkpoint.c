@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "tmpi.h"
-#include "wabun/checkpoint.h"
+#include "checkpoint/checkpoint_priv.h"
 
 static wb_comm_t *world;
 
@@ -401,11 +401,105 @@ static void test_rundir (void) {
     T_STATUS (wb_ckpt_prune (run, 0), WB_OK);
     T_OK (there (run, "step-00000080") && !there (run, "step-00000080.old"), "what was aside is put back");
 
+    wb_free (link);
+}
+
+/* ---- latest that is not a link ---------------------------------------------------------------------------------- */
+
+static int no_links (const char *target, const char *path) {
+    (void) target, (void) path;
+    errno = EPERM;
+    return -1;
+}
+
+static void put_state (const char *run, const char *name, int step) {
+    char *path = wb_format ("%s/%s/state.json", run, name), text[32];
+    snprintf (text, sizeof text, "{\"step\": %d}", step);
+    T_STATUS (wb_file_write (path, text, strlen (text)), WB_OK);
+    wb_free (path);
+}
+
+static void leads_to (const char *path, const char *want) {
+    char *named = wb_dir_latest (path), *real = realpath (named, NULL);
+    T_OK (real != NULL && strcmp (wb_file_name (real), want) == 0, "%s leads to %s", path, real);
+    wb_free_foreign (real);
+    wb_free (named);
+}
+
+/* A file system without links. */
+static void test_no_links (void) {
+    char *run = wb_strdup (t_tmp ("plain")), *link = wb_format ("%s/latest", run), *slash = wb_format ("%s/", link);
+    make_step (run, "step-00000010", true, true);
+    make_step (run, "step-00000020", true, true);
+    make_step (run, "step-00000030", true, true);
+    wb_ckpt_symlink = no_links;
+    T_STATUS (wb_ckpt_set_latest (run, 20), WB_OK);
+    T_STATUS (wb_ckpt_set_latest (run, 10), WB_OK);
+    T_OK (!wb_file_is_dir (link), "a file");
+    leads_to (link, "step-00000010");
+    leads_to (slash, "step-00000010");
+    T_STATUS (wb_ckpt_prune (run, 1), WB_OK);
+    T_OK (there (run, "step-00000010") && !there (run, "step-00000020") && there (run, "step-00000030"),
+          "what the file names is kept");
+    wb_ckpt_symlink = symlink;
+    T_STATUS (wb_ckpt_set_latest (run, 30), WB_OK);
+    T_OK (wb_file_is_dir (link), "a link again");
+    leads_to (link, "step-00000030");
+    char *named = wb_dir_latest ("nowhere/latest");
+    T_OK (strcmp (named, "nowhere/latest") == 0, "nothing there: %s", named);
+    WANTS (wb_ckpt_set_latest (t_tmp ("nowhere"), 200), WB_EIO, "latest: cannot make the link");
+    wb_free (named);
+    wb_free (slash);
+    wb_free (link);
+    wb_free (run);
+}
+
+/* Runs that were copied with their links resolved. */
+static void test_copied (void) {
+    char *run = wb_strdup (t_tmp ("copied")), *link = wb_format ("%s/latest", run);
+    make_step (run, "step-00000030", true, true);
+    make_step (run, "latest", true, true);
+    put_state (run, "latest", 40);
+    T_STATUS (wb_ckpt_adopt_latest (run), WB_OK);
+    T_OK (there (run, "step-00000040") && !there (run, "latest.copied"), "a checkpoint that the run lacks");
+    leads_to (link, "step-00000040");
+    unlink (link);
+    make_step (run, "latest", true, true);
+    put_state (run, "latest", 30);
+    T_STATUS (wb_ckpt_set_latest (run, 40), WB_OK);
+    T_OK (there (run, "latest.copied/model.safetensors"), "a copy of one that it has");
+    leads_to (link, "step-00000040");
     unlink (link);
     T_STATUS (wb_dir_make (link), WB_OK);
-    WANTS (wb_ckpt_set_latest (run, 200), WB_EIO, "latest: cannot make the link");
-    T_OK (!there (run, "latest.tmp"), "no rubbish");
+    T_STATUS (wb_ckpt_adopt_latest (run), WB_OK);
+    T_OK (!there (run, "latest.copied-2"), "an empty one");
+    leads_to (link, "step-00000040");
+    unlink (link);
+    make_step (run, "latest", false, false);
+    T_STATUS (wb_ckpt_adopt_latest (run), WB_OK);
+    T_OK (there (run, "latest.copied-2/model.safetensors"), "no checkpoint at all");
+    T_STATUS (wb_ckpt_adopt_latest (run), WB_OK);
+    T_OK (!there (run, "latest.copied-3"), "a link stays");
+    leads_to (link, "step-00000040");
     wb_free (link);
+    wb_free (run);
+}
+
+static void test_damaged (void) {
+    char *run = wb_strdup (t_tmp ("damaged"));
+    int64_t steps[10];
+    int n;
+    for (int i = 0; i < 2; i++) {
+        make_step (run, "step-00000010", true, true);
+        make_step (run, "step-00000020", true, true);
+        T_STATUS (wb_ckpt_set_aside (run, 20), WB_OK);
+    }
+    make_step (run, "step-00000030", true, true);
+    T_STATUS (wb_ckpt_prune (run, 2), WB_OK);
+    T_STATUS (wb_ckpt_list (steps, &n, run, 10), WB_OK);
+    T_OK (n == 2 && steps[0] == 30 && steps[1] == 10, "damaged ones are not counted");
+    T_OK (there (run, "step-00000020.damaged") && there (run, "step-00000020.damaged-2"), "nor removed");
+    wb_free (run);
 }
 
 int main (void) {
@@ -417,5 +511,8 @@ int main (void) {
     test_types ();
     test_large ();
     test_rundir ();
+    test_no_links ();
+    test_copied ();
+    test_damaged ();
     return T_END ();
 }

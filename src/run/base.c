@@ -1,0 +1,114 @@
+/* The model a run starts from (model.base): which one that is, and its weights.
+ *
+ * A link such as OTHER/latest moves on.  So a run names the directory it led to, with step and checksum: in the
+ * start-up report, in config.cfg and in its checkpoints.
+ *
+ * Not done here: the size and the tokenizer of the model (config). */
+#include "config.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/run_priv.h"
+
+/* ---- which one --------------------------------------------------------------------------------------------------- */
+
+/* Step of state.json, hash of checksums.json; -1 and 0 where it has none, as models of others. */
+static void identify (wb_run_base_t *b) {
+    char *state = wb_format ("%s/state.json", b->path), *sums = wb_format ("%s/checksums.json", b->path), *text = NULL;
+    size_t bytes;
+    json_t *j = state != NULL ? json_load_file (state, 0, NULL) : NULL;
+    const json_t *step = json_object_get (j, "step");
+    b->step = json_is_integer (step) ? (int64_t) json_integer_value (step) : -1;
+    b->sums = 0;
+    if (sums != NULL && wb_file_exists (sums)) {
+        if (wb_file_read (&text, &bytes, sums) == WB_OK)
+            b->sums = wb_hash64 (text, bytes);
+        else
+            wb_error_clear (); /* verifying tells what is wrong with it */
+    }
+    json_decref (j);
+    wb_free (text);
+    wb_free (state);
+    wb_free (sums);
+}
+
+/* Rank 0: the directory without links; a name that leads nowhere stays, for the message that will say so. */
+static wb_status find (wb_run_base_t *b, const char *name) {
+    char *dir = wb_dir_latest (name), *real = dir != NULL ? realpath (dir, NULL) : NULL;
+    b->path = wb_strdup (real != NULL ? real : name);
+    wb_free (dir);
+    wb_free_foreign (real);
+    if (b->path == NULL) return WB_NOMEM ("model.base");
+    identify (b);
+    return WB_OK;
+}
+
+wb_status wb_run_base_find (wb_run_t *r) {
+    wb_run_base_t *b = &r->base;
+    int64_t bytes = 0;
+    wb_status status = WB_OK;
+    if (r->config->base == NULL) return WB_OK;
+    if (wb_comm_rank (r->world) == 0) status = find (b, r->config->base);
+    WB_TRY (wb_agree (r->world, status));
+    if (b->path != NULL) bytes = (int64_t) strlen (b->path) + 1;
+    wb_comm_bcast (r->world, &bytes, sizeof bytes, 0);
+    wb_comm_bcast (r->world, &b->step, sizeof b->step, 0);
+    wb_comm_bcast (r->world, &b->sums, sizeof b->sums, 0);
+    if (b->path == NULL) b->path = wb_malloc ((size_t) bytes);
+    WB_TRY (wb_agree (r->world, b->path != NULL ? WB_OK : WB_NOMEM ("model.base")));
+    wb_comm_bcast (r->world, b->path, (size_t) bytes, 0);
+    char *copy = wb_strdup (b->path);
+    WB_TRY (wb_agree (r->world, copy != NULL ? WB_OK : WB_NOMEM ("model.base")));
+    wb_free (r->config->base);
+    r->config->base = copy;
+    return WB_OK;
+}
+
+const char *wb_run_base_text (char buf[96], const wb_run_base_t *b) {
+    char step[32] = "", sums[48] = "no checksums";
+    if (b->step >= 0) snprintf (step, sizeof step, "step %lld, ", (long long) b->step);
+    if (b->sums != 0) snprintf (sums, sizeof sums, "checksums.json has XXH64 %016" PRIx64, b->sums);
+    snprintf (buf, 96, "%s%s", step, sums);
+    return buf;
+}
+
+/* ---- its weights ------------------------------------------------------------------------------------------------- */
+
+/* The first weight of this rank that is NaN or infinite. */
+static wb_status check_finite (const wb_run_t *r, const char *dir) {
+    int n;
+    const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
+    const float *weights = r->trainer->weights;
+    for (int k = 0; k < n; k++) {
+        const wb_segment_t *g = &block[k];
+        for (int64_t i = 0; i < g->count; i++) {
+            if (isfinite (weights[g->flat + i])) continue;
+            int64_t at, run;
+            wb_param_run (g->param, &at, &run, g->first + i);
+            return WB_FAIL (WB_EDATA,
+                            "%s/" WB_RUN_MODEL ": tensor '%s' holds %s at [%lld, %lld]: such a model cannot be trained "
+                            "or used; take one from before its numbers went bad",
+                            dir, g->param->name, isnan (weights[g->flat + i]) ? "NaN" : "infinity",
+                            (long long) (at / g->param->cols), (long long) (at % g->param->cols));
+        }
+    }
+    return WB_OK;
+}
+
+wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
+    const wb_ckpt_set_t set = {
+        .file = WB_RUN_MODEL, .prefix = "", .data = wb_trainer_weights (r->trainer), .layers = r->trainer->o.size.L};
+    int n;
+    const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
+    WB_TRY (wb_ckpt_load (r->world, dir, &set, block, n));
+    return wb_agree (r->world, check_finite (r, dir));
+}
+
+wb_status wb_run_base_load (wb_run_t *r) {
+    WB_TRY (wb_ckpt_verify (r->world, r->base.path));
+    return wb_run_load_weights (r, r->base.path);
+}

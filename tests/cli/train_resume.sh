@@ -1,0 +1,105 @@
+#!/bin/sh
+# timeout: 600 - wabun train: which checkpoint a run goes on from: damaged ones, copied runs, directories that cannot be made.
+. "${top_srcdir:=.}/tests/cli/train_common.sh"
+T_STEPS=8
+export T_STEPS
+prepare
+
+# flip FILE BYTE: one byte of it is another one
+flip () {
+  byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+  # shellcheck disable=SC2059 # an octal escape
+  printf "\\$(printf %o $((255 - byte)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+generates () { "$WABUN" generate --model "$1" --seed 1 --max-length 5; }
+names () { (cd "$1" && echo step-* latest*); }
+
+trained 1 good --set checkpoint.every=2 >/dev/null || { cat log; exit 99; }
+
+# ---- damaged --------------------------------------------------------------------------------------------------------
+for n in 1 2; do
+  cp -R good "run$n"
+  flip "run$n/step-00000008/model.safetensors" 50000
+  flip "run$n/step-00000006/optimizer.safetensors" 50000
+  ok "two damaged checkpoints on $n ranks" trained $n "run$n" --set train.steps=5 --set checkpoint.keep=2
+  ok "two warnings" test "$(grep -c '^wabun: warning: .*step-0000000[68]/.*damaged.*going back' log)" -eq 2
+  ok "the good one before them" grep -q "resuming from run$n/step-00000004" log
+  ok "they are set aside, the good ones are kept" test "$(names "run$n")" = \
+    "step-00000004 step-00000005 step-00000006.damaged step-00000008.damaged latest"
+  ok "latest is the new one" test "$(readlink "run$n/latest")" = step-00000005
+done
+cp -R good done
+flip done/step-00000008/model.safetensors 50000
+ok "with nothing left to do" trained 1 done --set train.steps=6
+ok "latest is the good one" test "$(readlink done/latest)" = step-00000006
+ok "and works" generates done/latest
+cp -R good refused
+flip refused/step-00000008/model.safetensors 50000
+ok "a start that is refused" ends_with 2 1 refused --set 'train.optimizer="sgd"'
+ok "sets nothing aside" test "$(names refused)" = "$(names good)"
+
+# ---- latest that is not a link --------------------------------------------------------------------------------------
+cp -RL good copied
+ok "a copied run whose latest is a directory goes on" trained 2 copied --set train.steps=9
+ok "the copy steps aside" test "$(names copied)" = \
+  "step-00000002 step-00000004 step-00000006 step-00000008 step-00000009 latest latest.copied"
+ok "with a warning" grep -q '^wabun: warning: copied/latest was a directory' log
+ok "latest is the newest" test "$(readlink copied/latest)" = step-00000009
+mkdir moved && cp -RL good/latest moved/latest
+ok "a run of which only latest was copied goes on" trained 1 moved --set train.steps=9
+ok "from there" grep -q 'resuming from moved/step-00000008' log
+ok "as a checkpoint of its own" test "$(names moved)" = "step-00000008 step-00000009 latest"
+
+cp -R good plain && rm plain/latest && echo step-00000004 >plain/latest
+ok "latest as a file: generate" generates plain/latest
+ok "score" sh -c 'echo むかし | "$1" score --model plain/latest/ -' sh "$WABUN"
+ok "encode" "$WABUN" encode --tokenizer plain/latest -o other text
+ok "the same tokens" cmp other.bin tokens.bin
+cp cfg usual.cfg
+sed 's|^model = .*|model = { base = "plain/latest"; };|' usual.cfg >cfg
+ok "model.base" trained 2 based --set train.steps=2
+real=$(cd plain/step-00000004 && pwd -P)
+ok "is reported by its real path, step and checksum" grep -q "^  base  *$real (step 4, checksums.json has XXH64 [0-9a-f]\{16\})" log
+ok "and so in config.cfg" sh -c 'grep -q "// model.base: step 4, checksums.json" based/config.cfg && grep -q "base = \"$1\"" based/config.cfg' sh "$real"
+ok "which can be run again" ranks 2 "$WABUN" train based/config.cfg --set 'run="again"'
+ok "to the same end" cmp based/latest/model.safetensors again/latest/model.safetensors
+cp -R plain spoilt && rm spoilt/step-00000004/checksums.json
+# the last four bytes are of the last tensor, wpe.weight
+printf '\000\000\300\177' | dd of=spoilt/step-00000004/model.safetensors bs=1 conv=notrunc \
+  seek=$(($(wc -c <spoilt/step-00000004/model.safetensors) - 4)) 2>/dev/null
+sed 's|^model = .*|model = { base = "spoilt/latest"; };|' usual.cfg >cfg
+ok "a base that holds NaN" ends_with 5 2 nan
+ok "is named with its tensor and place" grep -q "spoilt/step-00000004/model.safetensors: tensor '[a-z_.0-9]*' holds NaN at \[[0-9]*, [0-9]*\]" log
+mv usual.cfg cfg
+ok "--resume" trained 2 resumed --resume plain/latest
+ok "goes on from what it names" grep -q 'resuming from plain/step-00000004 (step 4)' log
+ok "a run names it" sh -c \
+  '! "$1" generate --model plain 2>said && grep -q "model plain: is a run; its newest model is plain/latest" said' sh "$WABUN"
+ok "the run goes on" trained 1 plain --set train.steps=9 --set checkpoint.keep=2
+ok "and latest is a link again" test "$(readlink plain/latest)" = step-00000009
+
+# ---- a directory that cannot be made --------------------------------------------------------------------------------
+said () { messages=$(grep '^wabun: ' log | grep -v '^wabun: warning') && echo "$messages" && echo "$messages" | grep -q "$1"; }
+echo 'a file' >file
+ok "below a file" ends_with 3 2 file/run
+ok "says so" said '^wabun: .*file: cannot make the directory: a file of that name is in the way'
+ln -s nowhere/at/all dangling
+ok "a link that leads nowhere" ends_with 3 2 dangling
+ok "says so" said 'dangling: cannot make the directory: a symbolic link of that name leads nowhere'
+mkdir ro
+readonly_run () { # train in a file system that may not be written
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  unshare "$1" sh -c 'mount -t tmpfs -o ro wabun ro && exec "$0" train cfg --set "run=\"ro/run\"" </dev/null' "$WABUN" >log 2>&1
+  code=$?
+  cat log
+  [ $code -eq 3 ]
+}
+for flags in -m -rm; do
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  if unshare $flags sh -c 'mount -t tmpfs -o ro wabun "$1"' sh "$PWD/ro" 2>/dev/null; then
+    ok "a read-only file system" readonly_run $flags
+    ok "says so" said 'ro/run: cannot make the directory: Read-only file system'
+    break
+  fi
+done
+done_testing
