@@ -1,12 +1,13 @@
 /* wabun - kernels: the arithmetic.  No MPI, no allocation, no globals, cannot fail.
  *
- * All matrices are row-major fp32 with contiguous rows unless a leading dimension is given.  A name with `d` in front
- * is the gradient of the name behind it.  "+=" in a comment means that the kernel adds to what is there.
+ * All matrices are row-major fp32 with contiguous rows unless a leading dimension is given.  `d` before a name is its
+ * gradient.  "+=" in a comment means that the kernel adds to what is there.
  *
  * Every kernel but the matrix product is an entry of a table: one plain-C twin (wb_kern_ref, slow, in the order of the
- * formula, the oracle of the tests) and one table an instruction set, made from one source (simd.c).  Kernels thread
- * themselves by OpenMP and must not be called from inside a parallel region.  Their results do not depend on the number
- * of threads: work is cut by rows or by columns, never by thread count.
+ * formula, the oracle of the tests), and a table for each instruction set, all compiled from the same sources.  Kernels
+ * use OpenMP threads themselves and must not be called from inside a parallel region.  Results do not depend on the
+ * number of threads: work is cut into ranges of fixed size, rows, columns or blocks, each computed by one thread in one
+ * order.
  */
 #ifndef WABUN_KERNELS_H
 #define WABUN_KERNELS_H

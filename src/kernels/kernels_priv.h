@@ -1,36 +1,69 @@
-/* What simd.c gives to kern.c and to the tests, once an instruction set.  Not installed. */
-#ifndef WB_KERN_PRIV_H
-#define WB_KERN_PRIV_H
+/* kernels, inside: the list of kernels, what an instruction set offers, sizes of attention.  Not installed. */
+#ifndef WABUN_KERNELS_PRIV_H
+#define WABUN_KERNELS_PRIV_H
 
 #include "wabun/kernels.h"
+
+/* The entries of wb_kern_t.  Tables are filled by these names, never by position. */
+#define WB_KERNELS(X)      \
+    X (embed_forward)      \
+    X (embed_backward)     \
+    X (layernorm_forward)  \
+    X (layernorm_backward) \
+    X (bias_add)           \
+    X (bias_backward)      \
+    X (bias_gelu_forward)  \
+    X (gelu_forward)       \
+    X (gelu_backward)      \
+    X (bias_residual)      \
+    X (residual_layernorm) \
+    X (attention_forward)  \
+    X (attention_backward) \
+    X (attention_cached)   \
+    X (xent_max)           \
+    X (xent_sum)           \
+    X (xent_backward)      \
+    X (add)                \
+    X (scale)              \
+    X (sumsq)              \
+    X (bf16_pack)          \
+    X (bf16_unpack)        \
+    X (bf16_add)           \
+    X (adam)               \
+    X (adagrad)            \
+    X (sgd)                \
+    X (momentum)           \
+    X (panel_linear)
+
+#define WB_KERNELS_COUNT(entry) +1
+_Static_assert(sizeof (wb_kern_t) == sizeof (char *) + (WB_KERNELS (WB_KERNELS_COUNT)) * sizeof (void (*) (void)),
+               "WB_KERNELS names every entry of wb_kern_t");
+
+/* What the sources that are compiled once an instruction set give to the others. */
+typedef struct wb_isa_kernels {
+    wb_kern_t table;
+    /* `rounds` of independent multiply-adds; returns the flop done; *sink keeps the compiler from leaving them out */
+    double (*fma) (int64_t rounds, float *sink);
+    /* sum of p [n], as fast as memory can be read */
+    float (*read) (const float *p, int64_t n);
+    /* out [n] = exp (x) and 2^(c x), c > 0, as the kernels compute them: for the test of their error */
+    void (*exp) (float *out, const float *x, int64_t n);
+    void (*exp2) (float *out, const float *x, float c, int64_t n);
+} wb_isa_kernels_t;
+extern const wb_isa_kernels_t wb_isa_kernels_portable, wb_isa_kernels_avx2, wb_isa_kernels_avx512;
+/* Those of an instruction set; the portable ones where this build has no others. */
+const wb_isa_kernels_t *wb_isa_kernels (wb_isa isa);
+
+#define WB_RSTD_EPS 1e-5f
 
 #define WB_ATT_Q 64   /* queries in a block of attention: the lanes of its matrix products */
 #define WB_ATT_K 64   /* keys in a block */
 #define WB_ATT_PAD 16 /* head width and positions in work memory are rounded up to this: the widest vector */
-#define WB_RSTD_EPS 1e-5f
 
-#define WB_KERN_DECLARE(isa)                                                                                        \
-    extern const wb_kern_t wb_kern_table_##isa;                                                                     \
-    /* `rounds` of independent multiply-adds; *sink keeps the compiler honest; flop done */                         \
-    double wb_simd_fma_##isa (int64_t rounds, float *sink);                                                         \
-    /* out [n] = exp (x), as the kernels compute it: for the test of its error */                                   \
-    void wb_simd_exp_##isa (float *out, const float *x, int64_t n);                                                 \
-    /* out [n] = 2^(c x), c > 0 */                                                                                  \
-    void wb_simd_exp2_##isa (float *out, const float *x, float c, int64_t n);                                       \
-    void wb_panel_linear_##isa (float *y, const float *x, const float *A, const float *b, float *packed, int64_t m, \
-                                int64_t n, int64_t k, bool add);                                                    \
-    /* sum of p [n]: reads it, and hardly does more */                                                              \
-    float wb_panel_read_##isa (const float *p, int64_t n)
-
-WB_KERN_DECLARE (portable);
-WB_KERN_DECLARE (avx2);
-WB_KERN_DECLARE (avx512);
-
-/* What a query gets from a block of the cache (see share_t in simd.c). */
-static inline int64_t wb_att_share_floats (int64_t D) { return (D + 2 + WB_ATT_PAD - 1) / WB_ATT_PAD * WB_ATT_PAD; }
-
-/* Floats one thread needs (see backward_begin in simd.c). */
 static inline int64_t wb_att_pad (int64_t n) { return (n + WB_ATT_PAD - 1) / WB_ATT_PAD * WB_ATT_PAD; }
+/* Floats of the partial result of a query over one block of the cache (partial_t in attention_cached.c). */
+static inline int64_t wb_att_partial_floats (int64_t D) { return wb_att_pad (D + 2); }
+/* Floats of work space of one thread (backward_begin in attention_back.c needs the most). */
 static inline int64_t wb_att_thread_floats (int64_t T, int64_t D) {
     const int64_t Dp = wb_att_pad (D), Tp = wb_att_pad (T);
     return 3 * Dp * WB_ATT_Q + 2 * WB_ATT_K * WB_ATT_Q + 2 * WB_ATT_Q * Dp + 4 * Tp * Dp;

@@ -212,8 +212,8 @@ static void work (const job_t *t, int me, int threads) {
     }
 }
 
-void ISA_NAME (wb_panel_linear_) (float *y, const float *x, const float *A, const float *b, float *packed, int64_t m,
-                                  int64_t n, int64_t k, bool add) {
+void KERNEL (panel_linear) (float *y, const float *x, const float *A, const float *b, float *packed, int64_t m,
+                            int64_t n, int64_t k, bool add) {
     const job_t t = {y, x, A, b, m > 1 ? packed : x, m, n, k, (m + ROWS - 1) / ROWS, add};
 #pragma omp parallel if (m * n * k >= PARALLEL_MIN)
     {
@@ -224,19 +224,4 @@ void ISA_NAME (wb_panel_linear_) (float *y, const float *x, const float *A, cons
         }
         work (&t, me, threads);
     }
-}
-
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
-
-/* Sums, so that nothing can be left out; eight of them, so that memory is waited for and not an addition. */
-float ISA_NAME (wb_panel_read_) (const float *p, int64_t n) {
-    vf s[8] = {{0}};
-    float rest = 0;
-    int64_t i = 0;
-    for (; i + 8 * W <= n; i += 8 * W)
-        for (int v = 0; v < 8; v++) s[v] += vload (p + i + v * W);
-    for (; i < n; i++) rest += p[i];
-    const vf sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
-    for (i = 0; i < W; i++) rest += sum[i];
-    return rest;
 }

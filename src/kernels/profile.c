@@ -3,7 +3,7 @@
  * Who calls a kernel reads the clock and adds to the table (wb_profile_add): two clock reads a kernel, some 50 ns
  * against kernels of 50 us and more.  Benches, metrics and reports read the same table.
  *
- * Not here: limits (kern.c measures them), printing (cli). */
+ * Not here: limits (limits.c measures them), printing (bench). */
 #include "config.h"
 
 #include "wabun/kernels.h"

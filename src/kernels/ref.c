@@ -338,37 +338,8 @@ static void momentum (float *u, float *m, const float *g, int64_t n, float mu, f
     }
 }
 
+#define ENTRY(entry) .entry = entry,
 const wb_kern_t *wb_kern_ref (void) {
-    static const wb_kern_t table = {
-        "ref",
-        embed_forward,
-        embed_backward,
-        layernorm_forward,
-        layernorm_backward,
-        bias_add,
-        bias_backward,
-        bias_gelu_forward,
-        gelu_forward,
-        gelu_backward,
-        bias_residual,
-        residual_layernorm,
-        attention_forward,
-        attention_backward,
-        attention_cached,
-        xent_max,
-        xent_sum,
-        xent_backward,
-        add,
-        scale,
-        sumsq,
-        bf16_pack,
-        bf16_unpack,
-        bf16_add,
-        adam,
-        adagrad,
-        sgd,
-        momentum,
-        panel_linear,
-    };
+    static const wb_kern_t table = {.name = "ref", WB_KERNELS (ENTRY)};
     return &table;
 }

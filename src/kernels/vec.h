@@ -1,14 +1,14 @@
-/* Vectors of floats as wide as the instruction set that this is compiled for: what simd.c and panel.c share.
+/* Vectors of floats as wide as the instruction set that this is compiled for.
  *
- * By GCC's vector extension, which clang has too; the few operations it does not know are where they are used. */
-#ifndef WB_KERN_VEC_H
-#define WB_KERN_VEC_H
+ * By GCC's vector extension, which clang has too; intrinsics only where the extension has no operation. */
+#ifndef WABUN_KERNELS_VEC_H
+#define WABUN_KERNELS_VEC_H
 
-#include "kernels/kernels_priv.h"
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
-#define CAT_(a, b) a##b
-#define CAT(a, b) CAT_ (a, b)
-#define ISA_NAME(stem) CAT (stem, WB_KERN_ISA)
+#include "kernels/isa.h"
 
 #if defined(__AVX512F__)
 #define W 16 /* floats in a vector */
@@ -27,6 +27,62 @@ typedef uint32_t vu __attribute__ ((vector_size (W * 4)));
 INLINE int64_t min64 (int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE vf vload (const float *p) { return *(const vfu *) p; }
 INLINE void vstore (float *p, vf v) { *(vfu *) p = v; }
+INLINE vf vset (float x) { return x - (vf){0}; }
+
+/* The first k < W floats at p, `fill` in the other lanes. */
+INLINE vf vload_part (const float *p, int64_t k, float fill) {
+    vf v = vset (fill);
+    for (int64_t i = 0; i < k; i++) v[i] = p[i];
+    return v;
+}
+INLINE vf vload_some (const float *p, int64_t k, float fill) { return k >= W ? vload (p) : vload_part (p, k, fill); }
+INLINE void vstore_some (float *p, vf v, int64_t k) {
+    if (k >= W)
+        vstore (p, v);
+    else
+        for (int64_t i = 0; i < k; i++) p[i] = v[i];
+}
+
+/* For streams with much arithmetic an element: the processor's own prefetcher does not look far enough ahead there. */
+INLINE void prefetch_ahead (const float *p) { __builtin_prefetch (p + 512); }
+
+/* The larger of each lane; b where either is NaN. */
+INLINE vf vmax (vf a, vf b) {
+#if defined(__AVX512F__)
+    return _mm512_max_ps (a, b);
+#elif defined(__AVX2__)
+    return _mm256_max_ps (a, b);
+#else
+    const vu m = (vu) (a > b);
+    return (vf) (((vu) a & m) | ((vu) b & ~m));
+#endif
+}
+INLINE vf vmin (vf a, vf b) {
+#if defined(__AVX512F__)
+    return _mm512_min_ps (a, b);
+#elif defined(__AVX2__)
+    return _mm256_min_ps (a, b);
+#else
+    const vu m = (vu) (a < b);
+    return (vf) (((vu) a & m) | ((vu) b & ~m));
+#endif
+}
+
+/* Pairwise sum and maximum of the lanes. */
+INLINE float vsum (vf v) {
+    float a[W];
+    vstore (a, v);
+    for (int h = W / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) a[i] += a[i + h];
+    return a[0];
+}
+INLINE float vmax_lanes (vf v) {
+    float a[W];
+    vstore (a, v);
+    for (int h = W / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) a[i] = a[i] > a[i + h] ? a[i] : a[i + h];
+    return a[0];
+}
 
 #if defined(__clang__)
 #define SHUFFLE(a, b, ...) __builtin_shufflevector (a, b, __VA_ARGS__)

@@ -323,29 +323,6 @@ static void check_elementwise (const wb_kern_t *k, int64_t n) {
 
 /* ---- accuracy of the exponential --------------------------------------------------------------------------------- */
 
-static void simd_exp (wb_isa isa, float *out, const float *x, int64_t n) {
-#ifdef WB_X86
-    if (isa == WB_ISA_AVX512)
-        wb_simd_exp_avx512 (out, x, n);
-    else if (isa == WB_ISA_AVX2)
-        wb_simd_exp_avx2 (out, x, n);
-    else
-#endif
-        wb_simd_exp_portable (out, x, n);
-    (void) isa;
-}
-static void simd_exp2 (wb_isa isa, float *out, const float *x, float c, int64_t n) {
-#ifdef WB_X86
-    if (isa == WB_ISA_AVX512)
-        wb_simd_exp2_avx512 (out, x, c, n);
-    else if (isa == WB_ISA_AVX2)
-        wb_simd_exp2_avx2 (out, x, c, n);
-    else
-#endif
-        wb_simd_exp2_portable (out, x, c, n);
-    (void) isa;
-}
-
 /* 2^(c x), which attention uses on differences of scores.  Without multiply-add c x is rounded to 24 bits first, which
  * is |c x| ln 2 units in the last place of the result at most. */
 static void check_exp2 (wb_isa isa) {
@@ -356,7 +333,7 @@ static void check_exp2 (wb_isa isa) {
         const double c = (double) cs[j];
         double ulp = 0;
         for (int i = 0; i < N; i++) x[i] = (float) ((-126 + (double) i / N * 253.4) / c);
-        simd_exp2 (isa, y, x, cs[j], N);
+        wb_isa_kernels (isa)->exp2 (y, x, cs[j], N);
         for (int i = 0; i < N; i++) {
             const double cx = c * (double) x[i], e = exp2 (cx);
             const float near = (float) e;
@@ -367,7 +344,7 @@ static void check_exp2 (wb_isa isa) {
         T_OK (ulp <= 2, "%s: exp2 (%g x) is off by %.2f ulp", wb_isa_name (isa), c, ulp);
         float special[] = {0.0f, 1.0f, -1.0f, -127.5f, -1e30f, -INFINITY, 128.5f, INFINITY, NAN};
         for (int i = 0; i < 9; i++) special[i] /= cs[j];
-        simd_exp2 (isa, y, special, cs[j], 9);
+        wb_isa_kernels (isa)->exp2 (y, special, cs[j], 9);
         T_OK (y[0] == 1.0f && (j > 0 || (y[1] == 2.0f && y[2] == 0.5f)), "%s: exp2 of 0, 1, -1", wb_isa_name (isa));
         T_OK (y[3] == 0.0f && y[4] == 0.0f && y[5] == 0.0f, "%s: exp2 of very negative numbers is 0",
               wb_isa_name (isa));
@@ -385,7 +362,7 @@ static void check_exp (wb_isa isa) {
             const double at = (part + (double) i / N) / 64; /* 0 .. 1 */
             x[i] = (float) (-87.33 + at * (88.37 + 87.33));
         }
-        simd_exp (isa, y, x, N);
+        wb_isa_kernels (isa)->exp (y, x, N);
         for (int i = 0; i < N; i++) {
             const double e = exp ((double) x[i]);
             const float near = (float) e;
@@ -408,7 +385,7 @@ static void check_exp (wb_isa isa) {
     T_OK (ge <= 2e-7 && de <= 5e-7, "%s: gelu %g, derivative %g", k->name, ge, de);
 
     const float special[] = {0.0f, -0.0f, -88.5f, -1e30f, -INFINITY, 89.5f, 1e30f, INFINITY, NAN};
-    simd_exp (isa, y, special, 9);
+    wb_isa_kernels (isa)->exp (y, special, 9);
     T_OK (y[0] == 1.0f && y[1] == 1.0f, "%s: exp (0) = %.9g", k->name, (double) y[0]);
     T_OK (y[2] == 0.0f && y[3] == 0.0f && y[4] == 0.0f, "%s: exp of very negative numbers is 0", k->name);
     T_OK (isinf (y[5]) && isinf (y[6]) && isinf (y[7]), "%s: exp of large numbers is infinite", k->name);

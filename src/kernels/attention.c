@@ -1,0 +1,86 @@
+/* Causal self-attention, forward: scores stay in the cache (Dao et al., arXiv:2205.14135).  Compiled once an
+ * instruction set.
+ *
+ * A block of queries goes over the blocks of keys with a running maximum and a running sum; older sums are rescaled
+ * where the maximum grows. */
+#include "config.h"
+
+#include <omp.h>
+
+#include "kernels/attention.h"
+
+/* P = 2^(c (S - m)) in place, over n keys of W lanes; updates the running maximum m and the running sum.  fade: the
+ * factor by which older sums shrink. */
+INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t n, float c) {
+    const vf old = vload (mx);
+    vf m0 = old, m1 = old, m2 = old, m3 = old, sum0 = {0}, sum1 = {0};
+    int64_t r = 0;
+    for (; r + 4 <= n; r += 4) {
+        m0 = vmax (vload (s + r * BQ), m0);
+        m1 = vmax (vload (s + (r + 1) * BQ), m1);
+        m2 = vmax (vload (s + (r + 2) * BQ), m2);
+        m3 = vmax (vload (s + (r + 3) * BQ), m3);
+    }
+    for (; r < n; r++) m0 = vmax (vload (s + r * BQ), m0);
+    m0 = vmax (vmax (m0, m1), vmax (m2, m3));
+    for (r = 0; r + 2 <= n; r += 2) {
+        const vf p0 = vexp2 (vload (s + r * BQ) - m0, c), p1 = vexp2 (vload (s + (r + 1) * BQ) - m0, c);
+        vstore (s + r * BQ, p0);
+        vstore (s + (r + 1) * BQ, p1);
+        sum0 += p0;
+        sum1 += p1;
+    }
+    if (r < n) {
+        const vf p0 = vexp2 (vload (s + r * BQ) - m0, c);
+        vstore (s + r * BQ, p0);
+        sum0 += p0;
+    }
+    const vf a = vexp2 (old - m0, c);
+    vstore (fade, a);
+    vstore (mx, m0);
+    vstore (sum, vload (sum) * a + (sum0 + sum1));
+}
+
+void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const float *k, const float *v,
+                int64_t ldk, int64_t step, int64_t q0, int64_t nq, int64_t D, float *work) {
+    float *qt = work, *ot = qt + D * BQ, *s = ot + D * BQ;
+    float mx[BQ], sum[BQ], fade[BQ];
+    const float c = softmax_factor (D);
+    att_pack_lanes (qt, q, ldq, nq, D);
+    for (int i = 0; i < BQ; i++) {
+        mx[i] = -INFINITY;
+        sum[i] = 0.0f;
+    }
+    for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
+        const int64_t nk = min64 (BK, q0 + nq - k0);
+        att_scores (s, k + k0 / BK * step, ldk, qt, q0, k0, nk, D);
+        for (int i = 0; i < BQ; i += W)
+            softmax_lanes (s + i, mx + i, sum + i, fade + i, keys_of_lane (q0, k0, nk, i), c);
+        att_sum_keys (ot, v + k0 / BK * step, ldk, s, q0, k0, nk, D, k0 > 0, k0 > 0 ? fade : NULL);
+    }
+    for (int i = 0; i < BQ; i++) fade[i] = 1.0f / sum[i];
+    att_unpack_lanes (out, ldo, ot, fade, nq, D);
+    if (lse != NULL)
+        for (int64_t i = 0; i < nq; i++) lse[i] = (float) ((double) mx[i] / sqrt ((double) D) + (double) logf (sum[i]));
+}
+
+/* A task is every `groups`-th block of queries of one head, from the last one down, so that tasks are of similar
+ * length.  Blocks are independent: the number of groups, chosen to feed all threads, does not change the result. */
+void KERNEL (attention_forward) (float *out, float *lse, const float *qkv, float *work, int64_t B, int64_t T, int64_t H,
+                                 int64_t D) {
+    const int64_t ld = 3 * H * D, blocks = (T + BQ - 1) / BQ, per_thread = wb_att_thread_floats (T, D);
+    const int64_t threads = omp_get_max_threads (), wanted = threads > 1 ? (4 * threads + B * H - 1) / (B * H) : 1;
+    const int64_t groups = min64 (wanted, blocks);
+#pragma omp parallel for schedule(dynamic) if (B * H * groups > 1)
+    for (int64_t task = 0; task < B * H * groups; task++) {
+        const int64_t bh = task % (B * H), b = bh / H, h = bh % H, last = blocks - 1 - task / (B * H);
+        const float *q = qkv + b * T * ld + h * D;
+        float *k = work + omp_get_thread_num () * per_thread, *v = k + T * D, *w = v + T * D;
+        att_pack_keys (k, v, q + H * D, ld, H * D, min64 (T, (last + 1) * BQ), D);
+        for (int64_t block = last; block >= 0; block -= groups) {
+            const int64_t q0 = block * BQ;
+            att_block (out + ((b * T + q0) * H + h) * D, H * D, lse + bh * T + q0, q + q0 * ld, ld, k, v, D, BK * D, q0,
+                       min64 (BQ, T - q0), D, w);
+        }
+    }
+}
