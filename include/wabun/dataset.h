@@ -32,6 +32,9 @@ wb_status wb_tokens_document (const wb_tokens_t *f, int64_t *first, int64_t *n, 
 /** Check that every id of this part (part of parts) is < vocab.  Errors: WB_EDATA with the first bad id and its
  * position; WB_EIO, WB_ENOMEM. */
 wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int parts) WB_NODISCARD;
+/** Bytes of the .bin, and a hash of the .idx and of samples of the .bin: the same for the same data.  Cost: reads the
+ * .idx.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_tokens_identity (const wb_tokens_t *f, int64_t *bytes, uint64_t *hash) WB_NODISCARD;
 /** Copy ids first .. first + n - 1 of the stream.  Any number of threads may read at a time; allocates nothing. Errors:
  * WB_EIO, naming file and byte: the disk failed, or the file was truncated while it was open. */
 wb_status wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n) WB_NODISCARD;

@@ -1,8 +1,8 @@
 /* wabun - report: what a run tells people.
  *
  * metrics: records of named values, to every sink (metrics.jsonl, samples.txt; a new format is one file and one row).
- * progress: the line on the terminal or in the log, seconds left.  Knows neither ranks nor the trainer: it is handed
- * plain numbers.
+ * progress: the line on the terminal or in the log, seconds left.  slow_rank: whether one rank stays slow.  Knows
+ * neither ranks nor the trainer: it is handed plain numbers.
  */
 #ifndef WABUN_REPORT_H
 #define WABUN_REPORT_H
@@ -66,6 +66,38 @@ void wb_progress_add (wb_progress_t *p, double seconds);
 void wb_progress_show (wb_progress_t *p);
 /** A line of its own where there is no terminal. */
 void wb_progress_line (const wb_progress_t *p);
+
+/* ---- a rank that stays slow (slow_rank.c) ------------------------------------------------------------------------ */
+
+/** A logged step. */
+typedef struct wb_slow_look {
+    int rank;       /**< the one that computed longest */
+    double seconds; /**< it computed */
+    double typical; /**< the median rank computed; of two ranks the other one */
+    double step;    /**< the step took */
+} wb_slow_look_t;
+#define WB_SLOW_LOOKS 10
+typedef enum wb_slow_news {
+    WB_SLOW_NOTHING,
+    WB_SLOW_RANK, /**< `rank` has been slow in `looks` of the last WB_SLOW_LOOKS looks */
+    WB_SLOW_OVER  /**< `rank`, which was reported, is slow no more */
+} wb_slow_news;
+/** What the news are about. */
+typedef struct wb_slow_summary {
+    int rank, looks;
+    double seconds, typical; /**< mean over those looks */
+    double cost, share;      /**< seconds a step that the others wait for it, and as a share of the step */
+} wb_slow_summary_t;
+/** Zero-initialised is none. */
+typedef struct wb_slow_rank {
+    wb_slow_look_t last[WB_SLOW_LOOKS];
+    int64_t taken;
+    double when; /**< the last look */
+    int told;    /**< 1 + the rank that was reported, 0: none */
+    wb_slow_summary_t news;
+} wb_slow_rank_t;
+/** Look at a logged step at time `now` (wb_now()).  Not collective; a pure function of its arguments. */
+wb_slow_news wb_slow_rank_add (wb_slow_rank_t *s, double now, const wb_slow_look_t *look);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@ typedef struct options {
     const char *config, *resume;
     const char *sets[256];
     int nsets;
+    bool accept;
 } options_t;
 
 static wb_status parse (options_t *a, int argc, char **argv) {
@@ -24,6 +25,8 @@ static wb_status parse (options_t *a, int argc, char **argv) {
             ++a->nsets;
         } else if (wb_opts_is (&o, "--resume")) {
             WB_TRY (wb_opts_text (&o, &a->resume));
+        } else if (wb_opts_is (&o, "--accept")) {
+            WB_TRY (wb_opts_flag (&o, &a->accept));
         } else if (wb_opts_is_file (&o)) {
             if (a->config != NULL)
                 return WB_FAIL (WB_EUSAGE, "two configurations, %s and %s: one is enough", a->config, o.arg);
@@ -41,12 +44,12 @@ static wb_status parse (options_t *a, int argc, char **argv) {
 static wb_status run (int argc, char **argv) {
     options_t a;
     WB_TRY (parse (&a, argc, argv));
-    return wb_run_train (&(wb_run_args_t){a.config, a.resume, a.sets, a.nsets});
+    return wb_run_train (&(wb_run_args_t){a.config, a.resume, a.sets, a.nsets, a.accept});
 }
 
 const wb_cmd_t wb_cmd_train = {
     .name = "train",
-    .usage = "CFG [--set KEY=VALUE]... [--resume auto|none|DIR]",
+    .usage = "CFG [--set KEY=VALUE]... [--resume auto|none|DIR] [--accept]",
     .line = "train a model, on any number of ranks",
     .run = run,
     .flags = WB_CMD_COMPUTES | WB_CMD_RANKS | WB_CMD_CONFIG,
@@ -55,6 +58,7 @@ const wb_cmd_t wb_cmd_train = {
             "                    lists as in the file: --set 'data.train=({tokens=\"a\"; weight=2.0;}, \"b\")'\n"
             "  --resume WHAT     auto: the newest good checkpoint of the run, or a new start (the default);\n"
             "                    none: a new start; DIR: this checkpoint\n"
+            "  --accept          go on although the token files are not those of the checkpoint any more\n"
             "\n"
             "Runs on any number of ranks: mpirun -n 8 wabun train jobs/small.cfg\n"
             "SIGUSR1 and SIGTERM end it after the step and a checkpoint, with exit code 75.\n",

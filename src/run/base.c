@@ -47,25 +47,30 @@ static wb_status find (wb_run_base_t *b, const char *name) {
     return WB_OK;
 }
 
-wb_status wb_run_base_find (wb_run_t *r) {
+wb_status wb_run_base_share (wb_run_t *r) {
     wb_run_base_t *b = &r->base;
-    int64_t bytes = 0;
-    wb_status status = WB_OK;
-    if (r->config->base == NULL) return WB_OK;
-    if (wb_comm_rank (r->world) == 0) status = find (b, r->config->base);
-    WB_TRY (wb_agree (r->world, status));
-    if (b->path != NULL) bytes = (int64_t) strlen (b->path) + 1;
+    bool root = wb_comm_rank (r->world) == 0;
+    int64_t bytes = b->path != NULL ? (int64_t) strlen (b->path) + 1 : 0;
     wb_comm_bcast (r->world, &bytes, sizeof bytes, 0);
     wb_comm_bcast (r->world, &b->step, sizeof b->step, 0);
     wb_comm_bcast (r->world, &b->sums, sizeof b->sums, 0);
-    if (b->path == NULL) b->path = wb_malloc ((size_t) bytes);
-    WB_TRY (wb_agree (r->world, b->path != NULL ? WB_OK : WB_NOMEM ("model.base")));
+    if (!root) wb_free (b->path);
+    if (!root) b->path = bytes > 0 ? wb_malloc ((size_t) bytes) : NULL;
+    WB_TRY (wb_agree (r->world, bytes == 0 || b->path != NULL ? WB_OK : WB_NOMEM ("model.base")));
+    if (bytes == 0) return WB_OK;
     wb_comm_bcast (r->world, b->path, (size_t) bytes, 0);
+    if (r->config->base == NULL) return WB_OK;
     char *copy = wb_strdup (b->path);
     WB_TRY (wb_agree (r->world, copy != NULL ? WB_OK : WB_NOMEM ("model.base")));
     wb_free (r->config->base);
     r->config->base = copy;
     return WB_OK;
+}
+
+wb_status wb_run_base_find (wb_run_t *r) {
+    if (r->config->base == NULL) return WB_OK;
+    WB_TRY (wb_agree (r->world, wb_comm_rank (r->world) == 0 ? find (&r->base, r->config->base) : WB_OK));
+    return wb_run_base_share (r);
 }
 
 const char *wb_run_base_text (char buf[96], const wb_run_base_t *b) {

@@ -71,11 +71,17 @@ static wb_status open_loaders (wb_run_data_t *d, const wb_config_t *c) {
     return d->tokenizer != NULL ? count_bytes (&d->valid_bytes, &ids, d, d->valid, d->valid_samples, T) : WB_OK;
 }
 
+static wb_status identify (wb_run_data_t *d) {
+    for (int i = 0; i < d->nfiles; i++) WB_TRY (wb_tokens_identity (d->files[i], &d->bytes[i], &d->hashes[i]));
+    return WB_OK;
+}
+
 wb_status wb_run_data_open (wb_run_data_t *d, wb_comm_t *world, const wb_config_t *c) {
     memset (d, 0, sizeof *d);
     WB_TRY (wb_agree (world, wb_config_size (&d->size, &d->tokenizer, c)));
     WB_TRY (wb_agree (world, open_files (d, c)));
     WB_TRY (wb_agree (world, check_ids (d, world)));
+    WB_TRY (wb_agree (world, wb_comm_rank (world) == 0 ? identify (d) : WB_OK));
     return wb_agree (world, open_loaders (d, c));
 }
 

@@ -90,15 +90,23 @@ static void log_muon (wb_run_t *r, const wb_step_result_t *s) {
     write_record (r, WB_RECORD_MUON, row, COUNT (row));
 }
 
-/* Ranks that compute longer than this multiple of the median are reported. */
-#define STRAGGLES 1.2
-
-static void report_slow_rank (const wb_run_t *r, const wb_rank_times_t *t) {
-    const wb_progress_t *p = &r->log.progress;
-    if (wb_comm_size (r->world) > 1 && t->compute[2] > STRAGGLES * t->compute[1])
-        wb_info ("step %lld/%lld  rank %d on %s computes %.3g s, %.2f times the median: the others wait for it",
-                 (long long) p->step, (long long) p->steps, t->slowest, t->host, t->compute[2],
-                 t->compute[2] / t->compute[1]);
+/* Rank 0: a rank that stays slow; its host is that of this step, in which it is the slowest. */
+static void report_slow_rank (wb_run_t *r, const wb_rank_times_t *t, double step) {
+    const wb_slow_summary_t *s = &r->log.slow.news;
+    const wb_slow_look_t look = {t->slowest, t->compute[2], t->compute[1], step};
+    int ranks = wb_comm_size (r->world);
+    if (ranks < 2) return;
+    switch (wb_slow_rank_add (&r->log.slow, wb_now (), &look)) {
+    case WB_SLOW_RANK:
+        wb_warn (
+            "rank %d on %s stays slow: in %d of the last %d looks it computed %.3g s a step, %s %.3g s; the others "
+            "wait for it, which costs %.3g s a step (%.0f %%)",
+            s->rank, t->host, s->looks, WB_SLOW_LOOKS, s->seconds, ranks == 2 ? "the other rank" : "the median rank",
+            s->typical, s->cost, 100 * s->share);
+        break;
+    case WB_SLOW_OVER: wb_info ("rank %d is not slower than the others any more", s->rank); break;
+    case WB_SLOW_NOTHING: break;
+    }
 }
 
 /* Speed as it is of late. */
@@ -135,7 +143,7 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     wb_rank_times (&times, r->log.ranks, r->world, s);
     check_peak (r);
     wb_progress_line (p);
-    report_slow_rank (r, &times);
+    if (wb_comm_rank (r->world) == 0) report_slow_rank (r, &times, s->t_total);
     write_step (r, s, &times);
 }
 

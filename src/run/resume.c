@@ -3,14 +3,13 @@
  * "auto" takes the newest checkpoint that verifies; damaged ones are passed over with a warning that names them.  With
  * a directory, that one or an error.
  *
- * Not done here: what is in a checkpoint (save.c). */
+ * Not done here: what is in a checkpoint (save.c, state.c). */
 #include "config.h"
 
-#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "run/run_priv.h"
+#include "run/state.h"
 
 /* Another number of heads has the same shapes and is another model. */
 static wb_status check_size (const wb_run_t *r, const char *dir) {
@@ -25,75 +24,6 @@ static wb_status check_size (const wb_run_t *r, const char *dir) {
                     dir, (long long) s.L, (long long) s.C, (long long) s.H, (long long) s.T, (long long) s.V,
                     (long long) want->L, (long long) want->C, (long long) want->H, (long long) want->T,
                     (long long) want->V);
-}
-
-/* What state.json says. */
-typedef struct state {
-    int64_t step, seed, batch; /* seed, batch -1: not said */
-    double tokens;
-    char *optimizer;
-} state_t;
-
-static int64_t whole_number (const json_t *j, const char *key) {
-    const json_t *x = json_object_get (j, key);
-    return json_is_integer (x) ? (int64_t) json_integer_value (x) : -1;
-}
-
-static wb_status parse_state (state_t *s, const char *path, const char *text, size_t bytes) {
-    json_error_t e;
-    json_t *j = json_loadb (text, bytes, 0, &e);
-    const json_t *tokens = json_object_get (j, "tokens");
-    const char *optimizer = json_string_value (json_object_get (j, "optimizer"));
-    wb_status status = WB_OK;
-    s->step = whole_number (j, "step");
-    s->seed = whole_number (j, "seed");
-    s->batch = whole_number (j, "global_batch");
-    s->tokens = json_number_value (tokens);
-    if (j == NULL)
-        status = WB_FAIL (WB_EDATA, "%s:%d: %s", path, e.line, e.text);
-    else if (s->step < 0 || !json_is_number (tokens) || optimizer == NULL)
-        status = WB_FAIL (WB_EDATA, "%s: lacks one of step, tokens and optimizer", path);
-    else if ((s->optimizer = wb_strdup (optimizer)) == NULL)
-        status = WB_NOMEM ("checkpoint");
-    json_decref (j);
-    return status;
-}
-
-/* Does it go on from there?  What only changes the order of the data is a warning. */
-static wb_status check_state (const wb_run_t *r, const state_t *s, const char *dir) {
-    const wb_config_t *c = r->config;
-    WB_TRY (check_size (r, dir));
-    if (strcmp (s->optimizer, c->optimizer) != 0)
-        return WB_FAIL (WB_EUSAGE,
-                        "%s was trained with %s, the configuration says %s: set train.optimizer = \"%s\", or start a "
-                        "new run from the weights with model.base = \"%s\"",
-                        dir, s->optimizer, c->optimizer, s->optimizer, dir);
-    if (s->seed >= 0 && s->seed != c->seed)
-        wb_warn ("%s was trained with seed %lld, not %lld: the order of the data changes here", dir,
-                 (long long) s->seed, (long long) c->seed);
-    if (s->batch >= 0 && s->batch != c->global_batch)
-        wb_warn ("%s was trained with global_batch %lld, not %lld: samples may be seen twice or left out", dir,
-                 (long long) s->batch, (long long) c->global_batch);
-    return WB_OK;
-}
-
-static wb_status read_state (wb_run_t *r, state_t *s, const char *dir) {
-    char *path = wb_format ("%s/state.json", dir), *text = NULL;
-    size_t bytes;
-    wb_status status = path != NULL ? WB_OK : WB_NOMEM ("checkpoint");
-    if (status == WB_OK && wb_file_is_dir (dir) && !wb_file_exists (path))
-        status = WB_FAIL (WB_EUSAGE,
-                          "%s is a model, but no checkpoint of a run (no state.json): start from its weights with "
-                          "model.base = \"%s\"",
-                          dir, dir);
-    if (status == WB_OK) status = wb_file_read (&text, &bytes, path);
-    if (status == WB_OK) status = parse_state (s, path, text, bytes);
-    if (status == WB_OK) status = check_state (r, s, dir);
-    wb_free (s->optimizer);
-    s->optimizer = NULL;
-    wb_free (text);
-    wb_free (path);
-    return status;
 }
 
 /* Is `dir` the run's own checkpoint of this step?  One from elsewhere must not be older than what the run has: the next
@@ -117,33 +47,54 @@ static wb_status check_order (const wb_run_t *r, bool *own, const char *dir, int
     return status;
 }
 
-static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
+/* Rank 0: what is there, and whether the run may go on from it.  *own: it is one of the run's. */
+static wb_status read_state (const wb_run_t *r, wb_state_t *s, bool *own, const char *dir, bool chosen) {
+    *own = true;
+    WB_TRY (wb_state_read (s, dir));
+    WB_TRY (check_size (r, dir));
+    WB_TRY (wb_state_check (r, s, dir));
+    return chosen ? check_order (r, own, dir, s->step) : WB_OK;
+}
+
+/* Weights and optimizer.  Collective over world. */
+static wb_status load (wb_run_t *r, const char *dir) {
     wb_trainer_t *t = r->trainer;
-    state_t s = {0};
-    bool own = true;
     int n, nslots;
     const wb_segment_t *updated = wb_trainer_updated (t, &n);
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
-    wb_status status = WB_OK;
-    if (wb_comm_rank (r->world) == 0) {
-        status = read_state (r, &s, dir);
-        if (status == WB_OK && chosen) status = check_order (r, &own, dir, s.step);
-    }
-    WB_TRY (wb_agree (r->world, status));
-    wb_comm_bcast (r->world, &s.step, sizeof s.step, 0);
-    wb_comm_bcast (r->world, &s.tokens, sizeof s.tokens, 0);
-    wb_comm_bcast (r->world, &own, sizeof own, 0);
     WB_TRY (wb_run_load_weights (r, dir));
     for (int i = 0; i < nslots; i++) {
         wb_ckpt_set_t set = {WB_RUN_OPTIMIZER, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes, 0};
         WB_TRY (wb_ckpt_load (r->world, dir, &set, updated, n));
     }
-    t->step = s.step;
-    r->tokens = s.tokens;
-    r->saved = own ? s.step : -1;
-    r->resumed = true;
-    wb_info ("resuming from %s (step %lld)", dir, (long long) s.step);
     return WB_OK;
+}
+
+/* The rest of resume_from(): s is that of rank 0. */
+static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char *dir) {
+    bool root = wb_comm_rank (r->world) == 0;
+    wb_comm_bcast (r->world, &s->step, sizeof s->step, 0);
+    wb_comm_bcast (r->world, &s->tokens, sizeof s->tokens, 0);
+    wb_comm_bcast (r->world, &own, sizeof own, 0);
+    WB_TRY (load (r, dir));
+    r->trainer->step = s->step;
+    r->tokens = s->tokens;
+    r->saved = own ? s->step : -1;
+    r->resumed = true;
+    wb_info ("resuming from %s (step %lld)", dir, (long long) s->step);
+    if (root) wb_state_compare (r, s, dir);
+    WB_TRY (wb_agree (r->world, root ? wb_state_base (r, s) : WB_OK));
+    return wb_run_base_share (r);
+}
+
+static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
+    wb_state_t s = {0};
+    bool own = true;
+    wb_status status = wb_comm_rank (r->world) == 0 ? read_state (r, &s, &own, dir, chosen) : WB_OK;
+    status = wb_agree (r->world, status);
+    if (status == WB_OK) status = resume_state (r, &s, own, dir);
+    wb_state_fini (&s);
+    return status;
 }
 
 /* The newest checkpoint that verifies: number *good of steps, -1: there are none.  Only damage makes it go back: a

@@ -14,20 +14,24 @@
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
+/* The configuration's text; where the weights came from is a comment. */
+static char *config_text (const wb_run_t *r) {
+    char note[96], *text = wb_config_text (r->config), *all;
+    if (text == NULL || r->config->base == NULL || r->base.path == NULL) return text;
+    all = wb_format ("// model.base: %s\n%s", wb_run_base_text (note, &r->base), text);
+    wb_free (text);
+    return all;
+}
+
 /* The resolved configuration beside what it makes. */
 static wb_status write_config (wb_run_t *r) {
     wb_status status = WB_OK;
     if (wb_comm_rank (r->world) == 0) {
-        char *path = wb_format ("%s/config.cfg", r->config->run), *text = wb_config_text (r->config), note[96];
-        char *all = text == NULL ? NULL
-                    : r->base.path == NULL
-                        ? wb_strdup (text)
-                        : wb_format ("// model.base: %s\n%s", wb_run_base_text (note, &r->base), text);
-        if (path == NULL || all == NULL) status = WB_NOMEM ("config.cfg");
-        if (status == WB_OK) status = wb_file_write (path, all, strlen (all));
+        char *path = wb_format ("%s/config.cfg", r->config->run), *text = config_text (r);
+        if (path == NULL || text == NULL) status = WB_NOMEM ("config.cfg");
+        if (status == WB_OK) status = wb_file_write (path, text, strlen (text));
         wb_free (path);
         wb_free (text);
-        wb_free (all);
     }
     return wb_agree (r->world, status);
 }
@@ -175,6 +179,7 @@ wb_status wb_run_train (const wb_run_args_t *a) {
     wb_status status;
     memset (&r, 0, sizeof r);
     r.saved = r.lock = -1;
+    r.accept = a->accept;
     wb_signals_catch ();
     status = wb_world_new (&r.world);
     if (status == WB_OK) {

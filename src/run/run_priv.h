@@ -7,6 +7,7 @@
  *   base.c     model.base: the model it starts from
  *   save.c     checkpoints of the run
  *   resume.c   which checkpoint to go on from, and whether it fits
+ *   state.c    state.json: settings and data of a checkpoint, and what has changed since
  *   summary.c  start-up report, memory
  *   log.c      progress, metrics, samples of text
  */
@@ -25,6 +26,8 @@ typedef struct wb_run_data {
     wb_size_t size;
     wb_tokens_t *files[WB_MAX_DATA];
     int nfiles;
+    int64_t bytes[WB_MAX_DATA]; /* wb_tokens_identity() of them, on rank 0 */
+    uint64_t hashes[WB_MAX_DATA];
     wb_loader_t *train;
     wb_tokens_t *valid_file;
     wb_loader_t *valid;           /* NULL: no validation */
@@ -58,6 +61,7 @@ typedef struct wb_run_log {
     wb_metrics_t *metrics; /* rank 0 */
     bool no_sample;        /* the last text could not be made */
     wb_progress_t progress;
+    wb_slow_rank_t slow;     /* rank 0 */
     wb_rank_record_t *ranks; /* [ranks] work space of wb_rank_times() */
 } wb_run_log_t;
 
@@ -77,6 +81,7 @@ typedef struct wb_run {
     int threads;
     double tokens; /* seen since step 0 */
     int64_t saved; /* step of the newest checkpoint of this run, -1: none */
+    bool accept;   /* other data than the checkpoint's are fine */
     bool resumed;  /* weights and step are those of a checkpoint */
     int64_t first; /* step the loop began at */
     double began;  /* wb_now () then */
@@ -109,8 +114,8 @@ wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
 
 /* Load weights, optimizer and step: from `resume` "auto" (newest good checkpoint of the run, or none) or a directory.
  * A checkpoint from elsewhere is refused where the run has its own of that step or later: the next run would go on from
- * those.  r->saved tells whether it is one of the run.  Collective over world.  Errors: WB_EIO, WB_EDATA, WB_EUSAGE;
- * agreed. */
+ * those.  r->saved tells whether it is one of the run.  Collective over world.  Errors: WB_EIO, WB_EDATA, WB_EUSAGE
+ * (also: other data, unless r->accept); agreed. */
 wb_status wb_run_resume (wb_run_t *r, const char *resume) WB_NODISCARD;
 
 /* ---- base.c ------------------------------------------------------------------------------------------------------ */
@@ -118,6 +123,9 @@ wb_status wb_run_resume (wb_run_t *r, const char *resume) WB_NODISCARD;
 /* Which model model.base names: r->base, and config->base is its path without links; nothing without model.base.
  * Collective over world.  Errors: WB_ENOMEM, agreed. */
 wb_status wb_run_base_find (wb_run_t *r) WB_NODISCARD;
+/* Every rank gets rank 0's r->base, and config->base its path where the configuration names a base.  Collective over
+ * world.  Errors: WB_ENOMEM, agreed. */
+wb_status wb_run_base_share (wb_run_t *r) WB_NODISCARD;
 /* "step 20, checksums.json has XXH64 0123456789abcdef" into buf. */
 const char *wb_run_base_text (char buf[96], const wb_run_base_t *b);
 /* Verify it and load its weights.  Collective over world.  Errors: those of wb_ckpt_verify(), wb_run_load_weights(). */

@@ -1,23 +1,11 @@
 /* Saving a run: what goes into a checkpoint.
  *
- * state.json holds what is not a tensor: step, tokens, seed, optimizer.  It says nothing of ranks or of time, so that
- * the files of a checkpoint are the same bytes whatever layout wrote them.
- *
- * Not done here: writing the files (checkpoint), going on from them (resume.c). */
+ * Not done here: state.json (state.c), writing the files (checkpoint), going on from them (resume.c). */
 #include "config.h"
 
 #include <string.h>
 
-#include "run/run_priv.h"
-
-static char *state_text (const wb_run_t *r) {
-    const wb_config_t *c = r->config;
-    return wb_format ("{\n  \"format\": 1,\n  \"step\": %lld,\n  \"global_batch\": %lld,\n  \"sequence_length\": "
-                      "%lld,\n  \"tokens\": %.0f,\n"
-                      "  \"seed\": %lld,\n  \"optimizer\": \"%s\"\n}\n",
-                      (long long) r->trainer->step, (long long) c->global_batch, (long long) r->trainer->o.T, r->tokens,
-                      (long long) c->seed, c->optimizer);
-}
+#include "run/state.h"
 
 /* Rank 0 writes the tokenizer's files into a scratch directory; the save copies them into the checkpoint. */
 static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, const char *dir) {
@@ -41,15 +29,16 @@ wb_status wb_run_save (wb_run_t *r) {
                                           *scratch = wb_format ("%s/" WB_RUN_SCRATCH, r->config->run);
     char *config =
         wb_model_config_text (&t->o.size, r->data.tokenizer != NULL ? wb_tokenizer_eot (r->data.tokenizer) : -1);
-    char *state = state_text (r);
+    char *state = rank == 0 ? wb_state_text (r) : NULL; /* rank 0 writes it */
     wb_status status = WB_OK;
     wb_ckpt_job_t job = {0};
     for (int i = 0; i < nslots; i++)
         sets[nsets++] =
             (wb_ckpt_set_t){WB_RUN_OPTIMIZER, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes, 0};
-    if (dir == NULL || scratch == NULL || config == NULL || state == NULL) status = WB_NOMEM ("a checkpoint");
+    if (dir == NULL || scratch == NULL || config == NULL || (rank == 0 && state == NULL))
+        status = WB_NOMEM ("a checkpoint");
     texts[ntexts++] = (wb_ckpt_text_t){"config.json", config};
-    texts[ntexts++] = (wb_ckpt_text_t){"state.json", state};
+    texts[ntexts++] = (wb_ckpt_text_t){"state.json", state != NULL ? state : ""};
     if (status == WB_OK && rank == 0 && r->data.tokenizer != NULL)
         status = collect_tokenizer (r, copies, &ncopies, scratch);
     status = wb_agree (r->world, status);
@@ -77,6 +66,6 @@ wb_status wb_run_save (wb_run_t *r) {
     wb_free (dir);
     wb_free (scratch);
     wb_free (config);
-    wb_free (state);
+    wb_free_foreign (state);
     return status;
 }

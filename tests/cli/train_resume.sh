@@ -78,6 +78,60 @@ ok "a run names it" sh -c \
 ok "the run goes on" trained 1 plain --set train.steps=9 --set checkpoint.keep=2
 ok "and latest is a link again" test "$(readlink plain/latest)" = step-00000009
 
+# ---- what has changed since -----------------------------------------------------------------------------------------
+# changed WHAT PATTERN ARGUMENT...: resuming with it says so, in one line
+changed () {
+  w=$1 p=$2
+  shift 2
+  rm -rf changed && cp -R good changed
+  ok "$w" trained 2 changed --set train.steps=9 "$@"
+  ok "says so in one line" sh -c '[ "$(grep -c "changed/step-00000008 was made with" log)" -eq "$2" ] && grep -q -e "$1" log' sh "$p" "${lines:-2}"
+}
+lines=1 changed "more steps" '^changed/step-00000008 was made with train.steps = 8, now it is 9: only the schedule' --set 'train.decay="cosine"'
+changed "another seed" '^wabun: warning: .* with seed = 3, now it is 4: the order of the data' --set seed=4
+changed "no shuffling" '^wabun: warning: .* with data.shuffle = true, now it is false: the order' --set data.shuffle=false
+changed "another batch" '^wabun: warning: .* with train.global_batch = 12, now it is 6: samples may be' --set train.global_batch=6
+changed "shorter sequences" '^wabun: warning: .* with train.sequence_length = 32, now it is 16: samples' --set train.sequence_length=16
+lines=3 changed "another rate" '^changed/.* with train.lr = 0.003, now it is 0.001: only the schedule' --set train.lr=1e-3
+changed "another decay" '^changed/.* with train.decay = "cosine", now it is "linear": only' --set 'train.decay="linear"'
+changed "less weight decay" '^changed/.* with train.weight_decay = 0.1, now it is 0.01: later updates' --set train.weight_decay=0.01
+mkdir tok && cp tokens.bin tokens.idx tok
+changed "a token file that was moved" '^changed/.* with data.train = "tokens", now it is "tok/tokens": nothing' --set 'data.train="tok/tokens"'
+rm -rf changed && cp -R good changed
+ok "nothing at all" trained 1 changed
+ok "says nothing" sh -c '! grep -q "was made with" log'
+corpus 61 >more && "$WABUN" encode --tokenizer byte -o tok/tokens more >/dev/null 2>&1
+before=$(names changed)
+ok "other data are refused" ends_with 2 3 changed --set train.steps=9 --set 'data.train="tok/tokens"'
+ok "with a message that names both" grep -q \
+  'trained with other data: data.train names tok/tokens ([0-9]* bytes), where it was tokens (17462 bytes): --accept' log
+ok "nothing was touched" test "$(names changed)" = "$before"
+sed 's|家|犬|g' <text >same_sizes && "$WABUN" encode --tokenizer byte -o tok/tokens same_sizes >/dev/null 2>&1
+ok "the same sizes, other text" ends_with 2 1 changed --set train.steps=9 --set 'data.train="tok/tokens"'
+ok "another number of files" ends_with 2 2 changed --set train.steps=9 --set 'data.train=("tokens", "tok/tokens")'
+ok "--accept" trained 2 changed --set train.steps=9 --set 'data.train="tok/tokens"' --accept
+ok "warns" grep -q '^wabun: warning: changed/step-00000008 was trained with other data: from here on' log
+ok "once" trained 2 changed --set train.steps=10 --set 'data.train="tok/tokens"'
+# a checkpoint of an older release
+old () {
+  cp -R good old && rm -r old/step-0000000[246] old/step-00000008/checksums.json && sed -n '1,8p' good/latest/state.json |
+    sed 's/"optimizer": "adamw",/"optimizer": "adamw"\n}/' >old/step-00000008/state.json
+  echo '{"algorithm": "xxh64", "block": 4194304, "files": {}}' >old/step-00000008/checksums.json
+}
+old
+ok "a checkpoint without settings" trained 2 old --set train.steps=9 --set train.lr=1e-3
+ok "says nothing of what it does not know" sh -c '! grep -q "was made with" log'
+rm -r old && old
+ok "but what it knows" trained 2 old --set train.steps=9 --set seed=5
+ok "in one line" test "$(grep -c 'was made with seed = 3, now it is 5' log)" -eq 1
+rm -rf changed && cp -R based changed
+sed 's|^model = .*|model = { base = "good/latest"; };|' cfg >other.cfg
+mv cfg usual.cfg && mv other.cfg cfg
+ok "another base" trained 2 changed --set train.steps=3
+ok "changes nothing" grep -q "^changed/.* with model.base = \".*/plain/step-00000004\", now it is \".*/good/step-00000008\": nothing" log
+ok "config.cfg names the one it began with" grep -q 'base = ".*/plain/step-00000004"' changed/config.cfg
+mv usual.cfg cfg
+
 # ---- a directory that cannot be made --------------------------------------------------------------------------------
 said () { messages=$(grep '^wabun: ' log | grep -v '^wabun: warning') && echo "$messages" && echo "$messages" | grep -q "$1"; }
 echo 'a file' >file

@@ -146,6 +146,51 @@ static void check_progress (void) {
     wb_progress_line (&p);
 }
 
+/* ---- a rank that stays slow ------------------------------------------------------------------------------------- */
+
+static wb_slow_rank_t slow;
+static double now;
+
+/* n logged steps `apart` seconds apart, in which `rank` computes `times` as long as the median rank's 2 s; news so
+ * often, the last of them kept. */
+static int looks (int n, double apart, int rank, double times, wb_slow_news *last) {
+    int news = 0;
+    for (int i = 0; i < n; i++, now += apart) {
+        const wb_slow_look_t look = {rank >= 0 ? rank : i % 5, 2 * times, 2, 2 * times + 1};
+        wb_slow_news what = wb_slow_rank_add (&slow, now, &look);
+        if (what == WB_SLOW_NOTHING) continue;
+        news++;
+        *last = what;
+    }
+    return news;
+}
+
+static void check_slow_rank (void) {
+    wb_slow_news what = WB_SLOW_NOTHING;
+    T_OK (looks (1000, 7, -1, 83.2, &what) == 0, "another rank each time: nothing, however slow");
+    T_OK (looks (1000, 7, 3, 1.1, &what) == 0, "the same rank, but hardly slower");
+    slow = (wb_slow_rank_t){0};
+    T_OK (looks (600, 0.08, 3, 1.5, &what) == 0, "48 s of short steps");
+    T_OK (looks (600, 0.08, 3, 1.5, &what) == 1 && what == WB_SLOW_RANK, "a minute and more");
+    T_OK (slow.news.rank == 3 && slow.news.looks == 10, "rank %d in %d looks", slow.news.rank, slow.news.looks);
+    T_OK (slow.news.seconds == 3 && slow.news.typical == 2 && slow.news.cost == 1 &&
+              fabs (slow.news.share - 0.25) < 1e-9,
+          "%g s, %g s, %g s, %g", slow.news.seconds, slow.news.typical, slow.news.cost, slow.news.share);
+    T_OK (looks (600, 1, 3, 1.5, &what) == 0, "once");
+    T_OK (looks (3, 60, 1, 4, &what) == 0, "a pause of three looks is none");
+    T_OK (looks (10, 60, 3, 1.5, &what) == 0, "nor is it news when it goes on");
+    T_OK (looks (10, 60, 1, 4, &what) == 1 && what == WB_SLOW_RANK && slow.news.rank == 1, "another rank is");
+    T_OK (looks (20, 60, -1, 4, &what) == 1 && what == WB_SLOW_OVER && slow.news.rank == 1, "and the end");
+    T_OK (looks (10, 60, 1, 4, &what) == 1 && what == WB_SLOW_RANK && slow.news.rank == 1, "and when it comes back");
+    T_OK (looks (8, 60, 1, 1, &what) == 1 && what == WB_SLOW_OVER, "the same rank, as fast as the others");
+    slow = (wb_slow_rank_t){0};
+    for (int i = 0, news = 0; i < 100; i++) {
+        news += looks (2, 10, 4, 1.5, &what);
+        news += looks (1, 10, 0, 1.5, &what);
+        T_OK (news == 0, "two of three are not enough");
+    }
+}
+
 int main (void) {
     signal (SIGXFSZ, SIG_IGN);
     check_format ();
@@ -154,5 +199,6 @@ int main (void) {
     check_late ();
     check_torn ();
     check_progress ();
+    check_slow_rank ();
     return T_DONE ();
 }

@@ -1,0 +1,281 @@
+/* state.json: what of a checkpoint is not a tensor.
+ *
+ * Step and tokens, and all that decides how training goes on: settings, data, the base model.  When a run resumes, what
+ * is different now is said, one line each.  It holds nothing of ranks or of time, so that the files of a checkpoint are
+ * the same bytes whatever layout wrote them.  Older checkpoints lack some of it: what is not there is not compared.
+ *
+ * Not done here: sizes of the model (resume.c). */
+#include "config.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "run/state.h"
+
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
+
+/* What follows from a change; the first two are worth a warning. */
+static const char order[] = "the order of the data changes here";
+static const char again[] = "samples may be repeated or left out";
+static const char rate[] = "only the schedule of the learning rate changes";
+static const char update[] = "later updates change, the data do not";
+
+typedef struct setting {
+    const char *name;
+    json_t *value; /* owned */
+    const char *effect;
+} setting_t;
+#define MAX_SETTINGS 32
+
+/* THE table of settings: one a line. */
+static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
+    const wb_config_t *c = r->config;
+    const setting_t all[] = {
+        {"seed", json_integer (c->seed), order},
+        {"train.global_batch", json_integer (c->global_batch), again},
+        {"train.sequence_length", json_integer (r->trainer->o.T), again},
+        {"data.shuffle", json_boolean (c->shuffle), order},
+        {"train.lr", json_real (c->lr), rate},
+        {"train.min_lr", json_real (c->min_lr), rate},
+        {"train.warmup", json_integer (c->warmup), rate},
+        {"train.decay", json_string (c->decay), rate},
+        {"train.steps", json_integer (c->steps), rate},
+        {"train.beta1", json_real (c->beta1), update},
+        {"train.beta2", json_real (c->beta2), update},
+        {"train.eps", json_real (c->eps), update},
+        {"train.weight_decay", json_real (c->weight_decay), update},
+        {"train.clip", json_real (c->clip), update},
+    };
+    _Static_assert(sizeof all / sizeof *all <= MAX_SETTINGS, "room for all settings");
+    memcpy (out, all, sizeof all);
+    return (int) (sizeof all / sizeof *all);
+}
+
+/* {"seed": 1, "train.lr": 0.001, ...} */
+static json_t *settings_json (const wb_run_t *r) {
+    setting_t list[MAX_SETTINGS];
+    json_t *j = json_object ();
+    int n = list_settings (list, r);
+    for (int i = 0; i < n; i++) json_object_set_new (j, list[i].name, list[i].value);
+    return j;
+}
+
+/* A setting of the checkpoint; older ones have some at the top, without the group. */
+static const json_t *old_setting (const wb_state_t *s, const char *name) {
+    const json_t *settings = json_object_get (s->json, "settings");
+    const char *dot = strrchr (name, '.');
+    return settings != NULL ? json_object_get (settings, name)
+                            : json_object_get (s->json, dot != NULL ? dot + 1 : name);
+}
+
+/* One line: `what` was `old` in the checkpoint, is `now`. */
+static void tell (const char *dir, const char *what, const json_t *old, const json_t *now, const char *effect) {
+    char *a = json_dumps (old, JSON_ENCODE_ANY | JSON_REAL_PRECISION (6));
+    char *b = json_dumps (now, JSON_ENCODE_ANY | JSON_REAL_PRECISION (6));
+    if (effect == order || effect == again)
+        wb_warn ("%s was made with %s = %s, now it is %s: %s", dir, what, a != NULL ? a : "?", b != NULL ? b : "?",
+                 effect);
+    else
+        wb_info ("%s was made with %s = %s, now it is %s: %s", dir, what, a != NULL ? a : "?", b != NULL ? b : "?",
+                 effect);
+    wb_free_foreign (a);
+    wb_free_foreign (b);
+}
+
+static void compare_settings (const wb_run_t *r, const wb_state_t *s, const char *dir) {
+    setting_t list[MAX_SETTINGS];
+    int n = list_settings (list, r);
+    for (int i = 0; i < n; i++) {
+        const json_t *old = old_setting (s, list[i].name);
+        if (old != NULL && !json_equal (old, list[i].value))
+            tell (dir, list[i].name, old, list[i].value, list[i].effect);
+        json_decref (list[i].value);
+    }
+}
+
+/* ---- data -------------------------------------------------------------------------------------------------------- */
+
+static json_t *hash_json (uint64_t hash) {
+    char hex[17];
+    snprintf (hex, sizeof hex, "%016" PRIx64, hash);
+    return json_string (hex);
+}
+
+/* {"tokens": "tok/general", "weight": 0.45, "bytes": 123, "hash": "0123456789abcdef"} */
+static json_t *file_json (const wb_run_t *r, int i) {
+    json_t *j = json_object ();
+    json_object_set_new (j, "tokens", json_string (wb_tokens_path (r->data.files[i])));
+    json_object_set_new (j, "weight", json_real (r->config->train[i].weight));
+    json_object_set_new (j, "bytes", json_integer (r->data.bytes[i]));
+    json_object_set_new (j, "hash", hash_json (r->data.hashes[i]));
+    return j;
+}
+
+static json_t *data_json (const wb_run_t *r) {
+    json_t *j = json_array ();
+    for (int i = 0; i < r->data.nfiles; i++) json_array_append_new (j, file_json (r, i));
+    return j;
+}
+
+static bool same (const json_t *a, const json_t *b, const char *key) {
+    return json_equal (json_object_get (a, key), json_object_get (b, key)) != 0;
+}
+
+static bool same_file (const json_t *a, const json_t *b) { return same (a, b, "bytes") && same (a, b, "hash"); }
+
+static const char *path_of (const json_t *file) {
+    const char *path = json_string_value (json_object_get (file, "tokens"));
+    return path != NULL ? path : "?";
+}
+
+static long long bytes_of (const json_t *file) {
+    return (long long) json_integer_value (json_object_get (file, "bytes"));
+}
+
+/* Are they the token files that the checkpoint was trained with? */
+static wb_status check_data (const json_t *old, const json_t *now, const char *dir) {
+    static const char advice[] = "--accept goes on with other data; set another `run` to begin again";
+    if (!json_is_array (old)) return WB_OK;
+    if (json_array_size (old) != json_array_size (now))
+        return WB_FAIL (WB_EUSAGE, "%s was trained with %d token files, data.train names %d: %s", dir,
+                        (int) json_array_size (old), (int) json_array_size (now), advice);
+    for (size_t i = 0; i < json_array_size (now); i++) {
+        const json_t *a = json_array_get (old, i), *b = json_array_get (now, i);
+        if (same_file (a, b)) continue;
+        return WB_FAIL (
+            WB_EUSAGE,
+            "%s was trained with other data: data.train names %s (%lld bytes), where it was %s (%lld bytes)%s: "
+            "%s",
+            dir, path_of (b), bytes_of (b), path_of (a), bytes_of (a),
+            same (a, b, "tokens") ? ", and the file has changed since" : "", advice);
+    }
+    return WB_OK;
+}
+
+static void compare_data (const json_t *old, const json_t *now, const char *dir) {
+    bool other = json_is_array (old) && json_array_size (old) != json_array_size (now);
+    for (size_t i = 0; i < json_array_size (now) && !other && json_is_array (old); i++) {
+        const json_t *a = json_array_get (old, i), *b = json_array_get (now, i);
+        other = !same_file (a, b);
+        if (!other && !same (a, b, "tokens"))
+            tell (dir, "data.train", json_object_get (a, "tokens"), json_object_get (b, "tokens"),
+                  "nothing changes, it is the same file");
+        if (!other && json_array_size (now) > 1 && !same (a, b, "weight"))
+            tell (dir, "a weight in data.train", json_object_get (a, "weight"), json_object_get (b, "weight"), order);
+    }
+    if (other) wb_warn ("%s was trained with other data: from here on it is what data.train names now", dir);
+}
+
+/* ---- the model it began with ------------------------------------------------------------------------------------- */
+
+static json_t *base_json (const wb_run_base_t *b) {
+    if (b->path == NULL) return json_null ();
+    json_t *j = json_object ();
+    json_object_set_new (j, "path", json_string (b->path));
+    json_object_set_new (j, "step", json_integer (b->step));
+    json_object_set_new (j, "checksums", hash_json (b->sums));
+    return j;
+}
+
+wb_status wb_state_base (wb_run_t *r, const wb_state_t *s) {
+    const json_t *base = json_object_get (s->json, "base");
+    const char *path = json_string_value (json_object_get (base, "path"));
+    const char *sums = json_string_value (json_object_get (base, "checksums"));
+    if (base == NULL) return WB_OK;
+    wb_free (r->base.path);
+    r->base = (wb_run_base_t){.step = -1};
+    if (path == NULL) return WB_OK;
+    r->base.path = wb_strdup (path);
+    r->base.step = (int64_t) json_integer_value (json_object_get (base, "step"));
+    if (sums != NULL && sscanf (sums, "%16" SCNx64, &r->base.sums) != 1) r->base.sums = 0;
+    return r->base.path != NULL ? WB_OK : WB_NOMEM ("model.base");
+}
+
+static void compare_base (const wb_run_t *r, const wb_state_t *s, const char *dir) {
+    const json_t *old = json_object_get (s->json, "base");
+    json_t *now = base_json (&r->base), *a, *b;
+    if (old != NULL && !json_equal (old, now) && r->config->base != NULL) {
+        a = json_is_null (old) ? json_string ("none") : json_incref (json_object_get (old, "path"));
+        b = json_string (r->base.path);
+        tell (dir, "model.base", a, b, "nothing changes, the weights are those of the checkpoint");
+        json_decref (a);
+        json_decref (b);
+    }
+    json_decref (now);
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+char *wb_state_text (const wb_run_t *r) {
+    const wb_config_t *c = r->config;
+    json_t *j = json_object ();
+    int bad = json_object_set_new (j, "format", json_integer (1));
+    bad |= json_object_set_new (j, "step", json_integer (r->trainer->step));
+    bad |= json_object_set_new (j, "global_batch", json_integer (c->global_batch));
+    bad |= json_object_set_new (j, "sequence_length", json_integer (r->trainer->o.T));
+    bad |= json_object_set_new (j, "tokens", json_integer ((json_int_t) r->tokens));
+    bad |= json_object_set_new (j, "seed", json_integer (c->seed));
+    bad |= json_object_set_new (j, "optimizer", json_string (c->optimizer));
+    bad |= json_object_set_new (j, "settings", settings_json (r));
+    bad |= json_object_set_new (j, "data", data_json (r));
+    bad |= json_object_set_new (j, "base", base_json (&r->base));
+    char *text = bad == 0 ? json_dumps (j, JSON_INDENT (2)) : NULL;
+    json_decref (j);
+    return text;
+}
+
+static wb_status parse (wb_state_t *s, const char *path, const char *text, size_t bytes) {
+    json_error_t e;
+    s->json = json_loadb (text, bytes, 0, &e);
+    const json_t *step = json_object_get (s->json, "step"), *tokens = json_object_get (s->json, "tokens");
+    s->step = json_is_integer (step) ? (int64_t) json_integer_value (step) : -1;
+    s->tokens = json_number_value (tokens);
+    s->optimizer = json_string_value (json_object_get (s->json, "optimizer"));
+    if (s->json == NULL) return WB_FAIL (WB_EDATA, "%s:%d: %s", path, e.line, e.text);
+    if (s->step < 0 || !json_is_number (tokens) || s->optimizer == NULL)
+        return WB_FAIL (WB_EDATA, "%s: lacks one of step, tokens and optimizer", path);
+    return WB_OK;
+}
+
+wb_status wb_state_read (wb_state_t *s, const char *dir) {
+    char *path = wb_format ("%s/state.json", dir), *text = NULL;
+    size_t bytes;
+    wb_status status = path != NULL ? WB_OK : WB_NOMEM ("checkpoint");
+    *s = (wb_state_t){0};
+    if (status == WB_OK && wb_file_is_dir (dir) && !wb_file_exists (path))
+        status = WB_FAIL (WB_EUSAGE,
+                          "%s is a model, but no checkpoint of a run (no state.json): start from its weights with "
+                          "model.base = \"%s\"",
+                          dir, dir);
+    if (status == WB_OK) status = wb_file_read (&text, &bytes, path);
+    if (status == WB_OK) status = parse (s, path, text, bytes);
+    wb_free (text);
+    wb_free (path);
+    return status;
+}
+
+void wb_state_fini (wb_state_t *s) {
+    json_decref (s->json);
+    *s = (wb_state_t){0};
+}
+
+wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *dir) {
+    const wb_config_t *c = r->config;
+    if (strcmp (s->optimizer, c->optimizer) != 0)
+        return WB_FAIL (WB_EUSAGE,
+                        "%s was trained with %s, the configuration says %s: set train.optimizer = \"%s\", or start a "
+                        "new run from the weights with model.base = \"%s\"",
+                        dir, s->optimizer, c->optimizer, s->optimizer, dir);
+    json_t *now = data_json (r);
+    wb_status status = r->accept ? WB_OK : check_data (json_object_get (s->json, "data"), now, dir);
+    json_decref (now);
+    return status;
+}
+
+void wb_state_compare (const wb_run_t *r, const wb_state_t *s, const char *dir) {
+    compare_settings (r, s, dir);
+    json_t *now = data_json (r);
+    compare_data (json_object_get (s->json, "data"), now, dir);
+    json_decref (now);
+    compare_base (r, s, dir);
+}
