@@ -39,7 +39,7 @@ house () {
 4 parallel    base kernels comm
 5 model       base kernels comm parallel
 5 checkpoint  base kernels comm parallel
-5 dataset     base comm tokenizer
+5 dataset     base launch comm tokenizer
 6 train       base kernels comm parallel model
 6 infer       base kernels launch comm parallel tokenizer dataset model checkpoint
 7 config      base kernels launch comm parallel tokenizer dataset model checkpoint train infer
@@ -158,7 +158,7 @@ verdict "config.h first" "$work/out"
 # ---- sizes: what one person can hold in mind.  Exceptions are named here, with the lines they may have.
 sizes () {
   cat <<'EXCEPTIONS'
-src/cli/encode.c 765
+src/cli/encode.c 766
 src/cli/generate.c 272
 src/cli/score.c 287
 src/cli/transform.c 180

@@ -6,6 +6,30 @@
 #   timeout: 600      seconds, never less than 300: they are for what hangs, not for what is slow
 #   expect: 3         wanted exit code
 # Exit code 77 is a skip, 124 a timeout.  A script that prints a TAP plan (1..N) itself is passed through.
+#
+# A test gets an environment that is the same everywhere, whatever the caller has: made here, and nowhere else.
+#   T_TIMEOUT=N          seconds for each point, whatever the test says
+#   T_ENV='NAME=VALUE...'  words that are set for the tests after all else was taken away, for instance WABUN_ISA=avx2
+#   MPIRUN, MPIRUN_FLAGS   how ranks are started
+# PATH, LD_LIBRARY_PATH and the sanitizers' options are left alone.
+
+exec </dev/null # closed, perhaps: then the next file opened would become the standard input
+LC_ALL=C
+export LC_ALL
+for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
+  case $name in
+    WABUN | T_TIMEOUT | T_ENV | LC_ALL) ;;
+    WABUN_* | T_* | LC_* | LANG | LANGUAGE) unset "$name" ;;
+    OMP_* | GOMP_* | KMP_* | OPENBLAS_* | GOTO_* | MKL_* | DNNL_* | ONEDNN_*) unset "$name" ;;
+    OMPI_* | PMIX_* | PRTE_* | PMI_* | MV2_* | SLURM_*) unset "$name" ;;
+    ENV | BASH_ENV | CDPATH | GREP_OPTIONS | GREP_COLOR | GREP_COLORS | POSIXLY_CORRECT | TMP | TEMP) unset "$name" ;;
+  esac
+done
+umask 022
+# shellcheck disable=SC3045 # where a shell has no such option, limits stay
+ulimit -c 0 2>/dev/null
+# shellcheck disable=SC3045
+ulimit -S -s 8192 2>/dev/null # a lower limit that cannot be raised stays
 
 test_path=$1
 : "${top_srcdir:=.}" "${top_builddir:=.}" "${MPIRUN:=mpirun}"
@@ -27,18 +51,29 @@ limit=${own_limit:-300}
 limit=${T_TIMEOUT:-$limit}
 expect=${expect:-0}
 
-if [ "$(id -u)" = 0 ]; then # Open MPI refuses root, which is what a container runs as
-  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-  export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
-fi
-# More ranks than cores: waiting ranks must give their core away.
-: "${OMPI_MCA_mpi_yield_when_idle=1}"
-export OMPI_MCA_mpi_yield_when_idle
-
 scratch=$PWD/tests/tmp/$name.$$
-mkdir -p "$scratch" || exit 99
-trap 'rm -rf "$scratch"' EXIT
+tmp=
+trap 'rm -rf "$scratch" ${tmp:+"$tmp"}' EXIT
 trap 'exit 99' HUP INT TERM
+mkdir -p "$scratch/home" || exit 99
+# A short name: Open MPI makes sockets below it.  One for each test: of several mpiruns at once, one that ends removes
+# the common directory while another makes its own in it.
+for dir in /tmp /var/tmp "$scratch"; do
+  tmp=$(mktemp -d "$dir/wabun-XXXXXX" 2>/dev/null) && break
+done
+
+LANG=C.UTF-8 LC_ALL=C.UTF-8 TZ=UTC0 TERM=dumb SHELL=/bin/sh HOME=$scratch/home TMPDIR=$tmp
+export LANG LC_ALL TZ TERM SHELL HOME TMPDIR
+OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+export OMP_NUM_THREADS OPENBLAS_NUM_THREADS
+# Open MPI refuses root, which is what a container runs as.  More ranks than cores: waiting ranks must give their core
+# away.
+OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
+export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM OMPI_MCA_mpi_yield_when_idle
+for word in ${T_ENV-}; do
+  # shellcheck disable=SC2163 # the word is an assignment
+  export "$word"
+done
 
 # run POINT DESCRIPTION COMMAND...: output as TAP comments, then one point.
 run () {
@@ -71,7 +106,7 @@ case $test_path in
     T_TMP=$scratch/1
     export T_TMP
     mkdir -p "$T_TMP"
-    timeout -k 5 "$limit" "${SHELL:-/bin/sh}" "$test_path" </dev/null >"$scratch/log" 2>&1
+    timeout -k 5 "$limit" /bin/sh "$test_path" </dev/null >"$scratch/log" 2>&1
     code=$?
     if grep -q '^1\.\.[0-9]' "$scratch/log"; then
       cat "$scratch/log"

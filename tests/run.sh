@@ -13,10 +13,14 @@ case ${1-} in
   -h | --help) sed -n '2,/^set -u/{s/^# \{0,1\}//;/^set -u/d;p}' "$0"; exit 0 ;;
   *) echo "run.sh: unknown argument $1; tests/run.sh --help" >&2; exit 2 ;;
 esac
+exec </dev/null # closed, perhaps, which configure does not survive
+# What the tools say is read, here and by configure.  (The tests' environment is the affair of run-tap.sh.)
+export LC_ALL=C.UTF-8
+case ${TMPDIR-} in *[[:space:]]*) unset TMPDIR ;; esac # compilers and autoconf do not always quote it
 cd "$(dirname "$0")/.." || exit 1
 top=$PWD
 build=${BUILD_DIR:-build/tests}
-jobs=${JOBS:-$(nproc 2>/dev/null || echo 2)}
+jobs=${JOBS:-$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 2)}
 
 fail () {
   echo "run.sh: $1" >&2

@@ -52,8 +52,8 @@ const char *wb_comm_host (const wb_comm_t *c);
 const char *wb_comm_library (void);
 
 /** Threads a rank should use: `asked`, or for 0 OMP_NUM_THREADS, or the cores of its mask shared between the ranks of
- * its node that have the same mask (wb_threads_choose).  Warns when a node has more threads than cores.  The caller
- * hands the number to the kernels.  Collective over world.  Errors: WB_EUSAGE, WB_ENOMEM; agreed. */
+ * its node that have the same mask (wb_threads_choose).  wb_threads_warn() reports a node with more threads than cores.
+ * The caller hands the number to the kernels.  Collective over world.  Errors: WB_EUSAGE, WB_ENOMEM; agreed. */
 wb_status wb_comm_threads (int *out, wb_comm_t *world, int64_t asked) WB_NODISCARD;
 
 /* ---- small collectives (world.c): for set-up, verdicts and reports, not for gradients ---------------------------- */

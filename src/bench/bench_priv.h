@@ -46,8 +46,8 @@ typedef struct wb_bench {
 } wb_bench_t;
 /** Read --preset, --layers, ..., --json.  Errors: WB_EUSAGE. */
 wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) WB_NODISCARD;
-/** Fill in what depends on the ranks, after the threads were set: ranks, BLAS, global and micro-batch.  Collective over
- * topo->world.  Errors: agreed. */
+/** Fill in what depends on the ranks, after the threads were set: ranks, BLAS, global and micro-batch; warns of what is
+ * slow. Collective over topo->world.  Errors: agreed. */
 wb_status wb_bench_complete (wb_bench_t *b, const wb_topo_t *topo) WB_NODISCARD;
 
 /* ---- what benches measure with (bench.c) ------------------------------------------------------------------------- */

@@ -285,6 +285,7 @@ static wb_status run (void *options, wb_comm_t *world) {
     if (status == WB_OK) status = o->nfiles > 0 ? read_files (&t.bytes, o->files, o->nfiles) : make_text (&t.bytes);
     if (status == WB_OK) status = cut (&t);
     if (status == WB_OK) status = new_tokenizers (tokenizers, o);
+    if (status == WB_OK) wb_threads_warn ();
     if (status == WB_OK) status = measure_all (lines, &n, &t, tokenizers, o, rates);
     if (status == WB_OK && o->json)
         status = report_json (o, &t, lines, n);

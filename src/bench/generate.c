@@ -273,6 +273,7 @@ static wb_status run (void *options, wb_comm_t *world) {
     wb_infer_t *inf = NULL;
     line_t prompt, lines[MOST_BATCHES];
     WB_TRY (wb_bench_threads (&p->nthreads, world, p->threads));
+    wb_slow_warn ();
     wb_status status = rig_make (&r, most);
     if (status == WB_OK)
         status = wb_infer_new (&inf, &short_of, r.params, r.weights, r.kern, (int) most,

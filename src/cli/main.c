@@ -114,6 +114,7 @@ static wb_log_level log_level (void) {
 }
 
 int main (int argc, char **argv) {
+    wb_hold_streams ();
     const bool speaks = wb_launcher_rank () == 0;
     /* A reader that goes away makes the write fail (WB_ECLOSED); the signal would end us without cleaning up. */
     signal (SIGPIPE, SIG_IGN);

@@ -2,9 +2,11 @@
 #include "config.h"
 
 #include "cli/cli.h"
+#include "wabun/launch.h"
 #include "wabun/plan.h"
 
 static wb_status run (int argc, char **argv) {
+    enum { MAX_THREADS = 1024 };
     wb_opts_t o = wb_opts_begin (argc, argv);
     const char *file = NULL, *sets[256];
     int nsets = 0;
@@ -14,7 +16,7 @@ static wb_status run (int argc, char **argv) {
         if (wb_opts_is (&o, "--ranks"))
             WB_TRY (wb_opts_int (&o, &ranks, 1, 1 << 24));
         else if (wb_opts_is (&o, "--threads"))
-            WB_TRY (wb_opts_int (&o, &asked, 1, 1024));
+            WB_TRY (wb_opts_int (&o, &asked, 1, MAX_THREADS));
         else if (wb_opts_is (&o, "--set")) {
             if (nsets == 256) return WB_FAIL (WB_EUSAGE, "more than 256 times --set");
             WB_TRY (wb_opts_text (&o, &sets[nsets]));
@@ -26,6 +28,9 @@ static wb_status run (int argc, char **argv) {
             return wb_opts_unknown (&o);
     }
     if (file == NULL) return WB_FAIL (WB_EUSAGE, "which configuration? wabun plan CFG, for instance jobs/small.cfg");
+    if (asked == 0 && wb_threads_env () > MAX_THREADS)
+        return WB_FAIL (WB_EUSAGE, "OMP_NUM_THREADS: %lld threads a rank: %d at most", (long long) wb_threads_env (),
+                        MAX_THREADS);
     return wb_plan (&(wb_plan_args_t){file, sets, nsets, ranks, asked});
 }
 

@@ -25,7 +25,7 @@ wb_status wb_comm_threads (int *out, wb_comm_t *world, int64_t asked) {
         *out = wb_threads_choose (asked, same);
         double over = (double) *out * same / cores;
         wb_comm_max_f64 (world, &over, 1);
-        if (over > 1) wb_warn ("%d ranks x %d threads on %d cores: expect it to be slow", same, *out, cores);
+        if (over > 1) wb_threads_crowded (same, *out, cores);
     }
     wb_free (all);
     wb_comm_destroy (node);

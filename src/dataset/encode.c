@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "dataset/dataset_priv.h"
+#include "wabun/launch.h"
 #include "dataset/inputs.h"
 #include "dataset/jsonl.h"
 
@@ -347,6 +348,7 @@ static wb_status make_dir (const char *prefix) {
 static wb_status write_parts (job_t *j, int64_t *tokens, wb_comm_t *world, const char *part,
                               const wb_dataset_encoding_t *e, int threads) {
     const int rank = wb_comm_rank (world), ranks = wb_comm_size (world);
+    wb_threads_warn ();
     wb_status mine = wb_tokens_writer_new (&j->writer, part, wb_tokenizer_size (j->tokenizer));
     if (mine == WB_OK) mine = encode_part (j, rank, ranks, threads);
     int64_t documents = mine == WB_OK ? j->documents : 0;

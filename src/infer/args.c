@@ -83,20 +83,22 @@ wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char 
     if (a->model == NULL)
         return WB_FAIL (WB_EUSAGE, "%s wants --model DIR: a checkpoint, or any Hugging Face GPT-2 directory", command);
     WB_TRY (wb_threads_check (a->threads));
-    if (a->threads > 0 || getenv ("OMP_NUM_THREADS") == NULL) {
+    if (a->threads > 0 || wb_threads_env () == 0) {
         const int cores = wb_cpu_cores (), threads = a->threads > 0 ? (int) a->threads : cores;
-        if (threads > cores) wb_warn ("%d threads on %d cores: expect it to be slow", threads, cores);
+        if (threads > cores) wb_threads_crowded (1, threads, cores);
         wb_kern_threads_set (threads);
         wb_blas_threads_set (threads);
     }
     WB_TRY (wb_model_load (out, a->model, a->tokenizer));
-    if ((*out)->tokenizer != NULL) return WB_OK;
+    if ((*out)->tokenizer != NULL) {
+        wb_slow_warn ();
+        return WB_OK;
+    }
     wb_model_destroy (*out);
     *out = NULL;
-    return WB_FAIL (WB_EDATA,
-                    "model %s: no tokenizer in it (wabun-tokenizer.json, or ja-bpe.txt with emoji.json): name the one "
-                    "it was trained with by --tokenizer T",
-                    a->model);
+    char known[WB_TOKENIZER_KNOWN];
+    return WB_FAIL (WB_EDATA, "model %s: no tokenizer in it: name the one it was trained with by --tokenizer T; %s",
+                    a->model, wb_tokenizer_known (known));
 }
 
 /* ---- texts ------------------------------------------------------------------------------------------------------- */

@@ -7,10 +7,15 @@
  * WABUN_RETUNED holds the core type that OpenBLAS had chosen, and says that it was tried.  Never after MPI started,
  * which does not survive an exec.
  *
+ * Where it cannot or must not, products are slow, and people should know.  A command that is about to make products
+ * says so, once it has understood what it is to do.  An error of usage comes alone, and so does the answer of a command
+ * without products.
+ *
  * Not done here: which kernels a processor deserves (kernels/gemm.c). */
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +35,9 @@ const char *wb_retuned_note (void) {
     return note;
 }
 
+/* What wb_retune() could not mend, and more threads than cores, to be reported later; empty: nothing. */
+static char slow[512], crowd[96];
+
 void wb_retune (char **argv, bool allowed, const char *core, const char *want) {
     if (want == NULL) return;
     const char *coretype = getenv (CORETYPE), *why = "";
@@ -41,15 +49,38 @@ void wb_retune (char **argv, bool allowed, const char *core, const char *want) {
         unsetenv (CORETYPE);
         unsetenv (RETUNED);
     }
-    if (set && strcmp (coretype, want) == 0) {
-        wb_warn ("the BLAS runs its %s kernels, this processor could run %s ones, which are faster; " CORETYPE
-                 "=%s is set, but this BLAS does not follow it: it needs another build",
-                 core, want, want);
-        return;
+    const bool ignored = set && strcmp (coretype, want) == 0;
+    snprintf (slow, sizeof slow,
+              "the BLAS runs its %s kernels, this processor could run %s ones, which are faster: %s" CORETYPE
+              "=%s%s%s%s%s",
+              core, want, ignored ? "" : "set ", want,
+              ignored ? " is set, but this BLAS does not follow it: it needs another build" : "",
+              why[0] != 0 ? " (restarting with it failed: " : "", why, why[0] != 0 ? ")" : "");
+}
+
+void wb_threads_crowded (int ranks, int threads, int cores) {
+    if (ranks == 1)
+        snprintf (crowd, sizeof crowd, "%d threads on %d cores", threads, cores);
+    else
+        snprintf (crowd, sizeof crowd, "%d ranks x %d threads on %d cores", ranks, threads, cores);
+}
+
+void wb_threads_warn (void) {
+    if (crowd[0] != 0) wb_warn ("%s: expect it to be slow", crowd);
+    crowd[0] = 0;
+}
+
+void wb_slow_warn (void) {
+    wb_threads_warn ();
+    if (slow[0] != 0) wb_warn ("%s", slow);
+    slow[0] = 0;
+}
+
+void wb_hold_streams (void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl (fd, F_GETFD) != -1 || errno != EBADF) continue;
+        if (open ("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
     }
-    wb_warn ("the BLAS runs its %s kernels, this processor could run %s ones, which are faster: set " CORETYPE
-             "=%s%s%s%s",
-             core, want, want, why[0] != 0 ? " (starting again with it failed: " : "", why, why[0] != 0 ? ")" : "");
 }
 
 int wb_launcher_rank (void) {
@@ -74,18 +105,28 @@ void wb_core_mask (unsigned char mask[WB_CORE_MASK_BYTES]) {
 #endif
 }
 
-/* Threads by OMP_NUM_THREADS: its first number, that of the outermost level; 0: not said. */
-static int64_t env_threads (void) {
+/* The first number is that of the outermost level.  What is not a list of numbers counts as not set, as for OpenMP. */
+int64_t wb_threads_env (void) {
     const char *omp = getenv ("OMP_NUM_THREADS");
-    int64_t n = omp != NULL ? strtoll (omp, NULL, 10) : 0;
-    return n > 0 ? n : 0;
+    int64_t first = 0;
+    for (bool more = omp != NULL; more; omp++) {
+        char *end;
+        const int64_t n = strtoll (omp, &end, 10);
+        if (end == omp || n <= 0) return 0;
+        end += strspn (end, " \t");
+        if (*end != 0 && *end != ',') return 0;
+        if (first == 0) first = n;
+        more = *end == ',';
+        omp = end;
+    }
+    return first;
 }
 
 /* More threads than cores are slow, which a warning tells; hundreds of times more are a slip of the keyboard, or a rank
  * bound to one core that believes it has a node. */
 wb_status wb_threads_check (int64_t asked) {
     enum { MOST = 16 };
-    const int64_t threads = asked > 0 ? asked : env_threads ();
+    const int64_t threads = asked > 0 ? asked : wb_threads_env ();
     const int cores = wb_cpu_cores ();
     if (threads <= (int64_t) MOST * cores) return WB_OK;
     return WB_FAIL (WB_EUSAGE,
@@ -96,7 +137,7 @@ wb_status wb_threads_check (int64_t asked) {
 }
 
 int wb_threads_choose (int64_t asked, int sharers) {
-    const int64_t threads = asked > 0 ? asked : env_threads ();
+    const int64_t threads = asked > 0 ? asked : wb_threads_env ();
     const int cores = wb_cpu_cores ();
     if (threads > 0) return (int) threads;
     return cores / sharers > 0 ? cores / sharers : 1;

@@ -29,7 +29,8 @@ static void report_machine (const wb_run_t *r, double peak) {
     wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name,
              peak);
     wb_comm_sum_i64 (r->world, &slow, 1);
-    if (blas.want == NULL && slow > 0) /* what is wrong on rank 0 has been said before MPI started */
+    wb_slow_warn ();
+    if (blas.want == NULL && slow > 0) /* what is wrong on rank 0 has been said */
         wb_warn ("the BLAS of %lld of %d ranks runs slower kernels than their processors could: set OPENBLAS_CORETYPE "
                  "on their nodes",
                  (long long) slow, ranks);

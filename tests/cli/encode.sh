@@ -2,7 +2,6 @@
 # timeout: 600 - wabun encode and decode: files, lines, bad input, exit codes, any number of ranks.  Writes TAP.
 # shellcheck disable=SC2016,SC2034 # what verdict evaluates
 : "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}" "${MPIRUN:=mpirun}"
-unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK SLURM_PROCID
 vocab=$top_srcdir/tests/golden/bpe
 work=$T_TMP
 point=0

@@ -1,7 +1,6 @@
 #!/bin/sh
 # timeout: 600 - scripts of jobs/: smoke test, splitting a corpus, text out of pages, quickstart on a small corpus.  Writes TAP.
 : "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}"
-unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK SLURM_PROCID
 jobs=$top_srcdir/jobs
 LC_ALL=C.UTF-8
 export LC_ALL WABUN

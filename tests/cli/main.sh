@@ -1,7 +1,6 @@
 #!/bin/sh
 # timeout: 600 - the program around the subcommands: help, version, exit codes, one line of error.  Writes TAP.
 : "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}"
-unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK SLURM_PROCID
 point=0
 
 # check WHAT CODE STDOUT-PATTERN STDERR-PATTERN ARGUMENT...: an empty pattern wants nothing there

@@ -1,7 +1,6 @@
 # shellcheck shell=sh
 # Sourced by generate.sh, score.sh and transform.sh: a tiny model, and checks that write TAP.
 : "${WABUN:=./wabun}" "${top_srcdir:=.}" "${top_builddir:=.}" "${T_TMP:=$(mktemp -d)}"
-unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK PMI_SIZE SLURM_PROCID
 WABUN_NO_RETUNE=1 OMP_NUM_THREADS=1 LC_ALL=C.UTF-8
 export WABUN_NO_RETUNE OMP_NUM_THREADS LC_ALL
 make_model=$top_builddir/tests/cli/make_model

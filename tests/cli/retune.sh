@@ -2,7 +2,7 @@
 # timeout: 300 - OpenBLAS takes the processor for a Prescott (tests/cli/blas_core.c): the program starts itself again, once, with
 # the right core type, and says so; not when it may not, when the user has chosen, or when it does not help.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
-unset WABUN_NO_RETUNE WABUN_RETUNED OPENBLAS_CORETYPE
+unset WABUN_NO_RETUNE
 shim=${top_builddir:=.}/tests/cli/blas_core.so
 case $shim in /*) ;; *) shim=$OLDPWD/$shim ;; esac
 
@@ -122,6 +122,42 @@ ok "train --no-retune" run 2 "$WABUN" train cfg --no-retune --set 'run="slow"' -
 ok "starts once" started 2 1
 ok "one warning" warns 1 "set OPENBLAS_CORETYPE=$want\$"
 ok "the report says what runs" says err '^  BLAS .* core type Prescott$'
+
+# ---- where the warning stands: behind what can be wrong with a command, before its results
+alone () { # CODE PATTERN COMMAND...: the only message
+  want_code=$1 pattern=$2
+  shift 2
+  run 1 WABUN_NO_RETUNE=1 "$@" >ran
+  [ $code -eq "$want_code" ] && says err "$pattern" && [ "$(grep -c '^wabun: ' err)" -eq 1 ] && return
+  cat ran
+  return 1
+}
+"$top_builddir/tests/cli/make_model" model >/dev/null || exit 99
+ok "an error of usage, alone" alone 2 'unknown option --stepz' "$WABUN" bench step --stepz 1
+ok "of a configuration" alone 2 'heads' "$WABUN" train cfg --set model.width=33
+ok "of a configuration that fails late" alone 2 'no multiple' "$WABUN" train cfg --set parallel.micro_batch=5
+ok "no model" alone 3 'no such directory' "$WABUN" generate --model nowhere
+ok "too many threads" alone 2 '4096 threads' "$WABUN" score --model model --threads 4096 text
+ok "nothing to train" run 1 WABUN_NO_RETUNE=1 "$WABUN" train cfg --set 'run="slow"' --set train.steps=2
+ok "no warning" warns 0
+ok "a bench without products" run 1 WABUN_NO_RETUNE=1 "$WABUN" bench encode --tokenizer byte --repeats 1
+ok "no warning" warns 0
+generate="generate --model model --seed 1 --context abc --max-length 20"
+# shellcheck disable=SC2086
+ok "generate" run 1 "$WABUN" $generate
+ok "starts twice" started 1 2
+cp out text1
+# shellcheck disable=SC2086
+ok "generate --no-retune" run 1 "$WABUN" $generate --no-retune
+ok "one warning" warns 1 "set OPENBLAS_CORETYPE=$want\$"
+ok "the same text" cmp text1 out
+if script -qec true /dev/null >/dev/null 2>&1; then
+  script -qec "LD_PRELOAD='$shim' '$WABUN' $generate --no-retune" /dev/null </dev/null | tr -d '\r' >terminal
+  head -n 1 terminal >err
+  sed 1d terminal >out
+  ok "on a terminal: a line of its own" warns 1 "set OPENBLAS_CORETYPE=$want\$"
+  ok "before the text" cmp text1 out
+fi
 
 # ---- what does not compute has no need to
 ok "encode" run 1 "$WABUN" encode --tokenizer byte -o again text

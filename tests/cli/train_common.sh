@@ -1,7 +1,6 @@
 # shellcheck shell=sh
 # Sourced by the tests of `wabun train`: a small corpus, a configuration, runs on ranks, and checks that write TAP.
 : "${WABUN:=./wabun}" "${top_srcdir:=.}" "${MPIRUN:=mpirun}" "${T_TMP:=$(mktemp -d)}"
-unset OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMIX_RANK PMI_RANK PMI_SIZE SLURM_PROCID
 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 : "${OMPI_MCA_mpi_yield_when_idle=1}" "${TMPDIR:=/tmp}"
 WABUN_NO_RETUNE=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 LC_ALL=C.UTF-8
