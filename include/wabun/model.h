@@ -62,25 +62,24 @@ void wb_layer_offsets (wb_layer_offsets_t *out, const wb_params_t *p, int64_t l)
  * 16 floats a position and channel); the whole block (keeps its input only). */
 typedef enum wb_recompute { WB_RECOMPUTE_NONE, WB_RECOMPUTE_ATTENTION, WB_RECOMPUTE_BLOCK } wb_recompute;
 
-/** Called between kernels, so that communication moves while the arithmetic runs; must not block. */
-typedef void (*wb_poll_fn) (void *ctx);
-/** Called when everything at or behind float `begin` of the gradient block is final for this micro-batch. */
-typedef void (*wb_final_fn) (void *ctx, int64_t begin);
-
-/** Called before floats begin .. end - 1 of the parameter block are read by a forward pass: waits until they are there.
- */
-typedef void (*wb_need_fn) (void *ctx, int64_t begin, int64_t end);
+/** What a stage calls back while it computes; each may be NULL. */
+typedef struct wb_stage_hooks {
+    /** Between kernels, so that communication progresses while the arithmetic runs; must not block. */
+    void (*poll) (void *ctx);
+    /** Before a forward pass reads floats begin .. end - 1 of the parameter block: waits until they are there. */
+    void (*need) (void *ctx, int64_t begin, int64_t end);
+    /** In the last backward pass of a step: the gradient block is final from float `begin` to its end. */
+    void (*final) (void *ctx, int64_t begin);
+    void *ctx; /**< of all of them */
+} wb_stage_hooks_t;
 
 typedef struct wb_stage_options {
     int64_t B, T;             /**< sequences and positions of a micro-batch */
     int chunks;               /**< as in the layout */
     int slots[WB_MAX_CHUNKS]; /**< micro-batches in flight in each chunk, from the schedule */
     wb_recompute recompute;
-    bool sequence;   /**< sequence parallelism */
-    wb_poll_fn poll; /**< may be NULL */
-    void *poll_ctx;
-    wb_need_fn need; /**< may be NULL */
-    void *need_ctx;
+    bool sequence; /**< sequence parallelism */
+    wb_stage_hooks_t hooks;
 } wb_stage_options_t;
 
 typedef struct wb_stage wb_stage_t;
@@ -107,9 +106,10 @@ int64_t wb_stage_rows (const wb_stage_t *st);
  * \param scale    1 / tokens of the global batch */
 void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, const int32_t *tokens,
                        const int32_t *targets, int chunk, int slot, float scale);
-/** Backward; dw += .  tokens as in forward.  `final` (may be NULL) is told after each layer. */
+/** Backward; dw += .  tokens as in forward.  last: nothing is added to this chunk's gradients afterwards, so
+ * hooks.final is called after each layer. */
 void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
-                        wb_final_fn final, void *final_ctx);
+                        bool last);
 /** Logits [B T, Vown] of the own vocabulary shard from the out-buffer of the last virtual stage: for tests only.
  * Collective over the tensor group. */
 void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot);

@@ -133,12 +133,11 @@ const wb_segment_t *wb_gradsync_owned (const wb_gradsync_t *g, int *n);
 /** The pieces this rank updates: zero: its share (replicas of tied and uncut tensors included); else the whole block.
  */
 const wb_segment_t *wb_gradsync_updated (const wb_gradsync_t *g, int *n);
-/** Everything at or behind `begin` is final: start the buckets that lie wholly there. A wb_final_fn; ctx is the
- * gradsync. */
-void wb_gradsync_final (void *ctx, int64_t begin);
+/** The gradients are final from float `begin` of the block on: start the buckets that lie wholly there. */
+void wb_gradsync_final (wb_gradsync_t *g, int64_t begin);
 /** Name the gradient block of this step and start a new round. */
 void wb_gradsync_begin (wb_gradsync_t *g, float *grads);
-void wb_gradsync_poll (void *g); /**< a wb_poll_fn */
+void wb_gradsync_poll (void *g); /**< let the ring progress; `void`, as it serves as a callback */
 /** All buckets reduced; tied embedding and partial gradients summed.  Collective over topo->world. */
 void wb_gradsync_end (wb_gradsync_t *g);
 /** Sum of squares of the owned pieces. */
@@ -150,7 +149,8 @@ void wb_gradsync_give (wb_gradsync_t *g, float *weights, int64_t end);
  * They are there once wb_gradsync_need or wb_gradsync_settle say so; until then nobody writes to them.  Collective over
  * the data group. */
 void wb_gradsync_weights (wb_gradsync_t *g, float *weights);
-void wb_gradsync_need (void *g, int64_t begin, int64_t end); /**< a wb_need_fn */
+/** Wait for the weights of floats begin .. end - 1 of the block. */
+void wb_gradsync_need (wb_gradsync_t *g, int64_t begin, int64_t end);
 /** Wait for all of it.  Collective over the data group. */
 void wb_gradsync_settle (wb_gradsync_t *g);
 /** Seconds since new: waited for weights in need and settle; and from the start of a step's first bucket until its last

@@ -91,9 +91,9 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
     forward_fc (e, a, w, p);
     LINEAR (e, WB_PROF_FC2, e->n, 4 * e->F, e->C, wb_linear_forward (e->y, a->g, w + p->proj_w, e->n, 4 * e->F, e->C));
     TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
-    if (next.a != NULL && e->need != NULL) {
-        e->need (e->need_ctx, next.p->ln1_g, next.p->ln1_g + e->C);
-        e->need (e->need_ctx, next.p->ln1_b, next.p->ln1_b + e->C);
+    if (next.a != NULL && e->hooks.need != NULL) {
+        e->hooks.need (e->hooks.ctx, next.p->ln1_g, next.p->ln1_g + e->C);
+        e->hooks.need (e->hooks.ctx, next.p->ln1_b, next.p->ln1_b + e->C);
     }
     if (next.a != NULL)
         PASS (e, WB_PROF_RESIDUAL, 4 * e->r * e->C,

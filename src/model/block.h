@@ -23,10 +23,7 @@ typedef struct wb_block_env {
     int64_t B, T, C, H, D; /* H: own heads */
     int64_t n, r, F;
     wb_recompute recompute;
-    wb_poll_fn poll;
-    void *poll_ctx;
-    wb_need_fn need; /* may be NULL */
-    void *need_ctx;
+    wb_stage_hooks_t hooks;
     wb_profile_t profile;
     /* scratch, shared by all */
     float *full;    /* [n, C] gathered rows (sequence parallelism), else NULL */
@@ -53,8 +50,8 @@ void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_
 
 /* Let communication move; `now` as wb_now () gives it. */
 static inline void wb_block_poll (wb_block_env_t *e, double now) {
-    if (e->poll == NULL) return;
-    e->poll (e->poll_ctx);
+    if (e->hooks.poll == NULL) return;
+    e->hooks.poll (e->hooks.ctx);
     wb_profile_add (&e->profile, WB_PROF_POLL, now, 0, 0);
 }
 

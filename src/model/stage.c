@@ -99,10 +99,7 @@ static void plan_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *l
     e->r = sequence ? e->n / lo->tp : e->n;
     e->F = s->C / lo->tp;
     e->recompute = o->recompute;
-    e->poll = o->poll;
-    e->poll_ctx = o->poll_ctx;
-    e->need = o->need;
-    e->need_ctx = o->need_ctx;
+    e->hooks = o->hooks;
     st->v0 = wb_split_first (s->V, lo->tp, lo->tp_rank);
     st->Vown = wb_split_count (s->V, lo->tp, lo->tp_rank);
     for (int c = 0; c < lo->chunks; ++c) {
@@ -257,7 +254,7 @@ int64_t wb_stage_rows (const wb_stage_t *st) { return st->env.r; }
 wb_profile_t *wb_stage_profile (wb_stage_t *st) { return &st->env.profile; }
 
 static void need (const wb_stage_t *st, int64_t begin, int64_t end) {
-    if (st->o.need != NULL) st->o.need (st->o.need_ctx, begin, end);
+    if (st->env.hooks.need != NULL) st->env.hooks.need (st->env.hooks.ctx, begin, end);
 }
 
 /* x of the first layer = wte [tokens] + wpe, the vocabulary's shards summed over the tensor group. */
@@ -321,15 +318,15 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
     wb_block_poll (&st->env, wb_now ());
 }
 
-/* Tell that everything at or behind `begin` is final; `now` as wb_now () gives it. */
-static void tell (wb_stage_t *st, wb_final_fn final, void *ctx, int64_t begin, double now) {
-    if (final == NULL) return;
-    final (ctx, begin);
+/* In the last backward pass: the gradient block is final from `begin` on.  `now` as wb_now () gives it. */
+static void tell_final (wb_stage_t *st, bool last, int64_t begin, double now) {
+    if (!last || st->env.hooks.final == NULL) return;
+    st->env.hooks.final (st->env.hooks.ctx, begin);
     wb_profile_add (&st->env.profile, WB_PROF_POLL, now, 0, 0);
 }
 
 void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
-                        wb_final_fn final, void *final_ctx) {
+                        bool last) {
     chunk_t *ch = &st->chunks[chunk];
     slot_t *s = &ch->slots[slot];
     wb_block_env_t *e = &st->env;
@@ -342,11 +339,11 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
         e->k->layernorm_backward (s->grad, dw + st->lnf_g, dw + st->lnf_b, st->lnf, s->out, s->meanf, s->rstdf,
                                   w + st->lnf_g, e->r, e->C);
         t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM_BACK, t, 0, 4.0 * (double) bytes);
-        tell (st, final, final_ctx, st->lnf_g, t);
+        tell_final (st, last, st->lnf_g, t);
     }
     for (int64_t l = ch->layers - 1; l >= 0; --l) {
         wb_block_backward (e, s->grad, dw, &s->layers[l], w, &st->layers[ch->first + l]);
-        tell (st, final, final_ctx, st->layers[ch->first + l].begin, wb_now ());
+        tell_final (st, last, st->layers[ch->first + l].begin, wb_now ());
     }
     if (ch->embed) {
         const float *dx;
@@ -355,7 +352,7 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
         t = wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
         e->k->embed_backward (dw + st->wte, dw + st->wpe, dx, tokens, e->n, e->T, e->C, st->v0, st->v0 + st->Vown);
         t = wb_profile_add (&e->profile, WB_PROF_EMBED_BACK, t, 0, 20.0 * (double) (e->n * e->C));
-        tell (st, final, final_ctx, 0, t);
+        tell_final (st, last, 0, t);
     }
 }
 

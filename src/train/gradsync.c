@@ -293,9 +293,7 @@ void wb_gradsync_begin (wb_gradsync_t *g, float *grads) {
 
 static bool is_tied (const wb_gradsync_t *g, int bucket) { return g->tied != NULL && bucket >= g->tied_from; }
 
-void wb_gradsync_final (void *ctx, int64_t begin) {
-    wb_gradsync_t *g = ctx;
-
+void wb_gradsync_final (wb_gradsync_t *g, int64_t begin) {
     for (; g->summed < g->npartial && g->partial[g->summed].begin >= begin; ++g->summed) {
         const stretch_t *s = &g->partial[g->summed];
         wb_comm_sum_f32 (g->topo->tensor, g->grads + s->begin, s->end - s->begin);
@@ -369,8 +367,7 @@ void wb_gradsync_weights (wb_gradsync_t *g, float *weights) {
     wb_gradsync_give (g, weights, INT64_MAX);
 }
 
-void wb_gradsync_need (void *ctx, int64_t begin, int64_t end) {
-    wb_gradsync_t *g = ctx;
+void wb_gradsync_need (wb_gradsync_t *g, int64_t begin, int64_t end) {
     int64_t last = -1;
     double start;
 

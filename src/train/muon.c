@@ -578,7 +578,7 @@ double wb_muon_flops (const wb_muon_t *m) {
 }
 
 static void update (wb_muon_t *m, const unit_t *u, float *w, float *momentum, float *g, double lr, double gscale,
-                    bool seen, wb_poll_fn poll, void *ctx) {
+                    bool seen, void (*poll) (void *), void *ctx) {
     const wb_kern_t *k = m->k;
     int64_t ld = u->grid != NULL ? u->cols : u->ld, n = u->cols, stretches = u->rows;
     double rows = (double) u->p->rows, cols = (double) u->p->cols / parts_of (&m->o, u->p);

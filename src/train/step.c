@@ -78,10 +78,7 @@ static void run_schedule (wb_trainer_t *t, sums_t *sums, float *dw, const wb_sch
             wb_stage_forward (impl->stage, impl->loss, dw, t->weights, x, y, a->chunk, a->slot, scale);
             if (a->chunk == head) add_losses (sums, impl->loss, y, positions);
             break;
-        case WB_OP_BACKWARD:
-            wb_stage_backward (impl->stage, dw, t->weights, x, a->chunk, a->slot, a->last ? wb_gradsync_final : NULL,
-                               impl->sync);
-            break;
+        case WB_OP_BACKWARD: wb_stage_backward (impl->stage, dw, t->weights, x, a->chunk, a->slot, a->last); break;
         default: wb_pipe_transfer (&impl->pipe, (wb_op) a->op, a->chunk, a->slot);
         }
         const double seconds = wb_now () - start;

@@ -107,11 +107,21 @@ static wb_status new_pipe (wb_trainer_t *t) {
                          slots);
 }
 
-/* Let messages and gradients move; a wb_poll_fn. */
+/* The stage's hooks. */
 static void poll (void *ctx) {
     struct wb_trainer_impl *impl = ctx;
     wb_gradsync_poll (impl->sync);
     wb_pipe_poll (&impl->pipe);
+}
+
+static void need (void *ctx, int64_t begin, int64_t end) {
+    struct wb_trainer_impl *impl = ctx;
+    wb_gradsync_need (impl->sync, begin, end);
+}
+
+static void final (void *ctx, int64_t begin) {
+    struct wb_trainer_impl *impl = ctx;
+    wb_gradsync_final (impl->sync, begin);
 }
 
 static wb_status fill (wb_trainer_t *t) {
@@ -125,10 +135,7 @@ static wb_status fill (wb_trainer_t *t) {
     WB_TRY (wb_gradsync_new (&impl->sync, t->topo, t->params, t->kern, t->o.bucket_floats,
                              t->o.zero && t->topo->dp > 1 /* one rank has the whole */, t->o.sequence, t->o.wire,
                              impl->muon != NULL ? wb_muon_deal (impl->muon) : NULL));
-    so.poll = poll;
-    so.poll_ctx = impl;
-    so.need = wb_gradsync_need;
-    so.need_ctx = impl->sync;
+    so.hooks = (wb_stage_hooks_t){poll, need, final, impl};
     WB_TRY (wb_agree (world, new_segments (t)));
     WB_TRY (wb_agree (world, new_memory (t)));
     if (impl->muon != NULL)

@@ -148,7 +148,7 @@ static double golden_pass (golden_machine_t *m, bool grads) {
     memset (m->dw, 0, (size_t) g->params->own * sizeof *m->dw);
     for (int64_t i = 0; i < all; i += n) {
         wb_stage_forward (m->stage, m->loss, dw, m->w, m->x + i, m->y + i, 0, 0, (float) (1.0 / (double) all));
-        if (grads) wb_stage_backward (m->stage, dw, m->w, m->x + i, 0, 0, NULL, NULL);
+        if (grads) wb_stage_backward (m->stage, dw, m->w, m->x + i, 0, 0, false);
         for (int64_t j = 0; j < n; j++) sum += (double) m->loss[j];
     }
     return sum / (double) all;
