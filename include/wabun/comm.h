@@ -89,7 +89,8 @@ typedef struct wb_verdict {
     double loss;   /**< sum of losses in nats (ranks that do not hold the loss give 0) */
     double tokens; /**< tokens those losses belong to */
     double gradsq; /**< sum of squares of the gradients each rank owns (every element counted once) */
-    double bad;    /**< > 0: some rank met NaN or infinity, or failed to read its next batch */
+    double bad;    /**< > 0: some rank met NaN or infinity */
+    double unread; /**< > 0: some rank could not read its batch */
     double stop;   /**< > 0: some rank was asked to stop */
 } wb_verdict_t;
 /** Sum each field over c, the same bits on every rank; a NaN in loss or gradsq counts into bad.  Collective over c. */

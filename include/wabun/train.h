@@ -164,8 +164,9 @@ typedef struct wb_step_result {
     double loss;      /**< mean loss in nats per token over the global batch */
     double grad_norm; /**< before clipping */
     double lr;
-    bool bad;  /**< NaN or infinity somewhere, or a batch could not be read: nothing was updated */
-    bool stop; /**< some rank was asked to stop */
+    bool bad;    /**< NaN or infinity somewhere: nothing was updated */
+    bool unread; /**< some rank could not read its batch: nothing was updated */
+    bool stop;   /**< some rank was asked to stop */
     /** Seconds on this rank.  wait: part of forward and backward, spent waiting for neighbours in the pipeline (the
      * bubble); need: part of forward, spent waiting for weights that the step before has updated; tensor: part of
      * forward and backward, in the tensor group; sync: behind the schedule, waiting for gradients, and the verdict. */
@@ -240,18 +241,21 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
 wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o) WB_NODISCARD;
 void wb_trainer_destroy (wb_trainer_t *t);
 
-/** Where samples come from: fill ids [T + 1] of sample k; false: could not be read. */
-typedef bool (*wb_sample_fn) (void *ctx, int32_t *ids, int64_t k);
-/** One step on samples step * global_batch ... of `sample`, step counted up.  `stop`: this rank was asked to stop; all
- * ranks learn of it in the same step.  A step whose numbers went bad changes nothing, is not counted, and says so.
- * Collective over topo->world.  Allocates nothing. */
-void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn sample, void *ctx, bool stop);
+/** Where samples come from: fill ids [T + 1] of sample k.  Errors: what could not be read, with file and place. */
+typedef wb_status (*wb_sample_fn) (void *ctx, int32_t *ids, int64_t k);
+/** One step on samples step * global_batch ... of `sample`, after which step is one higher.  `stop`: this rank was
+ * asked to stop; all ranks learn of it in the same step.  A step whose numbers went bad changes nothing and is not
+ * counted; that is no error, out->bad tells.  Collective over topo->world.  Allocates nothing.  Errors: of `sample` on
+ * any rank, agreed; nothing is changed then, and the step can be repeated. */
+wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn sample, void *ctx,
+                           bool stop) WB_NODISCARD;
 /** The weights [params->own], all there: a step leaves them on their way round the data group, and whoever reads or
  * writes them outside of steps comes through here.  Collective over the data group. */
 float *wb_trainer_weights (wb_trainer_t *t);
-/** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights untouched.  Does not depend on the layout
- * but for rounding.  Collective over topo->world. */
-void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx, int64_t n);
+/** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights are unchanged.  Apart from rounding the
+ * same in all layouts.  Collective over topo->world.  Errors: of `sample` on any rank, agreed; the sums are 0 then. */
+wb_status wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
+                               int64_t n) WB_NODISCARD;
 /** How many samples all ranks together take at a time there: a rank that reads k reads k + this next time. */
 int64_t wb_trainer_round (const wb_trainer_t *t);
 /** The pieces this rank writes to checkpoints; those whose state it updates and so must load; the whole block by

@@ -85,12 +85,12 @@ void wb_bench_peak (double *peak, wb_comm_t *world, int threads, double seconds)
     *peak = fmax (*peak, now);
 }
 
-bool wb_bench_sample (void *options, int32_t *ids, int64_t k) {
+wb_status wb_bench_sample (void *options, int32_t *ids, int64_t k) {
     const wb_step_options_t *o = options;
     const uint64_t stream = wb_rng_stream ("bench");
     for (int64_t i = 0; i <= o->T; i++)
         ids[i] = (int32_t) (wb_rng_u64 (o->seed, stream, (uint64_t) (k * (o->T + 1) + i)) % (uint64_t) o->size.V);
-    return true;
+    return WB_OK;
 }
 
 /* ---- a model on the command line --------------------------------------------------------------------------------- */

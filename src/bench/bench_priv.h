@@ -57,7 +57,7 @@ wb_status wb_bench_threads (int *threads, wb_comm_t *world, int64_t asked) WB_NO
 /** Raise *peak to the multiply-adds (GFLOP/s) of all ranks together now.  Collective over world. */
 void wb_bench_peak (double *peak, wb_comm_t *world, int threads, double seconds);
 /** Sample k of random tokens: a wb_sample_fn whose context is the wb_step_options_t. */
-bool wb_bench_sample (void *options, int32_t *ids, int64_t k);
+wb_status wb_bench_sample (void *options, int32_t *ids, int64_t k);
 
 /* ---- figures and reports (report.c) ------------------------------------------------------------------------------ */
 

@@ -7,10 +7,10 @@
 
 #include "run/run_priv.h"
 
-bool wb_run_sample (void *reader, int32_t *ids, int64_t k) {
+wb_status wb_run_sample (void *reader, int32_t *ids, int64_t k) {
     const wb_run_reader_t *r = reader;
     if (k + r->ahead < r->n) wb_loader_prefetch (r->loader, k + r->ahead);
-    return wb_loader_sample (r->loader, ids, k) == WB_OK;
+    return wb_loader_sample (r->loader, ids, k);
 }
 
 static wb_status open_files (wb_run_data_t *d, const wb_config_t *c) {

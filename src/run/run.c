@@ -80,12 +80,13 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
-static void validate (wb_run_t *r) {
+static wb_status validate (wb_run_t *r) {
     double sum, tokens, start = wb_now ();
-    if (r->data.valid == NULL) return;
+    if (r->data.valid == NULL) return WB_OK;
     wb_run_reader_t reader = {r->data.valid, wb_trainer_round (r->trainer), r->data.valid_samples};
-    wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, &reader, r->data.valid_samples);
+    WB_TRY (wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, &reader, r->data.valid_samples));
     wb_run_log_valid (r, sum, tokens, wb_now () - start);
+    return WB_OK;
 }
 
 /* Text by the model as it is now, where one rank holds the whole of it.  Not collective but for the weights: rank 0
@@ -139,15 +140,15 @@ static wb_status loop (wb_run_t *r) {
         wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->dp_rank * rows + i);
     r->began = wb_now ();
     r->first = t->step;
-    if (t->step == 0) validate (r);
+    if (t->step == 0) WB_TRY (validate (r));
     wb_signals_started ();
     while (t->step < c->steps) {
-        wb_trainer_step (t, &s, wb_run_sample, &reader, wb_signals_stop ());
+        WB_TRY (wb_trainer_step (t, &s, wb_run_sample, &reader, wb_signals_stop ()));
         if (s.bad) return bad_numbers (r, &s);
         r->tokens += (double) t->o.global_batch * (double) t->o.T;
         wb_run_log_step (r, &s);
         if (s.stop && t->step < c->steps) return stop (r);
-        if (due (c->valid_every, t->step) || t->step == c->steps) validate (r);
+        if (due (c->valid_every, t->step) || t->step == c->steps) WB_TRY (validate (r));
         if (due (c->ckpt_every, t->step) || t->step == c->steps) WB_TRY (wb_run_save (r));
         if (due (c->sample_every, t->step)) write_sample (r);
     }

@@ -45,7 +45,7 @@ typedef struct wb_run_reader {
     int64_t ahead, n; /* only samples k < n are read */
 } wb_run_reader_t;
 /* wb_sample_fn; ctx is a reader. */
-bool wb_run_sample (void *reader, int32_t *ids, int64_t k);
+wb_status wb_run_sample (void *reader, int32_t *ids, int64_t k);
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
  *
  *   samples -> for each action of the schedule: receive / forward / send / receive / backward / send
  *           -> gradients summed over the data group, bucket by bucket, while the backward pass still runs
- *           -> verdict: {loss, tokens, |g|^2, bad, stop} over all ranks, the one agreement of a step
+ *           -> verdict: {loss, tokens, |g|^2, bad, unread, stop} over all ranks, the one agreement of a step
  *           -> clip, update the own pieces; weights go round the ring while the next step's forward pass runs
  *
  * A step allocates nothing and checks nothing; what may still go wrong rides on the verdict, so that all ranks skip or
@@ -18,24 +18,25 @@
 
 /* ---- the parts of a step ----------------------------------------------------------------------------------------- */
 
-/* Fill micro-batches with this rank's samples: sequence i of the batch is sample first + i.  Targets of -1 are not
- * counted: those of all sequences from the n-th on. */
-static bool load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, int64_t first, int64_t n, int micros) {
+/* Fill micro-batches with this rank's samples: sequence i of the batch is sample first + i.  Sequences from the n-th
+ * on, and those that could not be read, get targets of -1, which are not counted.  The status is this rank's own. */
+static wb_status load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, int64_t first, int64_t n, int micros) {
     struct wb_trainer_impl *impl = t->impl;
     const int64_t T = t->o.T, rows = micros * t->o.B, mine = rows * t->topo->dp_rank;
-    bool good = true;
+    wb_status status = WB_OK;
     for (int64_t i = 0; i < rows; i++) {
         int32_t *x = impl->tokens + i * T, *y = impl->targets + i * T;
-        if (mine + i < n && sample (ctx, impl->ids, first + mine + i)) {
+        const bool wanted = mine + i < n && status == WB_OK;
+        if (wanted) status = sample (ctx, impl->ids, first + mine + i);
+        if (wanted && status == WB_OK) {
             memcpy (x, impl->ids, (size_t) T * sizeof *x);
             memcpy (y, impl->ids + 1, (size_t) T * sizeof *y);
-            continue;
+        } else {
+            memset (x, 0, (size_t) T * sizeof *x);
+            memset (y, 0xff, (size_t) T * sizeof *y);
         }
-        if (mine + i < n) good = false;
-        memset (x, 0, (size_t) T * sizeof *x);
-        memset (y, 0xff, (size_t) T * sizeof *y);
     }
-    return good;
+    return status;
 }
 
 static void clear_gradients (wb_trainer_t *t) {
@@ -176,14 +177,15 @@ static void note_times (wb_trainer_t *t, wb_step_result_t *r, const sums_t *sums
 
 /* ---- the step ---------------------------------------------------------------------------------------------------- */
 
-void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, bool stop) {
+wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, bool stop) {
     const double tokens = (double) t->o.global_batch * (double) t->o.T;
     wb_verdict_t v = {.stop = stop ? 1 : 0};
     sums_t sums = {0};
     clocks_t at[MOMENTS];
 
     at[BEGIN] = read_clocks (t);
-    v.bad = load_batch (t, sample, ctx, t->step * t->o.global_batch, t->o.global_batch, t->micros) ? 0 : 1;
+    wb_status status = load_batch (t, sample, ctx, t->step * t->o.global_batch, t->o.global_batch, t->micros);
+    v.unread = status != WB_OK ? 1 : 0;
     clear_gradients (t);
     at[LOADED] = read_clocks (t);
     run_schedule (t, &sums, t->grads, t->impl->schedule, (float) (1 / tokens));
@@ -197,23 +199,31 @@ void wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample,
                             .grad_norm = sqrt (v.gradsq),
                             .lr = wb_optim_lr (&t->o.optim, t->step + 1),
                             .bad = v.bad > 0,
+                            .unread = v.unread > 0,
                             .stop = v.stop > 0};
-    if (!r->bad) update (t, r);
+    if (!r->bad && !r->unread) update (t, r);
     at[END] = read_clocks (t);
     note_times (t, r, &sums, at);
+    return r->unread ? wb_agree (t->topo->world, status) : WB_OK;
 }
 
-void wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
-                          int64_t n) {
+/* A rank that cannot read goes on with empty batches, for the others need it in the pipeline. */
+wb_status wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
+                               int64_t n) {
     const int64_t round = wb_trainer_round (t);
+    const bool counts = t->topo->tp_rank == 0; /* all tensor ranks have the same losses */
+    wb_status status = WB_OK;
     sums_t sums = {0};
     for (int64_t first = 0; first < n; first += round) {
-        load_batch (t, sample, ctx, first, n - first, t->impl->evaluation_micros);
+        const int64_t left = status == WB_OK ? n - first : 0;
+        const wb_status read = load_batch (t, sample, ctx, first, left, t->impl->evaluation_micros);
+        if (read != WB_OK) status = read;
         run_schedule (t, &sums, NULL, t->impl->evaluation, 0);
     }
-    double both[2] = {sums.loss, sums.tokens};
-    if (t->topo->tp_rank != 0) both[0] = both[1] = 0; /* all tensor ranks have the same losses */
-    wb_comm_sum_f64 (t->topo->world, both, 2);
-    *loss_sum = both[0];
-    *tokens = both[1];
+    double all[3] = {counts ? sums.loss : 0, counts ? sums.tokens : 0, status != WB_OK ? 1 : 0};
+    wb_comm_sum_f64 (t->topo->world, all, 3);
+    const bool unread = all[2] > 0;
+    *loss_sum = unread ? 0 : all[0];
+    *tokens = unread ? 0 : all[1];
+    return unread ? wb_agree (t->topo->world, status) : WB_OK;
 }

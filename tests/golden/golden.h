@@ -217,10 +217,10 @@ __attribute__ ((unused)) static void golden_train (double *loss, double *norm, d
 /* ---- the trainer, as a run uses it ------------------------------------------------------------------------------ */
 
 /* The same B windows again and again. */
-__attribute__ ((unused)) static bool golden_sample (void *ctx, int32_t *ids, int64_t k) {
+__attribute__ ((unused)) static wb_status golden_sample (void *ctx, int32_t *ids, int64_t k) {
     const golden_t *g = ctx;
     memcpy (ids, g->windows + k % g->B * (g->T + 1), (size_t) (g->T + 1) * sizeof *ids);
-    return true;
+    return WB_OK;
 }
 
 /* The same ten updates through wb_trainer_step; 1 rank. */
@@ -246,14 +246,14 @@ __attribute__ ((unused)) static void golden_trainer (double *loss, double *norm,
         memcpy (t->weights, g->weights, (size_t) g->params->own * sizeof *t->weights);
         for (int step = 0; step < GOLDEN_STEPS; step++) {
             wb_step_result_t r;
-            wb_trainer_step (t, &r, golden_sample, g, false);
+            T_STATUS (wb_trainer_step (t, &r, golden_sample, g, false), WB_OK);
             double dl = golden_relative (r.loss, run->losses[step]),
                    dn = golden_relative (r.grad_norm, run->norms[step]);
             if (dl > *loss) *loss = dl;
             if (dn > *norm) *norm = dn;
             T_OK (!r.bad && !r.stop && t->step == step + 1, "step %d: bad %d, stop %d", step, r.bad, r.stop);
         }
-        wb_trainer_evaluate (t, &got, &tokens, golden_sample, g, g->B);
+        T_STATUS (wb_trainer_evaluate (t, &got, &tokens, golden_sample, g, g->B), WB_OK);
         double d = golden_relative (got / tokens, run->losses[GOLDEN_STEPS]);
         if (d > *loss) *loss = d;
     }
@@ -291,7 +291,7 @@ __attribute__ ((unused)) static void golden_grid (golden_errors_t *e, golden_t *
                 memcpy (want + p->offset + j, g->grads + from + global, (size_t) run * sizeof *want);
             }
         }
-        wb_trainer_step (t, &r, golden_sample, g, false); /* rate 0: the gradients stay */
+        T_STATUS (wb_trainer_step (t, &r, golden_sample, g, false), WB_OK); /* rate 0: the gradients stay */
         e->loss = golden_relative (r.loss, g->loss);
         for (int i = 0; i < t->params->n; i++) {
             const wb_param_t *p = &t->params->list[i];

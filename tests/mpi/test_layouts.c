@@ -25,7 +25,7 @@ static int layouts;
 /* ---- data ------------------------------------------------------------------------------------------------------ */
 
 /* Sample k: a walk over the vocabulary with a stride of its own and some noise; not easy, but not all chance. */
-static bool sample (void *ctx, int32_t *ids, int64_t k) {
+static wb_status sample (void *ctx, int32_t *ids, int64_t k) {
     const wb_step_options_t *o = ctx;
     uint64_t r = wb_rng_u64 (5, 1, (uint64_t) k);
     int64_t V = o->size.V, at = (int64_t) (r % (uint64_t) V), stride = 1 + (int64_t) (r >> 32) % 5;
@@ -34,7 +34,7 @@ static bool sample (void *ctx, int32_t *ids, int64_t k) {
         ids[i] = (int32_t) (noise % 8 == 0 ? (int64_t) (noise >> 8) % V : at);
         at = (at + stride) % V;
     }
-    return true;
+    return WB_OK;
 }
 
 static wb_step_options_t options (int64_t L, int64_t H, int64_t global) {
@@ -69,14 +69,14 @@ static bool train (result_t *r, wb_trainer_t *t) {
     bool good = true;
     for (int step = 0; step < t->o.optim.steps; step++) {
         wb_step_result_t s;
-        wb_trainer_step (t, &s, sample, &t->o, false);
+        good = wb_trainer_step (t, &s, sample, &t->o, false) == WB_OK && good;
         r->losses[step] = s.loss;
         r->norms[step] = s.grad_norm;
         good = good && !s.bad && !s.stop && t->step == step + 1;
     }
-    wb_trainer_evaluate (t, &r->one, &r->tokens, sample, &t->o, 1);
+    good = wb_trainer_evaluate (t, &r->one, &r->tokens, sample, &t->o, 1) == WB_OK && good;
     good = good && r->tokens == (double) t->o.T;
-    wb_trainer_evaluate (t, &r->evaluated, &r->tokens, sample, &t->o, EVALUATED);
+    good = wb_trainer_evaluate (t, &r->evaluated, &r->tokens, sample, &t->o, EVALUATED) == WB_OK && good;
     return good && r->tokens == (double) (EVALUATED * t->o.T);
 }
 
@@ -198,7 +198,7 @@ static void check_owned (const wb_trainer_t *t, const char *name) {
  */
 static bool same_replicas (wb_trainer_t *t) {
     const float *w = wb_trainer_weights (t);
-    const wb_param_t *wte = &t->params->list[0];
+    const wb_param_t *wte = wb_params_get (t->params, WB_ROLE_WTE, 0);
     bool same = wb_same (t->topo->data, w, (size_t) t->params->own * sizeof (float), "weights") == WB_OK;
     if (t->topo->embed != NULL)
         same = wb_same (t->topo->embed, w + wte->offset, (size_t) wb_param_own (wte) * sizeof (float), wte->name) ==
@@ -447,45 +447,90 @@ static void test_products (int P, int T) {
 
 /* ---- what may go wrong in a step, and what a trainer takes ------------------------------------------------------- */
 
+/* Sample `missing` or a later one cannot be read, everywhere or by one rank. */
 typedef struct broken {
     const wb_step_options_t *o;
-    int64_t missing;
+    int64_t missing; /* -1: all can be read */
+    int rank;        /* -1: every rank */
 } broken_t;
 
-static bool broken_sample (void *ctx, int32_t *ids, int64_t k) {
+static wb_status broken_sample (void *ctx, int32_t *ids, int64_t k) {
     broken_t *b = ctx;
-    return k != b->missing && sample ((void *) b->o, ids, k);
+    int rank = wb_comm_rank (world);
+    if (b->missing >= 0 && k >= b->missing && (b->rank < 0 || b->rank == rank))
+        return WB_FAIL (WB_EIO, "corpus.bin: sample %lld cannot be read by rank %d", (long long) k, rank);
+    return sample ((void *) b->o, ids, k);
 }
 
-/* Bad numbers, a batch that cannot be read, a request to stop: all ranks know it at once, and nothing is updated. */
+/* Every rank has the record of the lowest rank that could not read, and nothing is printed twice. */
+static void check_record (wb_status status, int rank, const char *what) {
+    const wb_error_t *e = wb_error_get ();
+    char by[32];
+    snprintf (by, sizeof by, "by rank %d", rank < 0 ? 0 : rank);
+    T_OK (status == WB_EIO && e->status == WB_EIO && strstr (e->text, "corpus.bin: sample ") != NULL &&
+              strstr (e->text, by) != NULL && wb_same (world, e->text, strlen (e->text), "record") == WB_OK,
+          "%s: rank %d cannot read, the status is %d: %s", what, rank, (int) status, e->text);
+    wb_error_clear ();
+}
+
+/* A rank that cannot read stops all of them, in a step and in an evaluation; when it can again, all goes on. */
+static void test_unread (int P, int T) {
+    wb_step_options_t o = options (P > 4 ? 6 : 4, 4, 12);
+    wb_topo_t *topo = NULL;
+    wb_trainer_t *t = NULL;
+    if (12 % (N / (P * T)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
+    if (!T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
+        wb_topo_destroy (topo);
+        return;
+    }
+    size_t bytes = (size_t) t->params->own * sizeof (float);
+    float *before = wb_malloc (bytes);
+    wb_step_result_t r;
+    double loss, tokens, want;
+    broken_t b = {&o, -1, -1};
+    T_STATUS (wb_trainer_step (t, &r, broken_sample, &b, false), WB_OK);
+    T_STATUS (wb_trainer_evaluate (t, &want, &tokens, broken_sample, &b, EVALUATED), WB_OK);
+    memcpy (before, wb_trainer_weights (t), bytes);
+    for (int rank = -1; rank < N; rank++) {
+        b = (broken_t){&o, 12, rank};
+        wb_status status = wb_trainer_step (t, &r, broken_sample, &b, false);
+        check_record (status, rank, "step");
+        T_OK (r.unread && !r.bad && !r.stop && t->step == 1, "a failed read is not bad numbers, and no step");
+        T_OK (memcmp (before, wb_trainer_weights (t), bytes) == 0, "and nothing is updated");
+        b.missing = 0; /* whatever the first round of this rank is */
+        check_record (wb_trainer_evaluate (t, &loss, &tokens, broken_sample, &b, EVALUATED), rank, "evaluation");
+        T_OK (loss == 0 && tokens == 0, "no sums of what was not read");
+    }
+    b.missing = -1;
+    T_STATUS (wb_trainer_evaluate (t, &loss, &tokens, broken_sample, &b, EVALUATED), WB_OK);
+    T_OK (loss == want, "an evaluation can be repeated");
+    T_STATUS (wb_trainer_step (t, &r, broken_sample, &b, false), WB_OK);
+    T_OK (!r.unread && t->step == 2, "and the step can be repeated");
+    wb_free (before);
+    wb_trainer_destroy (t);
+    wb_topo_destroy (topo);
+}
+
+/* Bad numbers, a request to stop: all ranks know it at once, and bad numbers update nothing. */
 static void test_verdict (int P, int T) {
     wb_step_options_t o = options (P > 4 ? 6 : 4, 4, 12);
     wb_topo_t *topo = NULL;
     wb_trainer_t *t = NULL;
     wb_step_result_t r;
-    broken_t b = {&o, -1};
     if (12 % (N / (P * T)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
     if (T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
         size_t bytes = (size_t) t->params->own * sizeof (float), held = wb_mem_now ();
         float *before = wb_malloc (bytes);
-        wb_trainer_step (t, &r, broken_sample, &b, wb_comm_rank (world) == N - 1);
+        T_STATUS (wb_trainer_step (t, &r, sample, &o, wb_comm_rank (world) == N - 1), WB_OK);
         T_OK (r.stop && !r.bad && t->step == 1, "one rank's wish to stop reaches all");
         memcpy (before, wb_trainer_weights (t), bytes);
-        b.missing = 12 + 11;
-        wb_trainer_step (t, &r, broken_sample, &b, false);
-        T_OK (r.bad && !r.stop && t->step == 1, "a sample that could not be read is known everywhere");
-        T_OK (memcmp (before, wb_trainer_weights (t), bytes) == 0, "and nothing is updated");
-        b.missing = -1;
-        wb_trainer_step (t, &r, broken_sample, &b, false);
-        T_OK (!r.bad && t->step == 2, "and the step can be done again");
-        memcpy (before, wb_trainer_weights (t), bytes);
         if (wb_comm_rank (world) == N - 1) t->weights[t->params->own / 2] = NAN;
-        wb_trainer_step (t, &r, broken_sample, &b, false);
-        T_OK (r.bad && t->step == 2, "NaN is known everywhere");
+        T_STATUS (wb_trainer_step (t, &r, sample, &o, false), WB_OK);
+        T_OK (r.bad && !r.unread && t->step == 1, "NaN is known everywhere");
         if (wb_comm_rank (world) == N - 1) t->weights[t->params->own / 2] = before[t->params->own / 2];
         T_OK (memcmp (before, wb_trainer_weights (t), bytes) == 0, "and nothing is updated");
-        wb_trainer_step (t, &r, broken_sample, &b, false);
-        T_OK (!r.bad && t->step == 3 && isfinite (r.loss), "and once it is gone, training goes on");
+        T_STATUS (wb_trainer_step (t, &r, sample, &o, false), WB_OK);
+        T_OK (!r.bad && t->step == 2 && isfinite (r.loss), "and once it is gone, training goes on");
         wb_free (before);
         T_OK (wb_mem_now () == held, "steps hold no memory");
     }
@@ -572,6 +617,7 @@ int main (void) {
         for (int T = 1; T <= N / P; T++) {
             if (N % (P * T) != 0 || P > 6 || T > 8) continue;
             if (T != 3 && T <= 4) test_verdict (P, T);
+            if (T != 3 && T <= 4) test_unread (P, T);
             if (P <= 4 && T <= 4) test_memory (P, T);
             if (P <= 4 && T <= 4) test_large (P, T);
             if (P <= 4 && T <= 4) test_muon (P, T);
