@@ -124,6 +124,7 @@ static inline int64_t wb_split_count (int64_t n, int P, int r) {
  * ring over all ranks.  Which, must not change between runs that shall give the same bits. */
 typedef struct wb_ring wb_ring_t;
 typedef enum wb_wire { WB_WIRE_FP32 = 0, WB_WIRE_BF16 = 1 } wb_wire; /**< bf16: half the bytes, summed in fp32 */
+extern const char *const wb_wire_names[];                            /**< of parallel.wire, then NULL */
 
 /** What the ring calls to add a received chunk; n floats.  Given so that comm does not depend on kern. */
 typedef struct wb_ring_ops {

@@ -54,6 +54,16 @@ wb_status wb_tokens_writer_join (wb_tokens_writer_t *w, const char *prefix) WB_N
 wb_status wb_tokens_writer_end (wb_tokens_writer_t *w, int64_t *documents, int64_t *tokens) WB_NODISCARD;
 void wb_tokens_writer_cancel (wb_tokens_writer_t *w); /**< frees w, removes what was written; NULL is allowed */
 
+/* ---- options (options.c) ----------------------------------------------------------------------------------------- */
+
+/** What is read: options data.* of a configuration. */
+typedef struct wb_data_options {
+    wb_option_parts_t train; /**< token files by prefix, and how often each is read */
+    char *validation;        /**< NULL: none */
+    bool shuffle;
+} wb_data_options_t;
+extern const wb_option_t wb_data_options[];
+
 /* ---- loader (loader.c) ------------------------------------------------------------------------------------------- */
 
 /** Which window of which file is the k-th sample: a pure function of (seed, k).  A file is cut in windows of T + 1 ids

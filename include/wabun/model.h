@@ -17,7 +17,8 @@ extern "C" {
 typedef struct wb_size {
     int64_t L, C, H, T, V; /**< layers, width, heads, context (positions), vocabulary */
 } wb_size_t;
-/** tiny, small, medium, large, xl; V is left alone.  Errors: WB_EUSAGE, naming the presets. */
+extern const char *const wb_preset_names[]; /**< tiny, small, medium, large, xl, then NULL */
+/** The sizes of a preset; V is left alone.  Errors: WB_EUSAGE, naming the presets. */
 wb_status wb_size_preset (wb_size_t *out, const char *name) WB_NODISCARD;
 /** Errors: WB_EUSAGE: what is wrong (C not a multiple of H, ...) and what would do. */
 wb_status wb_size_check (const wb_size_t *s) WB_NODISCARD;
@@ -26,6 +27,14 @@ int64_t wb_size_parameters (const wb_size_t *s);
  * output)
  * + 6 L C (T + 1) for causal attention (scores and values, half the square). */
 double wb_size_flops (const wb_size_t *s, int64_t T);
+
+/** What the model is: options model.* of a configuration. */
+typedef struct wb_model_options {
+    int preset;     /**< index in wb_preset_names, -1: none */
+    char *base;     /**< directory of the model to start from, NULL: none */
+    wb_size_t size; /**< 0: from preset, base or tokenizer */
+} wb_model_options_t;
+extern const wb_option_t wb_model_options[];
 
 /* ---- the parameter table (params.c) ------------------------------------------------------------------------------ */
 
@@ -61,6 +70,7 @@ void wb_layer_offsets (wb_layer_offsets_t *out, const wb_params_t *p, int64_t l)
 /** What the backward pass makes again instead of keeping: nothing; the inputs of linears and the attention (keeps 6 of
  * 16 floats a position and channel); the whole block (keeps its input only). */
 typedef enum wb_recompute { WB_RECOMPUTE_NONE, WB_RECOMPUTE_ATTENTION, WB_RECOMPUTE_BLOCK } wb_recompute;
+extern const char *const wb_recompute_names[]; /**< of parallel.recompute, then NULL */
 
 /** What a stage calls back while it computes; each may be NULL. */
 typedef struct wb_stage_hooks {

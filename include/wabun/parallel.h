@@ -20,6 +20,14 @@ extern "C" {
 #define WB_MAX_STAGES 1024
 #define WB_MAX_CHUNKS 16 /**< virtual stages of one rank */
 
+/** Which ranks: options parallel.data, pipeline, tensor, threads of a configuration. */
+typedef struct wb_parallel_options {
+    int data; /**< 0: the ranks that are left over */
+    int pipeline, tensor;
+    int threads; /**< of a rank; 0: OMP_NUM_THREADS, or the cores of the node shared by its ranks */
+} wb_parallel_options_t;
+extern const wb_option_t wb_parallel_options[];
+
 /** A grid, a place in it, and which layers each virtual stage holds.  Virtual stage s = c P + p is chunk c of rank p.
  */
 typedef struct wb_layout {
@@ -59,6 +67,7 @@ typedef struct wb_action {
     bool last;
 } wb_action_t;
 typedef enum wb_schedule_kind { WB_SCHEDULE_GPIPE, WB_SCHEDULE_1F1B } wb_schedule_kind;
+extern const char *const wb_schedule_names[]; /**< of parallel.schedule, then NULL */
 typedef struct wb_schedule {
     wb_action_t *actions; /**< owned */
     int n;

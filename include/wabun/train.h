@@ -27,6 +27,8 @@ typedef enum wb_optim_kind {
 typedef enum wb_decay_kind { WB_DECAY_COSINE, WB_DECAY_LINEAR, WB_DECAY_CONSTANT } wb_decay_kind;
 /** What belongs to whom with zero = 1: by measured cost, a matrix to one data rank, or to as many as may share. */
 typedef enum wb_muon_layout { WB_MUON_AUTO, WB_MUON_WHOLE, WB_MUON_GRID } wb_muon_layout;
+/** Names of the three, in the order of the enums, then NULL (options.c). */
+extern const char *const wb_optim_names[], *const wb_decay_names[], *const wb_muon_layout_names[];
 typedef struct wb_optim_options {
     wb_optim_kind kind;
     double lr, min_lr, beta1, beta2, eps, weight_decay, clip; /**< clip 0: off */
@@ -192,6 +194,8 @@ typedef struct wb_step_options {
     uint64_t seed;
     int64_t bucket_floats; /**< 0 = default */
 } wb_step_options_t;
+/** Options train.* and parallel.* of a configuration, of this struct (options.c). */
+extern const wb_option_t wb_train_options[];
 /** Micro-batches of a data rank in a step; exact for options that wb_trainer_layout() accepts. */
 static inline int wb_step_micro_batches (const wb_step_options_t *o, int dp) {
     return (int) (o->global_batch / (o->B * dp));

@@ -4,24 +4,23 @@
 #include <string.h>
 #include "wabun/model.h"
 
+const char *const wb_preset_names[] = {"tiny", "small", "medium", "large", "xl", NULL};
 static const struct {
-    const char *name;
     int64_t L, C, H, T;
-} presets[] = {
-    {"tiny", 4, 256, 4, 256},      {"small", 12, 768, 12, 1024}, {"medium", 24, 1024, 16, 1024},
-    {"large", 36, 1280, 20, 1024}, {"xl", 48, 1600, 25, 1024},
-};
+} presets[] = {{4, 256, 4, 256}, {12, 768, 12, 1024}, {24, 1024, 16, 1024}, {36, 1280, 20, 1024}, {48, 1600, 25, 1024}};
 
 wb_status wb_size_preset (wb_size_t *out, const char *name) {
-    for (size_t i = 0; i < sizeof presets / sizeof *presets; ++i)
-        if (strcmp (presets[i].name, name) == 0) {
-            out->L = presets[i].L;
-            out->C = presets[i].C;
-            out->H = presets[i].H;
-            out->T = presets[i].T;
-            return WB_OK;
-        }
-    return WB_FAIL (WB_EUSAGE, "no model preset is called \"%s\": there are tiny, small, medium, large and xl", name);
+    const int i = wb_choice (wb_preset_names, name);
+    if (i >= 0) {
+        out->L = presets[i].L;
+        out->C = presets[i].C;
+        out->H = presets[i].H;
+        out->T = presets[i].T;
+        return WB_OK;
+    }
+    char names[64];
+    return WB_FAIL (WB_EUSAGE, "no model preset is called \"%s\": there are %s", name,
+                    wb_choice_list (names, sizeof names, wb_preset_names));
 }
 
 wb_status wb_size_check (const wb_size_t *s) {
