@@ -1,7 +1,8 @@
-/* wabun - config: one table of options, and the configuration of a run.
+/* wabun - config: the configuration of a run.
  *
- * Every option has a name, a unit, a default and a range in ONE table (src/config/config.c), which the parser, the
- * help, the manual page and the resolved configuration in the run directory all come from.
+ * Every option is one row in the table of the room that owns it (wb_ROOM_options[]: path, field, default, range, unit,
+ * help); a configuration holds those rooms' structs.  Parser, --set, help, manual page and the resolved configuration
+ * in the run directory all come from the rows.
  */
 #ifndef WABUN_CONFIG_H
 #define WABUN_CONFIG_H
@@ -14,59 +15,38 @@
 extern "C" {
 #endif
 
-#define WB_MAX_DATA 64
-
-/** A whole configuration, resolved: defaults, then the file, then --set.  Strings are owned by the configuration. */
-typedef struct wb_config {
-    /* where from */
-    char *path; /**< not part of the text below */
-    /* top level */
-    char *run;
-    int64_t seed;
-    char *tokenizer; /**< NULL: left out */
-    /* model */
-    char *preset, *base;                               /**< NULL: not given */
-    int64_t layers, width, heads, context, vocab_size; /**< 0: from preset, base or tokenizer */
-    /* data */
-    struct {
-        char *tokens;
-        double weight;
-    } train[WB_MAX_DATA];
-    int ntrain;
-    char *validation; /**< NULL: none */
-    bool shuffle;
-    /* parallel */
-    int64_t data, pipeline, tensor, zero, micro_batch, interleave, threads;
-    char *recompute, *wire, *schedule;
-    bool sequence_parallel;
-    /* train */
-    int64_t global_batch, steps, warmup, sequence_length; /**< sequence_length 0: the model's context */
-    char *optimizer, *decay;
-    double lr, min_lr, beta1, beta2, eps, weight_decay, clip;
-    double muon_momentum, muon_rms;
-    int64_t muon_steps, muon_check;
-    bool muon_nesterov, muon_split_qkv;
-    char *muon_layout;
-    /* checkpoint, validation, log, sample */
-    int64_t ckpt_every, ckpt_keep;
-    int64_t valid_every, valid_samples; /**< samples (windows) used each time, 0 = all */
+/** What happens around the steps: options run, checkpoint.*, validation.*, log.* and sample.*.  For room run, which is
+ * above this one. */
+typedef struct wb_run_options {
+    char *dir; /**< the run directory */
+    int64_t checkpoint_every;
+    int checkpoint_keep;                          /**< 0: all */
+    int64_t validation_every, validation_samples; /**< samples (windows) used each time, 0: all */
     int64_t log_every;
-    int64_t sample_every, sample_length; /**< generated text at intervals, 0 = never; length in tokens */
+    int64_t sample_every, sample_length; /**< generated text at intervals, 0: never; length in tokens */
     char *sample_context;
+} wb_run_options_t;
+
+/** A whole configuration, resolved: defaults, then the file, then --set.  Strings and lists are owned by it. */
+typedef struct wb_config {
+    char *path; /**< where from; not part of the text below */
+    int64_t seed;
+    char *tokenizer; /**< NULL: not given */
+    wb_model_options_t model;
+    wb_data_options_t data;
+    wb_parallel_options_t parallel;
+    wb_step_options_t step; /**< without size and seed, and T as given: see wb_config_step_options() */
+    wb_run_options_t run;
 } wb_config_t;
 
 /** Read `path` (libconfig), apply the `sets` ("train.steps=100"), check types and ranges, and what two options must be
  * to each other where that needs no ranks.  A preset's sizes are filled in; those of `base` and of the tokenizer stay
- * 0. Errors: WB_EUSAGE with file:line (or "--set key"): syntax, unknown key with the nearest known one, wrong type, out
- * of range; WB_EIO.  Not collective: rank 0 reads, see wb_config_share. */
+ * 0.  Errors: WB_EUSAGE with file:line (or "--set key"): syntax, unknown key with the nearest known one, wrong type,
+ * out of range; WB_EIO.  Not collective: rank 0 reads, see wb_config_share. */
 wb_status wb_config_new (wb_config_t **out, const char *path, const char *const *sets, int nsets) WB_NODISCARD;
-void wb_config_destroy (wb_config_t *c);
+void wb_config_destroy (wb_config_t *c); /**< NULL is allowed */
 /** The resolved configuration as a libconfig file; freed by the caller with wb_free(). */
 char *wb_config_text (const wb_config_t *c) WB_NODISCARD;
-/** Number of the value of an option with choices: the value of its enum (train.optimizer: wb_optim_kind, train.decay:
- * wb_decay_kind, parallel.recompute: wb_recompute, .wire: wb_wire, .schedule: wb_schedule_kind); -1: none of them, or
- * NULL. */
-int wb_config_choice (const char *path, const char *value);
 /** Print the table of options (name, unit, default, range, what it does); man: as a man page, else for `wabun help
  * train`. */
 void wb_config_help (FILE *to, bool man);
@@ -77,8 +57,21 @@ wb_status wb_config_share (wb_config_t **out, wb_comm_t *world, const char *path
 /** The model's size and tokenizer (NULL: none) of a configuration.  Not collective.  Errors: WB_EUSAGE, WB_EIO,
  * WB_EDATA. */
 wb_status wb_config_size (wb_size_t *out, wb_tokenizer_t **tokenizer, const wb_config_t *c) WB_NODISCARD;
-/** The options of a trainer. */
+/** The options of a trainer for a model of this size. */
 void wb_config_step_options (wb_step_options_t *out, const wb_config_t *c, const wb_size_t *size);
+/** The defaults of those of a trainer's options that are in the table, without any configuration. */
+void wb_config_step_defaults (wb_step_options_t *out);
+
+/** What names a configuration on a command line: CFG and any number of --set KEY=VALUE; borrowed from argv. */
+enum { WB_CONFIG_MAX_SETS = 256 };
+typedef struct wb_config_args {
+    const char *path; /**< NULL: not given */
+    const char *sets[WB_CONFIG_MAX_SETS];
+    int nsets;
+} wb_config_args_t;
+/** Is the argument --set or a file?  Then it is stored and *taken is true.  Errors: WB_EUSAGE: a second file, --set
+ * without a value. */
+wb_status wb_config_args_option (wb_config_args_t *a, wb_opts_t *o, bool *taken) WB_NODISCARD;
 
 #ifdef __cplusplus
 }

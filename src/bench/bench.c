@@ -95,13 +95,14 @@ wb_status wb_bench_sample (void *options, int32_t *ids, int64_t k) {
 
 /* ---- a model on the command line --------------------------------------------------------------------------------- */
 
-static wb_status choose (wb_opts_t *o, int *out, const char *path) {
+wb_status wb_bench_choice (wb_opts_t *o, int *out, const char *const *names) {
     const char *option = o->arg, *text = NULL;
+    char list[96];
     WB_TRY (wb_opts_text (o, &text));
-    *out = wb_config_choice (path, text);
+    *out = wb_choice (names, text);
     if (*out >= 0) return WB_OK;
-    return WB_FAIL (WB_EUSAGE, "%.*s knows no `%s`; `wabun help train` has the choices of %s",
-                    (int) strcspn (option, "="), option, text, path);
+    return WB_FAIL (WB_EUSAGE, "%.*s `%s` is not one of %s", (int) strcspn (option, "="), option, text,
+                    wb_choice_list (list, sizeof list, names));
 }
 
 void wb_bench_size_begin (wb_bench_size_t *s, const char *preset) {
@@ -143,9 +144,10 @@ wb_status wb_bench_size_end (wb_size_t *out, const char **preset, const wb_bench
 wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
     wb_bench_size_t size;
     wb_status status;
-    int64_t zero = 1, chunks = 1, seed = 1;
-    int wire = 0, recompute = 0;
     *b = (wb_bench_t){.steps = 3, .pipeline = 1, .tensor = 1};
+    wb_config_step_defaults (&b->o);
+    int64_t zero = b->o.zero, chunks = b->o.chunks, seed = 1;
+    int wire = (int) b->o.wire, recompute = (int) b->o.recompute;
     wb_bench_size_begin (&size, "tiny");
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
@@ -170,9 +172,9 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
         else if (wb_opts_is (&o, "--seed"))
             WB_TRY (wb_opts_int (&o, &seed, 0, INT64_MAX));
         else if (wb_opts_is (&o, "--wire"))
-            WB_TRY (choose (&o, &wire, "parallel.wire"));
+            WB_TRY (wb_bench_choice (&o, &wire, wb_wire_names));
         else if (wb_opts_is (&o, "--recompute"))
-            WB_TRY (choose (&o, &recompute, "parallel.recompute"));
+            WB_TRY (wb_bench_choice (&o, &recompute, wb_recompute_names));
         else if (wb_opts_is (&o, "--sequence-parallel"))
             WB_TRY (wb_opts_flag (&o, &b->o.sequence));
         else if (wb_opts_is (&o, "--json"))
@@ -186,21 +188,16 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
     WB_TRY (wb_bench_size_end (s, &b->preset, &size));
     b->o.T = s->T;
     b->o.chunks = (int) chunks;
-    b->o.schedule = WB_SCHEDULE_1F1B;
     b->o.recompute = (wb_recompute) recompute;
     b->o.zero = zero != 0;
     b->o.wire = (wb_wire) wire;
     b->o.seed = (uint64_t) seed;
-    b->o.optim = (wb_optim_options_t){.kind = WB_OPTIM_ADAMW,
-                                      .lr = 1e-4,
-                                      .min_lr = 1e-5,
-                                      .beta1 = 0.9,
-                                      .beta2 = 0.95,
-                                      .eps = 1e-8,
-                                      .weight_decay = 0.1,
-                                      .clip = 1,
-                                      .steps = WB_BENCH_MOST_STEPS + 1,
-                                      .decay = WB_DECAY_CONSTANT};
+    wb_optim_options_t *optim = &b->o.optim; /* a small, constant rate: the tokens are random */
+    optim->lr = 1e-4;
+    optim->min_lr = 1e-5;
+    optim->warmup = 0;
+    optim->decay = WB_DECAY_CONSTANT;
+    optim->steps = WB_BENCH_MOST_STEPS + 1;
     return WB_OK;
 }
 

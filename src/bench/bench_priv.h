@@ -34,6 +34,9 @@ bool wb_bench_is_size (wb_opts_t *o, wb_bench_size_t *s, wb_status *status);
 /** The size, and the name of its preset, "own" when the model's form was given.  Errors: WB_EUSAGE. */
 wb_status wb_bench_size_end (wb_size_t *out, const char **preset, const wb_bench_size_t *s) WB_NODISCARD;
 
+/** The value of the option at hand, one of these names, as its index.  Errors: WB_EUSAGE, with the names. */
+wb_status wb_bench_choice (wb_opts_t *o, int *out, const char *const *names) WB_NODISCARD;
+
 /** A model and how it is run: what the command line of a bench says. */
 typedef struct wb_bench {
     wb_step_options_t o;

@@ -127,10 +127,6 @@ static wb_status run (void *options, wb_comm_t *world) {
         if (i > 1 && !choice) continue;
         if (i > 0) {
             o.optim.kind = WB_OPTIM_MUON;
-            o.optim.muon_momentum = 0.95;
-            o.optim.muon_rms = 0.2;
-            o.optim.muon_steps = 5;
-            o.optim.muon_nesterov = o.optim.muon_split_qkv = true;
             o.optim.muon_layout = i == 1 ? WB_MUON_WHOLE : i == 2 ? WB_MUON_GRID : WB_MUON_AUTO;
         }
         status = measure (&forms[i], b, topo, &o);

@@ -52,7 +52,7 @@ static wb_status size_option (wb_opts_t *o, int64_t *out) {
 
 static wb_status parse (void *options, int argc, char **argv) {
     ring_bench_t *b = options;
-    const char *wire = "fp32";
+    int wire = WB_WIRE_FP32;
     *b = (ring_bench_t){.min = 4096, .max = 256 << 20};
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
@@ -61,15 +61,13 @@ static wb_status parse (void *options, int argc, char **argv) {
         else if (wb_opts_is (&o, "--max"))
             WB_TRY (size_option (&o, &b->max));
         else if (wb_opts_is (&o, "--wire"))
-            WB_TRY (wb_opts_text (&o, &wire));
+            WB_TRY (wb_bench_choice (&o, &wire, wb_wire_names));
         else if (wb_opts_is (&o, "--json"))
             WB_TRY (wb_opts_flag (&o, &b->json));
         else
             return wb_opts_unknown (&o);
     }
-    int w = wb_config_choice ("parallel.wire", wire);
-    if (w < 0) return WB_FAIL (WB_EUSAGE, "--wire knows no `%s`: there are fp32 and bf16", wire);
-    b->wire = (wb_wire) w;
+    b->wire = (wb_wire) wire;
     if (b->max < b->min) return WB_FAIL (WB_EUSAGE, "--max is less than --min");
     for (int64_t n = b->min; n <= b->max && b->sizes < MOST_SIZES; n *= 4) b->bytes[b->sizes++] = n;
     wb_rival_prepare ();

@@ -8,30 +8,25 @@
 static wb_status run (int argc, char **argv) {
     enum { MAX_THREADS = 1024 };
     wb_opts_t o = wb_opts_begin (argc, argv);
-    const char *file = NULL, *sets[256];
-    int nsets = 0;
-    int64_t ranks = 0, asked = 0;
-
+    wb_config_args_t config = {0};
+    int64_t ranks = 0, threads = 0;
+    bool taken;
     while (wb_opts_next (&o)) {
         if (wb_opts_is (&o, "--ranks"))
             WB_TRY (wb_opts_int (&o, &ranks, 1, 1 << 24));
         else if (wb_opts_is (&o, "--threads"))
-            WB_TRY (wb_opts_int (&o, &asked, 1, MAX_THREADS));
-        else if (wb_opts_is (&o, "--set")) {
-            if (nsets == 256) return WB_FAIL (WB_EUSAGE, "more than 256 times --set");
-            WB_TRY (wb_opts_text (&o, &sets[nsets]));
-            ++nsets;
-        } else if (wb_opts_is_file (&o)) {
-            if (file != NULL) return WB_FAIL (WB_EUSAGE, "two configurations, %s and %s: one is enough", file, o.arg);
-            file = o.arg;
-        } else
-            return wb_opts_unknown (&o);
+            WB_TRY (wb_opts_int (&o, &threads, 1, MAX_THREADS));
+        else {
+            WB_TRY (wb_config_args_option (&config, &o, &taken));
+            if (!taken) return wb_opts_unknown (&o);
+        }
     }
-    if (file == NULL) return WB_FAIL (WB_EUSAGE, "which configuration? wabun plan CFG, for instance jobs/small.cfg");
-    if (asked == 0 && wb_threads_env () > MAX_THREADS)
+    if (config.path == NULL)
+        return WB_FAIL (WB_EUSAGE, "which configuration? wabun plan CFG, for instance jobs/small.cfg");
+    if (threads == 0 && wb_threads_env () > MAX_THREADS)
         return WB_FAIL (WB_EUSAGE, "OMP_NUM_THREADS: %lld threads a rank: %d at most", (long long) wb_threads_env (),
                         MAX_THREADS);
-    return wb_plan (&(wb_plan_args_t){file, sets, nsets, ranks, asked});
+    return wb_plan (&(wb_plan_args_t){config.path, config.sets, config.nsets, ranks, threads});
 }
 
 const wb_cmd_t wb_cmd_plan = {

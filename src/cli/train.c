@@ -1,50 +1,28 @@
 /* wabun train: the command line of a training run (run.h). */
 #include "config.h"
 
-#include <string.h>
-
 #include "cli/cli.h"
 #include "wabun/run.h"
 
-typedef struct options {
-    const char *config, *resume;
-    const char *sets[256];
-    int nsets;
-    bool accept;
-} options_t;
-
-static wb_status parse (options_t *a, int argc, char **argv) {
+static wb_status run (int argc, char **argv) {
     wb_opts_t o = wb_opts_begin (argc, argv);
-
-    memset (a, 0, sizeof *a);
-    a->resume = "auto";
+    wb_config_args_t config = {0};
+    const char *resume = "auto";
+    bool accept = false, taken;
     while (wb_opts_next (&o)) {
-        if (wb_opts_is (&o, "--set")) {
-            if (a->nsets == 256) return WB_FAIL (WB_EUSAGE, "more than 256 times --set");
-            WB_TRY (wb_opts_text (&o, &a->sets[a->nsets]));
-            ++a->nsets;
-        } else if (wb_opts_is (&o, "--resume")) {
-            WB_TRY (wb_opts_text (&o, &a->resume));
-        } else if (wb_opts_is (&o, "--accept")) {
-            WB_TRY (wb_opts_flag (&o, &a->accept));
-        } else if (wb_opts_is_file (&o)) {
-            if (a->config != NULL)
-                return WB_FAIL (WB_EUSAGE, "two configurations, %s and %s: one is enough", a->config, o.arg);
-            a->config = o.arg;
-        } else {
-            return wb_opts_unknown (&o);
+        if (wb_opts_is (&o, "--resume"))
+            WB_TRY (wb_opts_text (&o, &resume));
+        else if (wb_opts_is (&o, "--accept"))
+            WB_TRY (wb_opts_flag (&o, &accept));
+        else {
+            WB_TRY (wb_config_args_option (&config, &o, &taken));
+            if (!taken) return wb_opts_unknown (&o);
         }
     }
-    if (a->resume[0] == 0) return WB_FAIL (WB_EUSAGE, "--resume wants auto, none or a directory, got ``");
-    if (a->config == NULL)
+    if (resume[0] == 0) return WB_FAIL (WB_EUSAGE, "--resume wants auto, none or a directory, got ``");
+    if (config.path == NULL)
         return WB_FAIL (WB_EUSAGE, "which configuration? wabun train CFG, for instance jobs/tiny.cfg");
-    return WB_OK;
-}
-
-static wb_status run (int argc, char **argv) {
-    options_t a;
-    WB_TRY (parse (&a, argc, argv));
-    return wb_run_train (&(wb_run_args_t){a.config, a.resume, a.sets, a.nsets, a.accept});
+    return wb_run_train (&(wb_run_args_t){config.path, resume, config.sets, config.nsets, accept});
 }
 
 const wb_cmd_t wb_cmd_train = {

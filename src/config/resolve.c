@@ -1,69 +1,70 @@
 /* What follows from a configuration: the model's size (of preset, base and vocabulary) and the options of a trainer. */
 #include "config.h"
 
-#include <string.h>
+#include "config/config_priv.h"
 
-#include "wabun/config.h"
+/* Sizes given beside model.base must be its own. */
+static wb_status check_base (const wb_size_t *base, const wb_config_t *c) {
+    const wb_size_t *s = &c->model.size;
+    const struct {
+        const char *name;
+        int64_t given, has;
+    } sizes[] = {{"layers", s->L, base->L},
+                 {"width", s->C, base->C},
+                 {"heads", s->H, base->H},
+                 {"context", s->T, base->T},
+                 {"vocab_size", s->V, base->V}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].given > 0 && sizes[i].given != sizes[i].has)
+            return WB_FAIL (WB_EUSAGE, "%s: `model.%s` = %lld, but `model.base` = %s has %lld: leave it out", c->path,
+                            sizes[i].name, (long long) sizes[i].given, c->model.base, (long long) sizes[i].has);
+    return WB_OK;
+}
 
-/* The model's size, the vocabulary's share of it given or from the tokenizer. */
+/* The model's size; its vocabulary is given, or that of the base or of the tokenizer. */
 static wb_status find_size (wb_size_t *s, const wb_tokenizer_t *tokenizer, const wb_config_t *c) {
-    if (c->base != NULL) {
-        WB_TRY (wb_model_config_read (s, c->base));
-    } else {
-        *s = (wb_size_t){c->layers, c->width, c->heads, c->context, 0};
-        s->V = tokenizer != NULL ? wb_tokenizer_size (tokenizer) : c->vocab_size;
+    const int ids = tokenizer != NULL ? wb_tokenizer_size (tokenizer) : 0;
+    const char *base = c->model.base;
+    *s = c->model.size;
+    if (base != NULL) {
+        WB_TRY (wb_model_config_read (s, base));
+        WB_TRY (check_base (s, c));
+        if (ids > s->V)
+            return WB_FAIL (WB_EUSAGE, "the tokenizer has %d ids, the model %s only %lld: they do not belong together",
+                            ids, base, (long long) s->V);
+    } else if (s->V == 0) {
+        s->V = ids;
+    } else if (s->V < ids) {
+        return WB_FAIL (WB_EUSAGE, "model.vocab_size = %lld is less than the tokenizer's %d ids: leave it out",
+                        (long long) s->V, ids);
     }
-    if (c->base == NULL && c->vocab_size > 0) {
-        if (c->vocab_size < s->V)
-            return WB_FAIL (WB_EUSAGE, "model.vocab_size = %lld is less than the tokenizer's %lld ids: leave it out",
-                            (long long) c->vocab_size, (long long) s->V);
-        s->V = c->vocab_size;
-    }
-    if (tokenizer != NULL && wb_tokenizer_size (tokenizer) > s->V)
-        return WB_FAIL (WB_EUSAGE,
-                        "the tokenizer has %d ids, the model %s has room for %lld: they do not belong together",
-                        wb_tokenizer_size (tokenizer), c->base != NULL ? c->base : "", (long long) s->V);
     return wb_size_check (s);
 }
 
 wb_status wb_config_size (wb_size_t *out, wb_tokenizer_t **tokenizer, const wb_config_t *c) {
+    const char *spec = c->tokenizer;
     *tokenizer = NULL;
-    if (c->tokenizer != NULL)
-        WB_TRY (wb_tokenizer_new (tokenizer, c->tokenizer));
-    else if (c->base != NULL && wb_tokenizer_probe (c->base)) /* it may come without one */
-        WB_TRY (wb_tokenizer_new (tokenizer, c->base));
+    /* A base model may come without tokenizer, but a damaged one is an error. */
+    if (spec == NULL && c->model.base != NULL && wb_tokenizer_probe (c->model.base)) spec = c->model.base;
+    if (spec != NULL) WB_TRY (wb_tokenizer_new (tokenizer, spec));
     return find_size (out, *tokenizer, c);
 }
 
-void wb_config_step_options (wb_step_options_t *o, const wb_config_t *c, const wb_size_t *size) {
-    memset (o, 0, sizeof *o);
-    o->size = *size;
-    o->B = c->micro_batch;
-    o->T = c->sequence_length > 0 ? c->sequence_length : size->T;
-    o->global_batch = c->global_batch;
-    o->chunks = (int) c->interleave;
-    o->schedule = (wb_schedule_kind) wb_config_choice ("parallel.schedule", c->schedule);
-    o->recompute = (wb_recompute) wb_config_choice ("parallel.recompute", c->recompute);
-    o->sequence = c->sequence_parallel;
-    o->zero = c->zero > 0;
-    o->wire = (wb_wire) wb_config_choice ("parallel.wire", c->wire);
-    o->seed = (uint64_t) c->seed;
-    o->optim.kind = (wb_optim_kind) wb_config_choice ("train.optimizer", c->optimizer);
-    o->optim.decay = (wb_decay_kind) wb_config_choice ("train.decay", c->decay);
-    o->optim.lr = c->lr;
-    o->optim.min_lr = c->min_lr;
-    o->optim.beta1 = c->beta1;
-    o->optim.beta2 = c->beta2;
-    o->optim.eps = c->eps;
-    o->optim.weight_decay = c->weight_decay;
-    o->optim.clip = c->clip;
-    o->optim.warmup = c->warmup;
-    o->optim.steps = c->steps;
-    o->optim.muon_momentum = c->muon_momentum;
-    o->optim.muon_rms = c->muon_rms;
-    o->optim.muon_check = c->muon_check;
-    o->optim.muon_steps = (int) c->muon_steps;
-    o->optim.muon_nesterov = c->muon_nesterov;
-    o->optim.muon_split_qkv = c->muon_split_qkv;
-    o->optim.muon_layout = (wb_muon_layout) wb_config_choice ("train.muon_layout", c->muon_layout);
+void wb_config_step_options (wb_step_options_t *out, const wb_config_t *c, const wb_size_t *size) {
+    *out = c->step;
+    out->size = *size;
+    out->seed = (uint64_t) c->seed;
+    if (out->T == 0) out->T = size->T;
+}
+
+void wb_config_step_defaults (wb_step_options_t *out) {
+    wb_config_t c = {0};
+    wb_row_t r;
+    for (int i = 0; wb_row_at (&r, i); i++) {
+        if (r.base != offsetof (wb_config_t, step) || !wb_option_has_default (r.o)) continue;
+        const wb_status status = wb_config_put_text (&c, &r, r.o->fallback, r.o->path);
+        WB_ASSERT (status == WB_OK); /* the table's own defaults; numbers and choices need no memory */
+    }
+    c.step.optim.min_lr = c.step.optim.lr / 10;
+    *out = c.step;
 }

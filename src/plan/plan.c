@@ -94,8 +94,8 @@ static wb_status print_traffic (plan_t *p) {
 }
 
 static wb_status grid (plan_t *p) {
-    const wb_config_t *c = p->config;
-    int64_t model = c->pipeline * c->tensor, D = c->data > 0 ? c->data : p->ranks / model;
+    const wb_parallel_options_t *c = &p->config->parallel;
+    int64_t model = (int64_t) c->pipeline * c->tensor, D = c->data > 0 ? c->data : p->ranks / model;
 
     if (p->ranks > 0 && (D < 1 || D * model != p->ranks))
         return WB_FAIL (
@@ -105,9 +105,8 @@ static wb_status grid (plan_t *p) {
             p->ranks, (long long) (D < 1 ? 1 : D), (long long) c->pipeline, (long long) c->tensor, (long long) model);
     if (D < 1) D = 1;
     p->ranks = (int) (D * model);
-    WB_TRY (wb_trainer_choose_micro_batch (&p->o, (int) D, (int) c->pipeline, (int) c->tensor, wb_kern_threads (),
-                                           INFINITY));
-    return wb_trainer_layout (&p->lo, &p->o, (int) D, (int) c->pipeline, (int) c->tensor);
+    WB_TRY (wb_trainer_choose_micro_batch (&p->o, (int) D, c->pipeline, c->tensor, wb_kern_threads (), INFINITY));
+    return wb_trainer_layout (&p->lo, &p->o, (int) D, c->pipeline, c->tensor);
 }
 
 static wb_status run (plan_t *p) {
@@ -126,8 +125,9 @@ static wb_status run (plan_t *p) {
             (long long) s->T, (long long) s->V);
     printf ("%s tokens a step, %.4g GFLOP a token, %.4g PFLOP for %lld steps\n",
             wb_format_count (n[1], p->o.global_batch * p->o.T), wb_size_flops (s, p->o.T) / 1e9,
-            wb_size_flops (s, p->o.T) * (double) p->o.global_batch * (double) p->o.T * (double) p->config->steps / 1e15,
-            (long long) p->config->steps);
+            wb_size_flops (s, p->o.T) * (double) p->o.global_batch * (double) p->o.T *
+                (double) p->config->step.optim.steps / 1e15,
+            (long long) p->config->step.optim.steps);
     WB_TRY (print_memory (p));
     print_pipeline (p);
     return print_traffic (p);
@@ -136,7 +136,7 @@ static wb_status run (plan_t *p) {
 wb_status wb_plan (const wb_plan_args_t *a) {
     plan_t p = {0};
     WB_TRY (wb_config_new (&p.config, a->config, a->sets, a->nsets));
-    const int threads = (int) (a->threads > 0 ? a->threads : p.config->threads);
+    const int threads = (int) (a->threads > 0 ? a->threads : p.config->parallel.threads);
     if (threads > 0) wb_kern_threads_set (threads); /* work space of the attention is by thread */
     p.ranks = (int) a->ranks;
     wb_status status = run (&p);

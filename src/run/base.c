@@ -59,17 +59,17 @@ wb_status wb_run_base_share (wb_run_t *r) {
     WB_TRY (wb_agree (r->world, bytes == 0 || b->path != NULL ? WB_OK : WB_NOMEM ("model.base")));
     if (bytes == 0) return WB_OK;
     wb_comm_bcast (r->world, b->path, (size_t) bytes, 0);
-    if (r->config->base == NULL) return WB_OK;
+    if (r->config->model.base == NULL) return WB_OK;
     char *copy = wb_strdup (b->path);
     WB_TRY (wb_agree (r->world, copy != NULL ? WB_OK : WB_NOMEM ("model.base")));
-    wb_free (r->config->base);
-    r->config->base = copy;
+    wb_free (r->config->model.base);
+    r->config->model.base = copy;
     return WB_OK;
 }
 
 wb_status wb_run_base_find (wb_run_t *r) {
-    if (r->config->base == NULL) return WB_OK;
-    WB_TRY (wb_agree (r->world, wb_comm_rank (r->world) == 0 ? find (&r->base, r->config->base) : WB_OK));
+    if (r->config->model.base == NULL) return WB_OK;
+    WB_TRY (wb_agree (r->world, wb_comm_rank (r->world) == 0 ? find (&r->base, r->config->model.base) : WB_OK));
     return wb_run_base_share (r);
 }
 

@@ -14,16 +14,20 @@ wb_status wb_run_sample (void *reader, int32_t *ids, int64_t k) {
 }
 
 static wb_status open_files (wb_run_data_t *d, const wb_config_t *c) {
-    if (c->ntrain == 0)
+    if (c->data.train.n == 0)
         return WB_FAIL (
             WB_EUSAGE,
             "%s: data.train names no token file: make one with `wabun encode` and write data = { train = \"PREFIX\"; }",
             c->path);
-    for (int i = 0; i < c->ntrain; i++) {
-        WB_TRY (wb_tokens_open (&d->files[i], c->train[i].tokens));
+    d->files = wb_calloc ((size_t) c->data.train.n, sizeof *d->files);
+    d->bytes = wb_calloc ((size_t) c->data.train.n, sizeof *d->bytes);
+    d->hashes = wb_calloc ((size_t) c->data.train.n, sizeof *d->hashes);
+    if (d->files == NULL || d->bytes == NULL || d->hashes == NULL) return WB_NOMEM ("%d token files", c->data.train.n);
+    for (int i = 0; i < c->data.train.n; i++) {
+        WB_TRY (wb_tokens_open (&d->files[i], c->data.train.list[i].name));
         d->nfiles++;
     }
-    return c->validation != NULL ? wb_tokens_open (&d->valid_file, c->validation) : WB_OK;
+    return c->data.validation != NULL ? wb_tokens_open (&d->valid_file, c->data.validation) : WB_OK;
 }
 
 static wb_status check_ids (const wb_run_data_t *d, wb_comm_t *world) {
@@ -52,22 +56,30 @@ static wb_status count_bytes (double *bytes, double *ids_counted, const wb_run_d
     return status;
 }
 
+static wb_status open_train (wb_run_data_t *d, const wb_config_t *c, int64_t T) {
+    wb_loader_part_t *parts = wb_calloc ((size_t) d->nfiles, sizeof *parts);
+    if (parts == NULL) return WB_NOMEM ("%d token files", d->nfiles);
+    for (int i = 0; i < d->nfiles; i++) parts[i] = (wb_loader_part_t){d->files[i], c->data.train.list[i].weight};
+    wb_status status = wb_loader_new (&d->train, parts, d->nfiles, T, (uint64_t) c->seed, c->data.shuffle);
+    wb_free (parts);
+    return status;
+}
+
 static wb_status open_loaders (wb_run_data_t *d, const wb_config_t *c) {
-    int64_t T = c->sequence_length > 0 ? c->sequence_length : d->size.T, some;
-    wb_loader_part_t parts[WB_MAX_DATA];
+    int64_t T = c->step.T > 0 ? c->step.T : d->size.T, some;
     double ids;
-    for (int i = 0; i < d->nfiles; i++) parts[i] = (wb_loader_part_t){d->files[i], c->train[i].weight};
-    WB_TRY (wb_loader_new (&d->train, parts, d->nfiles, T, (uint64_t) c->seed, c->shuffle));
+    WB_TRY (open_train (d, c, T));
     if (d->tokenizer != NULL) {
         some = wb_loader_windows (d->train) < 16 ? wb_loader_windows (d->train) : 16;
         WB_TRY (count_bytes (&d->train_bytes_per_token, &ids, d, d->train, some, T));
         d->train_bytes_per_token /= ids;
     }
     if (d->valid_file == NULL) return WB_OK;
-    parts[0] = (wb_loader_part_t){d->valid_file, 1};
-    WB_TRY (wb_loader_new (&d->valid, parts, 1, T, (uint64_t) c->seed, true)); /* a fixed sample of the whole file */
+    WB_TRY (wb_loader_new (&d->valid, &(wb_loader_part_t){d->valid_file, 1}, 1, T, (uint64_t) c->seed,
+                           true)); /* a fixed sample of the whole file */
     d->valid_samples = wb_loader_windows (d->valid);
-    if (c->valid_samples > 0 && c->valid_samples < d->valid_samples) d->valid_samples = c->valid_samples;
+    if (c->run.validation_samples > 0 && c->run.validation_samples < d->valid_samples)
+        d->valid_samples = c->run.validation_samples;
     return d->tokenizer != NULL ? count_bytes (&d->valid_bytes, &ids, d, d->valid, d->valid_samples, T) : WB_OK;
 }
 
@@ -89,6 +101,9 @@ void wb_run_data_close (wb_run_data_t *d) {
     if (d->train != NULL) wb_loader_destroy (d->train);
     if (d->valid != NULL) wb_loader_destroy (d->valid);
     for (int i = 0; i < d->nfiles; i++) wb_tokens_close (d->files[i]);
+    wb_free (d->files);
+    wb_free (d->bytes);
+    wb_free (d->hashes);
     if (d->valid_file != NULL) wb_tokens_close (d->valid_file);
     if (d->tokenizer != NULL) wb_tokenizer_destroy (d->tokenizer);
     memset (d, 0, sizeof *d);

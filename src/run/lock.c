@@ -40,7 +40,7 @@ static int take (int fd) {
 }
 
 static wb_status lock (wb_run_t *r, const char *path) {
-    const char *run = r->config->run;
+    const char *run = r->config->run.dir;
     char who[128];
     int n, error;
     r->lock = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -104,15 +104,15 @@ static wb_status check_no_checkpoint (const char *run) {
 wb_status wb_run_lock (wb_run_t *r) {
     wb_status status = WB_OK;
     if (wb_comm_rank (r->world) == 0) {
-        char *path = wb_format ("%s/.lock", r->config->run);
-        if (path == NULL) status = WB_NOMEM ("%s", r->config->run);
-        if (status == WB_OK && wb_file_exists (r->config->run) && !wb_file_is_dir (r->config->run))
+        char *path = wb_format ("%s/.lock", r->config->run.dir);
+        if (path == NULL) status = WB_NOMEM ("%s", r->config->run.dir);
+        if (status == WB_OK && wb_file_exists (r->config->run.dir) && !wb_file_is_dir (r->config->run.dir))
             status = WB_FAIL (WB_EIO, "%s is not a directory, so no run can be written there: set another `run`",
-                              r->config->run);
-        if (status == WB_OK) status = check_no_checkpoint (r->config->run);
-        if (status == WB_OK) status = wb_dir_make (r->config->run);
+                              r->config->run.dir);
+        if (status == WB_OK) status = check_no_checkpoint (r->config->run.dir);
+        if (status == WB_OK) status = wb_dir_make (r->config->run.dir);
         if (status == WB_OK) status = lock (r, path);
-        if (status == WB_OK) status = sweep (r->config->run);
+        if (status == WB_OK) status = sweep (r->config->run.dir);
         wb_free (path);
     }
     return wb_agree (r->world, status);

@@ -17,7 +17,7 @@ wb_status wb_run_log_open (wb_run_t *r) {
     r->log.ranks = wb_calloc ((size_t) wb_comm_size (r->world), sizeof *r->log.ranks);
     if (r->log.ranks == NULL) status = WB_NOMEM ("the times of the ranks");
     if (wb_comm_rank (r->world) == 0 && status == WB_OK)
-        status = wb_metrics_open (&r->log.metrics, r->config->run, r->trainer->step);
+        status = wb_metrics_open (&r->log.metrics, r->config->run.dir, r->trainer->step);
     return wb_agree (r->world, status);
 }
 
@@ -115,7 +115,7 @@ static void update_progress (wb_run_t *r, const wb_step_result_t *s) {
     const wb_trainer_t *t = r->trainer;
     wb_progress_add (p, s->t_total);
     p->step = t->step;
-    p->steps = r->config->steps;
+    p->steps = r->config->step.optim.steps;
     p->loss = s->loss;
     p->lr = s->lr;
     p->grad_norm = s->grad_norm;
@@ -138,7 +138,7 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     update_progress (r, s);
     wb_progress_show (p);
     if (s->muon_max > 0) log_muon (r, s);
-    if (p->step % r->config->log_every != 0 && p->step != r->first + 1 && p->step != p->steps) return;
+    if (p->step % r->config->run.log_every != 0 && p->step != r->first + 1 && p->step != p->steps) return;
     wb_rank_times_t times;
     wb_rank_times (&times, r->log.ranks, r->world, s);
     check_peak (r);
@@ -153,8 +153,8 @@ void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double secon
     double loss = loss_sum / tokens, bpb = r->data.valid_bytes > 0 ? loss_sum / log (2.0) / r->data.valid_bytes : 0;
     char time[32], bits[64] = "";
     if (bpb > 0) snprintf (bits, sizeof bits, "  %.4f bits per byte", bpb);
-    wb_info ("step %lld/%lld  validation loss %.4f%s  (%s)", (long long) r->trainer->step, (long long) r->config->steps,
-             loss, bits, wb_format_seconds (time, seconds));
+    wb_info ("step %lld/%lld  validation loss %.4f%s  (%s)", (long long) r->trainer->step,
+             (long long) r->config->step.optim.steps, loss, bits, wb_format_seconds (time, seconds));
     wb_value_t row[5] = {{"step", .x = {(double) r->trainer->step}}, {"tokens", .x = {r->tokens}}};
     int n = 2;
     row[n++] = (wb_value_t){"val_loss", 9, .x = {loss}};
@@ -166,15 +166,16 @@ void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double secon
 void wb_run_log_no_sample (wb_run_t *r) {
     if (!r->log.no_sample)
         wb_warn ("step %lld/%lld: no text was written (%s); the run goes on, the next is due in %lld steps",
-                 (long long) r->trainer->step, (long long) r->config->steps, wb_error_get ()->text,
-                 (long long) r->config->sample_every);
+                 (long long) r->trainer->step, (long long) r->config->step.optim.steps, wb_error_get ()->text,
+                 (long long) r->config->run.sample_every);
     r->log.no_sample = true;
     wb_error_clear ();
 }
 
 void wb_run_log_sample (wb_run_t *r, const char *text) {
     r->log.no_sample = false;
-    wb_info ("step %lld/%lld  it writes: %s", (long long) r->trainer->step, (long long) r->config->steps, text);
+    wb_info ("step %lld/%lld  it writes: %s", (long long) r->trainer->step, (long long) r->config->step.optim.steps,
+             text);
     const wb_value_t row[] = {{"step", .x = {(double) r->trainer->step}}, {"text", .text = text}};
     write_record (r, WB_RECORD_SAMPLE, row, COUNT (row));
 }

@@ -29,20 +29,20 @@ static wb_status check_size (const wb_run_t *r, const char *dir) {
 /* Is `dir` the run's own checkpoint of this step?  One from elsewhere must not be older than what the run has: the next
  * start would take that. */
 static wb_status check_order (const wb_run_t *r, bool *own, const char *dir, int64_t step) {
-    char *path = wb_ckpt_path (r->config->run, step);
+    char *path = wb_ckpt_path (r->config->run.dir, step);
     struct stat a, b;
     int64_t newest;
     int n = 0;
     wb_status status = path != NULL ? WB_OK : WB_NOMEM ("checkpoint");
     *own =
         status == WB_OK && stat (path, &a) == 0 && stat (dir, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-    if (status == WB_OK) status = wb_ckpt_list (&newest, &n, r->config->run, 1);
+    if (status == WB_OK) status = wb_ckpt_list (&newest, &n, r->config->run.dir, 1);
     if (status == WB_OK && n > 0 && (*own ? newest > step : newest >= step))
-        status =
-            WB_FAIL (WB_EUSAGE,
-                     "%s is of step %lld, but %s has a checkpoint of step %lld, which the next start would go on "
-                     "from: move step %lld and later away first, or set another `run`",
-                     dir, (long long) step, r->config->run, (long long) newest, (long long) (*own ? step + 1 : step));
+        status = WB_FAIL (WB_EUSAGE,
+                          "%s is of step %lld, but %s has a checkpoint of step %lld, which the next start would go on "
+                          "from: move step %lld and later away first, or set another `run`",
+                          dir, (long long) step, r->config->run.dir, (long long) newest,
+                          (long long) (*own ? step + 1 : step));
     wb_free (path);
     return status;
 }
@@ -102,7 +102,7 @@ static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
 static wb_status find_good (wb_run_t *r, int *good, const int64_t *steps, int n) {
     *good = -1;
     for (int i = 0; i < n; i++) {
-        char *dir = wb_ckpt_path (r->config->run, steps[i]);
+        char *dir = wb_ckpt_path (r->config->run.dir, steps[i]);
         wb_status status = wb_agree (r->world, dir != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
         if (status == WB_OK) status = wb_ckpt_verify (r->world, dir);
         wb_free (dir);
@@ -120,8 +120,8 @@ static wb_status find_good (wb_run_t *r, int *good, const int64_t *steps, int n)
 /* Rank 0: damaged checkpoints must neither be `latest` nor count among those that are kept, or pruning would remove the
  * good ones. */
 static wb_status set_aside (const wb_run_t *r, const int64_t *steps, int damaged) {
-    for (int i = 0; i < damaged; i++) WB_TRY (wb_ckpt_set_aside (r->config->run, steps[i]));
-    return damaged > 0 ? wb_ckpt_set_latest (r->config->run, steps[damaged]) : WB_OK;
+    for (int i = 0; i < damaged; i++) WB_TRY (wb_ckpt_set_aside (r->config->run.dir, steps[i]));
+    return damaged > 0 ? wb_ckpt_set_latest (r->config->run.dir, steps[damaged]) : WB_OK;
 }
 
 static wb_status resume_newest (wb_run_t *r) {
@@ -129,13 +129,13 @@ static wb_status resume_newest (wb_run_t *r) {
     int64_t steps[MAX];
     int n = 0, good;
     wb_status status = WB_OK;
-    if (wb_comm_rank (r->world) == 0) status = wb_ckpt_list (steps, &n, r->config->run, MAX);
+    if (wb_comm_rank (r->world) == 0) status = wb_ckpt_list (steps, &n, r->config->run.dir, MAX);
     WB_TRY (wb_agree (r->world, status));
     wb_comm_bcast (r->world, &n, sizeof n, 0);
     wb_comm_bcast (r->world, steps, sizeof steps, 0);
     WB_TRY (find_good (r, &good, steps, n));
     if (good < 0) return WB_OK;
-    char *dir = wb_ckpt_path (r->config->run, steps[good]);
+    char *dir = wb_ckpt_path (r->config->run.dir, steps[good]);
     status = wb_agree (r->world, dir != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
     if (status == WB_OK) status = resume_from (r, dir, false);
     wb_free (dir);

@@ -17,7 +17,7 @@
 /* The configuration's text; where the weights came from is a comment. */
 static char *config_text (const wb_run_t *r) {
     char note[96], *text = wb_config_text (r->config), *all;
-    if (text == NULL || r->config->base == NULL || r->base.path == NULL) return text;
+    if (text == NULL || r->config->model.base == NULL || r->base.path == NULL) return text;
     all = wb_format ("// model.base: %s\n%s", wb_run_base_text (note, &r->base), text);
     wb_free (text);
     return all;
@@ -27,7 +27,7 @@ static char *config_text (const wb_run_t *r) {
 static wb_status write_config (wb_run_t *r) {
     wb_status status = WB_OK;
     if (wb_comm_rank (r->world) == 0) {
-        char *path = wb_format ("%s/config.cfg", r->config->run), *text = config_text (r);
+        char *path = wb_format ("%s/config.cfg", r->config->run.dir), *text = config_text (r);
         if (path == NULL || text == NULL) status = WB_NOMEM ("config.cfg");
         if (status == WB_OK) status = wb_file_write (path, text, strlen (text));
         wb_free (path);
@@ -42,13 +42,13 @@ static wb_status check_fresh (wb_run_t *r) {
     int n = 0;
     wb_status status = WB_OK;
     if (wb_comm_rank (r->world) == 0) {
-        status = wb_ckpt_list (&step, &n, r->config->run, 1);
+        status = wb_ckpt_list (&step, &n, r->config->run.dir, 1);
         if (status == WB_OK && n > 0)
             status =
                 WB_FAIL (WB_EUSAGE,
                          "%s already has checkpoints (newest: step %lld): leave out --resume none to go on from it, or "
                          "set another `run`",
-                         r->config->run, (long long) step);
+                         r->config->run.dir, (long long) step);
     }
     return wb_agree (r->world, status);
 }
@@ -59,10 +59,10 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     const wb_config_t *c;
     WB_TRY (wb_config_share (&r->config, r->world, a->config, a->sets, a->nsets));
     c = r->config;
-    WB_TRY (wb_comm_threads (&r->threads, r->world, c->threads));
+    WB_TRY (wb_comm_threads (&r->threads, r->world, c->parallel.threads));
     wb_kern_threads_set (r->threads);
     wb_blas_threads_set (r->threads);
-    WB_TRY (wb_topo_new (&r->topo, r->world, (int) c->data, (int) c->pipeline, (int) c->tensor));
+    WB_TRY (wb_topo_new (&r->topo, r->world, c->parallel.data, c->parallel.pipeline, c->parallel.tensor));
     WB_TRY (wb_run_base_find (r));
     r->limits.mapped = wb_run_mapped ();
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
@@ -73,7 +73,7 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     if (strcmp (a->resume, "none") == 0) WB_TRY (check_fresh (r));
     WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
     if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
-    if (c->base != NULL && !r->resumed) WB_TRY (wb_run_base_load (r));
+    if (c->model.base != NULL && !r->resumed) WB_TRY (wb_run_base_load (r));
     WB_TRY (write_config (r));
     return wb_run_log_open (r);
 }
@@ -98,7 +98,7 @@ static void write_sample (wb_run_t *r) {
     wb_sampling_t how = {1.0, 40, 0, (uint64_t) r->config->seed + (uint64_t) t->step};
     if (wb_comm_rank (r->world) != 0) return;
     wb_buf_t text = {0};
-    wb_status status = wb_sample_text (&text, &m, r->config->sample_context, r->config->sample_length, &how);
+    wb_status status = wb_sample_text (&text, &m, r->config->run.sample_context, r->config->run.sample_length, &how);
     if (status == WB_OK)
         wb_run_log_sample (r, text.data != NULL ? text.data : "");
     else
@@ -127,14 +127,14 @@ static wb_status stop (wb_run_t *r) {
     if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r));
     return WB_FAIL (
         WB_ESTOP, "stopped on request at step %lld of %lld, checkpoint written: run the same command again to continue",
-        (long long) r->trainer->step, (long long) r->config->steps);
+        (long long) r->trainer->step, (long long) r->config->step.optim.steps);
 }
 
 static wb_status loop (wb_run_t *r) {
     const wb_config_t *c = r->config;
     wb_trainer_t *t = r->trainer;
     wb_step_result_t s;
-    wb_run_reader_t reader = {r->data.train, t->o.global_batch, c->steps * t->o.global_batch};
+    wb_run_reader_t reader = {r->data.train, t->o.global_batch, c->step.optim.steps * t->o.global_batch};
     int64_t rows = t->micros * t->o.B;
     for (int64_t i = 0; i < rows; i++) /* the first batch, while validation goes on */
         wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->dp_rank * rows + i);
@@ -142,15 +142,15 @@ static wb_status loop (wb_run_t *r) {
     r->first = t->step;
     if (t->step == 0) WB_TRY (validate (r));
     wb_signals_started ();
-    while (t->step < c->steps) {
+    while (t->step < c->step.optim.steps) {
         WB_TRY (wb_trainer_step (t, &s, wb_run_sample, &reader, wb_signals_stop ()));
         if (s.bad) return bad_numbers (r, &s);
         r->tokens += (double) t->o.global_batch * (double) t->o.T;
         wb_run_log_step (r, &s);
-        if (s.stop && t->step < c->steps) return stop (r);
-        if (due (c->valid_every, t->step) || t->step == c->steps) WB_TRY (validate (r));
-        if (due (c->ckpt_every, t->step) || t->step == c->steps) WB_TRY (wb_run_save (r));
-        if (due (c->sample_every, t->step)) write_sample (r);
+        if (s.stop && t->step < c->step.optim.steps) return stop (r);
+        if (due (c->run.validation_every, t->step) || t->step == c->step.optim.steps) WB_TRY (validate (r));
+        if (due (c->run.checkpoint_every, t->step) || t->step == c->step.optim.steps) WB_TRY (wb_run_save (r));
+        if (due (c->run.sample_every, t->step)) write_sample (r);
     }
     return WB_OK;
 }
@@ -158,19 +158,20 @@ static wb_status loop (wb_run_t *r) {
 static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
     char time[32], quoted[WB_ERROR_TEXT], *latest;
     WB_TRY (start (r, a));
-    if (r->trainer->step >= r->config->steps) {
+    if (r->trainer->step >= r->config->step.optim.steps) {
         if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r)); /* it came from elsewhere */
-        wb_info ("%s is done: %lld of %lld steps; set train.steps higher to go on", r->config->run,
-                 (long long) r->trainer->step, (long long) r->config->steps);
+        wb_info ("%s is done: %lld of %lld steps; set train.steps higher to go on", r->config->run.dir,
+                 (long long) r->trainer->step, (long long) r->config->step.optim.steps);
         return WB_OK;
     }
     WB_TRY (wb_run_summary (r));
     WB_TRY (loop (r));
     wb_run_memory_report (r);
-    latest = wb_format ("%s/latest", r->config->run);
+    latest = wb_format ("%s/latest", r->config->run.dir);
     wb_info ("done: %lld steps in %s, loss %.4f; try: wabun generate --model %s --context '...'",
              (long long) (r->trainer->step - r->first), wb_format_seconds (time, wb_now () - r->began),
-             r->log.progress.loss, wb_shell_quote (quoted, sizeof quoted, latest != NULL ? latest : r->config->run));
+             r->log.progress.loss,
+             wb_shell_quote (quoted, sizeof quoted, latest != NULL ? latest : r->config->run.dir));
     wb_free (latest);
     return WB_OK;
 }

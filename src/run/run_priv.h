@@ -24,10 +24,10 @@
 typedef struct wb_run_data {
     wb_tokenizer_t *tokenizer; /* NULL: token files and a vocabulary size were given */
     wb_size_t size;
-    wb_tokens_t *files[WB_MAX_DATA];
+    wb_tokens_t **files; /* [nfiles] */
     int nfiles;
-    int64_t bytes[WB_MAX_DATA]; /* wb_tokens_identity() of them, on rank 0 */
-    uint64_t hashes[WB_MAX_DATA];
+    int64_t *bytes; /* wb_tokens_identity() of them, on rank 0 */
+    uint64_t *hashes;
     wb_loader_t *train;
     wb_tokens_t *valid_file;
     wb_loader_t *valid;           /* NULL: no validation */

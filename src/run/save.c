@@ -25,8 +25,8 @@ wb_status wb_run_save (wb_run_t *r) {
     int nslots, nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
     wb_ckpt_text_t texts[3];
-    char *copies[WB_TOKENIZER_MAX_FILES], *dir = wb_ckpt_path (r->config->run, t->step),
-                                          *scratch = wb_format ("%s/" WB_RUN_SCRATCH, r->config->run);
+    char *copies[WB_TOKENIZER_MAX_FILES], *dir = wb_ckpt_path (r->config->run.dir, t->step),
+                                          *scratch = wb_format ("%s/" WB_RUN_SCRATCH, r->config->run.dir);
     char *config =
         wb_model_config_text (&t->o.size, r->data.tokenizer != NULL ? wb_tokenizer_eot (r->data.tokenizer) : -1);
     char *state = rank == 0 ? wb_state_text (r) : NULL; /* rank 0 writes it */
@@ -55,8 +55,8 @@ wb_status wb_run_save (wb_run_t *r) {
         status = wb_ckpt_save (r->world, dir, &job);
     }
     if (rank == 0) {
-        if (status == WB_OK) status = wb_ckpt_set_latest (r->config->run, t->step);
-        if (status == WB_OK) status = wb_ckpt_prune (r->config->run, (int) r->config->ckpt_keep);
+        if (status == WB_OK) status = wb_ckpt_set_latest (r->config->run.dir, t->step);
+        if (status == WB_OK) status = wb_ckpt_prune (r->config->run.dir, r->config->run.checkpoint_keep);
         if (scratch != NULL && wb_file_is_dir (scratch) && wb_dir_remove (scratch) != WB_OK && status == WB_OK)
             wb_error_clear ();
     }

@@ -32,19 +32,19 @@ static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
     const wb_config_t *c = r->config;
     const setting_t all[] = {
         {"seed", json_integer (c->seed), order},
-        {"train.global_batch", json_integer (c->global_batch), again},
+        {"train.global_batch", json_integer (c->step.global_batch), again},
         {"train.sequence_length", json_integer (r->trainer->o.T), again},
-        {"data.shuffle", json_boolean (c->shuffle), order},
-        {"train.lr", json_real (c->lr), rate},
-        {"train.min_lr", json_real (c->min_lr), rate},
-        {"train.warmup", json_integer (c->warmup), rate},
-        {"train.decay", json_string (c->decay), rate},
-        {"train.steps", json_integer (c->steps), rate},
-        {"train.beta1", json_real (c->beta1), update},
-        {"train.beta2", json_real (c->beta2), update},
-        {"train.eps", json_real (c->eps), update},
-        {"train.weight_decay", json_real (c->weight_decay), update},
-        {"train.clip", json_real (c->clip), update},
+        {"data.shuffle", json_boolean (c->data.shuffle), order},
+        {"train.lr", json_real (c->step.optim.lr), rate},
+        {"train.min_lr", json_real (c->step.optim.min_lr), rate},
+        {"train.warmup", json_integer (c->step.optim.warmup), rate},
+        {"train.decay", json_string (wb_decay_names[c->step.optim.decay]), rate},
+        {"train.steps", json_integer (c->step.optim.steps), rate},
+        {"train.beta1", json_real (c->step.optim.beta1), update},
+        {"train.beta2", json_real (c->step.optim.beta2), update},
+        {"train.eps", json_real (c->step.optim.eps), update},
+        {"train.weight_decay", json_real (c->step.optim.weight_decay), update},
+        {"train.clip", json_real (c->step.optim.clip), update},
     };
     _Static_assert(sizeof all / sizeof *all <= MAX_SETTINGS, "room for all settings");
     memcpy (out, all, sizeof all);
@@ -105,7 +105,7 @@ static json_t *hash_json (uint64_t hash) {
 static json_t *file_json (const wb_run_t *r, int i) {
     json_t *j = json_object ();
     json_object_set_new (j, "tokens", json_string (wb_tokens_path (r->data.files[i])));
-    json_object_set_new (j, "weight", json_real (r->config->train[i].weight));
+    json_object_set_new (j, "weight", json_real (r->config->data.train.list[i].weight));
     json_object_set_new (j, "bytes", json_integer (r->data.bytes[i]));
     json_object_set_new (j, "hash", hash_json (r->data.hashes[i]));
     return j;
@@ -194,7 +194,7 @@ wb_status wb_state_base (wb_run_t *r, const wb_state_t *s) {
 static void compare_base (const wb_run_t *r, const wb_state_t *s, const char *dir) {
     const json_t *old = json_object_get (s->json, "base");
     json_t *now = base_json (&r->base), *a, *b;
-    if (old != NULL && !json_equal (old, now) && r->config->base != NULL) {
+    if (old != NULL && !json_equal (old, now) && r->config->model.base != NULL) {
         a = json_is_null (old) ? json_string ("none") : json_incref (json_object_get (old, "path"));
         b = json_string (r->base.path);
         tell (dir, "model.base", a, b, "nothing changes, the weights are those of the checkpoint");
@@ -211,11 +211,11 @@ char *wb_state_text (const wb_run_t *r) {
     json_t *j = json_object ();
     int bad = json_object_set_new (j, "format", json_integer (1));
     bad |= json_object_set_new (j, "step", json_integer (r->trainer->step));
-    bad |= json_object_set_new (j, "global_batch", json_integer (c->global_batch));
+    bad |= json_object_set_new (j, "global_batch", json_integer (c->step.global_batch));
     bad |= json_object_set_new (j, "sequence_length", json_integer (r->trainer->o.T));
     bad |= json_object_set_new (j, "tokens", json_integer ((json_int_t) r->tokens));
     bad |= json_object_set_new (j, "seed", json_integer (c->seed));
-    bad |= json_object_set_new (j, "optimizer", json_string (c->optimizer));
+    bad |= json_object_set_new (j, "optimizer", json_string (wb_optim_names[c->step.optim.kind]));
     bad |= json_object_set_new (j, "settings", settings_json (r));
     bad |= json_object_set_new (j, "data", data_json (r));
     bad |= json_object_set_new (j, "base", base_json (&r->base));
@@ -261,11 +261,11 @@ void wb_state_fini (wb_state_t *s) {
 
 wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *dir) {
     const wb_config_t *c = r->config;
-    if (strcmp (s->optimizer, c->optimizer) != 0)
+    if (strcmp (s->optimizer, wb_optim_names[c->step.optim.kind]) != 0)
         return WB_FAIL (WB_EUSAGE,
                         "%s was trained with %s, the configuration says %s: set train.optimizer = \"%s\", or start a "
                         "new run from the weights with model.base = \"%s\"",
-                        dir, s->optimizer, c->optimizer, s->optimizer, dir);
+                        dir, s->optimizer, wb_optim_names[c->step.optim.kind], s->optimizer, dir);
     json_t *now = data_json (r);
     wb_status status = r->accept ? WB_OK : check_data (json_object_get (s->json, "data"), now, dir);
     json_decref (now);

@@ -88,18 +88,19 @@ static wb_status report_memory (wb_run_t *r) {
 static void report_data (const wb_run_t *r) {
     const wb_run_data_t *d = &r->data;
     const wb_trainer_t *t = r->trainer;
-    double batch = (double) t->o.global_batch * (double) t->o.T, all = 0, total = batch * (double) r->config->steps;
+    double batch = (double) t->o.global_batch * (double) t->o.T, all = 0,
+           total = batch * (double) r->config->step.optim.steps;
     char n[32], m[32], k[32];
     for (int i = 0; i < d->nfiles; i++) all += (double) wb_tokens_count (d->files[i]);
     wb_info ("  data        %s tokens in %d %s%s%s; %s a step (%lld sequences of %lld), %s in %lld steps = %.2f epochs",
              wb_format_count (n, (int64_t) all), d->nfiles, d->nfiles == 1 ? "file" : "files",
              d->tokenizer != NULL ? ", tokenizer " : "", d->tokenizer != NULL ? wb_tokenizer_kind (d->tokenizer) : "",
              wb_format_count (m, (int64_t) batch), (long long) t->o.global_batch, (long long) t->o.T,
-             wb_format_count (k, (int64_t) total), (long long) r->config->steps, total / all);
+             wb_format_count (k, (int64_t) total), (long long) r->config->step.optim.steps, total / all);
     if (d->valid != NULL)
         wb_info ("  validation  %s of %s windows of %s, every %lld steps", wb_format_count (n, d->valid_samples),
                  wb_format_count (m, wb_loader_windows (d->valid)), wb_tokens_path (d->valid_file),
-                 (long long) r->config->valid_every);
+                 (long long) r->config->run.validation_every);
     else
         wb_info ("  validation  none (data.validation is not given)");
 }
@@ -138,10 +139,10 @@ wb_status wb_run_summary (wb_run_t *r) {
     const wb_size_t *s = &t->o.size;
     char n[32], sec[32];
     double peak = wb_run_measure_peak (r), flops, speed;
-    wb_info ("wabun %s: %s", PACKAGE_VERSION, c->run);
+    wb_info ("wabun %s: %s", PACKAGE_VERSION, c->run.dir);
     report_machine (r, peak);
     wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank; optimizer %s%s",
-             g->dp, g->pp, g->tp, (long long) t->o.B, t->micros, c->optimizer,
+             g->dp, g->pp, g->tp, (long long) t->o.B, t->micros, wb_optim_names[c->step.optim.kind],
              t->o.zero && g->dp > 1 ? ", sharded over the data group" : "");
     if (wb_trainer_muon (t) != NULL) wb_info ("  muon        %s", wb_trainer_muon (t));
     wb_info ("  model       %s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld",
@@ -152,18 +153,19 @@ wb_status wb_run_summary (wb_run_t *r) {
     report_data (r);
     WB_TRY (report_memory (r));
     char run[WB_ERROR_TEXT];
-    if (c->sample_every > 0 && g->pp * g->tp > 1)
+    if (c->run.sample_every > 0 && g->pp * g->tp > 1)
         wb_warn ("sample.every: no texts are written, for no rank holds the whole model (parallel.pipeline = %d, "
                  "parallel.tensor = %d); wabun generate --model %s/latest writes them from any checkpoint",
-                 g->pp, g->tp, wb_shell_quote (run, sizeof run, c->run));
-    if (c->warmup > c->steps)
+                 g->pp, g->tp, wb_shell_quote (run, sizeof run, c->run.dir));
+    if (c->step.optim.warmup > c->step.optim.steps)
         wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
-                 (long long) c->warmup, (long long) c->steps);
-    flops = (double) (c->steps - t->step) * (double) t->o.global_batch * (double) t->o.T * wb_run_token_flops (r);
+                 (long long) c->step.optim.warmup, (long long) c->step.optim.steps);
+    flops = (double) (c->step.optim.steps - t->step) * (double) t->o.global_batch * (double) t->o.T *
+            wb_run_token_flops (r);
     speed = product_speed (r);
     wb_info ("  time        about %s for %lld steps, if they run at 80 %% of the %.0f GFLOP/s a rank of a matrix "
              "product here",
              wb_format_seconds (sec, flops / (0.8e9 * speed * wb_comm_size (r->world))),
-             (long long) (c->steps - t->step), speed);
+             (long long) (c->step.optim.steps - t->step), speed);
     return WB_OK;
 }

@@ -133,7 +133,7 @@ layout "interleaving without a pipeline" 'interleave.*= 2 needs .*pipeline' inte
 ok "interleaving with too few layers" refuse 2 'parallel.*interleave.*2' "2 4" run --set parallel.pipeline=2 --set parallel.interleave=2
 ok "a sequence that the tensor ranks do not divide" refuse 2 'sequence' "2 4" run --set parallel.tensor=2 \
   --set parallel.sequence_parallel=true --set train.sequence_length=31
-ok "a micro-batch too large" refuse 2 'global_batch.*= 12 is no multiple of .*micro_batch.* = 5' "1 2 3 4" run --set parallel.micro_batch=5
+ok "a micro-batch too large" refuse 2 'global_batch.*= 12 is not a multiple of .*micro_batch.* = 5' "1 2 3 4" run --set parallel.micro_batch=5
 ok "a sequence longer than the context" refuse 2 'sequence_length.*64.*32' "1 2 3 4" run --set train.sequence_length=64
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------

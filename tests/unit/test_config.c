@@ -1,56 +1,37 @@
 /* timeout: 60 - configuration: every option from file and --set, every way to be wrong, the round trip */
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "t.h"
-#include "wabun/config.h"
-
-#define BASE                                           \
-    "run = \"r\";\nmodel = { preset = \"small\"; };\n" \
-    "tokenizer = \"byte\";\ndata = { train = \"tok/train\"; };\n"
-
-static wb_status make (wb_config_t **c, const char *text, const char *set) {
-    const char *path = t_tmp ("a.cfg");
-    *c = NULL;
-    WB_TRY (wb_file_write (path, text, strlen (text)));
-    return wb_config_new (c, path, &set, set != NULL ? 1 : 0);
-}
-
-/* The text with this --set is refused with a message that ends, or begins behind the file's name, with `want`. */
-static void refused (const char *text, const char *set, const char *want, int line) {
-    wb_config_t *c;
-    wb_status status = make (&c, text, set);
-    const char *got = wb_error_get ()->text, *dir = t_tmp ("");
-    if (strncmp (got, dir, strlen (dir)) == 0) got += strlen (dir);
-    T_OK (status == WB_EUSAGE, "line %d: status %d", line, (int) status);
-    T_OK (strcmp (got, want) == 0, "line %d:\n  got  %s\n  want %s", line, got, want);
-    T_OK (c == NULL, "line %d: nothing is given out", line);
-    wb_error_clear ();
-    wb_config_destroy (c);
-}
-#define REFUSED(text, set, want) refused (text, set, want, __LINE__)
+#include "unit/make_config.h"
 
 static void test_defaults (void) {
     wb_config_t *c;
     if (!T_STATUS (make (&c, BASE, NULL), WB_OK)) return;
-    T_OK (strcmp (c->run, "r") == 0 && strcmp (c->tokenizer, "byte") == 0, "strings");
-    T_OK (c->layers == 12 && c->width == 768 && c->heads == 12 && c->context == 1024 && c->vocab_size == 0, "preset");
-    T_OK (c->ntrain == 1 && strcmp (c->train[0].tokens, "tok/train") == 0 && c->train[0].weight == 1, "one token file");
-    T_OK (c->lr == 6e-4 && c->min_lr == c->lr / 10 && c->eps == 1e-8 && c->beta2 == 0.95, "numbers");
-    T_OK (c->shuffle && !c->sequence_parallel && c->zero == 1 && c->seed == 1, "switches");
-    T_OK (c->base == NULL && c->validation == NULL && strcmp (c->sample_context, "") == 0, "left out");
-    T_OK (c->global_batch == 64 && c->steps == 10000 && c->warmup == 200 && c->ckpt_every == 500 && c->ckpt_keep == 5,
+    T_OK (strcmp (c->run.dir, "r") == 0 && strcmp (c->tokenizer, "byte") == 0, "strings");
+    T_OK (c->model.size.L == 12 && c->model.size.C == 768 && c->model.size.H == 12 && c->model.size.T == 1024 &&
+              c->model.size.V == 0,
+          "preset");
+    T_OK (c->data.train.n == 1 && strcmp (c->data.train.list[0].name, "tok/train") == 0 &&
+              c->data.train.list[0].weight == 1,
+          "one token file");
+    T_OK (c->step.optim.lr == 6e-4 && c->step.optim.min_lr == c->step.optim.lr / 10 && c->step.optim.eps == 1e-8 &&
+              c->step.optim.beta2 == 0.95,
+          "numbers");
+    T_OK (c->data.shuffle && !c->step.sequence && c->step.zero && c->seed == 1, "switches");
+    T_OK (c->model.base == NULL && c->data.validation == NULL && strcmp (c->run.sample_context, "") == 0, "left out");
+    T_OK (c->step.global_batch == 64 && c->step.optim.steps == 10000 && c->step.optim.warmup == 200 &&
+              c->run.checkpoint_every == 500 && c->run.checkpoint_keep == 5,
           "counts");
-    T_OK (wb_config_choice ("train.optimizer", c->optimizer) == WB_OPTIM_ADAMW &&
-              wb_config_choice ("train.optimizer", "sgd") == WB_OPTIM_SGD &&
-              wb_config_choice ("train.optimizer", "adam_tf1") == WB_OPTIM_ADAM_TF1 &&
-              wb_config_choice ("train.decay", "constant") == WB_DECAY_CONSTANT &&
-              wb_config_choice ("parallel.recompute", "block") == WB_RECOMPUTE_BLOCK &&
-              wb_config_choice ("parallel.wire", "bf16") == WB_WIRE_BF16 &&
-              wb_config_choice ("parallel.schedule", c->schedule) == WB_SCHEDULE_1F1B,
-          "choices stand in the order of their enums");
-    T_OK (wb_config_choice ("train.decay", "no") == -1 && wb_config_choice ("train.decay", NULL) == -1, "no choice");
+    T_OK (c->step.optim.kind == WB_OPTIM_ADAMW && c->step.optim.decay == WB_DECAY_COSINE &&
+              c->step.recompute == WB_RECOMPUTE_NONE && c->step.wire == WB_WIRE_FP32 &&
+              c->step.schedule == WB_SCHEDULE_1F1B && c->step.optim.muon_layout == WB_MUON_AUTO,
+          "choices");
+    wb_step_options_t o;
+    wb_config_step_defaults (&o);
+    T_OK (memcmp (&o, &c->step, sizeof o) == 0, "the defaults of a step");
     wb_config_destroy (c);
 }
 
@@ -72,29 +53,33 @@ static void test_file (void) {
         "checkpoint : { every = 1; keep = 0; } validation = { every = 2; samples = 0; };\n"
         "log = { every = 3; }; sample = { every = 4; length = 5; context = \"昔\"; };\n";
     if (!T_STATUS (make (&c, all, NULL), WB_OK)) return;
-    T_OK (strcmp (c->run, "runs/日本語 \"x\"") == 0 && c->seed == 5000000000, "top level: %s", c->run);
-    T_OK (c->layers == 2 && c->width == 64 && c->heads == 4 && c->context == 32 && c->vocab_size == 300, "model");
-    T_OK (c->ntrain == 4 && c->train[0].weight == 0.45 && c->train[1].weight == 1 && c->train[2].weight == 1 &&
-              strcmp (c->train[3].tokens, "d") == 0,
-          "parts: %d", c->ntrain);
-    T_OK (!c->shuffle && strcmp (c->validation, "v") == 0, "data");
-    T_OK (c->data == 2 && c->pipeline == 2 && c->tensor == 2 && c->zero == 0 && c->micro_batch == 2 &&
-              c->interleave == 2 && c->sequence_parallel && strcmp (c->wire, "bf16") == 0 && c->threads == 3,
+    T_OK (strcmp (c->run.dir, "runs/日本語 \"x\"") == 0 && c->seed == 5000000000, "top level: %s", c->run.dir);
+    T_OK (c->model.size.L == 2 && c->model.size.C == 64 && c->model.size.H == 4 && c->model.size.T == 32 &&
+              c->model.size.V == 300,
+          "model");
+    T_OK (c->data.train.n == 4 && c->data.train.list[0].weight == 0.45 && c->data.train.list[1].weight == 1 &&
+              c->data.train.list[2].weight == 1 && strcmp (c->data.train.list[3].name, "d") == 0,
+          "parts: %d", c->data.train.n);
+    T_OK (!c->data.shuffle && strcmp (c->data.validation, "v") == 0, "data");
+    T_OK (c->parallel.data == 2 && c->parallel.pipeline == 2 && c->parallel.tensor == 2 && !c->step.zero &&
+              c->step.B == 2 && c->step.chunks == 2 && c->step.sequence && c->step.wire == WB_WIRE_BF16 &&
+              c->parallel.threads == 3,
           "parallel");
-    T_OK (c->global_batch == 8 && c->steps == 9 && c->lr == 1.0 && c->min_lr == 0.1 && c->sequence_length == 16 &&
-              c->weight_decay == 0 && c->clip == 0.5 && c->beta1 == 0,
+    T_OK (c->step.global_batch == 8 && c->step.optim.steps == 9 && c->step.optim.lr == 1.0 &&
+              c->step.optim.min_lr == 0.1 && c->step.T == 16 && c->step.optim.weight_decay == 0 &&
+              c->step.optim.clip == 0.5 && c->step.optim.beta1 == 0,
           "train: whole numbers are numbers");
-    T_OK (c->ckpt_every == 1 && c->ckpt_keep == 0 && c->valid_every == 2 && c->valid_samples == 0 &&
-              c->log_every == 3 && c->sample_every == 4 && c->sample_length == 5 &&
-              strcmp (c->sample_context, "昔") == 0,
+    T_OK (c->run.checkpoint_every == 1 && c->run.checkpoint_keep == 0 && c->run.validation_every == 2 &&
+              c->run.validation_samples == 0 && c->run.log_every == 3 && c->run.sample_every == 4 &&
+              c->run.sample_length == 5 && strcmp (c->run.sample_context, "昔") == 0,
           "the rest");
     char *text = wb_config_text (c), *again = NULL;
     wb_config_t *d;
     if (T_OK (text != NULL, "text") && T_STATUS (make (&d, text, NULL), WB_OK)) {
         again = wb_config_text (d);
         T_OK (again != NULL && strcmp (text, again) == 0, "round trip:\n%s\n%s", text, again);
-        T_OK (d->lr == c->lr && d->eps == c->eps && d->seed == c->seed && strcmp (d->run, c->run) == 0 &&
-                  d->ntrain == 4 && d->train[0].weight == 0.45,
+        T_OK (d->step.optim.lr == c->step.optim.lr && d->step.optim.eps == c->step.optim.eps && d->seed == c->seed &&
+                  strcmp (d->run.dir, c->run.dir) == 0 && d->data.train.n == 4 && d->data.train.list[0].weight == 0.45,
               "values");
         wb_free (again);
         wb_config_destroy (d);
@@ -108,12 +93,14 @@ static void test_round_trip (void) {
     wb_config_t *c, *d;
     if (!T_STATUS (make (&c, BASE, "train.lr=0.00012345678901234567"), WB_OK)) return;
     for (int i = 0; i < 200; i++) {
-        c->lr = exp (20 * (wb_rng_uniform (1, 2, (uint64_t) i) - 1));
-        c->min_lr = c->lr * wb_rng_uniform (1, 3, (uint64_t) i);
-        c->train[0].weight = c->lr * 3;
+        c->step.optim.lr = exp (20 * (wb_rng_uniform (1, 2, (uint64_t) i) - 1));
+        c->step.optim.min_lr = c->step.optim.lr * wb_rng_uniform (1, 3, (uint64_t) i);
+        c->data.train.list[0].weight = c->step.optim.lr * 3;
         char *text = wb_config_text (c);
         if (text != NULL && T_STATUS (make (&d, text, NULL), WB_OK)) {
-            T_OK (d->lr == c->lr && d->min_lr == c->min_lr && d->train[0].weight == c->train[0].weight, "%.17g", c->lr);
+            T_OK (d->step.optim.lr == c->step.optim.lr && d->step.optim.min_lr == c->step.optim.min_lr &&
+                      d->data.train.list[0].weight == c->data.train.list[0].weight,
+                  "%.17g", c->step.optim.lr);
             wb_config_destroy (d);
         }
         wb_free (text);
@@ -122,7 +109,7 @@ static void test_round_trip (void) {
     if (!T_STATUS (make (&c, BASE, "sample.context=a\"b\\c\n\t\x01\x7f%d 和文"), WB_OK)) return;
     char *text = wb_config_text (c);
     if (text != NULL && T_STATUS (make (&d, text, NULL), WB_OK)) {
-        T_OK (strcmp (c->sample_context, d->sample_context) == 0, "%s", text);
+        T_OK (strcmp (c->run.sample_context, d->run.sample_context) == 0, "%s", text);
         wb_config_destroy (d);
     }
     wb_free (text);
@@ -206,79 +193,42 @@ static void test_set (void) {
     wb_config_t *c;
     if (T_STATUS (wb_file_write (path, text, strlen (text)), WB_OK) &&
         T_STATUS (wb_config_new (&c, path, two, 4), WB_OK)) {
-        T_OK (c->steps == 400 && c->base == NULL && c->validation == NULL, "the last --set");
+        T_OK (c->step.optim.steps == 400 && c->model.base == NULL && c->data.validation == NULL, "the last --set");
         T_OK (strcmp (c->path, path) == 0, "path");
         wb_config_destroy (c);
     }
     if (T_STATUS (make (&c, BASE "train = { steps = 250; };", NULL), WB_OK)) {
-        T_OK (c->steps == 250, "the file");
+        T_OK (c->step.optim.steps == 250, "the file");
         wb_config_destroy (c);
     }
     /* Lists, as the file has them. */
     if (T_STATUS (make (&c, BASE, "data.train=({tokens=\"a b\";weight=1.5;}, \"c\",{tokens=\"d\"})"), WB_OK)) {
-        T_OK (c->ntrain == 3 && strcmp (c->train[0].tokens, "a b") == 0 && c->train[0].weight == 1.5 &&
-                  strcmp (c->train[1].tokens, "c") == 0 && c->train[1].weight == 1 && c->train[2].weight == 1,
+        T_OK (c->data.train.n == 3 && strcmp (c->data.train.list[0].name, "a b") == 0 &&
+                  c->data.train.list[0].weight == 1.5 && strcmp (c->data.train.list[1].name, "c") == 0 &&
+                  c->data.train.list[1].weight == 1 && c->data.train.list[2].weight == 1,
               "a list of parts");
         wb_config_destroy (c);
     }
     if (T_STATUS (make (&c, BASE, "data.train=[\"a\", \"b\"]"), WB_OK)) {
-        T_OK (c->ntrain == 2 && strcmp (c->train[1].tokens, "b") == 0, "an array of names");
+        T_OK (c->data.train.n == 2 && strcmp (c->data.train.list[1].name, "b") == 0, "an array of names");
         wb_config_destroy (c);
     }
     if (T_STATUS (make (&c, BASE, "data.train={tokens=\"a\"; weight=2;}"), WB_OK)) {
-        T_OK (c->ntrain == 1 && c->train[0].weight == 2, "one group");
+        T_OK (c->data.train.n == 1 && c->data.train.list[0].weight == 2, "one group");
         wb_config_destroy (c);
     }
     /* Some editors put a byte order mark in front. */
     if (T_STATUS (make (&c, "\xef\xbb\xbf" BASE, NULL), WB_OK)) {
-        T_OK (strcmp (c->run, "r") == 0, "a byte order mark");
+        T_OK (strcmp (c->run.dir, "r") == 0, "a byte order mark");
         wb_config_destroy (c);
     }
     REFUSED ("\xef\xbb\xbf" BASE "trian = { lr = 1; };", NULL, "a.cfg:5: unknown key `trian`; did you mean `train`?");
     /* A base needs neither sizes nor tokenizer; --set takes a preset back. */
     if (T_STATUS (make (&c, "run = \"r\"; data = { train = [ \"a\", \"b\" ]; }; model = { base = \"m\"; };", NULL),
                   WB_OK)) {
-        T_OK (c->layers == 0 && c->ntrain == 2 && c->tokenizer == NULL, "base");
+        T_OK (c->model.size.L == 0 && c->data.train.n == 2 && c->tokenizer == NULL, "base");
         wb_config_destroy (c);
     }
-}
-
-/* Whatever the table knows is settable: the help lists the keys. */
-static void test_table (void) {
-    const char *path = t_tmp ("help");
-    FILE *f = fopen (path, "w");
-    if (!T_OK (f != NULL, "scratch file")) return;
-    wb_config_help (f, false);
-    fclose (f);
-    char *text;
-    size_t bytes;
-    int keys = 0;
-    if (!T_STATUS (wb_file_read (&text, &bytes, path), WB_OK)) return;
-    for (char *line = strtok (text, "\n"); line != NULL; line = strtok (NULL, "\n")) {
-        char key[64], set[128], want[128];
-        T_OK (strlen (line) <= 120, "%s", line);
-        if (line[0] != ' ' || line[1] != ' ' || line[2] == ' ' || sscanf (line, "%60s", key) != 1) continue;
-        keys++;
-        /* A group as value is wrong for all of them, and says so with the key's name. */
-        snprintf (set, sizeof set, "%s={", key);
-        wb_config_t *c;
-        wb_status status = make (&c, BASE, set);
-        bool string = status == WB_OK || strcmp (key, "model.base") == 0;
-        snprintf (want, sizeof want, "--set %s: ", key);
-        T_OK (string || (status == WB_EUSAGE && strncmp (wb_error_get ()->text, want, strlen (want)) == 0), "%s: %s",
-              set, wb_error_get ()->text);
-        wb_error_clear ();
-        wb_config_destroy (c);
-    }
-    T_OK (keys == 52, "%d keys: test_set should know all but model.base", keys);
-    wb_free (text);
-    f = fopen (path, "w");
-    if (!T_OK (f != NULL, "scratch file")) return;
-    wb_config_help (f, true);
-    fclose (f);
-    if (!T_STATUS (wb_file_read (&text, &bytes, path), WB_OK)) return;
-    T_OK (strncmp (text, ".TP\n.B run\n", 11) == 0 && strstr (text, ".B train.lr\n") != NULL, "man page");
-    wb_free (text);
 }
 
 static void test_refused (void) {
@@ -290,7 +240,7 @@ static void test_refused (void) {
     REFUSED (BASE "log = { global_batch = 1; };", NULL,
              "a.cfg:5: unknown key `log.global_batch`; did you mean `train.global_batch`?");
     REFUSED (BASE "entirely_unlike = 1;", NULL,
-             "a.cfg:5: unknown key `entirely_unlike`; `wabun help train` lists those there are");
+             "a.cfg:5: unknown key `entirely_unlike`; `wabun help train` lists all keys");
     REFUSED (BASE "log = { every = { every = 1; }; };", NULL,
              "a.cfg:5: `log.every` wants a whole number, got a group { }");
     REFUSED (BASE "log = 1;", NULL, "a.cfg:5: `log` wants a group { }, got a number");
@@ -304,7 +254,7 @@ static void test_refused (void) {
              "a.cfg:5: `train.steps` wants a whole number, got an array [ ]");
     REFUSED (BASE "train = { decay = 1; };", NULL, "a.cfg:5: `train.decay` wants a string, got a number");
     REFUSED (BASE "train = { decay = \"cosin\"; };", NULL,
-             "a.cfg:5: `train.decay` knows no `cosin`, only cosine|linear|constant");
+             "a.cfg:5: `train.decay` = `cosin` is not one of cosine|linear|constant");
     REFUSED (BASE "parallel = { sequence_parallel = 1; };", NULL,
              "a.cfg:5: `parallel.sequence_parallel` wants true or false, got a number");
     REFUSED (BASE "train = { steps = 0; };", NULL, "a.cfg:5: `train.steps` = 0 is out of range: x >= 1");
@@ -317,7 +267,7 @@ static void test_refused (void) {
     REFUSED (BASE "parallel = { zero = 2; };", NULL, "a.cfg:5: `parallel.zero` = 2 is out of range: 0 <= x <= 1");
     REFUSED (BASE "train = { lr = };", NULL, "a.cfg:5: syntax error");
     REFUSED (BASE "seed = 1;\nseed = 2;", NULL, "a.cfg:6: duplicate setting name");
-    REFUSED ("run = \"r", NULL, "a.cfg:1: syntax error");
+    REFUSED ("run = \"r", NULL, "a.cfg:1: the string that begins here does not end: a \" is missing");
 
     /* data.train */
     REFUSED ("data = {\n train = (\n { token = \"a\"; } ); };", NULL,
@@ -335,14 +285,10 @@ static void test_refused (void) {
     REFUSED ("data = { train = ( 3 ); };", NULL,
              "a.cfg:1: `data.train` wants a string or a list of groups { tokens = PREFIX; weight = 1; }, got a number");
     REFUSED ("data = { train = \"\"; };", NULL, "a.cfg:1: `data.train`: the name of a token file is empty");
-    char many[16 * (WB_MAX_DATA + 1) + 64] = "data = { train = (", *end = many + strlen (many);
-    for (int i = 0; i <= WB_MAX_DATA; i++) end += sprintf (end, "%s\"a%d\"", i > 0 ? ", " : "", i);
-    strcat (end, "); };");
-    REFUSED (many, NULL, "a.cfg:1: `data.train` has more than 64 token files: join some of them");
     REFUSED (BASE, "data.train=({tokens=\"a\"",
              "--set data.train: syntax error in `({tokens=\"a\"`; for instance --set "
              "'data.train=({tokens=\"a\"; weight=2.0;}, \"b\")'");
-    REFUSED (BASE, "data.train=(\"a\"); seed = 2;", "--set data.train: `(\"a\"); seed = 2;` goes on behind its value");
+    REFUSED (BASE, "data.train=(\"a\"); seed = 2;", "--set data.train: `(\"a\"); seed = 2;` goes on after its value");
     REFUSED (BASE, "data.train=({tokens=\"a\"; weight=-1;})",
              "--set data.train: `data.train.weight` = -1 is out of range: x > 0");
     REFUSED (BASE, "data.train=({token=\"a\";})",
@@ -364,9 +310,9 @@ static void test_refused (void) {
              "--set train.steps: `train.steps` wants a whole number, got `99999999999999999999`");
     REFUSED (BASE, "train.steps=-1", "--set train.steps: `train.steps` = -1 is out of range: x >= 1");
     REFUSED (BASE, "data.shuffle=yes", "--set data.shuffle: `data.shuffle` wants true or false, got `yes`");
-    REFUSED (BASE, "train.decay=exp", "--set train.decay: `train.decay` knows no `exp`, only cosine|linear|constant");
+    REFUSED (BASE, "train.decay=exp", "--set train.decay: `train.decay` = `exp` is not one of cosine|linear|constant");
     REFUSED (BASE, "model.preset=huge",
-             "--set model.preset: `model.preset` knows no `huge`, only tiny|small|medium|large|xl");
+             "--set model.preset: `model.preset` = `huge` is not one of tiny|small|medium|large|xl");
 
     /* two options together */
     REFUSED (BASE, "run=", "a.cfg: `run` is missing: name a directory for the run, as in run = \"runs/small\";");
@@ -379,13 +325,13 @@ static void test_refused (void) {
              "a.cfg: `model.preset` and `model.base` exclude each other: a base brings its sizes");
     REFUSED ("run = \"r\"; data = { train = \"a\"; }; model = { layers = 1; width = 8; heads = 2; };", NULL,
              "a.cfg: `model.context` is missing: without a preset or base all four sizes are needed");
-    REFUSED (BASE, "model.heads=7", "a.cfg: `model.width` = 768 is no multiple of `model.heads` = 7");
+    REFUSED (BASE, "model.heads=7", "a.cfg: `model.width` = 768 is not a multiple of `model.heads` = 7");
     REFUSED (BASE, "tokenizer=", "a.cfg: how large is the vocabulary? Give `tokenizer` or `model.vocab_size`");
     REFUSED (BASE, "train.sequence_length=1025",
              "a.cfg: `train.sequence_length` = 1025 is longer than `model.context` = 1024");
     REFUSED (BASE, "train.min_lr=1", "a.cfg: `train.min_lr` = 1 is above `train.lr` = 0.0006");
     REFUSED (BASE, "parallel.micro_batch=3",
-             "a.cfg: `train.global_batch` = 64 is no multiple of `parallel.micro_batch` = 3");
+             "a.cfg: `train.global_batch` = 64 is not a multiple of `parallel.micro_batch` = 3");
     REFUSED (BASE, "parallel.interleave=2", "a.cfg: `parallel.interleave` = 2 needs `parallel.pipeline` above 1");
     REFUSED (BASE "parallel = { pipeline = 2; interleave = 2; schedule = \"gpipe\"; };", NULL,
              "a.cfg: `parallel.interleave` = 2 needs `parallel.schedule` = \"1f1b\"");
@@ -407,7 +353,7 @@ static void test_files (void) {
         char name[64];
         snprintf (name, sizeof name, "jobs/%s.cfg", jobs[i]);
         if (!T_STATUS (wb_config_new (&c, t_src (name), NULL, 0), WB_OK)) continue;
-        T_OK (strcmp (c->preset, jobs[i]) == 0, "%s", name);
+        T_OK (strcmp (wb_preset_names[c->model.preset], jobs[i]) == 0, "%s", name);
         wb_config_destroy (c);
     }
 }
@@ -487,7 +433,6 @@ int main (void) {
     test_file ();
     test_round_trip ();
     test_set ();
-    test_table ();
     test_refused ();
     test_files ();
     test_opts ();

@@ -1,0 +1,150 @@
+/* The table of all options: the rooms' own tables one after the other, each with the place of its struct in a
+ * configuration.
+ *
+ * A new option is a row in its room's options.c and a field in its struct; a new room is a line in `rooms` below.  Not
+ * here: the options of `wabun` subcommands (base/options.c walks over those). */
+#include "config.h"
+
+#include <string.h>
+
+#include "config/config_priv.h"
+
+#define AT(field) WB_OPTION_AT (wb_config_t, field)
+
+/* What belongs to no other room. */
+static const wb_option_t top[] = {
+    {"run", WB_OPTION_TEXT, AT (run.dir), "=must be given", .unit = "directory",
+     .help = "run directory: metrics, checkpoints, resolved configuration"},
+    {"seed", WB_OPTION_INT, AT (seed), "1", .max = WB_OPTION_MANY,
+     .help = "seed of weights, order of samples and generated text"},
+    {"tokenizer", WB_OPTION_TEXT, AT (tokenizer), "=that of model.base, or none", .unit = "tokenizer",
+     .help = "`byte`, a vocabulary directory or a model directory"},
+    {0},
+};
+
+/* Of room run, which is above this one. */
+static const wb_option_t run[] = {
+    {"checkpoint.every", WB_OPTION_INT, AT (run.checkpoint_every), "500", .max = WB_OPTION_MANY, .unit = "steps",
+     .help = "steps between checkpoints; 0: at the end only"},
+    {"checkpoint.keep", WB_OPTION_INT, AT (run.checkpoint_keep), "5", .max = 1e6,
+     .help = "newest checkpoints that are kept; 0: all"},
+    {"validation.every", WB_OPTION_INT, AT (run.validation_every), "250", .max = WB_OPTION_MANY, .unit = "steps",
+     .help = "steps between validations; 0: never"},
+    {"validation.samples", WB_OPTION_INT, AT (run.validation_samples), "64", .max = WB_OPTION_MANY, .unit = "windows",
+     .help = "windows of data.validation used; 0: all"},
+    {"log.every", WB_OPTION_INT, AT (run.log_every), "10", .min = 1, .max = WB_OPTION_MANY, .unit = "steps",
+     .help = "steps between lines of the log and of metrics.jsonl"},
+    {"sample.every", WB_OPTION_INT, AT (run.sample_every), "0", .max = WB_OPTION_MANY, .unit = "steps",
+     .help = "steps between generated texts, if a rank holds the whole model; 0: never"},
+    {"sample.length", WB_OPTION_INT, AT (run.sample_length), "100", .min = 1, .max = 1048576, .unit = "tokens",
+     .help = "length of a generated text"},
+    {"sample.context", WB_OPTION_TEXT, AT (run.sample_context), "", .unit = "text",
+     .help = "what a generated text begins with (its end, where it is longer than the model's context)"},
+    {0},
+};
+
+/* In the order of the resolved file; members of a group must be next to each other. */
+static const struct {
+    const wb_option_t *rows;
+    size_t base;
+} rooms[] = {
+    {top, 0},
+    {wb_model_options, offsetof (wb_config_t, model)},
+    {wb_data_options, offsetof (wb_config_t, data)},
+    {wb_parallel_options, offsetof (wb_config_t, parallel)},
+    {wb_train_options, offsetof (wb_config_t, step)},
+    {run, 0},
+};
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+bool wb_row_at (wb_row_t *out, int i) {
+    for (size_t r = 0; r < sizeof rooms / sizeof *rooms; r++)
+        for (const wb_option_t *o = rooms[r].rows; o->path != NULL; o++)
+            if (i-- == 0) {
+                *out = (wb_row_t){o, rooms[r].base};
+                return true;
+            }
+    return false;
+}
+
+bool wb_row_find (wb_row_t *out, const char *path) {
+    for (int i = 0; wb_row_at (out, i); i++)
+        if (strcmp (out->o->path, path) == 0) return true;
+    return false;
+}
+
+int64_t wb_field_int (const wb_option_t *o, const void *field) {
+    if (o->size == sizeof (bool)) return *(const bool *) field;
+    if (o->size == sizeof (int)) return *(const int *) field;
+    WB_ASSERT (o->size == sizeof (int64_t));
+    return *(const int64_t *) field;
+}
+
+void wb_field_set_int (const wb_option_t *o, void *field, int64_t x) {
+    if (o->size == sizeof (bool)) {
+        *(bool *) field = x != 0;
+    } else if (o->size == sizeof (int)) {
+        *(int *) field = wb_int (x);
+    } else {
+        WB_ASSERT (o->size == sizeof (int64_t));
+        *(int64_t *) field = x;
+    }
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+size_t wb_path_group_bytes (const char *path) {
+    const char *dot = strchr (path, '.');
+    return dot != NULL ? (size_t) (dot - path) : 0;
+}
+
+const char *wb_path_leaf (const char *path) {
+    const char *dot = strrchr (path, '.');
+    return dot != NULL ? dot + 1 : path;
+}
+
+bool wb_path_is_group (const char *name) {
+    const size_t n = strlen (name);
+    wb_row_t r;
+    for (int i = 0; wb_row_at (&r, i); i++)
+        if (n > 0 && wb_path_group_bytes (r.o->path) == n && memcmp (r.o->path, name, n) == 0) return true;
+    return false;
+}
+
+const char *wb_option_range (char *buf, size_t size, const wb_option_t *o) {
+    const char *number = o->kind == WB_OPTION_INT ? "%.0f" : "%g";
+    const char *left = (o->open & WB_OPTION_ABOVE) != 0 ? "<" : "<=";
+    const char *right = (o->open & WB_OPTION_BELOW) != 0 ? "<" : "<=";
+    char low[32], high[32];
+    snprintf (low, sizeof low, number, o->min);
+    snprintf (high, sizeof high, number, o->max);
+    buf[0] = 0;
+    if (o->kind != WB_OPTION_INT && o->kind != WB_OPTION_FLOAT && o->kind != WB_OPTION_PARTS) return buf;
+    if (o->max >= WB_OPTION_MANY)
+        snprintf (buf, size, "x %s %s", (o->open & WB_OPTION_ABOVE) != 0 ? ">" : ">=", low);
+    else
+        snprintf (buf, size, "%s %s x %s %s", low, left, right, high);
+    return buf;
+}
+
+/* A key may be misspelt, or be in the wrong group; its group may be misspelt. */
+wb_status wb_option_unknown (const char *path, const char *where) {
+    const char *leaf = wb_path_leaf (path), *near = NULL;
+    int best = 1 + (int) strlen (leaf) / 3;
+    wb_row_t r;
+    for (int i = 0; wb_row_at (&r, i); i++) {
+        int far = wb_edit_distance (path, r.o->path);
+        if (far > 1 && strcmp (leaf, wb_path_leaf (r.o->path)) == 0) far = 1;
+        if (far < best || (far == best && near == NULL)) best = far, near = r.o->path;
+    }
+    for (int i = 0; wb_row_at (&r, i) && strchr (path, '.') == NULL; i++) {
+        char group[32];
+        snprintf (group, sizeof group, "%.*s", (int) wb_path_group_bytes (r.o->path), r.o->path);
+        int far = wb_edit_distance (path, group);
+        if (group[0] != 0 && (far < best || (far == best && near == NULL)))
+            return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; did you mean `%s`?", where, path, group);
+    }
+    if (near != NULL) return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; did you mean `%s`?", where, path, near);
+    return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; `wabun help train` lists all keys", where, path);
+}
