@@ -56,7 +56,7 @@ check "an option out of range" 2 "" "^wabun: --steps wants a whole number betwee
 check "a value that is no number" 2 "" "^wabun: --batch wants a whole number, got .8x.$" bench step --no-retune --batch=8x
 check "bench alone lists the benches" 0 "^  step  " "" bench --no-retune
 check "unknown bench" 2 "" "no bench .weather.: there are step" bench --no-retune weather
-check "unknown preset" 2 "" "tiny, small, medium" bench step --no-retune --preset huge
+check "unknown preset" 2 "" "tiny|small|medium" bench step --no-retune --preset huge
 
 "$WABUN" help --man >"$T_TMP/wabun.1"
 if [ -f "$top_srcdir/doc/wabun.1" ]; then
