@@ -405,10 +405,8 @@ typedef enum wb_option_kind {
 } wb_option_kind;
 enum { WB_OPTION_ABOVE = 1, WB_OPTION_BELOW = 2 }; /**< the bound itself is excluded */
 #define WB_OPTION_MANY 1e12                        /**< a limit that help does not mention */
-
-/** One option, as the room that owns it declares it: a row of the table `const wb_option_t wb_ROOM_options[]`, which
- * ends with a row without path.  The room's struct has a field for each row; src/config joins the tables, and parser,
- * help, manual page and resolved text come from them. */
+/** One option: a row of its room's table `const wb_option_t wb_ROOM_options[]`, which ends with a row without path, and
+ * a field of the room's struct.  src/config joins the tables; parser, help and resolved text come from them. */
 typedef struct wb_option {
     const char *path; /**< "train.lr": its key in a configuration */
     wb_option_kind kind;
@@ -434,7 +432,7 @@ typedef struct wb_option_parts {
 
 /** Index of `name` in a list of names that ends with NULL: the value of its enum; -1: it is none of them. */
 int wb_choice (const char *const *names, const char *name);
-/** The names of such a list, separated by |, into buf. */
+/** The names, separated by |, into buf. */
 const char *wb_choice_list (char *buf, size_t size, const char *const *names);
 
 /* ---- processor (cpu.c) ------------------------------------------------------------------------------------------ */

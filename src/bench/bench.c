@@ -141,11 +141,21 @@ wb_status wb_bench_size_end (wb_size_t *out, const char **preset, const wb_bench
     return wb_size_check (out);
 }
 
+/* The configuration's defaults, but with a small, constant rate: the tokens are random. */
+static void set_defaults (wb_step_options_t *o) {
+    wb_config_step_defaults (o);
+    o->optim.lr = 1e-4;
+    o->optim.min_lr = 1e-5;
+    o->optim.warmup = 0;
+    o->optim.decay = WB_DECAY_CONSTANT;
+    o->optim.steps = WB_BENCH_MOST_STEPS + 1;
+}
+
 wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
     wb_bench_size_t size;
     wb_status status;
     *b = (wb_bench_t){.steps = 3, .pipeline = 1, .tensor = 1};
-    wb_config_step_defaults (&b->o);
+    set_defaults (&b->o);
     int64_t zero = b->o.zero, chunks = b->o.chunks, seed = 1;
     int wire = (int) b->o.wire, recompute = (int) b->o.recompute;
     wb_bench_size_begin (&size, "tiny");
@@ -192,12 +202,6 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
     b->o.zero = zero != 0;
     b->o.wire = (wb_wire) wire;
     b->o.seed = (uint64_t) seed;
-    wb_optim_options_t *optim = &b->o.optim; /* a small, constant rate: the tokens are random */
-    optim->lr = 1e-4;
-    optim->min_lr = 1e-5;
-    optim->warmup = 0;
-    optim->decay = WB_DECAY_CONSTANT;
-    optim->steps = WB_BENCH_MOST_STEPS + 1;
     return WB_OK;
 }
 

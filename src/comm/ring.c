@@ -32,8 +32,6 @@
 
 #include "comm/comm_priv.h"
 
-const char *const wb_wire_names[] = {"fp32", "bf16", NULL};
-
 #define WINDOW 16    /* chunks in flight, each way */
 #define NAP_NS 50000 /* the thread sleeps between polls */
 #define SPINS 64     /* fruitless polls before the core is offered to others */
