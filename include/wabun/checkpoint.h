@@ -34,7 +34,7 @@ typedef struct wb_st {
 /** Rank 0 of c reads and checks, all get it.  Collective over c.  Errors: WB_EIO; WB_EDATA what is wrong where. */
 wb_status wb_st_read (wb_st_t **out, wb_comm_t *c, const char *path) WB_NODISCARD;
 void wb_st_destroy (wb_st_t *s);
-/** By name, or by "transformer." + name, as Hugging Face's language-model class writes it; NULL when there is none. */
+/** By name, NULL when there is none. */
 const wb_st_tensor_t *wb_st_find (const wb_st_t *s, const char *name);
 /** The first bytes of a file that holds these tensors (name, dtype but not WB_OTHER, ndim, shape) one after the other,
  * without holes, in this order; their `begin` and `end` are filled in.  The same input gives the same bytes.  The data
@@ -51,7 +51,9 @@ typedef struct wb_ckpt_set {
     float *data;        /**< values: the rank's block (by_state false) or its optimizer state (by_state true) */
     bool by_state;      /**< index data by segment.state instead of segment.flat */
     unsigned classes;   /**< only parameters of these classes, a set of 1 << wb_param_class; 0: all */
-    int64_t layers;     /**< of the model: a file with more of them is that of another; 0: not looked at */
+    const wb_param_t
+        *params; /**< [nparams] the whole table: what else is in the file is judged by it; NULL: by nothing */
+    int nparams;
 } wb_ckpt_set_t;
 
 /** Extra small files, the same on every rank (written by rank 0): name and text.  */
@@ -88,10 +90,13 @@ wb_status wb_ckpt_save (wb_comm_t *world, const char *dir, const wb_ckpt_job_t *
  * WB_EDATA file and bytes of the first bad block, a file that is missing or has another size; WB_EIO. */
 wb_status wb_ckpt_verify (wb_comm_t *world, const char *dir) WB_NODISCARD;
 
-/** Fill data of the given segments from dir/file (which may overlap those of other ranks, and need not be all).  fp16
- * and bf16 are widened, fp64 is rounded; tensors nobody asks for are ignored.  Checksums are not looked at:
- * wb_ckpt_verify(). Collective over world.  Errors: WB_EIO; WB_EDATA a tensor is missing or has another shape (named,
- * both shapes); agreed. */
+/** Fill data of the given segments from dir/file (which may overlap those of other ranks, and need not be all), or from
+ * the files that dir/file.index.json names.  fp16 and bf16 are widened, fp64 is rounded.  Without a prefix in the set,
+ * names may have anything before them, if it is the same before all.  lm_head.weight must equal the embedding, or
+ * stands for it where that is missing.  With a table, a layer too many is an error, and other tensors that GPT-2 does
+ * not have are ignored with a warning.  Checksums are not checked: wb_ckpt_verify() does that.  Collective over world.
+ * Errors: WB_EIO; WB_EDATA a tensor is missing (with the nearest names) or has another shape (named, both shapes);
+ * agreed. */
 wb_status wb_ckpt_load (wb_comm_t *world, const char *dir, const wb_ckpt_set_t *set, const wb_segment_t *segments,
                         int nsegments) WB_NODISCARD;
 

@@ -5,7 +5,7 @@
  * goes to all ranks, and each makes its own table of it.
  *
  * More liberal than the original: holes between tensors and bytes behind the last one are let pass.  Not done here: the
- * tensors' values (load.c, save.c), files in several shards. */
+ * tensors' values (load.c, save.c), several files (source.c). */
 #include "config.h"
 
 #include <errno.h>
@@ -204,15 +204,9 @@ void wb_st_destroy (wb_st_t *s) {
 }
 
 const wb_st_tensor_t *wb_st_find (const wb_st_t *s, const char *name) {
-    static const char prefix[] = "transformer.";
-    const wb_st_tensor_t *second = NULL;
-    for (int i = 0; i < s->n; i++) {
-        const char *have = s->tensors[i].name;
-        if (strcmp (have, name) == 0) return &s->tensors[i];
-        if (strncmp (have, prefix, sizeof prefix - 1) == 0 && strcmp (have + sizeof prefix - 1, name) == 0)
-            second = &s->tensors[i];
-    }
-    return second;
+    for (int i = 0; i < s->n; i++)
+        if (strcmp (s->tensors[i].name, name) == 0) return &s->tensors[i];
+    return NULL;
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */

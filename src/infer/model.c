@@ -20,7 +20,11 @@ static wb_status load_weights (wb_model_t *m, const char *dir) {
         const wb_param_t *p = &m->params->list[i];
         segments[i] = (wb_segment_t){.param = p, .count = wb_param_own (p), .flat = p->offset};
     }
-    const wb_ckpt_set_t set = {.file = "model.safetensors", .prefix = "", .data = m->weights, .layers = m->size.L};
+    const wb_ckpt_set_t set = {.file = "model.safetensors",
+                               .prefix = "",
+                               .data = m->weights,
+                               .params = m->params->list,
+                               .nparams = m->params->n};
     wb_comm_t *alone;
     wb_status status = wb_comm_alone (&alone);
     if (status == WB_OK) {

@@ -84,7 +84,8 @@ static wb_status read_dir (wb_size_t *out, const char *dir) {
     if (status == WB_OK) status = wb_file_read (&text, &bytes, path);
     if (status == WB_OK) {
         json_error_t at;
-        json_t *j = json_loadb (text, bytes, 0, &at);
+        const size_t skip = wb_bom (text, bytes);
+        json_t *j = json_loadb (text + skip, bytes - skip, 0, &at);
         status =
             j != NULL ? read_config (out, j, path) : WB_FAIL (WB_EDATA, "%s:%d: not JSON: %s", path, at.line, at.text);
         json_decref (j);

@@ -105,8 +105,11 @@ static wb_status check_finite (const wb_run_t *r, const char *dir) {
 }
 
 wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
-    const wb_ckpt_set_t set = {
-        .file = WB_RUN_MODEL, .prefix = "", .data = wb_trainer_weights (r->trainer), .layers = r->trainer->o.size.L};
+    const wb_ckpt_set_t set = {.file = WB_RUN_MODEL,
+                               .prefix = "",
+                               .data = wb_trainer_weights (r->trainer),
+                               .params = r->trainer->params->list,
+                               .nparams = r->trainer->params->n};
     int n;
     const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
     WB_TRY (wb_ckpt_load (r->world, dir, &set, block, n));

@@ -64,7 +64,7 @@ static wb_status load (wb_run_t *r, const char *dir) {
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
     WB_TRY (wb_run_load_weights (r, dir));
     for (int i = 0; i < nslots; i++) {
-        wb_ckpt_set_t set = {WB_RUN_OPTIMIZER, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes, 0};
+        wb_ckpt_set_t set = wb_run_state_set (t, &slots[i]);
         WB_TRY (wb_ckpt_load (r->world, dir, &set, updated, n));
     }
     return WB_OK;

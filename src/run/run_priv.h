@@ -118,6 +118,15 @@ wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
  * (also: other data, unless r->accept); agreed. */
 wb_status wb_run_resume (wb_run_t *r, const char *resume) WB_NODISCARD;
 
+/* The optimizer state of one slot as a set of tensors. */
+static inline wb_ckpt_set_t wb_run_state_set (const wb_trainer_t *t, const wb_optim_slot_t *slot) {
+    return (wb_ckpt_set_t){.file = WB_RUN_OPTIMIZER,
+                           .prefix = slot->prefix,
+                           .data = t->state[slot->state],
+                           .by_state = true,
+                           .classes = slot->classes};
+}
+
 /* ---- base.c ------------------------------------------------------------------------------------------------------ */
 
 /* Which model model.base names: r->base, and config->base is its path without links; nothing without model.base.

@@ -32,9 +32,7 @@ wb_status wb_run_save (wb_run_t *r) {
     char *state = rank == 0 ? wb_state_text (r) : NULL; /* rank 0 writes it */
     wb_status status = WB_OK;
     wb_ckpt_job_t job = {0};
-    for (int i = 0; i < nslots; i++)
-        sets[nsets++] =
-            (wb_ckpt_set_t){WB_RUN_OPTIMIZER, slots[i].prefix, t->state[slots[i].state], true, slots[i].classes, 0};
+    for (int i = 0; i < nslots; i++) sets[nsets++] = wb_run_state_set (t, &slots[i]);
     if (dir == NULL || scratch == NULL || config == NULL || (rank == 0 && state == NULL))
         status = WB_NOMEM ("a checkpoint");
     texts[ntexts++] = (wb_ckpt_text_t){"config.json", config};
