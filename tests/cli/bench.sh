@@ -135,7 +135,7 @@ ok "step: ranks in the table" table '^over the ranks ' '^  compute .*slowest: ra
 bench 1 step $tiny --steps 1 --profile
 ok "step: a profile" table '^kernel  *phase  *calls' '^qkv dw  *linear  *1 ' '^optimizer  *update  *1 ' '^limits of a rank: '
 ok "step: no steps" refused '[-][-]steps wants' step --steps 0
-ok "step: no such preset" refused 'tiny, small' step --preset smal
+ok "step: no such preset" refused 'tiny|small' step --preset smal
 ok "step: heads that do not divide" refused 'not a multiple' step --width 33 --heads 2
 
 # ---- gemm
@@ -192,7 +192,7 @@ ok "generate: as many tokens as fit" is tokens 1
 bench 1 generate $tiny --batch 1 --json
 ok "generate: half of the context behind the other" is tokens 8
 ok "generate: no texts" refused '[-][-]batch wants' generate --batch 0
-ok "generate: no such preset" refused 'tiny, small' generate --preset smal
+ok "generate: no such preset" refused 'tiny|small' generate --preset smal
 # shellcheck disable=SC2086
 bench 2 generate $tiny --tokens 4
 ok "generate: one process only" grep -q 'run it without mpirun' err
@@ -210,7 +210,7 @@ done
 bench 1 muon $tiny --steps 1
 ok "muon: a table" table '^adamw ' '^whole .*%' 'c_attn whole'
 ok "muon: no steps" refused '[-][-]steps wants' muon --steps 0
-ok "muon: no such preset" refused 'tiny, small' muon --preset smal
+ok "muon: no such preset" refused 'tiny|small' muon --preset smal
 
 # ---- encode
 bench 1 encode --threads 2 --repeats 1 --json
