@@ -93,7 +93,7 @@ static wb_status validate (wb_run_t *r) {
  * writes, the others go on and wait for it in the next step.  A text is decoration: what goes wrong is a warning. */
 static void write_sample (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
-    if (r->data.tokenizer == NULL || t->layout.pp * t->layout.tp > 1) return;
+    if (!wb_run_writes_samples (r)) return;
     wb_model_t m = {t->o.size, t->params, wb_trainer_weights (t), r->data.tokenizer, t->kern};
     wb_sampling_t how = {1.0, 40, 0, (uint64_t) r->config->seed + (uint64_t) t->step};
     if (wb_comm_rank (r->world) != 0) return;

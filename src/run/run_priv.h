@@ -156,6 +156,8 @@ double wb_run_token_flops (const wb_run_t *r);
 double wb_run_mapped (void);
 /* Most memory this rank has had, in bytes, without token files: their pages are the system's to take back. */
 double wb_run_memory_peak (const wb_run_t *r);
+/* Are texts written while it trains?  Where they are asked for, and a rank holds the whole model. */
+bool wb_run_writes_samples (const wb_run_t *r);
 /* At the end: peak of memory over ranks against the plan.  Collective over world. */
 void wb_run_memory_report (wb_run_t *r);
 

@@ -63,25 +63,41 @@ void wb_run_memory_report (wb_run_t *r) {
              wb_format_bytes (b, r->limits.planned));
 }
 
+bool wb_run_writes_samples (const wb_run_t *r) {
+    return r->config->run.sample_every > 0 && r->data.tokenizer != NULL && r->topo->pp * r->topo->tp == 1;
+}
+
+/* Bytes that writing a text takes for as long as it lasts: a token is at least a byte of the context. */
+static double sample_bytes (const wb_run_t *r) {
+    wb_size_t s = r->trainer->o.size;
+    const char *context = r->config->run.sample_context;
+    int64_t used = r->config->run.sample_length + (context != NULL ? (int64_t) strlen (context) : 0) + 1;
+    if (!wb_run_writes_samples (r) || wb_comm_rank (r->world) != 0) return 0;
+    if (used < s.T) s.T = used;
+    return (double) wb_infer_bytes (&s, 1, s.T < 512 ? s.T : 512);
+}
+
 static wb_status report_memory (wb_run_t *r) {
     wb_memory_t m;
-    double v[8];
-    char b[8][32];
+    double v[9];
+    char b[9][32], samples[64] = "";
     WB_TRY (wb_agree (r->world, wb_trainer_memory (&m, &r->trainer->o, &r->trainer->layout)));
     v[7] = (double) wb_trainer_overhead (wb_comm_size (r->world), r->threads, r->trainer->o.size.C);
-    v[0] = (double) m.total + v[7];
+    v[8] = sample_bytes (r);
+    v[0] = (double) m.total + v[7] + v[8];
     v[1] = (double) m.parameters;
     v[2] = (double) m.gradients;
     v[3] = (double) m.optimizer;
     v[4] = (double) m.activations;
     v[5] = (double) m.work;
     v[6] = (double) m.communication;
-    wb_comm_max_f64 (r->world, v, 8);
+    wb_comm_max_f64 (r->world, v, 9);
     r->limits.planned = v[0];
-    for (int i = 0; i < 8; i++) wb_format_bytes (b[i], v[i]);
+    for (int i = 0; i < 9; i++) wb_format_bytes (b[i], v[i]);
+    if (v[8] > 0) snprintf (samples, sizeof samples, ", text samples %s on rank 0", b[8]);
     wb_info ("  memory      %s a rank at most: parameters %s, gradients %s, optimizer %s, activations %s, work %s, "
-             "communication %s, program about %s",
-             b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]);
+             "communication %s%s, program about %s",
+             b[0], b[1], b[2], b[3], b[4], b[5], b[6], samples, b[7]);
     return WB_OK;
 }
 
