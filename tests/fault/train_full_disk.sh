@@ -35,6 +35,32 @@ for n in 1 2 3; do
   umount disk || exit 99
 done
 
+# Full for a while, with no checkpoint due: metrics.jsonl lacks the lines of that time, and nothing else happens.
+whole () { # every line is an object, steps rise, and some are missing
+  awk '!/^\{"step": [0-9]+, .*\}$/ { print NR ": " $0; bad = 1 }
+    { step = $2 + 0; if (step <= last) { print "step " step " after " last; bad = 1 } gap = gap || (NR > 2 && step > last + 20); last = step }
+    END { exit bad || !gap }' disk/run/metrics.jsonl
+}
+mount -t tmpfs -o size=2m wabun disk || exit 99
+"$WABUN" train cfg --set 'run="disk/run"' --set train.steps=1000000 --set checkpoint.every=0 --set log.every=20 >while.log 2>&1 </dev/null &
+pid=$!
+trap 'kill $pid 2>/dev/null' EXIT
+ok "a run with metrics" within 240 test -s disk/run/metrics.jsonl
+head -c 3000000 /dev/zero >disk/ballast 2>/dev/null
+ok "warns when the disk is full" within 240 grep -q '^wabun: warning: disk/run/metrics.jsonl: cannot write: No space left' while.log
+rm disk/ballast
+ok "says when it can write again" within 240 grep -q '^disk/run/metrics.jsonl can be written again' while.log
+size=$(wc -c <disk/run/metrics.jsonl)
+longer () { [ "$(wc -c <disk/run/metrics.jsonl)" -gt "$size" ]; }
+ok "goes on writing" within 240 longer
+kill -TERM $pid
+wait $pid
+ok "and ends as it should" test $? -eq 75
+ok "one warning" test "$(grep -c '^wabun: warning: .*metrics.jsonl' while.log)" -eq 1
+ok "metrics.jsonl has whole lines" whole
+trap - EXIT
+umount disk || exit 99
+
 # Full from the start: metrics and configuration cannot be written either.
 mount -t tmpfs -o size=1m wabun disk || exit 99
 head -c 2000000 /dev/zero >disk/ballast 2>/dev/null
