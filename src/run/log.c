@@ -1,4 +1,4 @@
-/* What a run tells while it goes: progress, metrics, samples of text.
+/* What a run reports while it trains: progress, metrics, samples of text.
  *
  * A record is an array of named values made in one place; a column of metrics.jsonl is one row of it.
  *
@@ -109,7 +109,7 @@ static void report_slow_rank (wb_run_t *r, const wb_rank_times_t *t, double step
     }
 }
 
-/* Speed as it is of late. */
+/* The numbers of the progress line after a step. */
 static void update_progress (wb_run_t *r, const wb_step_result_t *s) {
     wb_progress_t *p = &r->log.progress;
     const wb_trainer_t *t = r->trainer;
@@ -123,7 +123,7 @@ static void update_progress (wb_run_t *r, const wb_step_result_t *s) {
     p->mfu = p->tokens_per_s * wb_run_token_flops (r) / (r->limits.peak * 1e9);
 }
 
-/* More than the peak cannot be: something else ran when that was measured.  Collective over world. */
+/* An MFU above 1 means that another program ran when the peak was measured: measure again.  Collective over world. */
 static void check_peak (wb_run_t *r) {
     wb_progress_t *p = &r->log.progress;
     double beyond = p->mfu > 1;

@@ -11,7 +11,7 @@
 
 #include "run/state.h"
 
-/* Another number of heads has the same shapes and is another model. */
+/* The sizes must agree; with another number of heads all shapes are the same, but it is another model. */
 static wb_status check_size (const wb_run_t *r, const char *dir) {
     const wb_size_t *want = &r->trainer->o.size;
     wb_size_t s;
@@ -26,8 +26,8 @@ static wb_status check_size (const wb_run_t *r, const char *dir) {
                     (long long) want->V);
 }
 
-/* Is `dir` the run's own checkpoint of this step?  One from elsewhere must not be older than what the run has: the next
- * start would take that. */
+/* Is `dir` the run's own checkpoint of this step?  One from elsewhere must be newer than all of the run's own: the next
+ * start takes the newest. */
 static wb_status check_order (const wb_run_t *r, bool *own, const char *dir, int64_t step) {
     char *path = wb_ckpt_path (r->config->run.dir, step);
     struct stat a, b;
@@ -97,8 +97,8 @@ static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
     return status;
 }
 
-/* The newest checkpoint that verifies: number *good of steps, -1: there are none.  Only damage makes it go back: a
- * configuration that does not fit the newest fits the older ones no better.  Collective over world. */
+/* The newest checkpoint that verifies is steps[*good]; -1: there are none.  Only damage makes it go back: where the
+ * configuration does not fit the newest checkpoint, it does not fit older ones either.  Collective over world. */
 static wb_status find_good (wb_run_t *r, int *good, const int64_t *steps, int n) {
     *good = -1;
     for (int i = 0; i < n; i++) {

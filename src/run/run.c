@@ -1,4 +1,4 @@
-/* The loop over steps, and what stands around a step: validation, samples, checkpoints, stopping.
+/* The loop over steps, and what happens around a step: validation, samples, checkpoints, stopping.
  *
  * Order of a start: configuration -> grid -> data -> lock -> trainer -> resume -> report -> loop.  Every part is
  * collective and agreed, so an error of one rank is everybody's, and is printed once.
@@ -23,7 +23,7 @@ static char *config_text (const wb_run_t *r) {
     return all;
 }
 
-/* The resolved configuration beside what it makes. */
+/* The resolved configuration, in the run directory. */
 static wb_status write_config (wb_run_t *r) {
     wb_status status = WB_OK;
     if (wb_comm_rank (r->world) == 0) {
@@ -36,7 +36,7 @@ static wb_status write_config (wb_run_t *r) {
     return wb_agree (r->world, status);
 }
 
-/* With an explicit "none" a run that has checkpoints is refused: they would be pruned away one by one. */
+/* --resume none is refused in a run that has checkpoints: they would be pruned one by one. */
 static wb_status check_fresh (wb_run_t *r) {
     int64_t step;
     int n = 0;
@@ -111,8 +111,8 @@ static bool due (int64_t every, int64_t step) { return every > 0 && step % every
 /* Drop the sign of a NaN, which printf would show. */
 static double plain (double x) { return isnan (x) ? (double) NAN : x; }
 
-/* Numbers went bad.  The step changed nothing, but the weights before it are what made them bad, so they are not saved:
- * they would be the newest checkpoint, and push a good one out. */
+/* Numbers went bad.  The step changed nothing, but it is the present weights that made them bad, so they are not saved:
+ * they would become the newest checkpoint, and a good one would be pruned for it. */
 static wb_status bad_numbers (const wb_run_t *r, const wb_step_result_t *s) {
     char kept[96] = "no checkpoint was written yet; start again";
     if (r->saved >= 0)
@@ -136,7 +136,7 @@ static wb_status loop (wb_run_t *r) {
     wb_step_result_t s;
     wb_run_reader_t reader = {r->data.train, t->o.global_batch, c->step.optim.steps * t->o.global_batch};
     int64_t rows = t->micros * t->o.B;
-    for (int64_t i = 0; i < rows; i++) /* the first batch, while validation goes on */
+    for (int64_t i = 0; i < rows; i++) /* the first batch is read during the validation */
         wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->dp_rank * rows + i);
     r->began = wb_now ();
     r->first = t->step;
@@ -159,7 +159,7 @@ static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
     char time[32], quoted[WB_ERROR_TEXT], *latest;
     WB_TRY (start (r, a));
     if (r->trainer->step >= r->config->step.optim.steps) {
-        if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r)); /* it came from elsewhere */
+        if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r)); /* resumed from elsewhere */
         wb_info ("%s is done: %lld of %lld steps; set train.steps higher to go on", r->config->run.dir,
                  (long long) r->trainer->step, (long long) r->config->step.optim.steps);
         return WB_OK;

@@ -20,7 +20,7 @@
 #include "run/signals.h"
 #include "wabun/launch.h"
 
-static _Atomic int asked, starting; /* signal that came; before the first step */
+static _Atomic int asked, starting; /* the signal that came, 0: none; no step has begun */
 static bool speaks;
 
 static void on_signal (int signo) {
