@@ -80,13 +80,18 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
-static wb_status validate (wb_run_t *r) {
+/* A validation file that cannot be read any more costs the validation, not the training. */
+static void validate (wb_run_t *r) {
     double sum, tokens, start = wb_now ();
-    if (r->data.valid == NULL) return WB_OK;
+    if (r->data.valid == NULL) return;
     wb_run_reader_t reader = {r->data.valid, wb_trainer_round (r->trainer), r->data.valid_samples};
-    WB_TRY (wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, &reader, r->data.valid_samples));
-    wb_run_log_valid (r, sum, tokens, wb_now () - start);
-    return WB_OK;
+    if (wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, &reader, r->data.valid_samples) == WB_OK) {
+        wb_run_log_valid (r, sum, tokens, wb_now () - start);
+        return;
+    }
+    wb_warn ("step %lld/%lld: no validation: %s", (long long) r->trainer->step, (long long) r->config->step.optim.steps,
+             wb_error_get ()->text);
+    wb_error_clear ();
 }
 
 /* Text by the model as it is now, where one rank holds the whole of it.  Not collective but for the weights: rank 0
@@ -123,6 +128,23 @@ static wb_status bad_numbers (const wb_run_t *r, const wb_step_result_t *s) {
                     (long long) r->trainer->step + 1, plain (s->loss), plain (s->grad_norm), kept);
 }
 
+/* A batch could not be read.  The weights are those of the step before, so nothing that was trained need be lost. */
+static wb_status no_batch (wb_run_t *r, wb_status status) {
+    wb_error_t e;
+    wb_error_take (&e);
+    if (r->saved != r->trainer->step && r->trainer->step > 0 && wb_run_save (r) != WB_OK) {
+        wb_warn ("%s", wb_error_get ()->text);
+        wb_error_clear ();
+    }
+    size_t used = strlen (e.text);
+    if (r->saved >= 0)
+        snprintf (e.text + used, sizeof e.text - used,
+                  "; the checkpoint of step %lld is written: run the same command again when it can be read",
+                  (long long) r->saved);
+    wb_error_put (&e);
+    return status;
+}
+
 static wb_status stop (wb_run_t *r) {
     if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r));
     return WB_FAIL (
@@ -131,26 +153,28 @@ static wb_status stop (wb_run_t *r) {
 }
 
 static wb_status loop (wb_run_t *r) {
-    const wb_config_t *c = r->config;
+    const wb_run_options_t *every = &r->config->run;
     wb_trainer_t *t = r->trainer;
     wb_step_result_t s;
-    wb_run_reader_t reader = {r->data.train, t->o.global_batch, c->step.optim.steps * t->o.global_batch};
+    int64_t steps = r->config->step.optim.steps;
+    wb_run_reader_t reader = {r->data.train, t->o.global_batch, steps * t->o.global_batch};
     int64_t rows = t->micros * t->o.B;
     for (int64_t i = 0; i < rows; i++) /* the first batch is read during the validation */
         wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->dp_rank * rows + i);
     r->began = wb_now ();
     r->first = t->step;
-    if (t->step == 0) WB_TRY (validate (r));
+    if (t->step == 0) validate (r);
     wb_signals_started ();
-    while (t->step < c->step.optim.steps) {
-        WB_TRY (wb_trainer_step (t, &s, wb_run_sample, &reader, wb_signals_stop ()));
+    while (t->step < steps) {
+        wb_status status = wb_trainer_step (t, &s, wb_run_sample, &reader, wb_signals_stop ());
+        if (status != WB_OK) return no_batch (r, status);
         if (s.bad) return bad_numbers (r, &s);
         r->tokens += (double) t->o.global_batch * (double) t->o.T;
         wb_run_log_step (r, &s);
-        if (s.stop && t->step < c->step.optim.steps) return stop (r);
-        if (due (c->run.validation_every, t->step) || t->step == c->step.optim.steps) WB_TRY (validate (r));
-        if (due (c->run.checkpoint_every, t->step) || t->step == c->step.optim.steps) WB_TRY (wb_run_save (r));
-        if (due (c->run.sample_every, t->step)) write_sample (r);
+        if (s.stop && t->step < steps) return stop (r);
+        if (due (every->validation_every, t->step) || t->step == steps) validate (r);
+        if (due (every->checkpoint_every, t->step) || t->step == steps) WB_TRY (wb_run_save (r));
+        if (due (every->sample_every, t->step)) write_sample (r);
     }
     return WB_OK;
 }

@@ -114,6 +114,35 @@ refused "the same in the validation" 5 'bad.*65535.*0 .. 256' --set 'data.valida
 corpus 1 | head -c 20 >short && "$WABUN" encode --tokenizer byte -o short short >/dev/null 2>&1
 refused "fewer tokens than one window" 5 'short' --set 'data.train="short"'
 
+# A file that is truncated while it is in use.
+usual
+unread () { # RANKS ARGUMENT...: until the first logged step; then what KEY names is gone
+  n=$1
+  shift
+  rm -rf gone.log gone && cp tokens.bin gone.bin && cp tokens.idx gone.idx
+  (train "$n" gone --set train.steps=1000000 --set checkpoint.every=0 "$@"; echo $code >gone.code) &
+  within 240 test -s gone/metrics.jsonl
+  : >gone.bin
+}
+for n in 1 3; do
+  unread $n --set 'data.train="gone"'
+  ok "a token file that is truncated while $n ranks train" within 240 grep -q '^wabun: ' gone.log
+  wait
+  ok "one message: file, place, what to do" test "$(messages gone.log |
+    grep -c 'gone.bin: no data at byte [0-9]*.*the checkpoint of step [0-9]* is written: run the same')" -eq 1
+  ok "exit code" test "$(cat gone.code)" -eq 3
+  cp tokens.bin gone.bin
+  ok "and the run goes on when it is back" trained $n gone --set 'data.train="gone"' \
+    --set "train.steps=$(($(steps gone) + 2))"
+  ok "no step twice" once gone
+done
+unread 2 --set 'data.validation="gone"' --set validation.every=50
+ok "a validation file that is truncated: a warning" within 240 grep -q \
+  '^wabun: warning: step [0-9]*/1000000: no validation: gone.bin: no data at byte' gone.log
+kill -TERM "$(sed 's/process \([0-9]*\).*/\1/' gone/.lock)"
+wait
+ok "and the run goes on" test "$(messages gone.log | grep -c 'stopped on request at step')" -eq 1
+
 # ---- layouts --------------------------------------------------------------------------------------------------------
 layout () { # WHAT PATTERN KEY=VALUE...
   w=$1 p=$2
