@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* ---- processor (launch.c) ---------------------------------------------------------------------------------------- */
+/* ---- the BLAS's kernels (launch.c) ------------------------------------------------------------------------------- */
 
 /** Open /dev/null for standard streams that are closed: else the next file opened would get their number, and messages
  * would be written into it.  It is opened for the wrong direction, so that reading and writing fail, as they do on a
@@ -29,8 +29,40 @@ const char *wb_retuned_from (void);
 /** The same behind the name of the core type in a report: empty, or ", started again: ..."; valid until called again.
  */
 const char *wb_retuned_note (void);
-/** Rank by the launcher's environment, before MPI starts; 0 without a launcher. */
+
+/* ---- the launcher (launcher.c) ----------------------------------------------------------------------------------- */
+
+/** The launcher that started this process, by its variables: Open MPI's mpirun, MVAPICH2, PMI (MPICH), PMIx, Slurm. */
+typedef struct wb_launcher {
+    const char *name;            /**< NULL: none; then rank 0 of 1 */
+    bool mpi;                    /**< MPI finds the other processes by it */
+    bool srun;                   /**< this process is a task of a step of srun */
+    int rank, ranks;             /**< of the processes that were started together; ranks 1 where it does not tell */
+    int local_rank, local_ranks; /**< the same on this node */
+    const char *job;             /**< the batch system's job number, borrowed; NULL: none */
+} wb_launcher_t;
+void wb_launcher_find (wb_launcher_t *out);
+/** Its rank alone. */
 int wb_launcher_rank (void);
+/** A whole number >= 0 in the environment; -1: not set, or something else. */
+int64_t wb_env_number (const char *name);
+
+/* ---- processors and threads (threads.c) -------------------------------------------------------------------------- */
+
+#define WB_CORE_MASK_BYTES 512
+/** The processors this process may use; plain data, so that ranks can compare theirs. */
+typedef struct wb_cores {
+    unsigned char mask[WB_CORE_MASK_BYTES]; /**< affinity mask, as bits; zeros where the system does not tell */
+    int cores;                              /**< processors in it */
+    int slurm_task, slurm_node;             /**< processors that Slurm granted a task, and on this node; 0: not told */
+    double quota;                           /**< processors' worth of time by a control group; 0: no limit */
+    uint64_t quota_group;                   /**< which group */
+} wb_cores_t;
+void wb_cores_find (wb_cores_t *out);
+/** The processors for one rank, at least 1, where `mask_sharers` ranks have the same mask, `quota_sharers` the same
+ * quota group, and the node has `node_ranks`. */
+int wb_cores_share (const wb_cores_t *c, int mask_sharers, int quota_sharers, int node_ranks);
+
 /** Threads by OMP_NUM_THREADS; 0: it does not say. */
 int64_t wb_threads_env (void);
 /** Remember that there are more threads than cores, for wb_threads_warn(). */
@@ -40,13 +72,10 @@ void wb_threads_warn (void);
 /** WB_EUSAGE where `asked` threads, or for 0 those of OMP_NUM_THREADS, are absurdly many for the cores of this process.
  * Not collective. */
 wb_status wb_threads_check (int64_t asked) WB_NODISCARD;
-/** Threads a rank should use: `asked`, or for 0 OMP_NUM_THREADS, or the cores of this process shared between the
- * `sharers` ranks that have the same ones. */
-int wb_threads_choose (int64_t asked, int sharers);
-
-#define WB_CORE_MASK_BYTES 512
-/** The cores of this process's affinity mask, as bits; zeros where the system does not tell. */
-void wb_core_mask (unsigned char mask[WB_CORE_MASK_BYTES]);
+/** `asked` threads, or for 0 OMP_NUM_THREADS, or where that is not set `share`. */
+int wb_threads_choose (int64_t asked, int share);
+/** wb_cores_share() of a process that talks to no other: its launcher's tasks on this node share what is the node's. */
+int wb_threads_alone (void);
 
 #ifdef __cplusplus
 }

@@ -107,19 +107,6 @@ size_t wb_mem_rss_peak (void) {
     return (size_t) u.ru_maxrss * 1024;
 }
 
-/* Linux promises more memory than there is and
- * kills the process that uses it; asking first gives an error that can be read instead. */
-size_t wb_mem_free (void) {
-    FILE *f = fopen ("/proc/meminfo", "re");
-    if (f == NULL) return SIZE_MAX;
-    char line[128];
-    size_t kib = 0;
-    bool found = false;
-    while (!found && fgets (line, sizeof line, f) != NULL) found = sscanf (line, "MemAvailable: %zu kB", &kib) == 1;
-    fclose (f);
-    return found ? kib * 1024 : SIZE_MAX;
-}
-
 #ifdef WB_DEBUG
 __attribute__ ((destructor)) static void tell_leaks (void) {
     int64_t left = wb_mem_balance ();

@@ -24,8 +24,8 @@ typedef struct ring_bench {
     bool json;
     wb_comm_t *world;
     wb_ring_t *ring;
-    wb_rival_t *rival[WAYS]; /* of the last three */
-    float *x;                /* [max / 4] */
+    wb_mpi_allreduce_t *mpi[WAYS]; /* of the last three */
+    float *x;                      /* [max / 4] */
     /* found out */
     int sizes;
     int64_t bytes[MOST_SIZES];
@@ -70,7 +70,7 @@ static wb_status parse (void *options, int argc, char **argv) {
     b->wire = (wb_wire) wire;
     if (b->max < b->min) return WB_FAIL (WB_EUSAGE, "--max is less than --min");
     for (int64_t n = b->min; n <= b->max && b->sizes < MOST_SIZES; n *= 4) b->bytes[b->sizes++] = n;
-    wb_rival_prepare ();
+    wb_mpi_allreduce_prepare ();
     return WB_OK;
 }
 
@@ -83,7 +83,7 @@ static void sum (ring_bench_t *b, enum way way, int64_t n) {
     case SHORT: wb_comm_sum_f32 (b->world, b->x, n); return;
     case DEFAULT:
     case BY_RING:
-    case BY_SEGMENTED: wb_rival_sum (b->rival[way], b->x, n);
+    case BY_SEGMENTED: wb_mpi_allreduce_sum (b->mpi[way], b->x, n);
     }
 }
 
@@ -193,12 +193,13 @@ static wb_status report (const ring_bench_t *b, int nodes) {
 
 /* Our ring, and what other libraries have: NULL where there is no such way. */
 static wb_status new_ways (ring_bench_t *b, const wb_topo_t *topo) {
-    static const wb_rival_kind kinds[WAYS] = {0, 0, WB_RIVAL_DEFAULT, WB_RIVAL_RING, WB_RIVAL_SEGMENTED};
+    static const wb_mpi_allreduce_kind kinds[WAYS] = {0, 0, WB_MPI_ALLREDUCE_DEFAULT, WB_MPI_ALLREDUCE_RING,
+                                                      WB_MPI_ALLREDUCE_SEGMENTED};
     const wb_kern_t *k = wb_kern_get (wb_cpu_isa ());
     const wb_ring_ops_t ops = {k->add, k->bf16_pack, k->bf16_unpack, k->bf16_add};
     WB_TRY (wb_ring_new (&b->ring, topo->data, b->max / 4, 1, b->wire, 0, &ops));
     for (int w = DEFAULT; w < WAYS; w++) {
-        const wb_status status = wb_rival_new (&b->rival[w], b->world, kinds[w]);
+        const wb_status status = wb_mpi_allreduce_new (&b->mpi[w], b->world, kinds[w]);
         if (status == WB_EUSAGE) /* another MPI library: its default only */
             wb_error_clear ();
         else
@@ -210,7 +211,7 @@ static wb_status new_ways (ring_bench_t *b, const wb_topo_t *topo) {
 static void measure_all (ring_bench_t *b) {
     for (int i = 0; i < b->sizes; i++)
         for (int w = 0; w < WAYS; w++) {
-            const bool has = w >= DEFAULT ? b->rival[w] != NULL : w == RING || b->bytes[i] <= 1 << 20;
+            const bool has = w >= DEFAULT ? b->mpi[w] != NULL : w == RING || b->bytes[i] <= 1 << 20;
             b->seconds[i][w] = has ? measure (b, (enum way) w, b->bytes[i] / 4) : -1;
             wb_log_progress ("%lld bytes: %s", (long long) b->bytes[i], way_names[w]);
         }
@@ -224,7 +225,7 @@ static wb_status measure_and_report (ring_bench_t *b) {
     if (status == WB_OK) status = measure_links (b);
     if (status == WB_OK) measure_all (b);
     if (status == WB_OK && wb_comm_rank (b->world) == 0) status = report (b, topo->nodes);
-    for (int w = 0; w < WAYS; w++) wb_rival_destroy (b->rival[w]);
+    for (int w = 0; w < WAYS; w++) wb_mpi_allreduce_destroy (b->mpi[w]);
     wb_ring_destroy (b->ring);
     wb_topo_destroy (topo);
     return wb_agree (b->world, status);

@@ -1,9 +1,9 @@
 /* Agreement: no rank leaves alone.
  *
- * Each rank comes with its own status; all leave with that of the lowest rank that failed, and with its record, so the
- * message that main() prints once is the same wherever it is printed.
+ * Each rank brings its own status; all return that of the lowest rank that failed, and have its record, so the message
+ * that main() prints once is the same wherever it is printed.
  *
- * Not done here: agreeing when a rank is gone.  Then the MPI call fails and ends all (world.c). */
+ * Not done here: agreeing when a rank is lost.  Then the MPI call fails and ends all ranks (mpi.c). */
 #include "config.h"
 
 #include <math.h>
@@ -38,7 +38,7 @@ wb_status wb_same (wb_comm_t *c, const void *data, size_t bytes, const char *wha
     wb_status st = WB_OK;
     if (mine[0] != first[0] || mine[1] != first[1])
         st = WB_FAIL (WB_EUSAGE, "%s differs between ranks %d and %d (%s): give every rank the same", what,
-                      (int) first[2], wb_world_rank (), c->host);
+                      (int) first[2], wb_world_rank (), wb_world_host ());
     return wb_agree (c, st);
 }
 

@@ -1,14 +1,14 @@
-/* Stage links: messages between two ranks, posted ahead.
+/* Stage links: messages between two ranks, posted in advance.
  *
  * Two queues of MPI requests, one each way; waits are for the oldest.  MPI keeps messages of one sender, communicator
- * and tag in order, so the queues need no numbers.  Sends and receives go straight from and to the caller's buffers.
+ * and tag in order, so the messages need no numbers.  Sends and receives use the caller's buffers directly.
  *
  * Not done here: a link of a rank to itself; copies. */
 #include "config.h"
 
 #include "comm/comm_priv.h"
 
-#define PARTS 8 /* messages in one transfer, each at most WB_MESSAGE_MAX bytes: 2^30 floats */
+#define PARTS 8 /* messages in one transfer, each at most WB_MESSAGE_MAX bytes: 2^30 floats together */
 
 typedef struct lane {
     MPI_Request *part; /* [depth][PARTS] */
@@ -26,7 +26,7 @@ struct wb_link {
 wb_status wb_link_new (wb_link_t **out, wb_comm_t *group, int peer, int tag, int depth) {
     WB_ASSERT (peer >= 0 && peer < group->size && peer != group->rank && depth >= 1 && tag >= 0 && tag < 10000);
     wb_link_t *l = *out = wb_calloc (1, sizeof *l);
-    if (l == NULL) return WB_FAIL (WB_ENOMEM, "no memory for a link between stages");
+    if (l == NULL) return WB_NOMEM ("a link between stages");
     l->mpi = group->mpi;
     l->peer = peer;
     l->tag = WB_TAG_LINK + tag;
@@ -38,7 +38,7 @@ wb_status wb_link_new (wb_link_t **out, wb_comm_t *group, int peer, int tag, int
         if (lanes[i]->part == NULL || lanes[i]->floats == NULL) {
             wb_link_destroy (l);
             *out = NULL;
-            return WB_FAIL (WB_ENOMEM, "no memory for a link between stages");
+            return WB_NOMEM ("a link between stages");
         }
         for (int k = 0; k < depth * PARTS; k++) lanes[i]->part[k] = MPI_REQUEST_NULL;
     }
@@ -64,12 +64,13 @@ static MPI_Request *post (wb_link_t *l, lane_t *lane, int64_t n) {
     return lane->part + at * PARTS;
 }
 
-/* Part k of n floats: its first float and how many.  A transfer of nothing is one empty message. */
+/* Part k of n floats: its first float and its count, -1 after the last.  A transfer of 0 floats is one empty message.
+ */
 static int part_of (int64_t n, int k, int64_t *first) {
-    const int64_t most = (int64_t) (WB_MESSAGE_MAX / sizeof (float));
-    *first = k * most;
+    const int64_t max = (int64_t) (WB_MESSAGE_MAX / sizeof (float));
+    *first = k * max;
     int64_t left = n - *first;
-    return left <= 0 ? (k == 0 ? 0 : -1) : (int) (left < most ? left : most);
+    return left <= 0 ? (k == 0 ? 0 : -1) : (int) (left < max ? left : max);
 }
 
 void wb_link_send_begin (wb_link_t *l, const float *x, int64_t n) {

@@ -1,10 +1,10 @@
 /* One file, many ranks: POSIX reads and writes at each rank's own offsets.
  *
- * Rank 0 creates the file and reserves its space, so that a full disk shows before the first byte is written; then
- * every rank opens it.  What fails between is remembered and agreed on when the file is closed.
+ * Rank 0 creates the file and reserves its space, so that a full disk is noticed before the first byte is
+ * written; then every rank opens it.  The first failure after that is remembered and agreed on when the file is closed.
  *
  * Not done here: MPI-IO (its collective buffering gains nothing for large slices, and its errors say less); locks,
- * because ranks write disjoint ranges; temporary names and renaming (ckpt does). */
+ * because ranks write disjoint ranges; temporary names and renaming (checkpoint does that). */
 #include "config.h"
 
 #include <errno.h>
@@ -43,7 +43,7 @@ static int open_file (const char *path, int flags) {
     return fd;
 }
 
-/* Give the file its size, with its blocks where the file system can. */
+/* Set the size of the file, and reserve its blocks where the file system supports it. */
 static int reserve (int fd, int64_t bytes) {
     int rc;
     if (bytes == 0) return 0;
@@ -64,7 +64,7 @@ static wb_status create (wb_pfile_t *f) {
     f->fd = open_file (f->path, O_RDWR | O_CREAT | O_TRUNC);
     if (f->fd < 0) return fail_errno (f, "cannot create");
     if (fstat (f->fd, &st) == 0 && !S_ISREG (st.st_mode))
-        return WB_FAIL (WB_EIO, "%s: cannot create: there is something that is no regular file", f->path);
+        return WB_FAIL (WB_EIO, "%s: cannot create: what is there is not a regular file", f->path);
     if (reserve (f->fd, f->bytes) == 0) return WB_OK;
     int err = errno;
     unlink (f->path);
@@ -89,7 +89,7 @@ static wb_status open_existing (wb_pfile_t *f) {
     struct stat st;
     f->fd = open_file (f->path, O_RDONLY);
     if (f->fd < 0 || fstat (f->fd, &st) != 0) return fail_errno (f, "cannot open");
-    if (!S_ISREG (st.st_mode)) return WB_FAIL (WB_EIO, "%s: cannot open: it is no regular file", f->path);
+    if (!S_ISREG (st.st_mode)) return WB_FAIL (WB_EIO, "%s: cannot open: it is not a regular file", f->path);
     f->bytes = st.st_size;
     return WB_OK;
 }
@@ -100,11 +100,11 @@ static void free_file (wb_pfile_t *f) {
     wb_free (f);
 }
 
-/* The object, on every rank or on none. */
-static wb_status make (wb_pfile_t **out, wb_comm_t *c, const char *path, bool writable) {
+/* The object, on every rank or on none; agreed. */
+static wb_status new_file (wb_pfile_t **out, wb_comm_t *c, const char *path, bool writable) {
     size_t n = strlen (path) + 1;
     wb_pfile_t *f = *out = wb_calloc (1, sizeof *f + n);
-    wb_status st = wb_agree (c, f == NULL ? WB_FAIL (WB_ENOMEM, "%s: no memory to open it", path) : WB_OK);
+    wb_status st = wb_agree (c, f == NULL ? WB_NOMEM ("opening %s", path) : WB_OK);
     if (f != NULL) {
         f->comm = c;
         f->fd = -1;
@@ -119,7 +119,7 @@ static wb_status make (wb_pfile_t **out, wb_comm_t *c, const char *path, bool wr
 
 wb_status wb_pfile_create (wb_pfile_t **out, wb_comm_t *c, const char *path, int64_t bytes) {
     WB_ASSERT (bytes >= 0);
-    WB_TRY (make (out, c, path, true));
+    WB_TRY (new_file (out, c, path, true));
     wb_pfile_t *f = *out;
     f->bytes = bytes;
     wb_status st = wb_agree (c, wb_comm_rank (c) == 0 ? create (f) : WB_OK);
@@ -131,11 +131,11 @@ wb_status wb_pfile_create (wb_pfile_t **out, wb_comm_t *c, const char *path, int
 }
 
 wb_status wb_pfile_open (wb_pfile_t **out, wb_comm_t *c, const char *path) {
-    WB_TRY (make (out, c, path, false));
+    WB_TRY (new_file (out, c, path, false));
     wb_pfile_t *f = *out;
     wb_status st = wb_agree (c, open_existing (f));
     if (st == WB_OK) {
-        /* A path longer than the record is cut there as well. */
+        /* A path longer than the record is truncated in the record as well. */
         char what[WB_ERROR_TEXT];
         snprintf (what, sizeof what, "%s: its size", path);
         st = wb_same (c, &f->bytes, sizeof f->bytes, what);
@@ -146,7 +146,7 @@ wb_status wb_pfile_open (wb_pfile_t **out, wb_comm_t *c, const char *path) {
     return st;
 }
 
-/* Remember the first failure: close brings it to the others. */
+/* Remember the first failure; close agrees on it with the other ranks. */
 static wb_status remember (wb_pfile_t *f, wb_status st) {
     if (st != WB_OK && f->error.status == WB_OK) {
         f->error = *wb_error_get ();
@@ -198,7 +198,7 @@ wb_status wb_pfile_close (wb_pfile_t *f) {
         int rc;
         do rc = fsync (f->fd);
         while (rc != 0 && errno == EINTR);
-        if (rc != 0 && errno != EINVAL) remember (f, fail_errno (f, "cannot bring to disk"));
+        if (rc != 0 && errno != EINVAL) remember (f, fail_errno (f, "cannot write to disk"));
     }
     int rc = close (f->fd);
     f->fd = -1;

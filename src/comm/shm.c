@@ -1,15 +1,15 @@
-/* A window of memory that the ranks of a node share: what a ring uses inside it.
+/* Memory that the ranks of a node share, for the sums of a ring inside the node.
  *
- * Each rank brings in a segment: four counters of finished rounds, then BLOCKS blocks it shares from and as many it
- * offers from.  A rank writes to its own segment only and reads the others'.  Its block of round i is free again when
- * every rank has finished round i - BLOCKS, and what lies in it may be read when the writer has counted the round; so
- * the counters, which only grow, are all the agreement there is (release when they are written, acquire when read).
- * Blocks are small and used again and again: they stay in the caches, and memory itself sees the vectors only.
+ * Each rank has a segment: four counters of finished rounds, then BLOCKS blocks for its floats of the others' parts and
+ * as many for its results.  A rank writes to its own segment only and reads the others'.  Its block of round i may be
+ * overwritten when every rank has finished round i - BLOCKS, and may be read when the writer has counted the round; the
+ * counters, which only grow, are the only synchronisation (release when written, acquire when read).  Blocks are small
+ * and reused, so they stay in the caches, and only the vectors themselves go through main memory.
  *
- * MPI 3.1, section 11.2.3 (MPI_Win_allocate_shared).  Segments are apart from each other, so that the pages of each lie
- * with the processor of its rank.
+ * MPI 3.1, section 11.2.3 (MPI_Win_allocate_shared).  Segments are not contiguous, so that the pages of each are local
+ * to the processor of its rank.
  *
- * Not done here: levels inside a node (sockets); what a round is made of (ring.c). */
+ * Not done here: levels inside a node (sockets); which floats a round takes (ring_node.c). */
 #include "config.h"
 
 #include <stdatomic.h>
@@ -22,36 +22,36 @@
 #define LINE 128 /* bytes that ranks do not share by accident: a cache line and its neighbour */
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters between processes must not need locks");
 
-enum counter { SHARED, ADDED, OFFERED, TAKEN, COUNTERS };
+enum counter { PARTS_PUT, PARTS_ADDED, RESULT_PUT, RESULTS_READ, COUNTERS };
 
 typedef struct segment {
     struct {
         _Alignas(LINE) _Atomic int64_t rounds;
     } done[COUNTERS];
-    _Alignas(LINE) float block[]; /* [2][BLOCKS][block]: shared, offered */
+    _Alignas(LINE) float block[]; /* [2][BLOCKS][block]: parts, results */
 } segment_t;
 
 struct wb_shm {
     MPI_Win window;
     int rank, size;
     int64_t block;
-    int64_t seen[COUNTERS]; /* rounds that all ranks have counted, when last looked at */
-    segment_t *of[];        /* [size] */
+    int64_t reached[COUNTERS]; /* rounds that all ranks had counted when this rank last read the counters */
+    segment_t *of[];           /* [size] */
 };
 
 size_t wb_shm_bytes (int64_t block) {
     return wb_align (sizeof (segment_t) + 2 * BLOCKS * (size_t) block * sizeof (float));
 }
 
-/* Is there so much room where Open MPI puts windows?  It looks itself, on one rank, and the others wait for it for ever
- * when there is not. */
-static bool has_room (size_t bytes) {
+/* Is there enough space where Open MPI puts such memory?  It checks that itself, but on one rank only, and when there
+ * is not the other ranks hang. */
+static bool has_space (size_t bytes) {
     struct statvfs fs;
     return statvfs ("/dev/shm", &fs) != 0 || (double) fs.f_bavail * (double) fs.f_frsize > (double) bytes;
 }
 
-/* MPI promises no alignment, and Open MPI gives 8 bytes.  It maps whole pages, so every process that rounds its
- * address of a segment up to LINE comes to the same byte. */
+/* MPI guarantees no alignment, and Open MPI aligns to 8 bytes.  It maps whole pages, so every process that rounds its
+ * address of a segment up to LINE finds the same byte. */
 static segment_t *align_segment (void *at) {
     return (void *) ((uintptr_t) at + LINE - 1 - ((uintptr_t) at + LINE - 1) % LINE);
 }
@@ -69,7 +69,7 @@ wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
     WB_MPI (MPI_Info_create (&info));
     WB_MPI (MPI_Info_set (info, "alloc_shared_noncontig", "true"));
     size_t page = 4096, bytes = (wb_shm_bytes (block) + LINE + page - 1) / page * page;
-    int bad = s == NULL || !has_room ((bytes + page) * (size_t) size), any;
+    int bad = s == NULL || !has_space ((bytes + page) * (size_t) size), any;
     WB_MPI (MPI_Allreduce (&bad, &any, 1, MPI_INT, MPI_MAX, node));
     if (any == 0) {
         bad = MPI_Win_allocate_shared ((MPI_Aint) bytes, 1, info, node, &base, &window) != MPI_SUCCESS;
@@ -79,14 +79,14 @@ wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
     if (any > 0) {
         if (window != MPI_WIN_NULL) WB_MPI (MPI_Win_free (&window));
         wb_free (s);
-        return WB_FAIL (WB_ENOMEM, "no window of shared memory of %zu bytes for each of %d ranks", bytes, size);
+        return WB_FAIL (WB_ENOMEM, "no %zu bytes of shared memory for each of %d ranks", bytes, size);
     }
     s->window = window;
     s->rank = rank;
     s->size = size;
     s->block = block;
     WB_MPI (MPI_Win_set_errhandler (window, MPI_ERRORS_RETURN));
-    WB_MPI (MPI_Win_lock_all (MPI_MODE_NOCHECK, window)); /* loads and stores want an epoch */
+    WB_MPI (MPI_Win_lock_all (MPI_MODE_NOCHECK, window)); /* loads and stores need an epoch */
     for (int m = 0; m < size; m++) {
         MPI_Aint n;
         int unit;
@@ -94,7 +94,7 @@ wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
         WB_MPI (MPI_Win_shared_query (window, m, &n, &unit, &at));
         s->of[m] = align_segment (at);
     }
-    memset (base, 0, bytes); /* its pages, too */
+    memset (base, 0, bytes); /* also touches its pages */
     WB_MPI (MPI_Barrier (node));
     *out = s;
     return WB_OK;
@@ -107,7 +107,7 @@ void wb_shm_destroy (wb_shm_t *s) {
     wb_free (s);
 }
 
-/* Own rounds. */
+/* Rounds this rank has counted. */
 static int64_t rounds (const wb_shm_t *s, enum counter k) {
     return atomic_load_explicit (&s->of[s->rank]->done[k].rounds, memory_order_relaxed);
 }
@@ -116,61 +116,62 @@ static void count (wb_shm_t *s, enum counter k) {
     atomic_store_explicit (&s->of[s->rank]->done[k].rounds, rounds (s, k) + 1, memory_order_release);
 }
 
-/* Have all ranks counted so many? */
+/* Have all ranks counted `want` rounds? */
 static bool all_have (wb_shm_t *s, enum counter k, int64_t want) {
-    if (s->seen[k] >= want) return true;
-    int64_t least = INT64_MAX;
-    for (int m = 0; m < s->size && (m == 0 || least >= want); m++) {
+    if (s->reached[k] >= want) return true;
+    int64_t min = INT64_MAX;
+    for (int m = 0; m < s->size && (m == 0 || min >= want); m++) {
         int64_t n = atomic_load_explicit (&s->of[m]->done[k].rounds, memory_order_acquire);
-        if (n < least) least = n;
+        if (n < min) min = n;
     }
-    if (least < want) return false;
-    s->seen[k] = least;
+    if (min < want) return false;
+    s->reached[k] = min;
     return true;
 }
 
 static float *block_of (const wb_shm_t *s, int rank, enum counter k, int64_t round) {
-    return s->of[rank]->block + ((k == OFFERED ? BLOCKS : 0) + round % BLOCKS) * s->block;
+    return s->of[rank]->block + ((k == RESULT_PUT ? BLOCKS : 0) + round % BLOCKS) * s->block;
 }
 
-bool wb_shm_share (wb_shm_t *s, const float *x, const wb_part_t *part) {
-    int64_t round = rounds (s, SHARED);
-    if (!all_have (s, ADDED, round - BLOCKS + 1)) return false;
-    float *to = block_of (s, s->rank, SHARED, round);
+bool wb_shm_put_parts (wb_shm_t *s, const float *x, const wb_part_t *part) {
+    int64_t round = rounds (s, PARTS_PUT);
+    if (!all_have (s, PARTS_ADDED, round - BLOCKS + 1)) return false;
+    float *to = block_of (s, s->rank, PARTS_PUT, round);
     for (int i = 1; i < s->size; i++) {
         const wb_part_t *p = &part[(s->rank + i) % s->size];
         memcpy (to + p->at, x + p->first, (size_t) p->count * sizeof *x);
     }
-    count (s, SHARED);
+    count (s, PARTS_PUT);
     return true;
 }
 
-bool wb_shm_add (wb_shm_t *s, float *x, const wb_part_t *part, void (*add) (float *y, const float *x, int64_t n)) {
-    int64_t round = rounds (s, ADDED);
+bool wb_shm_add_parts (wb_shm_t *s, float *x, const wb_part_t *part,
+                       void (*add) (float *y, const float *x, int64_t n)) {
+    int64_t round = rounds (s, PARTS_ADDED);
     const wb_part_t *p = &part[s->rank];
-    if (!all_have (s, SHARED, round + 1)) return false;
+    if (!all_have (s, PARTS_PUT, round + 1)) return false;
     for (int i = 1; i < s->size && p->count > 0; i++)
-        add (x + p->first, block_of (s, (s->rank + i) % s->size, SHARED, round) + p->at, p->count);
-    count (s, ADDED);
+        add (x + p->first, block_of (s, (s->rank + i) % s->size, PARTS_PUT, round) + p->at, p->count);
+    count (s, PARTS_ADDED);
     return true;
 }
 
-bool wb_shm_offer (wb_shm_t *s, const float *x, const wb_part_t *part) {
-    int64_t round = rounds (s, OFFERED);
+bool wb_shm_put_result (wb_shm_t *s, const float *x, const wb_part_t *part) {
+    int64_t round = rounds (s, RESULT_PUT);
     const wb_part_t *p = &part[s->rank];
-    if (!all_have (s, TAKEN, round - BLOCKS + 1)) return false;
-    memcpy (block_of (s, s->rank, OFFERED, round) + p->at, x + p->first, (size_t) p->count * sizeof *x);
-    count (s, OFFERED);
+    if (!all_have (s, RESULTS_READ, round - BLOCKS + 1)) return false;
+    memcpy (block_of (s, s->rank, RESULT_PUT, round) + p->at, x + p->first, (size_t) p->count * sizeof *x);
+    count (s, RESULT_PUT);
     return true;
 }
 
-bool wb_shm_take (wb_shm_t *s, float *x, const wb_part_t *part) {
-    int64_t round = rounds (s, TAKEN);
-    if (!all_have (s, OFFERED, round + 1)) return false;
+bool wb_shm_get_results (wb_shm_t *s, float *x, const wb_part_t *part) {
+    int64_t round = rounds (s, RESULTS_READ);
+    if (!all_have (s, RESULT_PUT, round + 1)) return false;
     for (int i = 1; i < s->size; i++) {
         int m = (s->rank + i) % s->size;
-        memcpy (x + part[m].first, block_of (s, m, OFFERED, round) + part[m].at, (size_t) part[m].count * sizeof *x);
+        memcpy (x + part[m].first, block_of (s, m, RESULT_PUT, round) + part[m].at, (size_t) part[m].count * sizeof *x);
     }
-    count (s, TAKEN);
+    count (s, RESULTS_READ);
     return true;
 }

@@ -84,7 +84,7 @@ wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char 
         return WB_FAIL (WB_EUSAGE, "%s wants --model DIR: a checkpoint, or any Hugging Face GPT-2 directory", command);
     WB_TRY (wb_threads_check (a->threads));
     if (a->threads > 0 || wb_threads_env () == 0) {
-        const int cores = wb_cpu_cores (), threads = a->threads > 0 ? (int) a->threads : cores;
+        const int cores = wb_cpu_cores (), threads = a->threads > 0 ? (int) a->threads : wb_threads_alone ();
         if (threads > cores) wb_threads_crowded (1, threads, cores);
         wb_kern_threads_set (threads);
         wb_blas_threads_set (threads);

@@ -1,4 +1,4 @@
-/* Processor: the right BLAS kernels, and threads.
+/* Processor: the right BLAS kernels.
  *
  * OpenBLAS chooses its kernels when it is loaded, before main(), by a list of processor models that ends where its
  * release does: a newer processor gets the kernels of a very old one and runs five times slower.  OPENBLAS_CORETYPE
@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,8 +34,8 @@ const char *wb_retuned_note (void) {
     return note;
 }
 
-/* What wb_retune() could not mend, and more threads than cores, to be reported later; empty: nothing. */
-static char slow[512], crowd[96];
+/* What wb_retune() could not mend, to be reported later; empty: nothing. */
+static char slow[512];
 
 void wb_retune (char **argv, bool allowed, const char *core, const char *want) {
     if (want == NULL) return;
@@ -58,18 +57,6 @@ void wb_retune (char **argv, bool allowed, const char *core, const char *want) {
               why[0] != 0 ? " (restarting with it failed: " : "", why, why[0] != 0 ? ")" : "");
 }
 
-void wb_threads_crowded (int ranks, int threads, int cores) {
-    if (ranks == 1)
-        snprintf (crowd, sizeof crowd, "%d threads on %d cores", threads, cores);
-    else
-        snprintf (crowd, sizeof crowd, "%d ranks x %d threads on %d cores", ranks, threads, cores);
-}
-
-void wb_threads_warn (void) {
-    if (crowd[0] != 0) wb_warn ("%s: expect it to be slow", crowd);
-    crowd[0] = 0;
-}
-
 void wb_slow_warn (void) {
     wb_threads_warn ();
     if (slow[0] != 0) wb_warn ("%s", slow);
@@ -81,64 +68,4 @@ void wb_hold_streams (void) {
         if (fcntl (fd, F_GETFD) != -1 || errno != EBADF) continue;
         if (open ("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
     }
-}
-
-int wb_launcher_rank (void) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK",
-                                        "SLURM_PROCID"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *text = getenv (names[i]);
-        if (text != NULL && text[0] >= '0' && text[0] <= '9') return atoi (text);
-    }
-    return 0;
-}
-
-void wb_core_mask (unsigned char mask[WB_CORE_MASK_BYTES]) {
-    memset (mask, 0, WB_CORE_MASK_BYTES);
-#ifdef HAVE_SCHED_GETAFFINITY
-    cpu_set_t *set = CPU_ALLOC (8 * WB_CORE_MASK_BYTES);
-    if (set == NULL) return;
-    size_t bytes = CPU_ALLOC_SIZE (8 * WB_CORE_MASK_BYTES);
-    if (sched_getaffinity (0, bytes, set) == 0)
-        memcpy (mask, set, bytes < WB_CORE_MASK_BYTES ? bytes : WB_CORE_MASK_BYTES);
-    CPU_FREE (set);
-#endif
-}
-
-/* The first number is that of the outermost level.  What is not a list of numbers counts as not set, as for OpenMP. */
-int64_t wb_threads_env (void) {
-    const char *omp = getenv ("OMP_NUM_THREADS");
-    int64_t first = 0;
-    for (bool more = omp != NULL; more; omp++) {
-        char *end;
-        const int64_t n = strtoll (omp, &end, 10);
-        if (end == omp || n <= 0) return 0;
-        end += strspn (end, " \t");
-        if (*end != 0 && *end != ',') return 0;
-        if (first == 0) first = n;
-        more = *end == ',';
-        omp = end;
-    }
-    return first;
-}
-
-/* More threads than cores are slow, which a warning tells; hundreds of times more are a slip of the keyboard, or a rank
- * bound to one core that believes it has a node. */
-wb_status wb_threads_check (int64_t asked) {
-    enum { MOST = 16 };
-    const int64_t threads = asked > 0 ? asked : wb_threads_env ();
-    const int cores = wb_cpu_cores ();
-    if (threads <= (int64_t) MOST * cores) return WB_OK;
-    return WB_FAIL (WB_EUSAGE,
-                    "%s%lld threads in a process that may use %d %s: %d at most; are there more cores, look at binding "
-                    "(mpirun --bind-to none, srun --cpus-per-task)",
-                    asked > 0 ? "" : "OMP_NUM_THREADS: ", (long long) threads, cores, cores == 1 ? "core" : "cores",
-                    MOST * cores);
-}
-
-int wb_threads_choose (int64_t asked, int sharers) {
-    const int64_t threads = asked > 0 ? asked : wb_threads_env ();
-    const int cores = wb_cpu_cores ();
-    if (threads > 0) return (int) threads;
-    return cores / sharers > 0 ? cores / sharers : 1;
 }
