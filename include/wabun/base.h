@@ -110,7 +110,7 @@ int wb_int (int64_t x);
 
 /* ---- log (log.c) ------------------------------------------------------------------------------------------------ */
 
-/** Messages for people go to stderr and results to stdout.  Only the rank that was set to speak prints. */
+/** Messages for people go to stderr and results to stdout.  Only the rank chosen by wb_log_init() prints. */
 typedef enum wb_log_level { WB_LOG_QUIET = 0, WB_LOG_WARN = 1, WB_LOG_INFO = 2, WB_LOG_DEBUG = 3 } wb_log_level;
 /** Not collective; `speaks` is true on one rank only. */
 void wb_log_init (wb_log_level level, bool speaks);
@@ -399,7 +399,8 @@ int wb_edit_distance (const char *a, const char *b);
 
 /** Instruction sets the kernels are built for; chosen at run time. */
 typedef enum wb_isa { WB_ISA_PORTABLE = 0, WB_ISA_AVX2 = 1, WB_ISA_AVX512 = 2 } wb_isa;
-/** The best the processor and the system can do; the environment variable WABUN_ISA=portable|avx2|avx512 lowers it. */
+/** The best that the processor and the system support; the environment variable WABUN_ISA=portable|avx2|avx512 lowers
+ * it. */
 wb_isa wb_cpu_isa (void);
 const char *wb_isa_name (wb_isa isa);
 /** Cores in the affinity mask of the process. */

@@ -56,7 +56,7 @@ typedef struct wb_ckpt_set {
     int nparams;
 } wb_ckpt_set_t;
 
-/** Extra small files, the same on every rank (written by rank 0): name and text.  */
+/** Extra small files, the same on every rank (written by rank 0): name and text. */
 typedef struct wb_ckpt_text {
     const char *name;
     const char *text;
@@ -69,7 +69,7 @@ typedef struct wb_ckpt_job {
     const wb_segment_t *segments; /**< the pieces this rank writes, of params of this very table: disjoint over all
                                    * ranks, together everything */
     int nsegments;
-    const wb_ckpt_set_t *sets; /**< sets of one file must stand together */
+    const wb_ckpt_set_t *sets; /**< sets of one file must be adjacent */
     int nsets;
     const wb_ckpt_text_t *texts;
     int ntexts;
@@ -78,15 +78,15 @@ typedef struct wb_ckpt_job {
 } wb_ckpt_job_t;
 
 /** Write dir: all ranks write their segments at their offsets of the shared files under `dir`.tmp; then checksums.json
- * (XXH64 of each 4 MiB block of every file, made by reading back, shared over ranks), fsync, rename to `dir`.  The
- * space of all shared files is reserved first.  An existing `dir` is replaced when it is empty or a checkpoint of ours,
- * else refused.  When anything fails the temporary directory is removed and what was there before is untouched.  At
- * most 16 MB of buffers a rank. Collective over world.  Errors: WB_EIO (full disk ...), WB_EUSAGE (`dir` is something
- * else), WB_ENOMEM; agreed. */
+ * (XXH64 of each 4 MiB block of every file, computed by reading back, the work shared by the ranks), fsync, rename to
+ * `dir`.  The space of all shared files is reserved first.  An existing `dir` is replaced when it is empty or a
+ * checkpoint of ours, else refused.  When anything fails the temporary directory is removed and what was there before
+ * is untouched.  At most 16 MB of buffers a rank. Collective over world.  Errors: WB_EIO (full disk ...), WB_EUSAGE
+ * (`dir` is something else), WB_ENOMEM; agreed. */
 wb_status wb_ckpt_save (wb_comm_t *world, const char *dir, const wb_ckpt_job_t *job) WB_NODISCARD;
 
-/** Check files of a checkpoint against its checksums.json; a directory without one (somebody else's model) passes,
- * files that are not in it are not looked at.  Collective over world; the blocks are shared over the ranks. Errors:
+/** Check files of a checkpoint against its checksums.json; a directory without one (somebody else's model) passes, and
+ * files that it does not name are not checked.  Collective over world; the blocks are shared over the ranks. Errors:
  * WB_EDATA file and bytes of the first bad block, a file that is missing or has another size; WB_EIO. */
 wb_status wb_ckpt_verify (wb_comm_t *world, const char *dir) WB_NODISCARD;
 

@@ -1,6 +1,6 @@
 /* Processor: which of our kernels it can run, and how many cores we were given.
  *
- * Not done here: choosing kernels (kern), which core type the BLAS took for it (kern/gemm.c). */
+ * Not done here: choosing kernels, and which core type the BLAS chose (kernels). */
 #include "config.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ static char name[128];
 
 static wb_isa isa_of_processor (void) {
 #ifdef WB_X86
-    /* Asks the processor and whether the system saves the registers; the same list as the compiler flags of kernels.
+    /* Checks the processor, and that the system saves its registers; the list is that of the compiler flags of kernels.
      */
     __builtin_cpu_init ();
     if (!__builtin_cpu_supports ("avx2") || !__builtin_cpu_supports ("fma")) return WB_ISA_PORTABLE;

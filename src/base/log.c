@@ -1,8 +1,8 @@
 /* Log: lines for people, on stderr; results are the caller's and go to stdout.
  *
- * One rank speaks, set by wb_log_init(); before that every process does.  A progress line stands on the terminal until
- * something else is printed: it is wiped first, so a message always starts on a fresh line.  Nothing of it reaches a
- * file or a pipe.
+ * One rank speaks, set by wb_log_init(); before that every process does.  A progress line stays on the terminal until
+ * something else is printed: it is erased first, so a message always starts on a fresh line.  It never reaches a file
+ * or a pipe.
  *
  * Not done here: the run's numbers (train writes metrics.jsonl) and errors (status.c). */
 #include "config.h"
@@ -78,7 +78,8 @@ void wb_log_progress (const char *fmt, ...) {
     va_start (ap, fmt);
     vsnprintf (text, sizeof text, fmt, ap);
     va_end (ap);
-    /* A line that wraps cannot be wiped.  No UTF-8 character is wider than its bytes, so bytes are a safe measure. */
+    /* A line that wraps cannot be erased.  No UTF-8 character is wider than its number of bytes, so bytes are a safe
+     * measure. */
     struct winsize w;
     size_t room = ioctl (STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? (size_t) w.ws_col - 1 : 79;
     if (strlen (text) > room) {

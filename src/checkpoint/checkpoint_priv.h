@@ -1,10 +1,10 @@
-/* What the files of ckpt share with each other. */
+/* What the files of checkpoint share among themselves. */
 #ifndef WABUN_CKPT_PRIV_H
 #define WABUN_CKPT_PRIV_H
 
 #include "wabun/checkpoint.h"
 
-/* The formats are written and read as numbers lie in memory. */
+/* Numbers are written and read in the byte order of memory. */
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "checkpoints are little-endian, and so must the machine be"
 #endif
@@ -13,7 +13,7 @@ _Static_assert(sizeof (float) == 4 && sizeof (double) == 8, "IEEE fp32 and fp64"
 #define WB_SUMS_FILE "checksums.json"
 #define WB_SUMS_BLOCK ((int64_t) 4 << 20)
 
-/** Make dir/checksums.json: the shared files, read by all ranks, then small ones, read by rank 0.
+/** Write dir/checksums.json: of the shared files, read by all ranks, then of small ones, read by rank 0.
  * Collective over c.  Errors: WB_EIO, WB_ENOMEM; agreed. */
 wb_status wb_sums_write (wb_comm_t *c, const char *dir, const char *const *shared, int nshared,
                          const char *const *small, int nsmall) WB_NODISCARD;

@@ -1,7 +1,7 @@
 /* Loading: every rank reads the pieces it holds out of whole tensors, whatever layout (or program) wrote them.
  *
- * Of a column-cut tensor a rank wants a little of each row.  Such runs are read together with the gaps between them, up
- * to a buffer's size, and picked out of it: reading too much is cheaper than many small reads.
+ * Of a tensor cut by columns a rank needs a little of each row.  Such runs are read together with the gaps between
+ * them, up to the size of a buffer, and copied out of it: reading too much is cheaper than many small reads.
  *
  * Not done here: where tensors are and what they are called (source.c), checksums (sums.c). */
 #include "config.h"
@@ -78,10 +78,10 @@ static int64_t run_at (const wb_segment_t *g, int64_t *global, int64_t i) {
 }
 
 static wb_status read_segment (wb_pfile_t *f, float *to, const wb_st_tensor_t *t, const wb_segment_t *g, char *buf) {
-    int64_t size = wb_st_element_bytes (t->dtype), most = BUFFER_BYTES / size, gap = GAP_BYTES / size;
+    int64_t size = wb_st_element_bytes (t->dtype), max = BUFFER_BYTES / size, gap = GAP_BYTES / size;
     for (int64_t i = 0; i < g->count;) {
         int64_t low, at, n = run_at (g, &low, i);
-        if (n > most) n = most;
+        if (n > max) n = max;
         if (t->dtype == WB_F32 && n * size >= GAP_BYTES) { /* long enough to need no neighbours */
             WB_TRY (wb_pfile_read (f, to + i, (size_t) (n * size), t->begin + low * size));
             i += n;
@@ -90,7 +90,7 @@ static wb_status read_segment (wb_pfile_t *f, float *to, const wb_st_tensor_t *t
         int64_t high = low + n, end = i + n;
         while (end < g->count) {
             n = run_at (g, &at, end);
-            if (at - high > gap || at + n - low > most) break;
+            if (at - high > gap || at + n - low > max) break;
             high = at + n;
             end += n;
         }
@@ -104,7 +104,7 @@ static wb_status read_segment (wb_pfile_t *f, float *to, const wb_st_tensor_t *t
     return WB_OK;
 }
 
-/* Whether all that is wanted is there; all ranks are asked before any of them overwrites anything. */
+/* Check that every tensor needed is there: on all ranks, before any of them overwrites anything. */
 static wb_status check_all (wb_source_t *s, const wb_comm_t *world, const wb_ckpt_set_t *set,
                             const wb_segment_t *segments, int n) {
     const wb_st_tensor_t *t;

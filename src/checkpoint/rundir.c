@@ -168,7 +168,7 @@ static wb_status point (const char *link, const char *temp, const char *target) 
     if (error == 0 && rename (temp, link) != 0) error = errno;
     if (error == 0) return WB_OK;
     unlink (temp);
-    return WB_FAIL (WB_EIO, "%s: cannot make the link to %s: %s", link, target, strerror (error));
+    return WB_FAIL (WB_EIO, "%s: cannot create the link to %s: %s", link, target, strerror (error));
 }
 
 wb_status wb_ckpt_set_latest (const char *run, int64_t step) {
@@ -237,8 +237,8 @@ static wb_status remove_step (const char *run, int64_t step) {
     return status;
 }
 
-/* What was moved aside for a new one of the same step: put back where the new one did not come, else removed. */
-static wb_status settle (const char *run, int64_t step) {
+/* A checkpoint moved aside for a new one of the same step: put back when the new one did not appear, else removed. */
+static wb_status resolve_aside (const char *run, int64_t step) {
     char *dir = wb_ckpt_path (run, step), *aside = wb_format ("%s/" STEP_FORMAT ".old", run, step);
     wb_status status = dir != NULL && aside != NULL ? WB_OK : WB_NOMEM ("checkpoint");
     if (status == WB_OK && wb_file_exists (dir))
@@ -255,7 +255,7 @@ wb_status wb_ckpt_prune (const char *run, int keep) {
     int n = 0;
     WB_TRY (latest_step (&latest, run));
     wb_status status = scan (&steps, &n, run, ".old");
-    for (int i = 0; i < n && status == WB_OK; i++) status = settle (run, steps[i]);
+    for (int i = 0; i < n && status == WB_OK; i++) status = resolve_aside (run, steps[i]);
     wb_free (steps);
     if (status == WB_OK) {
         status = scan (&steps, &n, run, ".tmp");

@@ -1,10 +1,10 @@
 /* safetensors: 8 bytes little-endian length, a JSON header of that length, the tensors.
  *
- * Format: https://huggingface.co/docs/safetensors (read 2024).  A file may come from anywhere, so nothing of the header
- * is believed before it is checked; after that all offsets and sizes can be trusted.  Rank 0 reads, the header's text
- * goes to all ranks, and each makes its own table of it.
+ * Format: https://huggingface.co/docs/safetensors (read 2024).  A file may come from anywhere, so nothing in the header
+ * is used before it is checked; after that all offsets and sizes can be trusted.  Rank 0 reads, the header's text goes
+ * to all ranks, and each builds its own table from it.
  *
- * More liberal than the original: holes between tensors and bytes behind the last one are let pass.  Not done here: the
+ * More liberal than the original: holes between tensors and bytes after the last one are accepted.  Not done here: the
  * tensors' values (load.c, save.c), several files (source.c). */
 #include "config.h"
 
@@ -35,7 +35,7 @@ enum { NDTYPES = sizeof dtypes / sizeof dtypes[0] };
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-/* One tensor's entry; `data` is where the data begin in the file, `room` their bytes. */
+/* One tensor's entry.  data: byte of the file where all data begin; room: how many bytes follow. */
 static wb_status take_tensor (wb_st_tensor_t *t, const char *path, const char *name, json_t *entry, int64_t data,
                               int64_t room) {
     json_t *dtype = json_object_get (entry, "dtype"), *shape = json_object_get (entry, "shape");
@@ -91,7 +91,7 @@ static wb_status parse (wb_st_t **out, const char *path, const char *text, size_
     json_error_t why;
     json_t *root = json_loadb (text, length, JSON_REJECT_DUPLICATES, &why);
     if (root == NULL)
-        return WB_FAIL (WB_EDATA, "%s: not a safetensors file: its header is no JSON (byte %d: %.100s)", path,
+        return WB_FAIL (WB_EDATA, "%s: not a safetensors file: its header is not JSON (byte %d: %.100s)", path,
                         8 + why.position, why.text);
     wb_status status = WB_OK;
     wb_st_t *s = wb_calloc (1, sizeof *s);
@@ -100,7 +100,7 @@ static wb_status parse (wb_st_t **out, const char *path, const char *text, size_
     if (s == NULL || s->tensors == NULL)
         status = WB_NOMEM ("checkpoint");
     else if (!json_is_object (root))
-        status = WB_FAIL (WB_EDATA, "%s: not a safetensors file: its header is no JSON object", path);
+        status = WB_FAIL (WB_EDATA, "%s: not a safetensors file: its header is not a JSON object", path);
     if (status == WB_OK) {
         const char *name;
         json_t *entry;
@@ -128,7 +128,7 @@ static wb_status parse (wb_st_t **out, const char *path, const char *text, size_
     return status;
 }
 
-/* The header's text with the file's size. */
+/* The header's text, and the size of the file. */
 static wb_status read_text (char **text, uint64_t *length, int64_t *bytes, const char *path) {
     *text = NULL;
     int fd = open (path, O_RDONLY | O_CLOEXEC);
@@ -137,7 +137,7 @@ static wb_status read_text (char **text, uint64_t *length, int64_t *bytes, const
     wb_status status = WB_OK;
     int error = fstat (fd, &st) != 0 ? errno : 0;
     if (error == 0 && !S_ISREG (st.st_mode))
-        status = WB_FAIL (WB_EDATA, "%s: not a safetensors file, not even a file", path);
+        status = WB_FAIL (WB_EDATA, "%s: not a safetensors file: not a regular file", path);
     else if (error == 0) {
         *bytes = st.st_size;
         size_t got;
@@ -211,7 +211,7 @@ const wb_st_tensor_t *wb_st_find (const wb_st_t *s, const char *name) {
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
-/* Objects and arrays take over what they are given, also when they fail; so one check at the end is enough. */
+/* json_object and json_array own what they are given, also when adding it fails, so one check at the end is enough. */
 static bool describe (json_t *root, wb_st_tensor_t *t, int64_t *at) {
     int which = 0;
     while (which < NDTYPES && (dtypes[which].dtype != t->dtype || t->dtype == WB_OTHER)) which++;

@@ -1,14 +1,13 @@
 /* Saving: every rank writes its own pieces of whole tensors at their offsets in the shared files.
  *
  * Where a value lies in a file is a function of the parameter table alone, so the bytes are the same whatever layout
- * wrote them, and no rank needs to know what another holds.  All happens under a temporary name; a rename makes it a
- * checkpoint, so there is never a half one under a good name.
+ * wrote them, and no rank needs to know what another holds.  Everything is written under a temporary name; a rename
+ * makes it a checkpoint, so there is never half of one under the final name.
  *
- * Between agreements no rank leaves: what goes wrong on one (a full disk) is kept by the file until its collective
- * close.
+ * No rank leaves between two agreements: an error on one (a full disk) is kept by the file until its collective close.
  *
- * Not here: what belongs into a checkpoint (the caller says it), and any exchange of values between ranks: runs of a
- * column-cut tensor are written one by one where the rank holds no neighbours of theirs. */
+ * Not done here: what belongs in a checkpoint (the caller says it); exchanging values between ranks: of a tensor cut by
+ * columns, runs whose neighbours belong to another rank are written one by one. */
 #include "config.h"
 
 #include <dirent.h>
@@ -64,7 +63,7 @@ static wb_status describe (shared_file_t *f, const wb_ckpt_job_t *job) {
     return WB_OK;
 }
 
-static void forget (shared_file_t *f) {
+static void fini_file (shared_file_t *f) {
     for (int i = 0; i < f->ntensors; i++) wb_free (f->tensors[i].name);
     wb_free (f->tensors);
     wb_free (f->place);
@@ -73,7 +72,7 @@ static void forget (shared_file_t *f) {
 
 /* ---- writing runs ---------------------------------------------------------------------------------------------- */
 
-/* What is to be written next and hangs together: `used` bytes for the file from `at`. */
+/* A contiguous piece waiting to be written: `used` bytes for the file, from `at`. */
 typedef struct stage {
     wb_pfile_t *file;
     char *buf;
@@ -87,7 +86,7 @@ static wb_status flush (stage_t *s) {
     return bytes > 0 ? wb_pfile_write (s->file, s->buf, bytes, s->at) : WB_OK;
 }
 
-/* What lies behind the staged bytes joins them; long runs need no copy. */
+/* What follows the staged bytes is appended to them; long runs are written without a copy. */
 static wb_status put (stage_t *s, const float *x, int64_t n, int64_t at) {
     size_t bytes = (size_t) n * sizeof *x;
     if (s->used > 0 && (at != s->at + (int64_t) s->used || s->used + bytes > STAGE_BYTES)) WB_TRY (flush (s));
@@ -98,7 +97,7 @@ static wb_status put (stage_t *s, const float *x, int64_t n, int64_t at) {
     return WB_OK;
 }
 
-/* order: the segments as their parameters lie in the file, so that neighbours meet in the stage. */
+/* order: the segments in the order of the file, so that neighbours are staged together. */
 static wb_status write_sets (shared_file_t *f, stage_t *s, const wb_ckpt_job_t *job, const wb_segment_t *const *order) {
     s->file = f->file;
     s->used = 0;
@@ -140,7 +139,8 @@ typedef struct save {
     stage_t stage;
 } save_t;
 
-/* The callers' promises: sets of a file stand together, segments are of this table and all there, names are plain. */
+/* What the caller guarantees: the sets of a file are adjacent, the segments are of this table and cover it, names are
+ * plain. */
 static void check_job (wb_comm_t *world, const wb_ckpt_job_t *job) {
     int64_t held = 0, all = 0;
     for (int i = 0; i < job->nsegments; i++) {
@@ -201,18 +201,18 @@ static bool is_empty_dir (const char *path) {
     return empty;
 }
 
-/* Rank 0: may dir be replaced, and an empty temporary directory. */
+/* Rank 0: check that dir may be replaced, and make an empty temporary directory. */
 static wb_status prepare (const save_t *s) {
     struct stat st;
     char *aside = wb_format ("%s.old", s->dir), *sums = wb_format ("%s/" WB_SUMS_FILE, s->dir);
     wb_status status = aside != NULL && sums != NULL ? WB_OK : WB_NOMEM ("checkpoint");
-    /* A save that replaced a checkpoint was cut off between its two renames: put the old one back. */
+    /* An earlier save was killed between its two renames: put the old checkpoint back. */
     if (status == WB_OK && lstat (s->dir, &st) != 0 && wb_file_is_dir (aside) && rename (aside, s->dir) != 0)
         status = WB_FAIL (WB_EIO, "%s: cannot rename to %s: %s", aside, s->dir, strerror (errno));
     if (status == WB_OK && lstat (s->dir, &st) == 0 &&
         !(S_ISDIR (st.st_mode) && (wb_file_exists (sums) || is_empty_dir (s->dir))))
-        status = WB_FAIL (WB_EUSAGE, "%s: exists and is no checkpoint of wabun; remove it, or name another directory",
-                          s->dir);
+        status = WB_FAIL (WB_EUSAGE,
+                          "%s: exists and is not a checkpoint of wabun; remove it, or name another directory", s->dir);
     if (status == WB_OK) status = wb_dir_remove (s->temp);
     if (status == WB_OK) status = wb_dir_make (s->temp);
     wb_free (aside);
@@ -237,7 +237,7 @@ static wb_status write_small (const save_t *s) {
     return status;
 }
 
-/* All files are made, then filled: a disk that is too small is noticed before anything is written. */
+/* All files are created, then filled: a disk that is too small is noticed before anything is written. */
 static wb_status write_shared (save_t *s) {
     wb_status status = WB_OK;
     int made = 0;
@@ -273,7 +273,7 @@ static wb_status sync_parent (const char *path) {
     return status;
 }
 
-/* What cannot be removed goes with the next save or prune. */
+/* What cannot be removed now is removed by the next save or prune. */
 static void remove_quietly (const char *path) {
     wb_error_t before;
     wb_error_take (&before);
@@ -281,7 +281,7 @@ static void remove_quietly (const char *path) {
     wb_error_put (&before);
 }
 
-/* Rank 0: temp becomes dir.  What was dir is removed after that; that this fails does not make the new one worse. */
+/* Rank 0: rename temp to dir.  The old dir is removed after that; when this fails the new one is no worse. */
 static wb_status put_in_place (const save_t *s) {
     struct stat st;
     WB_TRY (wb_dir_sync (s->temp));
@@ -310,8 +310,8 @@ static wb_status put_in_place (const save_t *s) {
     return status;
 }
 
-/* The record tells what is left and what to do, in the same words on every rank; in place of what the file itself knew
- * of that, which cannot know of the checkpoint around it. */
+/* Complete the message, in the same words on every rank: the old checkpoint is untouched.  This replaces the advice
+ * that comes from the file, which does not know that it is part of a checkpoint. */
 static void advise (void) {
     static const char free_space[] = "; free some space";
     wb_error_t e = *wb_error_get ();
@@ -340,7 +340,7 @@ wb_status wb_ckpt_save (wb_comm_t *world, const char *dir, const wb_ckpt_job_t *
     if (status == WB_OK) status = wb_agree (world, root ? put_in_place (&s) : WB_OK);
     if (status != WB_OK) advise ();
     if (status != WB_OK && begun && root) remove_quietly (s.temp);
-    for (int i = 0; i < s.nfiles; i++) forget (&s.files[i]);
+    for (int i = 0; i < s.nfiles; i++) fini_file (&s.files[i]);
     wb_free (s.files);
     wb_free (s.order);
     wb_free (s.names);

@@ -1,10 +1,10 @@
 /* Checksums: XXH64 of every 4 MiB block of every file of a checkpoint, in one small JSON file beside them.
  *
- * Blocks, so that many ranks share the work and a damaged place has an address.  Both making and checking read the
- * files; each rank takes a stretch of the blocks of all files, one after the other, so that it opens few of them, and
- * so that the lowest rank with a complaint has the first bad block.
+ * Blocks let many ranks share the work, and give a damaged place an address.  Writing and checking both read the files;
+ * each rank takes a contiguous range of the blocks of all files, so that it opens few files, and so that the lowest
+ * rank with an error has the first bad block.
  *
- * Not a protection against intent, and files that the list does not name are not looked at. */
+ * Not done here: protection against intent; files that the list does not name. */
 #include "config.h"
 
 #include <errno.h>
@@ -39,7 +39,7 @@ static void fini (sums_t *s) {
     memset (s, 0, sizeof *s);
 }
 
-/* Room is made before. */
+/* There is room for it. */
 static wb_status add_file (sums_t *s, const char *dir, const char *name, int64_t bytes) {
     sums_file_t *f = &s->files[s->n++];
     f->path = wb_format ("%s/%s", dir, name);
@@ -107,9 +107,9 @@ static wb_status hash_blocks (sums_t *s, int64_t first, int64_t end, bool compar
     return status;
 }
 
-/* ---- making ---------------------------------------------------------------------------------------------------- */
+/* ---- writing ---------------------------------------------------------------------------------------------------- */
 
-/* Objects and arrays take over what they are given, also when they fail. */
+/* json_object and json_array own what they are given, also when adding it fails. */
 static char *to_text (const sums_t *s) {
     json_t *root = json_object (), *files = json_object ();
     bool good = json_object_set_new (root, "algorithm", json_string ("xxh64")) == 0;
@@ -141,7 +141,7 @@ static wb_status write_text (const sums_t *s, const char *dir) {
     return status;
 }
 
-/* Sizes as they lie on the disk, and room for the hashes. */
+/* Add files, with the sizes they have on disk. */
 static wb_status add_files (sums_t *s, const char *dir, const char *const *names, int n) {
     wb_status status = WB_OK;
     for (int i = 0; i < n && status == WB_OK; i++) {
@@ -157,24 +157,24 @@ static wb_status add_files (sums_t *s, const char *dir, const char *const *names
 wb_status wb_sums_write (wb_comm_t *c, const char *dir, const char *const *shared, int nshared,
                          const char *const *small, int nsmall) {
     sums_t s = {.block = WB_SUMS_BLOCK};
-    int P = wb_comm_size (c), r = wb_comm_rank (c);
+    const int ranks = wb_comm_size (c), rank = wb_comm_rank (c);
     s.files = wb_calloc ((size_t) (nshared + nsmall + 1), sizeof *s.files);
     wb_status status = s.files != NULL ? add_files (&s, dir, shared, nshared) : WB_NOMEM ("checkpoint");
     int64_t nshared_blocks = s.nblocks;
-    if (status == WB_OK && r == 0) status = add_files (&s, dir, small, nsmall);
+    if (status == WB_OK && rank == 0) status = add_files (&s, dir, small, nsmall);
     if (status == WB_OK) {
         s.hashes = wb_calloc ((size_t) s.nblocks + 1, sizeof *s.hashes);
         if (s.hashes == NULL) status = WB_NOMEM ("checkpoint");
     }
     if (status == WB_OK)
-        status =
-            hash_blocks (&s, wb_split_first (nshared_blocks, P, r), wb_split_first (nshared_blocks, P, r + 1), false);
+        status = hash_blocks (&s, wb_split_first (nshared_blocks, ranks, rank),
+                              wb_split_first (nshared_blocks, ranks, rank + 1), false);
     if (status == WB_OK) status = hash_blocks (&s, nshared_blocks, s.nblocks, false);
     status = wb_agree (c, status);
     if (status == WB_OK) {
         /* Each hash is zero on all ranks but one. */
         wb_comm_sum_i64 (c, (int64_t *) s.hashes, wb_int (nshared_blocks));
-        if (r == 0) status = write_text (&s, dir);
+        if (rank == 0) status = write_text (&s, dir);
         status = wb_agree (c, status);
     }
     fini (&s);
@@ -202,7 +202,7 @@ static wb_status parse (sums_t *s, const char *dir, const char *path, const char
     json_t *block = json_object_get (root, "block");
     wb_status status = WB_OK;
     if (!json_is_string (algorithm) || !json_is_object (files) || !json_is_integer (block))
-        status = WB_FAIL (WB_EDATA, "%s: damaged: algorithm, block or files is not there; " ADVICE, path);
+        status = WB_FAIL (WB_EDATA, "%s: damaged: algorithm, block or files is missing; " ADVICE, path);
     else if (strcmp (json_string_value (algorithm), "xxh64") != 0)
         status =
             WB_FAIL (WB_EDATA, "%s: algorithm '%.40s' is not known, only xxh64", path, json_string_value (algorithm));
@@ -259,9 +259,9 @@ static wb_status verify (wb_comm_t *c, sums_t *s, char **text, const char *dir, 
     struct {
         int64_t there, bytes;
     } size = {0, 0};
-    int P = wb_comm_size (c), r = wb_comm_rank (c);
+    const int ranks = wb_comm_size (c), rank = wb_comm_rank (c);
     wb_status status = WB_OK;
-    if (r == 0) {
+    if (rank == 0) {
         size_t bytes = 0;
         if (!wb_file_is_dir (dir))
             status = WB_FAIL (WB_EIO, "%s: no such directory", dir);
@@ -276,12 +276,13 @@ static wb_status verify (wb_comm_t *c, sums_t *s, char **text, const char *dir, 
     WB_TRY (wb_agree (c, status));
     wb_comm_bcast (c, &size, sizeof size, 0);
     if (!size.there) return WB_OK;
-    if (r != 0) *text = wb_malloc ((size_t) size.bytes);
+    if (rank != 0) *text = wb_malloc ((size_t) size.bytes);
     WB_TRY (wb_agree (c, *text != NULL ? WB_OK : WB_NOMEM ("checkpoint")));
     wb_comm_bcast (c, *text, (size_t) size.bytes, 0);
-    if (r != 0) status = parse (s, dir, path, *text, (size_t) size.bytes);
+    if (rank != 0) status = parse (s, dir, path, *text, (size_t) size.bytes);
     if (status == WB_OK)
-        status = hash_blocks (s, wb_split_first (s->nblocks, P, r), wb_split_first (s->nblocks, P, r + 1), true);
+        status = hash_blocks (s, wb_split_first (s->nblocks, ranks, rank), wb_split_first (s->nblocks, ranks, rank + 1),
+                              true);
     return wb_agree (c, status);
 }
 

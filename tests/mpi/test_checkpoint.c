@@ -450,10 +450,10 @@ static void test_replace (void) {
 
     char *mine = wb_strdup (t_tmp ("mine"));
     make ("%s", mine, "thesis.txt");
-    WANTS (save (mine, 0, 11, 6), WB_EUSAGE, "is no checkpoint of wabun");
+    WANTS (save (mine, 0, 11, 6), WB_EUSAGE, "is not a checkpoint of wabun");
     has_bytes (mine, "thesis.txt", "x", 1);
     char *file = wb_format ("%s/thesis.txt", mine);
-    WANTS (save (file, 0, 11, 6), WB_EUSAGE, "is no checkpoint of wabun");
+    WANTS (save (file, 0, 11, 6), WB_EUSAGE, "is not a checkpoint of wabun");
     char *under = wb_format ("%s/thesis.txt/step", mine);
     WANTS (save (under, 0, 11, 6), WB_EIO, "Not a directory");
     wb_free (under);

@@ -103,20 +103,20 @@ static void test_bad_headers (void) {
     HEADER (ONE ("F32", "[6]", "[0]"), 24, WB_EDATA, "needs dtype");
     HEADER ("{\"a\":[]}", 24, WB_EDATA, "needs dtype");
     HEADER ("{\"a\":null}", 24, WB_EDATA, "needs dtype");
-    HEADER ("[1,2]", 24, WB_EDATA, "no JSON object");
-    HEADER ("{\"a\":", 24, WB_EDATA, "no JSON");
-    HEADER ("{}{}", 24, WB_EDATA, "no JSON");
+    HEADER ("[1,2]", 24, WB_EDATA, "not a JSON object");
+    HEADER ("{\"a\":", 24, WB_EDATA, "not JSON");
+    HEADER ("{}{}", 24, WB_EDATA, "not JSON");
     HEADER ("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
             "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
             12, WB_EDATA, "overlap");
     HEADER ("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
             "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
-            16, WB_EDATA, "no JSON");
+            16, WB_EDATA, "not JSON");
 #undef ONE
     char deep[3000];
     memset (deep, '[', sizeof deep - 1);
     deep[sizeof deep - 1] = 0;
-    HEADER (deep, 0, WB_EDATA, "no JSON");
+    HEADER (deep, 0, WB_EDATA, "not JSON");
 
     wb_st_t *st;
     const char *path = t_tmp ("short");
@@ -132,7 +132,7 @@ static void test_bad_headers (void) {
         WANTS (wb_st_read (&st, world, path), WB_EDATA, "not a safetensors file");
     }
     WANTS (wb_st_read (&st, world, t_tmp ("nowhere")), WB_EIO, "cannot open");
-    WANTS (wb_st_read (&st, world, t_tmp (".")), WB_EDATA, "not even a file");
+    WANTS (wb_st_read (&st, world, t_tmp (".")), WB_EDATA, "not a regular file");
 }
 
 /* What was changed at random is either refused or gives a table that is true. */
@@ -447,7 +447,7 @@ static void test_no_links (void) {
     leads_to (link, "step-00000030");
     char *named = wb_dir_latest ("nowhere/latest");
     T_OK (strcmp (named, "nowhere/latest") == 0, "nothing there: %s", named);
-    WANTS (wb_ckpt_set_latest (t_tmp ("nowhere"), 200), WB_EIO, "latest: cannot make the link");
+    WANTS (wb_ckpt_set_latest (t_tmp ("nowhere"), 200), WB_EIO, "latest: cannot create the link");
     wb_free (named);
     wb_free (slash);
     wb_free (link);
