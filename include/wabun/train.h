@@ -1,9 +1,7 @@
 /* wabun - train: from micro-batches to a trained model.  Read src/train/step.c first.
  *
- * - gradsync: gradients into the ring bucket by bucket while the backward pass still runs; weights round the ring
- * afterwards.
- * - optim: optimizers on the own pieces, learning rate.
- * - step: one training step, the only place where these meet.
+ * Here is what others call: options, the trainer, a step.  Inside are the exchange of gradients and weights
+ * (train/gradsync.h), the table of optimizers (train/optim.h) and Muon (train/muon.h).
  */
 #ifndef WABUN_TRAIN_H
 #define WABUN_TRAIN_H
@@ -14,7 +12,7 @@
 extern "C" {
 #endif
 
-/* ---- optimizer (optim.c) ----------------------------------------------------------------------------------------- */
+/* ---- optimizers and learning rates (optim.c, rate.c) ------------------------------------------------------------ */
 
 typedef enum wb_optim_kind {
     WB_OPTIM_ADAMW,
@@ -22,35 +20,37 @@ typedef enum wb_optim_kind {
     WB_OPTIM_ADAM_TF1,
     WB_OPTIM_ADAGRAD,
     WB_OPTIM_SGD,
-    WB_OPTIM_MUON
+    WB_OPTIM_MUON,
+    WB_OPTIMS
 } wb_optim_kind;
-typedef enum wb_decay_kind { WB_DECAY_COSINE, WB_DECAY_LINEAR, WB_DECAY_CONSTANT } wb_decay_kind;
-/** What belongs to whom with zero = 1: by measured cost, a matrix to one data rank, or to as many as may share. */
+typedef enum wb_decay_kind { WB_DECAY_COSINE, WB_DECAY_LINEAR, WB_DECAY_CONSTANT, WB_DECAYS } wb_decay_kind;
+/** How many data ranks own a matrix with zero = 1: chosen by measured time; one; as many as can share it. */
 typedef enum wb_muon_layout { WB_MUON_AUTO, WB_MUON_WHOLE, WB_MUON_GRID } wb_muon_layout;
-/** Names of the three, in the order of the enums, then NULL (options.c). */
+/** Names of the three, in the order of the enums, then NULL: values in a configuration. */
 extern const char *const wb_optim_names[], *const wb_decay_names[], *const wb_muon_layout_names[];
 typedef struct wb_optim_options {
     wb_optim_kind kind;
     double lr, min_lr, beta1, beta2, eps, weight_decay, clip; /**< clip 0: off */
     int64_t warmup, steps;
     wb_decay_kind decay;
-    /* Muon, of the matrices; what is above holds for the rest, which AdamW updates, and lr and weight_decay for both */
+    /* Muon, for the matrices; AdamW updates the rest by the options above; lr and weight_decay hold for both */
     double muon_momentum;
     double muon_rms; /**< root mean square of an update, in learning rates */
     int muon_steps;  /**< of Newton-Schulz */
     bool muon_nesterov;
     bool muon_split_qkv; /**< query, key and value parts of c_attn are matrices of their own */
     wb_muon_layout muon_layout;
-    int64_t muon_check; /**< steps between looks at the singular values of an update; 0: never */
+    int64_t muon_check; /**< steps between checks of the singular values of an update; 0: never */
 } wb_optim_options_t;
 /** Learning rate of step 1, 2, ...: linear warm-up over `warmup` steps, then the decay to min_lr at `steps`. */
 double wb_optim_lr (const wb_optim_options_t *o, int64_t step);
 /** Arrays of state an optimizer keeps: 0, 1 or 2. */
 int wb_optim_states (wb_optim_kind kind);
-/** Does array i hold something for this parameter?  Muon keeps one value for a weight of a matrix, two for the rest. */
-bool wb_optim_has_state (wb_optim_kind kind, int i, const wb_param_t *p);
-/** What checkpoints call the states: `prefix` before the names of the parameters of these classes (a set of 1 <<
- * wb_param_class, 0: all) is array `state`. */
+/** Does that array of state hold values for this parameter?  Muon keeps one for a weight of a matrix, two for others.
+ */
+bool wb_optim_has_state (wb_optim_kind kind, int state, const wb_param_t *p);
+/** An array of state and its name in checkpoints: `prefix` before the names of the parameters of these classes (a set
+ * of 1 << wb_param_class, 0: all). */
 typedef struct wb_optim_slot {
     const char *prefix; /**< "exp_avg.", "exp_avg_sq.", "sum.", "momentum." */
     int state;
@@ -59,106 +59,11 @@ typedef struct wb_optim_slot {
 enum { WB_OPTIM_MAX_SLOTS = 3 };
 /** The slots of an optimizer; constant. */
 const wb_optim_slot_t *wb_optim_slots (wb_optim_kind kind, int *n);
-/** Update the pieces named by the segments: w, g are the rank's blocks; state[i] the i-th state, indexed by
- * segment.state. gscale multiplies every gradient (clipping).  step counts from 1.  WB_OPTIM_MUON: matrices are left
- * alone, wb_muon_update() does them. */
+/** Update the pieces named by the segments, element by element: w, g are the rank's blocks; state[i] the i-th array of
+ * state, indexed by segment.state.  gscale multiplies every gradient (clipping).  step counts from 1.  Optimizers that
+ * update matrices as a whole (Muon) leave those alone here. */
 void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w, float *const state[2], const float *g,
                       const wb_segment_t *segments, int nsegments, int64_t step, double lr, double gscale);
-
-/* ---- Muon (muon.c) ----------------------------------------------------------------------------------------------- */
-
-/** Momentum, orthogonalised by Newton-Schulz (Jordan et al. 2024), for the matrices of the blocks; with decoupled decay
- * and the scale of Liu et al. (Moonlight, arXiv:2502.16982), so that AdamW's learning rate carries over:
- *   m = mu m + g;  u = g + mu m (Nesterov), or m;  w = (1 - lr decay) w - lr rms sqrt (max (rows, cols)) polar (u) */
-typedef struct wb_muon wb_muon_t;
-/** How the matrices are dealt to the data group: a bucket for each matrix, with what lies behind it in the block. */
-typedef struct wb_deal {
-    int dp, n;       /**< data ranks, buckets */
-    int share[4];    /**< data ranks that share a matrix, for each of the four of a layer */
-    int *first;      /**< [params] first data rank of a matrix's group */
-    int64_t *begin;  /**< [n] falling; bucket i ends where bucket i - 1 begins, the first at the end of the block */
-    int64_t *bounds; /**< [n][D + 1] floats from begin: piece d belongs to data rank d */
-} wb_deal_t;
-/** Deal by flop, the dearest matrix first: a function of its arguments.  Not collective.  Errors: WB_ENOMEM. */
-wb_status wb_deal_new (wb_deal_t **out, const wb_optim_options_t *o, const wb_params_t *params, int D,
-                       const int share[4]) WB_NODISCARD;
-void wb_deal_destroy (wb_deal_t *deal); /**< NULL is fine */
-/** The shares before anything is measured: those that are forced, or 1. */
-void wb_muon_default_share (int share[4], const wb_optim_options_t *o, bool zero, int D);
-/** Does this build have what such a layout needs?  Errors: WB_EUSAGE.  Not collective. */
-wb_status wb_muon_check (const wb_optim_options_t *o, bool zero, int D, int T) WB_NODISCARD;
-
-/** Grids, and with zero = 1 who does what: measured here, agreed over all ranks, or forced by o->muon_layout.
- * Collective over topo->world.  Errors: WB_ENOMEM, agreed. */
-wb_status wb_muon_new (wb_muon_t **out, const wb_topo_t *topo, const wb_optim_options_t *o, const wb_kern_t *k,
-                       const wb_params_t *params, bool zero) WB_NODISCARD;
-void wb_muon_destroy (wb_muon_t *m); /**< NULL is fine; collective */
-/** NULL: every data rank does all. */
-const wb_deal_t *wb_muon_deal (const wb_muon_t *m);
-/** Form and milliseconds of each kind of matrix, in words; borrowed. */
-const char *wb_muon_text (const wb_muon_t *m);
-/** What this rank updates, and where its state lies.  Not collective.  Errors: WB_ENOMEM. */
-wb_status wb_muon_segments (wb_muon_t *m, const wb_params_t *params, const wb_segment_t *segments,
-                            int nsegments) WB_NODISCARD;
-/** Bytes wb_muon_new() will keep, with the shares of wb_muon_default_share(). */
-size_t wb_muon_bytes (const wb_optim_options_t *o, const wb_params_t *params, const wb_layout_t *lo, bool zero);
-/** Flop of an update on this rank. */
-double wb_muon_flops (const wb_muon_t *m);
-typedef struct wb_gradsync wb_gradsync_t;
-/** Update all matrices: w, g are the rank's blocks, momentum its state, indexed by segment.state.  g is used up.
- * gscale multiplies every gradient (clipping).  With a deal the weights of each matrix start round the data group as
- * soon as they are done; wb_gradsync_weights() waits for them.  Collective over topo->world. */
-void wb_muon_update (wb_muon_t *m, float *w, float *momentum, float *g, double lr, double gscale, wb_gradsync_t *sync,
-                     const wb_params_t *params);
-/** Look at one matrix of each stage in the next update, another one each time (`turn` counts them); afterwards
- * wb_muon_seen() has the extremes over all ranks: least and most singular value, distance from 1 in the root mean
- * square. wb_muon_seen() is collective over topo->world. */
-void wb_muon_look (wb_muon_t *m, int64_t turn);
-void wb_muon_seen (wb_muon_t *m, double *least, double *most, double *rms);
-
-/* ---- gradient synchronisation (gradsync.c) ----------------------------------------------------------------------- */
-
-/** The block of a rank is cut in buckets; each bucket is reduce-scattered over the data group, so that piece d of every
- * bucket belongs to data rank d: those pieces are the rank's segments. */
-/** \param bucket_floats  0 = default.  zero: shard the optimizer (ZeRO-1, Rajbhandari et al., arXiv:1910.02054).
- * \param deal  who owns the matrices; NULL: every bucket is cut evenly.  Collective over topo->world.  Errors:
- * WB_ENOMEM. */
-wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_params_t *params, const wb_kern_t *k,
-                           int64_t bucket_floats, bool zero, bool sequence, wb_wire wire,
-                           const wb_deal_t *deal) WB_NODISCARD;
-void wb_gradsync_destroy (wb_gradsync_t *g);
-size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire,
-                          const wb_deal_t *deal);
-/** The pieces this rank writes to checkpoints and counts in norms: over all ranks disjoint, together every parameter
- * once. */
-const wb_segment_t *wb_gradsync_owned (const wb_gradsync_t *g, int *n);
-/** The pieces this rank updates: zero: its share (replicas of tied and uncut tensors included); else the whole block.
- */
-const wb_segment_t *wb_gradsync_updated (const wb_gradsync_t *g, int *n);
-/** The gradients are final from float `begin` of the block on: start the buckets that lie wholly there. */
-void wb_gradsync_final (wb_gradsync_t *g, int64_t begin);
-/** Name the gradient block of this step and start a new round. */
-void wb_gradsync_begin (wb_gradsync_t *g, float *grads);
-void wb_gradsync_poll (void *g); /**< let the ring progress; `void`, as it serves as a callback */
-/** All buckets reduced; tied embedding and partial gradients summed.  Collective over topo->world. */
-void wb_gradsync_end (wb_gradsync_t *g);
-/** Sum of squares of the owned pieces. */
-double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads);
-/** The same ahead of wb_gradsync_weights(), of the buckets that begin at or before `end`: what lies there is updated.
- */
-void wb_gradsync_give (wb_gradsync_t *g, float *weights, int64_t end);
-/** Start giving the updated weights to the data group, in the order in which the forward pass reads them (zero only).
- * They are there once wb_gradsync_need or wb_gradsync_settle say so; until then nobody writes to them.  Collective over
- * the data group. */
-void wb_gradsync_weights (wb_gradsync_t *g, float *weights);
-/** Wait for the weights of floats begin .. end - 1 of the block. */
-void wb_gradsync_need (wb_gradsync_t *g, int64_t begin, int64_t end);
-/** Wait for all of it.  Collective over the data group. */
-void wb_gradsync_settle (wb_gradsync_t *g);
-/** Seconds since new: waited for weights in need and settle; and from the start of a step's first bucket until its last
- * one was there, of gradients. */
-double wb_gradsync_seconds_need (const wb_gradsync_t *g);
-double wb_gradsync_seconds_gradients (const wb_gradsync_t *g);
 
 /* ---- a step (step.c) --------------------------------------------------------------------------------------------- */
 
@@ -176,8 +81,9 @@ typedef struct wb_step_result {
     /** Gradients: seconds from the first bucket's start until the last one was there, and the part of it behind the
      * backward pass.  1 - exposed / transfer is what the backward pass hides. */
     double t_transfer, t_exposed;
-    double muon_min, muon_max, muon_rms; /**< singular values of an update: least, most, root mean square distance from
-                                          * 1; 0 in steps in which nobody looked */
+    /** Singular values of an update by Muon: minimum, maximum, root mean square distance from 1; 0 in steps in which
+     * none were checked. */
+    double muon_min, muon_max, muon_rms;
 } wb_step_result_t;
 
 typedef struct wb_step_options {

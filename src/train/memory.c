@@ -28,70 +28,68 @@ wb_status wb_trainer_schedule (wb_schedule_t **out, wb_stage_options_t *so, cons
     return WB_OK;
 }
 
-size_t wb_trainer_batch_bytes (const wb_step_options_t *o, int micros) {
+void wb_batch_carve (wb_batch_t *out, wb_arena_t *arena, const wb_step_options_t *o, int micros) {
     const size_t tokens = (size_t) (o->B * o->T);
-    return wb_align ((size_t) (o->T + 1) * 4) + 2 * wb_align ((size_t) micros * tokens * 4) + wb_align (tokens * 4);
+    out->ids = wb_arena_alloc (arena, (size_t) (o->T + 1) * sizeof *out->ids);
+    out->tokens = wb_arena_alloc (arena, (size_t) micros * tokens * sizeof *out->tokens);
+    out->targets = wb_arena_alloc (arena, (size_t) micros * tokens * sizeof *out->targets);
+    out->loss = wb_arena_alloc (arena, tokens * sizeof *out->loss);
 }
 
-/* Floats of optimizer state array i for the whole block. */
-static int64_t state_of_block (const wb_params_t *params, wb_optim_kind kind, int i) {
+/* Floats of optimizer state of floats begin .. end - 1 of the block. */
+static int64_t state_of_range (const wb_params_t *params, wb_optim_kind kind, int64_t begin, int64_t end) {
     int64_t n = 0;
-    for (int j = 0; j < params->n; j++)
-        if (wb_optim_has_state (kind, i, &params->list[j])) n += (wb_param_own (&params->list[j]) + 15) / 16 * 16;
+    for (int i = 0; i < params->n; i++) {
+        const wb_param_t *p = &params->list[i];
+        if (p->offset < 0) continue;
+        const int64_t a = p->offset > begin ? p->offset : begin,
+                      b = p->offset + wb_param_own (p) < end ? p->offset + wb_param_own (p) : end;
+        for (int state = 0; a < b && state < wb_optim_states (kind); state++)
+            if (wb_optim_has_state (kind, state, p)) n += b - a;
+    }
     return n;
 }
 
-/* Bytes of optimizer state of the rank at lo's place. */
+/* Bytes of optimizer state of the rank at lo's place: its pieces of the planned buckets, and its share of the rest. */
 static size_t state_bytes (const wb_step_options_t *o, const wb_params_t *params, const wb_layout_t *lo,
-                           const wb_deal_t *deal) {
+                           const wb_bucket_plan_t *plan) {
     int64_t floats = 0, end = params->own;
-
-    if (deal == NULL) {
-        for (int i = 0; i < 2; i++) floats += state_of_block (params, o->optim.kind, i) / (o->zero ? lo->dp : 1);
-        return (size_t) floats * sizeof (float);
+    for (int i = 0; plan != NULL && i < plan->n; i++) {
+        const int64_t *bounds = plan->bounds + i * (plan->dp + 1) + lo->dp_rank;
+        floats += state_of_range (params, o->optim.kind, plan->begin[i] + bounds[0], plan->begin[i] + bounds[1]);
+        end = plan->begin[i];
     }
-    for (int i = 0; i < deal->n; end = deal->begin[i++]) {
-        const int64_t *bounds = deal->bounds + i * (deal->dp + 1);
-        const wb_param_t *p = params->list;
+    floats += state_of_range (params, o->optim.kind, 0, end) / (o->zero ? lo->dp : 1);
+    return (size_t) floats * sizeof (float);
+}
 
-        while (p->offset != deal->begin[i]) p++;
-        floats += bounds[lo->dp_rank + 1] - bounds[lo->dp_rank];
-        if (bounds[lo->dp_rank + 1] == end - p->offset &&
-            bounds[lo->dp_rank] < bounds[lo->dp_rank + 1]) /* vectors, with two states */
-            floats += end - p->offset - wb_param_own (p);
-    }
-    return (size_t) (floats + 2 * end / lo->dp) * sizeof (float);
+static void add_up (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo, const wb_params_t *params,
+                    const wb_stage_options_t *so, const wb_bucket_plan_t *plan) {
+    const wb_matrix_optimizer_t *matrices = wb_optimizer_of (o->optim.kind)->matrices;
+    wb_arena_t batch = wb_arena_counting ();
+    wb_batch_t none;
+    wb_batch_carve (&none, &batch, o, wb_step_micro_batches (o, lo->dp));
+    out->parameters = out->gradients = (size_t) params->own * sizeof (float);
+    out->optimizer = state_bytes (o, params, lo, plan);
+    wb_stage_bytes (&out->activations, &out->work, &o->size, lo, so);
+    if (matrices != NULL) out->work += matrices->bytes (&o->optim, params, lo, o->zero);
+    out->work += wb_arena_used (&batch);
+    out->communication = wb_gradsync_bytes (lo, params, o->bucket_floats, o->wire, plan);
+    out->total = out->parameters + out->gradients + out->optimizer + out->activations + out->work + out->communication;
 }
 
 wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) {
+    const wb_matrix_optimizer_t *matrices = wb_optimizer_of (o->optim.kind)->matrices;
     wb_params_t *params;
     wb_schedule_t *schedule = NULL;
     wb_stage_options_t so;
-    wb_status status;
-    wb_deal_t *deal = NULL;
-    int share[4];
-    size_t work;
-
-    memset (out, 0, sizeof *out);
+    wb_bucket_plan_t *plan = NULL;
+    *out = (wb_memory_t){0};
     WB_TRY (wb_params_new (&params, &o->size, lo));
-    status = wb_trainer_schedule (&schedule, &so, o, lo);
-    if (status == WB_OK && o->optim.kind == WB_OPTIM_MUON && o->zero && lo->dp > 1) {
-        wb_muon_default_share (share, &o->optim, o->zero, lo->dp);
-        status = wb_deal_new (&deal, &o->optim, params, lo->dp, share);
-    }
-    if (status == WB_OK) {
-        size_t block = (size_t) params->own * sizeof (float);
-        out->parameters = block;
-        out->gradients = block;
-        out->optimizer = state_bytes (o, params, lo, deal);
-        wb_stage_bytes (&out->activations, &work, &o->size, lo, &so);
-        if (o->optim.kind == WB_OPTIM_MUON) work += wb_muon_bytes (&o->optim, params, lo, o->zero);
-        out->work = work + wb_trainer_batch_bytes (o, wb_step_micro_batches (o, lo->dp));
-        out->communication = wb_gradsync_bytes (lo, params, o->bucket_floats, o->wire, deal);
-        out->total =
-            out->parameters + out->gradients + out->optimizer + out->activations + out->work + out->communication;
-    }
-    wb_deal_destroy (deal);
+    wb_status status = wb_trainer_schedule (&schedule, &so, o, lo);
+    if (status == WB_OK && matrices != NULL) status = matrices->plan (&plan, &o->optim, params, lo->dp, o->zero);
+    if (status == WB_OK) add_up (out, o, lo, params, &so, plan);
+    wb_bucket_plan_destroy (plan);
     wb_schedule_destroy (schedule);
     wb_params_destroy (params);
     return status;

@@ -5,8 +5,6 @@
 
 #include "wabun/train.h"
 
-const char *const wb_optim_names[] = {"adamw", "adam", "adam_tf1", "adagrad", "sgd", "muon", NULL};
-const char *const wb_decay_names[] = {"cosine", "linear", "constant", NULL};
 const char *const wb_muon_layout_names[] = {"auto", "whole", "grid", NULL};
 
 #define AT(field) WB_OPTION_AT (wb_step_options_t, field)

@@ -25,12 +25,12 @@ static wb_status load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, in
     const int64_t T = t->o.T, rows = micros * t->o.B, mine = rows * t->topo->dp_rank;
     wb_status status = WB_OK;
     for (int64_t i = 0; i < rows; i++) {
-        int32_t *x = impl->tokens + i * T, *y = impl->targets + i * T;
+        int32_t *x = impl->batch.tokens + i * T, *y = impl->batch.targets + i * T;
         const bool wanted = mine + i < n && status == WB_OK;
-        if (wanted) status = sample (ctx, impl->ids, first + mine + i);
+        if (wanted) status = sample (ctx, impl->batch.ids, first + mine + i);
         if (wanted && status == WB_OK) {
-            memcpy (x, impl->ids, (size_t) T * sizeof *x);
-            memcpy (y, impl->ids + 1, (size_t) T * sizeof *y);
+            memcpy (x, impl->batch.ids, (size_t) T * sizeof *x);
+            memcpy (y, impl->batch.ids + 1, (size_t) T * sizeof *y);
         } else {
             memset (x, 0, (size_t) T * sizeof *x);
             memset (y, 0xff, (size_t) T * sizeof *y);
@@ -70,14 +70,14 @@ static void run_schedule (wb_trainer_t *t, sums_t *sums, float *dw, const wb_sch
     wb_pipe_begin (&impl->pipe);
     for (int i = 0; i < s->n; i++) {
         const wb_action_t *a = &s->actions[i];
-        const int32_t *x = impl->tokens + a->micro * positions, *y = impl->targets + a->micro * positions;
+        const int32_t *x = impl->batch.tokens + a->micro * positions, *y = impl->batch.targets + a->micro * positions;
         const double start = wb_now ();
         wb_pipe_post (&impl->pipe, s, i);
         switch ((wb_op) a->op) {
         case WB_OP_FORWARD:
             wb_pipe_wait_slot (&impl->pipe, a->chunk, a->slot);
-            wb_stage_forward (impl->stage, impl->loss, dw, t->weights, x, y, a->chunk, a->slot, scale);
-            if (a->chunk == head) add_losses (sums, impl->loss, y, positions);
+            wb_stage_forward (impl->stage, impl->batch.loss, dw, t->weights, x, y, a->chunk, a->slot, scale);
+            if (a->chunk == head) add_losses (sums, impl->batch.loss, y, positions);
             break;
         case WB_OP_BACKWARD: wb_stage_backward (impl->stage, dw, t->weights, x, a->chunk, a->slot, a->last); break;
         default: wb_pipe_transfer (&impl->pipe, (wb_op) a->op, a->chunk, a->slot);
@@ -130,14 +130,14 @@ static void update (wb_trainer_t *t, wb_step_result_t *r) {
     wb_optim_update (o, t->kern, t->weights, t->state, t->grads, impl->updated, impl->nupdated, t->step, r->lr, clip);
     at = wb_profile_add (profile, WB_PROF_OPTIMIZER, at, 0,
                          4 * floats_of (impl->updated, impl->nupdated) * (3 + 2 * states));
-    if (impl->muon != NULL) {
-        const bool looks = o->muon_check > 0 && t->step % o->muon_check == 0;
-        if (looks) wb_muon_look (impl->muon, t->step / o->muon_check);
-        wb_muon_update (impl->muon, t->weights, t->state[0], t->grads, r->lr, clip, impl->sync, t->params);
-        if (looks) wb_muon_seen (impl->muon, &r->muon_min, &r->muon_max, &r->muon_rms);
-        at = wb_profile_add (profile, WB_PROF_MUON, at, wb_muon_flops (impl->muon), 0);
+    if (impl->matrices != NULL) {
+        const wb_matrix_optimizer_t *matrices = impl->optimizer->matrices;
+        double checked[3] = {0, 0, 0};
+        matrices->update (impl->matrices, checked, t->weights, t->state[0], t->grads, t->step, r->lr, clip, impl->sync);
+        r->muon_min = checked[0], r->muon_max = checked[1], r->muon_rms = checked[2];
+        at = wb_profile_add (profile, WB_PROF_MUON, at, matrices->flops (impl->matrices), 0);
     }
-    wb_gradsync_weights (impl->sync, t->weights);
+    wb_gradsync_gather_begin (impl->sync, t->weights, INT64_MAX);
     wb_profile_add (profile, WB_PROF_WEIGHTS, at, 0, 0);
 }
 
@@ -153,9 +153,9 @@ enum moment { BEGIN, LOADED, COMPUTED, SUMMED, AGREED, END, MOMENTS };
 
 static clocks_t read_clocks (const wb_trainer_t *t) {
     const struct wb_trainer_impl *impl = t->impl;
-    return (clocks_t){wb_now (), wb_pipe_seconds_waited (&impl->pipe), wb_gradsync_seconds_need (impl->sync),
+    return (clocks_t){wb_now (), wb_pipe_seconds_waited (&impl->pipe), wb_gradsync_seconds_gather (impl->sync),
                       wb_stage_profile (impl->stage)->of[WB_PROF_TENSOR].seconds,
-                      wb_gradsync_seconds_gradients (impl->sync)};
+                      wb_gradsync_seconds_reduce (impl->sync)};
 }
 
 static void note_times (wb_trainer_t *t, wb_step_result_t *r, const sums_t *sums, const clocks_t at[MOMENTS]) {

@@ -9,7 +9,7 @@
 #ifndef WABUN_TRAIN_PRIV_H
 #define WABUN_TRAIN_PRIV_H
 
-#include "wabun/train.h"
+#include "train/optim.h"
 
 /* ---- messages to the neighbours in the pipeline (pipe.c) --------------------------------------------------------- */
 
@@ -47,27 +47,32 @@ double wb_pipe_seconds_waited (const wb_pipe_t *p);
 
 /* ---- the trainer ------------------------------------------------------------------------------------------------- */
 
+typedef struct wb_batch {
+    int32_t *ids, *tokens, *targets; /* [T + 1], [micros, B, T], [micros, B, T] */
+    float *loss;                     /* [B, T] */
+} wb_batch_t;
+
 struct wb_trainer_impl {
     wb_stage_t *stage;
     wb_gradsync_t *sync;
     wb_pipe_t pipe;
     wb_schedule_t *schedule, *evaluation;
     int evaluation_micros;
-    wb_muon_t *muon; /* NULL with other optimizers */
+    const wb_optimizer_t *optimizer; /* its row */
+    void *matrices;                  /* of optimizer->matrices; NULL: it has none */
     wb_segment_t *block;
     int nblock;
     wb_segment_t *owned, *updated; /* gradsync's, with the places in our state */
     int nowned, nupdated;
-    wb_arena_t *param, *batch;
-    int32_t *ids, *tokens, *targets; /* [T + 1], [micros, B, T], [micros, B, T] */
-    float *loss;                     /* [B, T] */
+    wb_arena_t *param_arena, *batch_arena;
+    wb_batch_t batch;
 };
 
 /* The schedule of a step and what it asks of the stage.  Errors: WB_ENOMEM. */
 wb_status wb_trainer_schedule (wb_schedule_t **out, wb_stage_options_t *so, const wb_step_options_t *o,
                                const wb_layout_t *lo) WB_NODISCARD;
-/* Bytes of the arena of `micros` micro-batches. */
-size_t wb_trainer_batch_bytes (const wb_step_options_t *o, int micros);
+/* Take the buffers of `micros` micro-batches from an arena, or count their bytes. */
+void wb_batch_carve (wb_batch_t *out, wb_arena_t *arena, const wb_step_options_t *o, int micros);
 /* Does each node have what its ranks will allocate?  Collective over topo->world.  Errors: WB_ENOMEM, agreed. */
 wb_status wb_trainer_check_memory (const wb_topo_t *topo, const wb_step_options_t *o,
                                    const wb_layout_t *lo) WB_NODISCARD;

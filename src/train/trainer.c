@@ -79,23 +79,29 @@ static wb_status new_segments (wb_trainer_t *t) {
 
 static wb_status new_memory (wb_trainer_t *t) {
     struct wb_trainer_impl *impl = t->impl;
-    const size_t block = wb_align ((size_t) t->params->own * sizeof (float)), tokens = (size_t) (t->o.B * t->o.T);
+    const size_t block = wb_align ((size_t) t->params->own * sizeof (float));
     size_t state[2];
     for (int i = 0; i < 2; i++) state[i] = wb_align ((size_t) t->state_floats[i] * sizeof (float));
-    WB_TRY (wb_arena_new (&impl->param, "parameters", 2 * block + state[0] + state[1]));
-    t->weights = wb_arena_alloc (impl->param, block);
-    t->grads = wb_arena_alloc (impl->param, block);
-    for (int i = 0; i < wb_optim_states (t->o.optim.kind); i++) t->state[i] = wb_arena_alloc (impl->param, state[i]);
-    WB_TRY (wb_arena_new (&impl->batch, "batch", wb_trainer_batch_bytes (&t->o, t->micros)));
-    impl->ids = wb_arena_alloc (impl->batch, (size_t) (t->o.T + 1) * sizeof *impl->ids);
-    impl->tokens = wb_arena_alloc (impl->batch, (size_t) t->micros * tokens * sizeof *impl->tokens);
-    impl->targets = wb_arena_alloc (impl->batch, (size_t) t->micros * tokens * sizeof *impl->targets);
-    impl->loss = wb_arena_alloc (impl->batch, tokens * sizeof *impl->loss);
-    wb_arena_seal (impl->param);
-    wb_arena_seal (impl->batch);
-    if (t->o.optim.kind == WB_OPTIM_ADAGRAD)
-        for (int64_t i = 0; i < t->state_floats[0]; i++) t->state[0][i] = 0.1f;
+    WB_TRY (wb_arena_new (&impl->param_arena, "parameters", 2 * block + state[0] + state[1]));
+    t->weights = wb_arena_alloc (impl->param_arena, block);
+    t->grads = wb_arena_alloc (impl->param_arena, block);
+    for (int i = 0; i < wb_optim_states (t->o.optim.kind); i++)
+        t->state[i] = wb_arena_alloc (impl->param_arena, state[i]);
+    wb_arena_seal (impl->param_arena);
+
+    wb_arena_t count = wb_arena_counting ();
+    wb_batch_carve (&impl->batch, &count, &t->o, t->micros);
+    WB_TRY (wb_arena_new (&impl->batch_arena, "batch", wb_arena_used (&count)));
+    wb_batch_carve (&impl->batch, impl->batch_arena, &t->o, t->micros);
+    wb_arena_seal (impl->batch_arena);
     return WB_OK;
+}
+
+/* Where an optimizer does not begin from zeros. */
+static void init_state (wb_trainer_t *t) {
+    const float initial = t->impl->optimizer->initial;
+    for (int i = 0; i < 2 && initial != 0; i++)
+        for (int64_t j = 0; j < t->state_floats[i]; j++) t->state[i][j] = initial;
 }
 
 static wb_status new_pipe (wb_trainer_t *t) {
@@ -116,7 +122,7 @@ static void poll (void *ctx) {
 
 static void need (void *ctx, int64_t begin, int64_t end) {
     struct wb_trainer_impl *impl = ctx;
-    wb_gradsync_need (impl->sync, begin, end);
+    wb_gradsync_gather_wait (impl->sync, begin, end);
 }
 
 static void final (void *ctx, int64_t begin) {
@@ -130,20 +136,20 @@ static wb_status fill (wb_trainer_t *t) {
     wb_stage_options_t so;
 
     WB_TRY (wb_agree (world, new_tables (t, &so)));
-    if (t->o.optim.kind == WB_OPTIM_MUON)
-        WB_TRY (wb_muon_new (&impl->muon, t->topo, &t->o.optim, t->kern, t->params, t->o.zero));
+    const wb_matrix_optimizer_t *matrices = impl->optimizer->matrices;
+    if (matrices != NULL) WB_TRY (matrices->new (&impl->matrices, t->topo, &t->o.optim, t->kern, t->params, t->o.zero));
     WB_TRY (wb_gradsync_new (&impl->sync, t->topo, t->params, t->kern, t->o.bucket_floats,
                              t->o.zero && t->topo->dp > 1 /* one rank has the whole */, t->o.sequence, t->o.wire,
-                             impl->muon != NULL ? wb_muon_deal (impl->muon) : NULL));
+                             matrices != NULL ? matrices->buckets (impl->matrices) : NULL));
     so.hooks = (wb_stage_hooks_t){poll, need, final, impl};
     WB_TRY (wb_agree (world, new_segments (t)));
     WB_TRY (wb_agree (world, new_memory (t)));
-    if (impl->muon != NULL)
-        WB_TRY (wb_agree (world, wb_muon_segments (impl->muon, t->params, impl->updated, impl->nupdated)));
+    if (matrices != NULL) WB_TRY (wb_agree (world, matrices->segments (impl->matrices, impl->updated, impl->nupdated)));
     WB_TRY (wb_agree (world,
                       wb_stage_new (&impl->stage, &t->o.size, &t->layout, t->topo->tensor, t->params, t->kern, &so)));
     WB_TRY (wb_agree (world, new_pipe (t)));
     wb_params_init (t->params, t->weights, t->o.seed);
+    init_state (t);
     return WB_OK;
 }
 
@@ -162,6 +168,7 @@ wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_st
         t->topo = topo;
         t->layout = lo;
         t->o = *o;
+        t->impl->optimizer = wb_optimizer_of (o->optim.kind);
         t->kern = wb_kern_get (wb_cpu_isa ());
         t->micros = wb_step_micro_batches (o, lo.dp);
         status = fill (t);
@@ -181,11 +188,11 @@ void wb_trainer_destroy (wb_trainer_t *t) {
         wb_pipe_fini (&impl->pipe);
         wb_stage_destroy (impl->stage);
         wb_gradsync_destroy (impl->sync);
-        wb_muon_destroy (impl->muon);
+        if (impl->matrices != NULL) impl->optimizer->matrices->destroy (impl->matrices);
         wb_schedule_destroy (impl->schedule);
         wb_schedule_destroy (impl->evaluation);
-        wb_arena_destroy (impl->param);
-        wb_arena_destroy (impl->batch);
+        wb_arena_destroy (impl->param_arena);
+        wb_arena_destroy (impl->batch_arena);
         wb_free (impl->block);
         wb_free (impl->owned);
         wb_free (impl->updated);
@@ -198,7 +205,7 @@ void wb_trainer_destroy (wb_trainer_t *t) {
 /* ---- what others ask for ----------------------------------------------------------------------------------------- */
 
 float *wb_trainer_weights (wb_trainer_t *t) {
-    wb_gradsync_settle (t->impl->sync);
+    wb_gradsync_gather_end (t->impl->sync);
     return t->weights;
 }
 
@@ -218,7 +225,8 @@ const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n) {
 }
 
 const char *wb_trainer_muon (const wb_trainer_t *t) {
-    return t->impl->muon != NULL ? wb_muon_text (t->impl->muon) : NULL;
+    const struct wb_trainer_impl *impl = t->impl;
+    return impl->matrices != NULL ? impl->optimizer->matrices->text (impl->matrices) : NULL;
 }
 
 const wb_profile_t *wb_trainer_profile (const wb_trainer_t *t) { return wb_stage_profile (t->impl->stage); }

@@ -228,4 +228,18 @@ for n in 1 2 3; do
 done
 ok "and goes on with a good rate" trained 1 run
 ok "to the same bits" same_files fresh/step-00000020 run/step-00000020
+
+# ---- a token file that is cut off under a run -----------------------------------------------------------------------
+cut_off () { # RANKS
+  cp tokens.idx "cut$1.idx" && cp tokens.bin "cut$1.bin" || return 1
+  {
+    train "$1" "cutoff$1" --set "data.train=\"cut$1\"" --set train.steps=1000000 --set checkpoint.every=0
+    echo $code >"cut$1.code"
+  } &
+  within 120 grep -q '"step": 3,' "cutoff$1/metrics.jsonl" && : >"cut$1.bin"
+  wait
+  messages "cutoff$1.log"
+  [ "$(cat "cut$1.code")" -eq 3 ] && [ "$(messages "cutoff$1.log" | grep -c "cut$1.bin: no data at byte")" -eq 1 ]
+}
+for n in 1 2 3; do ok "a token file that is cut off under $n ranks: code 3, one message" cut_off $n; done
 done_testing

@@ -1,13 +1,13 @@
 /* ranks: 1 2 3 4 6
  * timeout: 240 - polar factors of whole matrices and on every grid of the ranks against a plain one in double precision
- * and against the singular values; the dealing of matrices to ranks.  Muon in the trainer: test_layouts.c. */
+ * and against the singular values; which rank owns which matrix.  Muon in the trainer: test_layouts.c. */
 #include "config.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "tmpi.h"
-#include "wabun/train.h"
+#include "train/muon.h"
 
 enum { STEPS = 5, MOST = 160 };
 
@@ -218,40 +218,42 @@ static void test_oracle (int rows, int cols, int64_t m, int64_t n) {
     wb_grid_destroy (g);
 }
 
-/* ---- dealing ----------------------------------------------------------------------------------------------------- */
+/* ---- who owns which matrix --------------------------------------------------------------------------------------- */
 
 /* Every float of every matrix belongs to one rank, and as many ranks work as can. */
-static void test_deal (void) {
+static void test_shares (void) {
     const wb_size_t size = {6, 48, 4, 32, 101};
     const wb_optim_options_t o = {.kind = WB_OPTIM_MUON, .muon_steps = 5, .muon_split_qkv = true};
-    for (int D = 1; D <= 40; D += D < 9 ? 1 : 7)
-        for (int q = 1; q <= D && q <= 16; q *= 2) {
+    for (int dp = 1; dp <= 40; dp += dp < 9 ? 1 : 7)
+        for (int ranks = 1; ranks <= dp && ranks <= 16; ranks *= 2) {
             wb_layout_t lo;
             wb_params_t *params;
-            wb_deal_t *deal;
-            const int share[4] = {q, 1, q, q};
-            T_STATUS (wb_layout_init (&lo, D, 1, 1, 1, size.L, size.H, 0, 0), WB_OK);
+            wb_muon_shares_t *shares;
+            const int share[WB_MUON_KINDS] = {ranks, 1, ranks, ranks};
+            T_STATUS (wb_layout_init (&lo, dp, 1, 1, 1, size.L, size.H, 0, 0), WB_OK);
             T_STATUS (wb_params_new (&params, &size, &lo), WB_OK);
-            if (!T_STATUS (wb_deal_new (&deal, &o, params, D, share), WB_OK)) return;
+            if (!T_STATUS (wb_muon_shares_new (&shares, &o, params, dp, share), WB_OK)) return;
+            const wb_bucket_plan_t *plan = shares->buckets;
             int64_t end = params->own;
-            bool good = deal->n == 24;
+            bool good = plan->n == 24;
             int busy = 0;
-            for (int i = 0; i < deal->n; i++) {
-                const int64_t *b = deal->bounds + i * (D + 1);
-                good = good && b[0] == 0 && b[D] == end - deal->begin[i];
-                for (int d = 0; d < D; d++) good = good && b[d] <= b[d + 1];
-                end = deal->begin[i];
+            for (int i = 0; i < plan->n; i++) {
+                const int64_t *b = plan->bounds + i * (dp + 1);
+                good = good && b[0] == 0 && b[dp] == end - plan->begin[i];
+                for (int d = 0; d < dp; d++) good = good && b[d] <= b[d + 1];
+                end = plan->begin[i];
             }
-            for (int d = 0; d < D; d++) {
+            for (int d = 0; d < dp; d++) {
                 bool works = false;
-                for (int i = 0; i < deal->n; i++)
-                    works = works || deal->bounds[i * (D + 1) + d] < deal->bounds[i * (D + 1) + d + 1];
+                for (int i = 0; i < plan->n; i++)
+                    works = works || plan->bounds[i * (dp + 1) + d] < plan->bounds[i * (dp + 1) + d + 1];
                 busy += works;
             }
-            T_OK (good, "D %d, share %d: buckets and pieces cover the matrices", D, q);
-            int most = q == 1 ? (D < 24 ? D : 24) : D / q * q;
-            T_OK (busy >= (most < 18 * q ? most : 18 * q), "D %d, share %d: %d ranks work", D, q, busy);
-            wb_deal_destroy (deal);
+            T_OK (good, "%d data ranks, share %d: buckets and pieces cover the matrices", dp, ranks);
+            int most = ranks == 1 ? (dp < 24 ? dp : 24) : dp / ranks * ranks;
+            T_OK (busy >= (most < 18 * ranks ? most : 18 * ranks), "%d data ranks, share %d: %d ranks work", dp, ranks,
+                  busy);
+            wb_muon_shares_destroy (shares);
             wb_params_destroy (params);
         }
 }
@@ -261,7 +263,7 @@ int main (void) {
     N = wb_comm_size (world);
     k = wb_kern_get (wb_cpu_isa ());
     test_whole ();
-    test_deal ();
+    test_shares ();
     for (int rows = 1; rows <= N && N > 1 && wb_grid_possible (); rows++) {
         if (N % rows != 0) continue;
         test_grid (rows, N / rows);
