@@ -1,8 +1,9 @@
 /* wabun - parallel: who owns which slice of what, and the layers that are cut over the tensor group.
  *
- * Three cuts at once: the batch over D data ranks, the layers over P pipeline stages (each rank may hold v of P v
- * virtual stages), each layer over T tensor ranks (Shoeybi et al., arXiv:1909.08053).  A parameter descriptor says how
- * a tensor is cut; initialisation, checkpoints, optimizer sharding and the memory plan all go through it.
+ * Three cuts at once: the batch over dp data ranks, the layers over pp pipeline ranks (each may hold several chunks of
+ * layers: pp x chunks virtual stages), each layer over tp tensor ranks (Shoeybi et al., arXiv:1909.08053).  A parameter
+ * descriptor says how a tensor is cut; initialisation, checkpoints, optimizer sharding and the memory plan all go
+ * through it.
  */
 #ifndef WABUN_PARALLEL_H
 #define WABUN_PARALLEL_H
@@ -28,8 +29,8 @@ typedef struct wb_parallel_options {
 } wb_parallel_options_t;
 extern const wb_option_t wb_parallel_options[];
 
-/** A grid, a place in it, and which layers each virtual stage holds.  Virtual stage s = c P + p is chunk c of rank p.
- */
+/** A grid, a place in it, and which layers each virtual stage holds.  Virtual stage c pp + p is chunk c of pipeline
+ * rank p. */
 typedef struct wb_layout {
     int dp, pp, tp;                   /**< ranks along data, pipeline, tensor */
     int dp_rank, pp_rank, tp_rank;    /**< own place */
@@ -37,13 +38,12 @@ typedef struct wb_layout {
     int32_t first[WB_MAX_STAGES + 1]; /**< virtual stage s holds layers first[s] .. first[s + 1] - 1 */
 } wb_layout_t;
 
-/** Cut L layers over P v virtual stages, balanced by cost: `head` is the cost of embedding-side and loss-side work in
- * layers, counted for the first and the last stage. Errors: WB_EUSAGE for an impossible layout (heads, layers,
- * vocabulary or positions that do not divide ...), naming the nearest layouts that would work.  Not collective: a
- * function of its arguments only. */
-wb_status wb_layout_init (wb_layout_t *out, int D, int P, int T, int v, int64_t L, int64_t H, double embed_cost,
+/** Cut L layers over pp x chunks virtual stages, balanced by cost.  embed_cost, head_cost: what the first and the last
+ * stage have to do beside their layers, in layers.  Errors: WB_EUSAGE for an impossible layout (heads or layers that do
+ * not divide ...), naming the nearest layouts that would work.  Not collective: a function of its arguments only. */
+wb_status wb_layout_init (wb_layout_t *out, int dp, int pp, int tp, int chunks, int64_t L, int64_t H, double embed_cost,
                           double head_cost) WB_NODISCARD;
-/** Place of grid rank r = (d P + p) T + t. */
+/** Set the place to that of grid rank r = (dp_rank pp + pp_rank) tp + tp_rank. */
 void wb_layout_place (wb_layout_t *lo, int r);
 /** First and last virtual stage: who holds embedding and loss. */
 static inline bool wb_layout_has_embed (const wb_layout_t *lo) { return lo->pp_rank == 0; }
@@ -59,11 +59,11 @@ typedef enum wb_op {
     WB_OP_BACKWARD,
     WB_OP_SEND_BWD
 } wb_op;
-/** One action: op on micro-batch `micro` of `chunk`, whose activations lie in `slot`. `last`: nothing is added to the
- * gradients of this chunk after it, so they are final layer by layer. */
+/** One action: op on micro-batch `micro` of `chunk`, whose activations lie in `slot`.  `last`: a backward after which
+ * nothing is added to the gradients of this chunk, so they become final in it, layer by layer. */
 typedef struct wb_action {
     int32_t op, chunk, micro, slot;
-    int32_t after; /**< of a receive: its buffer is free once so many actions are done, and may be posted then */
+    int32_t after; /**< of a receive: it may be posted once so many actions are done, because its buffer is free then */
     bool last;
 } wb_action_t;
 typedef enum wb_schedule_kind { WB_SCHEDULE_GPIPE, WB_SCHEDULE_1F1B } wb_schedule_kind;
@@ -73,14 +73,12 @@ typedef struct wb_schedule {
     int n;
     int slots[WB_MAX_CHUNKS]; /**< activations in flight in each chunk: as few as the order of actions allows */
 } wb_schedule_t;
-/** Actions of pipeline rank p of P with v chunks for M micro-batches; 1F1B with v > 1 is the interleaved schedule
- * (Narayanan et al., SC'21), which wants M to be a multiple of P.  forward_only: no backward actions (validation).
- * Errors: WB_EUSAGE, WB_ENOMEM.  Not collective. */
-wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, int p, int v, int M,
+/** Actions of pipeline rank pp_rank; 1F1B with several chunks is the interleaved schedule (Narayanan et al., SC'21),
+ * which wants micros to be a multiple of pp.  forward_only: no backward actions (validation).  Errors: WB_EUSAGE,
+ * WB_ENOMEM.  Not collective. */
+wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int pp, int pp_rank, int chunks, int micros,
                            bool forward_only) WB_NODISCARD;
 void wb_schedule_destroy (wb_schedule_t *s);
-/** "F0.1" and so on, for tests and `wabun plan`. */
-void wb_schedule_print (const wb_schedule_t *s, FILE *to);
 
 /* ---- parameters as cut tensors (shard.c) ------------------------------------------------------------------------- */
 
@@ -132,7 +130,8 @@ typedef struct wb_param {
 } wb_param_t;
 
 static inline int64_t wb_param_own (const wb_param_t *p) { return p->offset < 0 ? 0 : p->own_rows * p->own_cols; }
-/** Element `i` of the own slice is element *global of the whole tensor, and so are the next *run - 1 ones behind it. */
+/** Element `i` of the own slice is element *global of the whole tensor, and the *run - 1 elements after it follow there
+ * too. */
 void wb_param_run (const wb_param_t *p, int64_t *global, int64_t *run, int64_t i);
 
 /** A contiguous piece of a rank's own block: `count` floats from `first` inside the slice of `param`. */
@@ -146,11 +145,11 @@ typedef struct wb_segment {
 /* ---- tensor-parallel layers (linear.c, vocab.c) ------------------------------------------------------------------ */
 
 /** What a layer needs to know of its tensor group.  With `sequence`, the residual stream is cut over rows: a rank holds
- * rows n / T of it; reductions become reduce-scatters and all-gathers (Korthikanti et al., arXiv:2205.05198).  T = 1:
- * no calls. */
+ * n / ranks rows of it; reductions become reduce-scatters and all-gathers (Korthikanti et al., arXiv:2205.05198).  A
+ * group of one makes no calls. */
 typedef struct wb_tensor {
     wb_comm_t *group; /**< borrowed */
-    wb_ring_t *ring;  /**< owned; NULL when T = 1 */
+    wb_ring_t *ring;  /**< owned; NULL in a group of one */
     bool sequence;
     int ranks, rank;
     const wb_kern_t *k;    /**< borrowed */
@@ -160,10 +159,8 @@ typedef struct wb_tensor {
 wb_status wb_tensor_init (wb_tensor_t *out, wb_comm_t *group, const wb_kern_t *k, int64_t max_floats,
                           bool sequence) WB_NODISCARD;
 void wb_tensor_fini (wb_tensor_t *tp);
-/** Rows of the residual stream this rank holds, of n. */
-static inline int64_t wb_tensor_rows (const wb_tensor_t *tp, int64_t n) { return tp->sequence ? n / tp->ranks : n; }
-/** own [n / T, C] -> the whole [n, C]: returns `own` itself without sequence parallelism, else fills and returns
- * `full`. Collective over the group. */
+/** own [n / ranks, C] -> the whole [n, C]: returns `own` itself without sequence parallelism, else fills and returns
+ * `full`.  Collective over the group. */
 const float *wb_tensor_gather (wb_tensor_t *tp, float *full, const float *own, int64_t n, int64_t C);
 /** Sum partial [n, C] over the group, in place: returns the rows this rank holds of the sum (a pointer into `partial`).
  * Collective over the group. */
@@ -177,7 +174,7 @@ void wb_linear_dx (float *dX, const float *dY, const float *A, int64_t n, int64_
 /** dA [k, m] += X^T dY. */
 void wb_linear_dw (float *dA, const float *dY, const float *X, int64_t n, int64_t k, int64_t m);
 
-/** Loss of n rows with the vocabulary cut over the group, logits made in row blocks so that n V is never stored.
+/** Loss of n rows with the vocabulary cut over the group, logits in blocks of rows so that n V is never stored.
  * \param dh     [n, C] partial gradient of h over the vocabulary shards, overwritten; NULL: loss only.
  * \param dwte   [Vown, C] += ; used when dh is given
  * \param loss   per row loss in nats [n] (0 where the target is < 0), the same on all ranks of the group
@@ -191,10 +188,10 @@ int64_t wb_head_work_floats (int64_t n, int64_t Vown);
 
 /* ---- grids of ranks (pblas.c) ------------------------------------------------------------------------------------ */
 
-/** A grid of rows x cols ranks, on which matrices lie in blocks: BLACS, PBLAS and ScaLAPACK behind plain names. */
+/** A grid of rows x cols ranks, on which matrices lie in blocks: BLACS, PBLAS and ScaLAPACK under plain names. */
 typedef struct wb_grid wb_grid_t;
-/** A matrix in blocks of row_block x col_block, dealt out over the grid in turns, the first to rank (0, 0).  What a
- * rank holds lies column by column without gaps: a row-major slice is its transpose. */
+/** A matrix in blocks of row_block x col_block, block-cyclic over the grid, the first on rank (0, 0).  What a rank
+ * holds lies column by column without gaps: a row-major slice is its transpose. */
 typedef struct wb_blocks {
     int64_t rows, cols, row_block, col_block;
 } wb_blocks_t;
@@ -212,8 +209,6 @@ int64_t wb_grid_floats (const wb_grid_t *g, const wb_blocks_t *b);
 /** C = alpha op(A) op(B) + beta C (psgemm). */
 void wb_grid_gemm (const wb_grid_t *g, float *C, const wb_blocks_t *c, const float *A, const wb_blocks_t *a,
                    const float *B, const wb_blocks_t *b, bool ta, bool tb, float alpha, float beta);
-/** C = A A^T, or A^T A with ta: the lower triangle (pssyrk), then the upper one from it (pstradd). */
-void wb_grid_gram (const wb_grid_t *g, float *C, const wb_blocks_t *c, const float *A, const wb_blocks_t *a, bool ta);
 /** C += x I.  Not collective. */
 void wb_grid_add_diagonal (const wb_grid_t *g, float *C, const wb_blocks_t *c, float x);
 /** A = U diag (s) VT (psgesvd), singular values falling; A is overwritten; U and VT may both be NULL.  Blocks must be
@@ -241,8 +236,8 @@ float *wb_polar (const wb_kern_t *k, int64_t *ldout, float *x, float *work, int6
                  int steps, void (*poll) (void *), void *ctx);
 int64_t wb_polar_work_floats (int64_t rows, int64_t cols);
 double wb_polar_flops (int64_t rows, int64_t cols, int steps);
-/** The same of a matrix on a grid, each rank holding one block: rows and cols are multiples of the blocks and of the
- * grid; what is short of that is filled up with zeros, which change nothing.
+/** The same of a matrix on a grid, each rank holding one block: rows and cols are the blocks times the grid; a smaller
+ * matrix is padded with zeros, which change nothing.
  * \param x     this rank's block, column by column (row-major transposed); overwritten
  * \param work  wb_polar_grid_floats (), x not included.  Returns where the factor lies.  \param poll may be NULL:
  * called between products. Collective over the grid.  Each product moves about rows of G times columns of G floats a

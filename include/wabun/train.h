@@ -75,10 +75,10 @@ typedef struct wb_step_result {
     bool unread; /**< some rank could not read its batch: nothing was updated */
     bool stop;   /**< some rank was asked to stop */
     /** Seconds on this rank.  wait: part of forward and backward, spent waiting for neighbours in the pipeline (the
-     * bubble); need: part of forward, spent waiting for weights that the step before has updated; tensor: part of
-     * forward and backward, in the tensor group; sync: behind the schedule, waiting for gradients, and the verdict. */
+     * bubble); need: part of forward, spent waiting for weights updated in the previous step; tensor: part of forward
+     * and backward, in the tensor group; sync: after the schedule, waiting for gradients, and the verdict. */
     double t_data, t_forward, t_backward, t_wait, t_need, t_tensor, t_sync, t_update, t_total;
-    /** Gradients: seconds from the first bucket's start until the last one was there, and the part of it behind the
+    /** Gradients: seconds from the first bucket's start until the last one was reduced, and the part of it after the
      * backward pass.  1 - exposed / transfer is what the backward pass hides. */
     double t_transfer, t_exposed;
     /** Singular values of an update by Muon: minimum, maximum, root mean square distance from 1; 0 in steps in which
@@ -108,7 +108,7 @@ static inline int wb_step_micro_batches (const wb_step_options_t *o, int dp) {
 }
 
 /** Everything a rank trains with: weights, gradients, optimizer state, activations.  Fields are for reading; weights
- * after a step by wb_trainer_weights. */
+ * after a step through wb_trainer_weights(). */
 typedef struct wb_trainer {
     const wb_topo_t *topo; /**< borrowed */
     wb_layout_t layout;
@@ -128,8 +128,8 @@ typedef struct wb_memory {
     size_t parameters, gradients, optimizer, activations, work, communication, total;
 } wb_memory_t;
 
-/** Bytes of a rank that no table of the trainer knows: program, MPI library, buffers of BLAS and oneDNN.  An estimate
- * from measurements: with wb_trainer_memory() it meets the real peak within a few percent for all but toy models. */
+/** Bytes of a rank that the trainer does not allocate itself: program, MPI library, buffers of BLAS and oneDNN.  An
+ * estimate from measurements: with wb_trainer_memory() within a few percent of the real peak, except for toy models. */
 size_t wb_trainer_overhead (int ranks, int threads, int64_t width);
 /** Choose the micro-batch where o->B is 0; else do nothing.  With a pipeline, whose bubble shrinks with their
  * number: 1. Else the largest divisor of a data rank's sequences with which products are tall enough and no taller
@@ -140,8 +140,8 @@ wb_status wb_trainer_choose_micro_batch (wb_step_options_t *o, int dp, int pp, i
                                          double bytes) WB_NODISCARD;
 /** The same with the minimum over all ranks of `threads` and of the free memory.  Collective over topo->world. */
 wb_status wb_trainer_choose_micro_batch_all (wb_step_options_t *o, const wb_topo_t *topo, int threads) WB_NODISCARD;
-/** The layout of a grid for these options: refuses what cannot work, before anything is allocated (batch, heads,
- * layers, positions that do not divide), naming what would.  Not collective: the same answer everywhere.  Errors:
+/** The layout of a grid for these options.  Refuses what cannot work (batch, heads, layers, positions that do not
+ * divide) before anything is allocated, naming what would.  Not collective: the same answer everywhere.  Errors:
  * WB_EUSAGE. */
 wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int dp, int pp, int tp) WB_NODISCARD;
 /** Bytes of the rank at lo's place.  Not collective.  Errors: WB_ENOMEM. */
@@ -159,23 +159,24 @@ typedef wb_status (*wb_sample_fn) (void *ctx, int32_t *ids, int64_t k);
  * any rank, agreed; nothing is changed then, and the step can be repeated. */
 wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn sample, void *ctx,
                            bool stop) WB_NODISCARD;
-/** The weights [params->own], all there: a step leaves them on their way round the data group, and whoever reads or
- * writes them outside of steps comes through here.  Collective over the data group. */
+/** The weights [params->own], complete: after a step they are still on their way round the data group, so code that
+ * reads or writes them between steps must get them here.  Collective over the data group. */
 float *wb_trainer_weights (wb_trainer_t *t);
 /** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights are unchanged.  Apart from rounding the
  * same in all layouts.  Collective over topo->world.  Errors: of `sample` on any rank, agreed; the sums are 0 then. */
 wb_status wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
                                int64_t n) WB_NODISCARD;
-/** How many samples all ranks together take at a time there: a rank that reads k reads k + this next time. */
+/** Samples that all ranks together read at a time in an evaluation: a rank that reads k reads k + this next time. */
 int64_t wb_trainer_round (const wb_trainer_t *t);
-/** The pieces this rank writes to checkpoints; those whose state it updates and so must load; the whole block by
- * parameter (weights to load). */
+/** The pieces this rank writes to checkpoints.  Borrowed. */
 const wb_segment_t *wb_trainer_owned (const wb_trainer_t *t, int *n);
-/** How Muon's matrices are shared, in words; NULL with another optimizer; borrowed. */
-const char *wb_trainer_muon (const wb_trainer_t *t);
+/** The pieces it updates, whose state it must load.  Borrowed. */
 const wb_segment_t *wb_trainer_updated (const wb_trainer_t *t, int *n);
+/** The whole block by parameter: weights to load.  Borrowed. */
 const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n);
-/** What the steps took since new, kernel by kernel, on this rank. */
+/** How Muon's matrices are shared, in words; NULL with another optimizer.  Borrowed. */
+const char *wb_trainer_muon (const wb_trainer_t *t);
+/** Seconds, calls and flop since new, kernel by kernel, on this rank.  Borrowed. */
 const wb_profile_t *wb_trainer_profile (const wb_trainer_t *t);
 
 /* ---- who waits for whom (ranks.c) -------------------------------------------------------------------------------- */
@@ -185,19 +186,19 @@ typedef struct wb_rank_record {
     double compute, rest, exposed, transfer;
     char host[64];
 } wb_rank_record_t;
-/** A step over all ranks, in seconds.  Minimum, median and maximum over the ranks: compute: reading, arithmetic and
- * update; waiting: for other ranks.  What a rank does not compute it communicates or waits; the rank that does so least
- * waits for nobody, so its share is the communication nothing hides (exposed), and what others have beyond it is
- * waiting.  hidden: 1 - (gradients behind the backward pass) / (gradients from the first bucket's start to the last
- * one's end), sums over ranks; 0 where no gradients travel. */
+/** A step over all ranks, in seconds.  compute, waiting: minimum, median and maximum over the ranks of reading,
+ * arithmetic and update, and of waiting for other ranks.  While a rank does not compute it communicates or waits; the
+ * rank with the least of that waits for nobody, so its part is the communication that nothing hides (exposed), and what
+ * others have beyond it is waiting.  hidden: 1 - (gradients after the backward pass) / (gradients from the first
+ * bucket's start to the last one's end), sums over ranks; 0 where no gradients travel. */
 typedef struct wb_rank_times {
     double compute[3], waiting[3], exposed, hidden;
     int slowest; /**< the rank that computes longest */
     char host[64];
 } wb_rank_times_t;
-/** \param room  [size of world].  One small all-gather: call it where a step is logged, not in every step.  Collective
- * over world. */
-void wb_rank_times (wb_rank_times_t *out, wb_rank_record_t *room, wb_comm_t *world, const wb_step_result_t *step);
+/** \param records  [size of world], scratch.  One small all-gather: call it where a step is logged, not in every step.
+ * Collective over world. */
+void wb_rank_times (wb_rank_times_t *out, wb_rank_record_t *records, wb_comm_t *world, const wb_step_result_t *step);
 
 #ifdef __cplusplus
 }

@@ -3,10 +3,10 @@
  * ScaLAPACK counts in columns, we in rows: a row-major [rows, cols] is the column-major transpose, so a matrix here has
  * `rows` and `cols` as ScaLAPACK sees them, and a caller's row-major slice goes in as it lies, transposed in name only.
  *
- * PBLAS works in logical panels of pilaenv_() columns, 32 as Debian ships it; a program's own symbol wins over the
- * library's, and with 256 two ranks reach 90 % of their local products instead of 62 %.  ScaLAPACK has no headers: what
- * is used is declared here.  Grids are made from a group's own communicator, so nothing here takes the world's
- * messages. PBLAS allocates its buffers itself, on first use and when they grow.
+ * PBLAS works in logical panels of pilaenv_() columns, 32 as Debian ships it; a program's own symbol is taken before
+ * the library's, and with 256 two ranks reach 90 % of their local products instead of 62 %.  ScaLAPACK has no headers:
+ * what is used is declared here.  Grids come from a group's own communicator, so their messages never mix with those of
+ * the world. PBLAS allocates its buffers itself, on first use and when they grow.
  *
  * Also LAPACK's eigenvalues, for matrices that lie whole on a rank.
  *
@@ -14,6 +14,7 @@
 #include "config.h"
 
 #include <string.h>
+
 #include "wabun/parallel.h"
 
 /* LAPACK's, which OpenBLAS holds. */
@@ -35,12 +36,6 @@ void Cblacs_gridexit (int context);
 void psgemm_ (const char *ta, const char *tb, const int *m, const int *n, const int *k, const float *alpha,
               const float *A, const int *ia, const int *ja, const int *da, const float *B, const int *ib, const int *jb,
               const int *db, const float *beta, float *C, const int *ic, const int *jc, const int *dc);
-void pssyrk_ (const char *uplo, const char *trans, const int *n, const int *k, const float *alpha, const float *A,
-              const int *ia, const int *ja, const int *da, const float *beta, float *C, const int *ic, const int *jc,
-              const int *dc);
-void pstradd_ (const char *uplo, const char *trans, const int *m, const int *n, const float *alpha, const float *A,
-               const int *ia, const int *ja, const int *da, const float *beta, float *C, const int *ic, const int *jc,
-               const int *dc);
 void psgesvd_ (const char *jobu, const char *jobvt, const int *m, const int *n, float *A, const int *ia, const int *ja,
                const int *da, float *s, float *U, const int *iu, const int *ju, const int *du, float *VT,
                const int *ivt, const int *jvt, const int *dvt, float *work, const int *lwork, int *info);
@@ -58,7 +53,6 @@ wb_status wb_grid_new (wb_grid_t **out, wb_comm_t *group, int rows, int cols) {
     int n = wb_comm_size (group), system, *map;
     wb_grid_t *g = wb_calloc (1, sizeof *g);
     wb_status status = WB_OK;
-
     *out = NULL;
     WB_ASSERT (rows * cols == n && n > 1);
     map = wb_calloc ((size_t) n, sizeof *map);
@@ -66,7 +60,7 @@ wb_status wb_grid_new (wb_grid_t **out, wb_comm_t *group, int rows, int cols) {
     status = wb_agree (group, status);
     if (status == WB_OK) {
         *g = (wb_grid_t){group, rows, cols, wb_comm_rank (group) / cols, wb_comm_rank (group) % cols, 0};
-        for (int i = 0; i < n; ++i) map[i % cols * rows + i / cols] = i; /* column-major */
+        for (int i = 0; i < n; i++) map[i % cols * rows + i / cols] = i; /* column-major */
         system = wb_comm_lend (group, Csys2blacs_handle);
         g->context = system;
         Cblacs_gridmap (&g->context, map, rows, rows, cols); /* which makes a communicator of its own */
@@ -98,14 +92,12 @@ static void describe (int d[9], const wb_grid_t *g, const wb_blocks_t *b) {
                          0,
                          0,
                          wb_int (held > 0 ? held : 1)};
-
     memcpy (d, full, sizeof full);
 }
 
 void wb_grid_gemm (const wb_grid_t *g, float *C, const wb_blocks_t *c, const float *A, const wb_blocks_t *a,
                    const float *B, const wb_blocks_t *b, bool ta, bool tb, float alpha, float beta) {
     int dc[9], da[9], db[9], m = wb_int (c->rows), n = wb_int (c->cols), k = wb_int (ta ? a->rows : a->cols);
-
     describe (dc, g, c);
     describe (da, g, a);
     describe (db, g, b);
@@ -113,22 +105,9 @@ void wb_grid_gemm (const wb_grid_t *g, float *C, const wb_blocks_t *c, const flo
              &one, dc);
 }
 
-void wb_grid_gram (const wb_grid_t *g, float *C, const wb_blocks_t *c, const float *A, const wb_blocks_t *a, bool ta) {
-    int dc[9], da[9], n = wb_int (c->rows), k = wb_int (ta ? a->rows : a->cols), below = n - 1;
-    const int two = 2;
-    const float yes = 1, no = 0;
-
-    describe (dc, g, c);
-    describe (da, g, a);
-    pssyrk_ ("L", ta ? "T" : "N", &n, &k, &yes, A, &one, &one, da, &no, C, &one, &one, dc);
-    if (below > 0) /* the upper triangle from the lower one: rows 2 .. n of it, transposed */
-        pstradd_ ("U", "T", &below, &below, &yes, C, &two, &one, dc, &no, C, &one, &two, dc);
-}
-
 int64_t wb_grid_svd_floats (const wb_grid_t *g, const wb_blocks_t *a, const wb_blocks_t *u, const wb_blocks_t *vt) {
     int da[9], du[9], dv[9], m = wb_int (a->rows), n = wb_int (a->cols), query = -1, info = 0;
     float need[2] = {0}, none[1] = {0};
-
     describe (da, g, a);
     describe (du, g, u);
     describe (dv, g, vt);
@@ -140,7 +119,6 @@ int64_t wb_grid_svd_floats (const wb_grid_t *g, const wb_blocks_t *a, const wb_b
 bool wb_grid_svd (const wb_grid_t *g, float *s, float *U, const wb_blocks_t *u, float *VT, const wb_blocks_t *vt,
                   float *A, const wb_blocks_t *a, float *work, int64_t floats) {
     int da[9], du[9], dv[9], m = wb_int (a->rows), n = wb_int (a->cols), lwork = wb_int (floats), info = 0;
-
     describe (da, g, a);
     describe (du, g, u);
     describe (dv, g, vt);
@@ -171,11 +149,6 @@ void wb_grid_gemm (const wb_grid_t *g, float *C, const wb_blocks_t *c, const flo
     WB_ASSERT (g == NULL && !"a grid");
 }
 
-void wb_grid_gram (const wb_grid_t *g, float *C, const wb_blocks_t *c, const float *A, const wb_blocks_t *a, bool ta) {
-    (void) C, (void) c, (void) A, (void) a, (void) ta;
-    WB_ASSERT (g == NULL && !"a grid");
-}
-
 int64_t wb_grid_svd_floats (const wb_grid_t *g, const wb_blocks_t *a, const wb_blocks_t *u, const wb_blocks_t *vt) {
     (void) a, (void) u, (void) vt;
     WB_ASSERT (g == NULL && !"a grid");
@@ -193,7 +166,6 @@ bool wb_grid_svd (const wb_grid_t *g, float *s, float *U, const wb_blocks_t *u, 
 
 bool wb_symmetric_values (float *values, float *G, float *work, int64_t n) {
     int size = wb_int (n), lwork = wb_int (2 * n + 1), iwork[1], liwork = 1, info = 0;
-
     ssyevd_ ("N", "L", &size, G, &size, values, work, &lwork, iwork, &liwork, &info);
     return info == 0;
 }
@@ -209,7 +181,6 @@ void wb_grid_place (const wb_grid_t *g, int *rows, int *cols, int *row, int *col
 
 int64_t wb_blocks_held (int64_t n, int64_t block, int at, int of) {
     int64_t whole = n / block, held = whole / of * block, extra = whole % of;
-
     if (at < extra) return held + block;
     return at == extra ? held + n % block : held;
 }
@@ -222,8 +193,7 @@ int64_t wb_grid_floats (const wb_grid_t *g, const wb_blocks_t *b) {
 void wb_grid_add_diagonal (const wb_grid_t *g, float *C, const wb_blocks_t *c, float x) {
     int64_t rows = wb_blocks_held (c->rows, c->row_block, g->row, g->rows),
             cols = wb_blocks_held (c->cols, c->col_block, g->col, g->cols);
-
-    for (int64_t j = 0; j < cols; ++j) {
+    for (int64_t j = 0; j < cols; j++) {
         int64_t at = (j / c->col_block * g->cols + g->col) * c->col_block + j % c->col_block; /* row = column */
         int64_t block = at / c->row_block;
         if (block % g->rows == g->row) C[j * rows + block / g->rows * c->row_block + at % c->row_block] += x;

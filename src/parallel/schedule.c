@@ -1,143 +1,136 @@
 /* Pipeline schedules as lists of actions.
  *
  * First the order of the computations: GPipe (all forward, then all backward), 1F1B, or interleaved 1F1B.  Then each
- * computation is given its transfers and a slot: a forward takes the lowest free slot of its chunk, the backward frees
- * it, so the number of slots is what the order really needs.  A receive also learns how early it may be posted: a
- * message then moves while the receiver still computes, and its sender never waits for a receiver who is busy.  The
- * trainer runs the list, the planner counts it, a test prints it.
+ * computation gets its transfers and a slot: a forward takes the lowest free slot of its chunk, the backward frees it,
+ * so the number of slots is what the order really needs.  A receive also learns how early it may be posted: a message
+ * then moves while the receiver still computes, and its sender does not wait for a receiver that is busy.
  *
  * Sources: GPipe, arXiv:1811.06965; 1F1B and its interleaved form, Narayanan et al., SC'21 (arXiv:2104.04473). */
 #include "config.h"
 
 #include <string.h>
+
 #include "wabun/parallel.h"
+
+/* A place in a pipeline, and what goes through it. */
+typedef struct pipeline {
+    int pp, pp_rank, chunks, micros;
+} pipeline_t;
+
+/* ---- the order of the computations ------------------------------------------------------------------------------- */
 
 typedef struct work {
     bool backward;
     int chunk, micro;
 } work_t;
 
-/* The k-th forward (or backward) of a rank: groups of P micro-batches go through chunk after chunk. */
-static work_t kth (int k, bool backward, int P, int v, int M) {
-    work_t w;
-
-    if (v == 1) {
-        w = (work_t){backward, 0, k};
-    } else {
-        int group = k / (P * v), in = k % (P * v);
-        w = (work_t){backward, in / P, group * P + in % P};
-        if (backward) w.chunk = v - 1 - w.chunk;
+/* The k-th forward (or backward) of a rank: groups of pp micro-batches go through chunk after chunk. */
+static work_t kth (const pipeline_t *p, int k, bool backward) {
+    work_t w = {backward, 0, k};
+    if (p->chunks > 1) {
+        const int group = k / (p->pp * p->chunks), in = k % (p->pp * p->chunks);
+        w = (work_t){backward, in / p->pp, group * p->pp + in % p->pp};
+        if (backward) w.chunk = p->chunks - 1 - w.chunk;
     }
-    WB_ASSERT (w.micro < M);
+    WB_ASSERT (w.micro < p->micros);
     return w;
 }
 
-static int order_work (work_t *out, wb_schedule_kind kind, int P, int p, int v, int M, bool forward_only) {
-    int total = M * v, n = 0, warm;
+/* Forwards before the first backward. */
+static int warm_up (const pipeline_t *p, wb_schedule_kind kind) {
+    const int total = p->micros * p->chunks;
+    int warm = p->pp - p->pp_rank - 1;
+    if (p->chunks > 1) warm = p->micros == p->pp ? total : 2 * warm + (p->chunks - 1) * p->pp;
+    return kind == WB_SCHEDULE_GPIPE || warm > total ? total : warm;
+}
 
-    if (forward_only) {
-        for (int k = 0; k < total; ++k) out[n++] = kth (k, false, P, v, M);
-        return n;
+static int order_work (work_t *out, const pipeline_t *p, wb_schedule_kind kind, bool forward_only) {
+    const int total = p->micros * p->chunks, warm = forward_only ? total : warm_up (p, kind);
+    int n = 0;
+    for (int k = 0; k < warm; k++) out[n++] = kth (p, k, false);
+    for (int k = warm; k < total; k++) {
+        out[n++] = kth (p, k, false);
+        out[n++] = kth (p, k - warm, true);
     }
-    if (kind == WB_SCHEDULE_GPIPE)
-        warm = total;
-    else if (v == 1)
-        warm = P - p - 1;
-    else
-        warm = M == P ? total : (P - p - 1) * 2 + (v - 1) * P;
-    if (warm > total) warm = total;
-    for (int k = 0; k < warm; ++k) out[n++] = kth (k, false, P, v, M);
-    for (int k = warm; k < total; ++k) {
-        out[n++] = kth (k, false, P, v, M);
-        out[n++] = kth (k - warm, true, P, v, M);
-    }
-    for (int k = total - warm; k < total; ++k) out[n++] = kth (k, true, P, v, M);
+    for (int k = total - warm; k < total && !forward_only; k++) out[n++] = kth (p, k, true);
     return n;
 }
+
+/* ---- slots and transfers ----------------------------------------------------------------------------------------- */
+
+/* A slot of a chunk. */
+typedef struct slot {
+    bool busy;
+    int32_t used; /* actions up to and with the last computation in it */
+} slot_t;
+
+typedef struct slots {
+    slot_t *slots;           /* [chunks][micros] */
+    int32_t *slot_of;        /* [chunks][micros] slot of a micro-batch under way */
+    int left[WB_MAX_CHUNKS]; /* backwards still to come */
+} slots_t;
 
 static void put (wb_schedule_t *s, wb_op op, const work_t *w, int slot, int32_t after, bool last) {
     s->actions[s->n++] = (wb_action_t){(int32_t) op, w->chunk, w->micro, slot, after, last};
 }
 
-/* Slots and transfers.  Scratch: slot_of[chunk * M + micro], busy[chunk * M + slot], and used[chunk * M + slot]: the
- * actions up to and with the last computation in that slot. */
-static void lay_out (wb_schedule_t *s, const work_t *work, int n, int P, int p, int v, int M, bool forward_only,
-                     int32_t *slot_of, int32_t *used, bool *busy) {
-    int stages = P * v, left[WB_MAX_CHUNKS];
-
-    for (int c = 0; c < v; ++c) left[c] = M;
-    for (int i = 0; i < n; ++i) {
-        const work_t *w = &work[i];
-        int stage = w->chunk * P + p, slot = 0, at;
-
-        if (w->backward)
-            slot = slot_of[w->chunk * M + w->micro];
-        else
-            while (busy[w->chunk * M + slot]) ++slot;
-        at = w->chunk * M + slot;
-        if (!w->backward) {
-            if (slot + 1 > s->slots[w->chunk]) s->slots[w->chunk] = slot + 1;
-            busy[at] = !forward_only;
-            slot_of[w->chunk * M + w->micro] = slot;
-            if (stage > 0) put (s, WB_OP_RECV_FWD, w, slot, used[at], false);
-            put (s, WB_OP_FORWARD, w, slot, 0, false);
-            used[at] = s->n;
-            if (stage < stages - 1) put (s, WB_OP_SEND_FWD, w, slot, 0, false);
-        } else {
-            if (stage < stages - 1) put (s, WB_OP_RECV_BWD, w, slot, used[at], false);
-            put (s, WB_OP_BACKWARD, w, slot, 0, --left[w->chunk] == 0);
-            used[at] = s->n;
-            if (stage > 0) put (s, WB_OP_SEND_BWD, w, slot, 0, false);
-            busy[at] = false;
-        }
-    }
+static void put_forward (wb_schedule_t *s, slots_t *all, const pipeline_t *p, const work_t *w, bool forward_only) {
+    const int stage = w->chunk * p->pp + p->pp_rank;
+    slot_t *slots = all->slots + w->chunk * p->micros;
+    int slot = 0;
+    while (slots[slot].busy) slot++;
+    if (slot + 1 > s->slots[w->chunk]) s->slots[w->chunk] = slot + 1;
+    all->slot_of[w->chunk * p->micros + w->micro] = slot;
+    if (stage > 0) put (s, WB_OP_RECV_FWD, w, slot, slots[slot].used, false);
+    put (s, WB_OP_FORWARD, w, slot, 0, false);
+    slots[slot] = (slot_t){!forward_only, s->n};
+    if (stage < p->pp * p->chunks - 1) put (s, WB_OP_SEND_FWD, w, slot, 0, false);
 }
 
-wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int P, int p, int v, int M, bool forward_only) {
-    wb_schedule_t *s;
-    work_t *work;
-    int32_t *slot_of;
-    bool *busy;
-    size_t n = (size_t) M * (size_t) v;
+static void put_backward (wb_schedule_t *s, slots_t *all, const pipeline_t *p, const work_t *w) {
+    const int stage = w->chunk * p->pp + p->pp_rank, slot = all->slot_of[w->chunk * p->micros + w->micro];
+    slot_t *at = &all->slots[w->chunk * p->micros + slot];
+    if (stage < p->pp * p->chunks - 1) put (s, WB_OP_RECV_BWD, w, slot, at->used, false);
+    put (s, WB_OP_BACKWARD, w, slot, 0, --all->left[w->chunk] == 0);
+    *at = (slot_t){false, s->n};
+    if (stage > 0) put (s, WB_OP_SEND_BWD, w, slot, 0, false);
+}
 
+wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int pp, int pp_rank, int chunks, int micros,
+                           bool forward_only) {
+    const pipeline_t p = {pp, pp_rank, chunks, micros};
+    const size_t n = (size_t) micros * (size_t) chunks;
     *out = NULL;
-    if (v > 1 && M % P != 0)
+    if (chunks > 1 && micros % pp != 0)
         return WB_FAIL (WB_EUSAGE,
                         "parallel.interleave = %d wants the micro-batches of a rank (%d) to be a multiple of "
                         "parallel.pipeline (%d)",
-                        v, M, P);
-    s = wb_calloc (1, sizeof *s);
-    work = wb_calloc (2 * n, sizeof *work);
-    slot_of = wb_calloc (2 * n, sizeof *slot_of);
-    busy = wb_calloc (n + 1, sizeof *busy);
+                        chunks, micros, pp);
+    wb_schedule_t *s = wb_calloc (1, sizeof *s);
+    work_t *work = wb_calloc (2 * n, sizeof *work);
+    slots_t slots = {.slots = wb_calloc (n + 1, sizeof *slots.slots), .slot_of = wb_calloc (n, sizeof *slots.slot_of)};
+    for (int c = 0; c < chunks; c++) slots.left[c] = micros;
     if (s != NULL) s->actions = wb_calloc (6 * n, sizeof *s->actions);
-    if (s == NULL || s->actions == NULL || work == NULL || slot_of == NULL || busy == NULL) {
+    const bool good = s != NULL && s->actions != NULL && work != NULL && slots.slots != NULL && slots.slot_of != NULL;
+    if (good) {
+        const int count = order_work (work, &p, kind, forward_only);
+        for (int i = 0; i < count; i++) {
+            if (work[i].backward)
+                put_backward (s, &slots, &p, &work[i]);
+            else
+                put_forward (s, &slots, &p, &work[i], forward_only);
+        }
+        *out = s;
+    } else
         wb_schedule_destroy (s);
-        s = NULL;
-    } else {
-        int count = order_work (work, kind, P, p, v, M, forward_only);
-        lay_out (s, work, count, P, p, v, M, forward_only, slot_of, slot_of + n, busy);
-    }
     wb_free (work);
-    wb_free (slot_of);
-    wb_free (busy);
-    if (s == NULL) return WB_NOMEM ("a schedule of %d micro-batches", M);
-    *out = s;
-    return WB_OK;
+    wb_free (slots.slots);
+    wb_free (slots.slot_of);
+    return good ? WB_OK : WB_NOMEM ("a schedule of %d micro-batches", micros);
 }
 
 void wb_schedule_destroy (wb_schedule_t *s) {
     if (s == NULL) return;
     wb_free (s->actions);
     wb_free (s);
-}
-
-void wb_schedule_print (const wb_schedule_t *s, FILE *to) {
-    static const char *const names[] = {"recvF", "F", "sendF", "recvB", "B", "sendB"};
-
-    for (int i = 0; i < s->n; ++i) {
-        const wb_action_t *a = &s->actions[i];
-        fprintf (to, "%s%s%d.%d", i > 0 ? " " : "", names[a->op], a->chunk, a->micro);
-    }
-    fputc ('\n', to);
 }

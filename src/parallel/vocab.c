@@ -8,23 +8,21 @@
 #include "config.h"
 
 #include <math.h>
+
 #include "wabun/parallel.h"
 
-/* Logits of a block: enough rows to make the products worth their while, few enough to be made again in memory that
- * stays. */
+/* Logits of a block: enough rows for efficient products, few enough that the same buffer stays in cache. */
 #define BLOCK_FLOATS ((int64_t) 8 << 20)
 #define BLOCK_ROWS_MIN 64
 
 static int64_t block_rows (int64_t n, int64_t Vown) {
     int64_t rows = BLOCK_FLOATS / (Vown > 0 ? Vown : 1);
-
     if (rows < BLOCK_ROWS_MIN) rows = BLOCK_ROWS_MIN;
     return rows < n ? rows : n;
 }
 
 int64_t wb_head_work_floats (int64_t n, int64_t Vown) {
     int64_t rows = block_rows (n, Vown);
-
     return rows * Vown + 3 * ((rows + 15) / 16 * 16);
 }
 
@@ -33,7 +31,6 @@ void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const f
     const wb_kern_t *k = tp->k;
     int64_t rows = block_rows (n, Vown), pad = (rows + 15) / 16 * 16;
     float *mx = work, *sum = work + pad, *hit = work + 2 * pad, *logits = work + 3 * pad;
-
     for (int64_t i = 0; i < n; i += rows) {
         int64_t m = n - i < rows ? n - i : rows;
         double flop = 2.0 * (double) (m * C) * (double) Vown, t = wb_now ();
@@ -53,7 +50,7 @@ void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const f
             wb_comm_sum_f32 (tp->group, sum, 2 * pad); /* sum and hit lie side by side */
             t = wb_profile_add (tp->profile, WB_PROF_TENSOR, t, 0, 0);
         }
-        for (int64_t j = 0; j < m; ++j) loss[i + j] = targets[i + j] < 0 ? 0 : logf (sum[j]) + mx[j] - hit[j];
+        for (int64_t j = 0; j < m; j++) loss[i + j] = targets[i + j] < 0 ? 0 : logf (sum[j]) + mx[j] - hit[j];
         if (dh == NULL) continue;
         k->xent_backward (logits, mx, sum, targets + i, m, Vown, Vown, v0, scale);
         t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, 2 * logit_bytes);

@@ -1,20 +1,21 @@
 /* Who waits for whom: the seconds of a step, compared over all ranks.
  *
- * Ranks meet in every step (the verdict), so their steps take the same time and a slow rank shows only as waiting of
- * the others.  What tells it apart is the time it computes.
+ * Ranks are synchronised in every step by the verdict, so their steps take the same time, and a slow rank only shows in
+ * the waiting of the others.  What identifies it is the time it computes.
  *
  * Not done here: why it is slow. */
 #include "config.h"
 
 #include <string.h>
+
 #include "wabun/train.h"
 
 /* The k-th smallest value of the ranks. */
-static double nth (const wb_rank_record_t *all, int P, int k, bool rest) {
-    for (int i = 0; i < P; ++i) {
+static double nth (const wb_rank_record_t *all, int ranks, int k, bool rest) {
+    for (int i = 0; i < ranks; i++) {
         double x = rest ? all[i].rest : all[i].compute;
         int below = 0;
-        for (int j = 0; j < P; ++j) {
+        for (int j = 0; j < ranks; j++) {
             double y = rest ? all[j].rest : all[j].compute;
             below += y < x || (y <= x && j < i);
         }
@@ -23,29 +24,28 @@ static double nth (const wb_rank_record_t *all, int P, int k, bool rest) {
     return 0;
 }
 
-void wb_rank_times (wb_rank_times_t *out, wb_rank_record_t *room, wb_comm_t *world, const wb_step_result_t *s) {
-    int P = wb_comm_size (world);
+void wb_rank_times (wb_rank_times_t *out, wb_rank_record_t *records, wb_comm_t *world, const wb_step_result_t *s) {
+    const int ranks = wb_comm_size (world);
     wb_rank_record_t mine = {.exposed = s->t_exposed, .transfer = s->t_transfer};
     double exposed = 0, transfer = 0;
-
     mine.compute = s->t_data + s->t_forward + s->t_backward + s->t_update - s->t_wait - s->t_need - s->t_tensor;
     mine.rest = s->t_total - mine.compute;
     snprintf (mine.host, sizeof mine.host, "%.63s", wb_comm_host (world));
-    wb_comm_all_gather (world, room, &mine, sizeof mine);
+    wb_comm_all_gather (world, records, &mine, sizeof mine);
 
     memset (out, 0, sizeof *out);
-    for (int i = 0; i < P; ++i) {
-        exposed += room[i].exposed;
-        transfer += room[i].transfer;
-        if (room[i].compute > room[out->slowest].compute) out->slowest = i;
+    for (int i = 0; i < ranks; i++) {
+        exposed += records[i].exposed;
+        transfer += records[i].transfer;
+        if (records[i].compute > records[out->slowest].compute) out->slowest = i;
     }
-    for (int k = 0; k < 3; ++k) {
-        int place = k == 0 ? 0 : k == 1 ? (P - 1) / 2 : P - 1;
-        out->compute[k] = nth (room, P, place, false);
-        out->waiting[k] = nth (room, P, place, true);
+    for (int k = 0; k < 3; k++) {
+        int place = k == 0 ? 0 : k == 1 ? (ranks - 1) / 2 : ranks - 1;
+        out->compute[k] = nth (records, ranks, place, false);
+        out->waiting[k] = nth (records, ranks, place, true);
     }
     out->exposed = out->waiting[0];
-    for (int k = 0; k < 3; ++k) out->waiting[k] -= out->exposed;
+    for (int k = 0; k < 3; k++) out->waiting[k] -= out->exposed;
     out->hidden = transfer > 0 ? 1 - exposed / transfer : 0;
-    memcpy (out->host, room[out->slowest].host, sizeof out->host);
+    memcpy (out->host, records[out->slowest].host, sizeof out->host);
 }
