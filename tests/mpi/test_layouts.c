@@ -18,7 +18,7 @@ enum { STEPS = 20, FEW = BIG ? STEPS : 6, EVALUATED = 31, MAX_REFERENCES = 24 };
 
 static wb_comm_t *world, *self;
 static wb_topo_t *self_topo;
-static int N;
+static int ranks;
 static double slowest;
 static int layouts;
 
@@ -239,13 +239,13 @@ static void check_profile (const wb_trainer_t *t, const char *name) {
 }
 
 /* Train in this layout and compare; `out` (may be NULL) gets the result. */
-static void check (result_t *out, int P, int T, const wb_step_options_t *o, double tolerance) {
+static void check (result_t *out, int pp, int tp, const wb_step_options_t *o, double tolerance) {
     wb_topo_t *topo = NULL;
     wb_trainer_t *t = NULL;
     result_t r = {0};
     double start = wb_now (), loss = 0, norm = 0, drift[2];
     const reference_t *ref = reference (o);
-    if (!T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
+    if (!T_STATUS (wb_topo_new (&topo, world, 0, pp, tp), WB_OK)) return;
     const char *name = name_of (topo, o);
     if (T_STATUS (wb_trainer_new (&t, topo, o), WB_OK)) {
         T_OK (train (&r, t), "%s: the run goes well", name);
@@ -285,7 +285,7 @@ static bool same_bits (const result_t *a, const result_t *b) {
 /* ---- data ranks only -------------------------------------------------------------------------------------------- */
 
 static void test_data (void) {
-    wb_step_options_t o = options (4, 4, N > 6 ? 24 : 12);
+    wb_step_options_t o = options (4, 4, ranks > 6 ? 24 : 12);
     result_t first, second, whole;
     check (&first, 1, 1, &o, 1e-5);
     check (&second, 1, 1, &o, 1e-5);
@@ -304,19 +304,19 @@ static void test_data (void) {
     o.zero = true;
     check (&second, 1, 1, &o, 1e-5);
     T_OK (same_bits (&second, &whole), "zero = 0 and zero = 1 give the same bits with small buckets");
-    for (o.B = 2; o.B <= o.global_batch / N; o.B++) /* accumulation over fewer micro-batches */
-        if (o.global_batch % (o.B * N) == 0) check (NULL, 1, 1, &o, 1e-5);
+    for (o.B = 2; o.B <= o.global_batch / ranks; o.B++) /* accumulation over fewer micro-batches */
+        if (o.global_batch % (o.B * ranks) == 0) check (NULL, 1, 1, &o, 1e-5);
     o.B = 1;
     o.wire = WB_WIRE_BF16;
-    if (N > 1) check (NULL, 1, 1, &o, 2e-2);
+    if (ranks > 1) check (NULL, 1, 1, &o, 2e-2);
     o.zero = false;
-    if (N > 1) check (NULL, 1, 1, &o, 2e-2);
+    if (ranks > 1) check (NULL, 1, 1, &o, 2e-2);
 }
 
 /* The other optimizers, and their states in slices. */
 static void test_optimizers (void) {
     for (int kind = WB_OPTIM_ADAM; kind <= WB_OPTIM_SGD; kind++) {
-        wb_step_options_t o = options (4, 4, N > 6 ? 24 : 12);
+        wb_step_options_t o = options (4, 4, ranks > 6 ? 24 : 12);
         o.optim.kind = (wb_optim_kind) kind;
         if (kind >= WB_OPTIM_ADAGRAD) o.optim.lr = kind == WB_OPTIM_SGD ? 0.5 : 0.1;
         check (NULL, 1, 1, &o, 1e-5);
@@ -324,114 +324,114 @@ static void test_optimizers (void) {
 }
 
 /* Muon: matrices of one rank, or shared on grids of data and tensor ranks; the same whatever the form. */
-static void test_muon (int P, int T) {
-    int D = N / (P * T);
-    wb_step_options_t o = options (P == 6 ? 6 : 4, T % 3 == 0 ? 6 : 4, 12);
+static void test_muon (int pp, int tp) {
+    int dp = ranks / (pp * tp);
+    wb_step_options_t o = options (pp == 6 ? 6 : 4, tp % 3 == 0 ? 6 : 4, 12);
     result_t first, second;
     o.optim.kind = WB_OPTIM_MUON;
-    if (12 % D != 0 || (T > 1 && !wb_grid_possible ())) return;
+    if (12 % dp != 0 || (tp > 1 && !wb_grid_possible ())) return;
     o.optim.muon_layout = WB_MUON_WHOLE;
-    check (&first, P, T, &o, 1e-4);
-    check (&second, P, T, &o, 1e-4);
+    check (&first, pp, tp, &o, 1e-4);
+    check (&second, pp, tp, &o, 1e-4);
     T_OK (same_bits (&first, &second), "the same layout gives the same bits again");
-    if (D > 1 && wb_grid_possible ()) {
+    if (dp > 1 && wb_grid_possible ()) {
         o.optim.muon_layout = WB_MUON_GRID;
-        check (NULL, P, T, &o, 1e-4);
+        check (NULL, pp, tp, &o, 1e-4);
         o.wire = WB_WIRE_BF16;
-        check (NULL, P, T, &o, 2e-2);
+        check (NULL, pp, tp, &o, 2e-2);
         o.wire = WB_WIRE_FP32;
     }
     o.optim.muon_layout = WB_MUON_AUTO;
     o.optim.steps = FEW;
-    check (NULL, P, T, &o, 1e-4);
+    check (NULL, pp, tp, &o, 1e-4);
     o.zero = false;
     o.optim.muon_split_qkv = o.optim.muon_nesterov = false;
     o.recompute = WB_RECOMPUTE_BLOCK;
     o.bucket_floats = 1000;
-    check (NULL, P, T, &o, 1e-4);
+    check (NULL, pp, tp, &o, 1e-4);
 }
 
 /* ---- pipelines and tensor groups -------------------------------------------------------------------------------- */
 
-static void test_grid (int P, int T) {
-    int D = N / (P * T);
-    wb_step_options_t o = options (P == 6 ? 6 : 4, T % 3 == 0 ? 6 : T > 4 ? 8 : 4, 12), seq = o;
-    if (12 % D != 0) return;
+static void test_grid (int pp, int tp) {
+    int dp = ranks / (pp * tp);
+    wb_step_options_t o = options (pp == 6 ? 6 : 4, tp % 3 == 0 ? 6 : tp > 4 ? 8 : 4, 12), seq = o;
+    if (12 % dp != 0) return;
     result_t first, second;
-    check (&first, P, T, &o, 1e-4);
-    check (&second, P, T, &o, 1e-4);
+    check (&first, pp, tp, &o, 1e-4);
+    check (&second, pp, tp, &o, 1e-4);
     T_OK (same_bits (&first, &second), "the same layout gives the same bits again");
     seq.optim.steps = o.optim.steps = FEW;
     o.schedule = WB_SCHEDULE_GPIPE;
     o.recompute = WB_RECOMPUTE_BLOCK;
     o.zero = false;
-    check (NULL, P, T, &o, 1e-4);
+    check (NULL, pp, tp, &o, 1e-4);
     o.schedule = WB_SCHEDULE_1F1B;
     o.recompute = WB_RECOMPUTE_ATTENTION;
     o.bucket_floats = 1000;
-    o.B = 12 / D % 2 == 0 ? 2 : 1;
-    check (NULL, P, T, &o, 1e-4);
-    if (T > 1) { /* positions are cut too: 48 of a micro-batch can be cut in 2, 3, 4, 6 and 8 */
+    o.B = 12 / dp % 2 == 0 ? 2 : 1;
+    check (NULL, pp, tp, &o, 1e-4);
+    if (tp > 1) { /* positions are cut too: 48 of a micro-batch can be cut in 2, 3, 4, 6 and 8 */
         seq.sequence = true;
-        seq.B = 12 / D % 3 == 0 ? 3 : 1;
-        if (seq.B * seq.T % T != 0) return;
+        seq.B = 12 / dp % 3 == 0 ? 3 : 1;
+        if (seq.B * seq.T % tp != 0) return;
         for (int mode = 0; mode < 3; mode++) {
             seq.recompute = (wb_recompute) mode;
-            check (NULL, P, T, &seq, 1e-4);
+            check (NULL, pp, tp, &seq, 1e-4);
         }
         seq.zero = false;
-        check (NULL, P, T, &seq, 1e-4);
+        check (NULL, pp, tp, &seq, 1e-4);
     }
-    if (D > 1) {
+    if (dp > 1) {
         o.wire = WB_WIRE_BF16;
-        check (NULL, P, T, &o, 2e-2);
+        check (NULL, pp, tp, &o, 2e-2);
     }
 }
 
 /* Virtual stages: two (and three) chunks of layers a rank. */
-static void test_interleaved (int P, int T) {
-    int D = N / (P * T);
-    for (int v = 2; v <= (P == 2 ? 3 : 2); v++)
+static void test_interleaved (int pp, int tp) {
+    int dp = ranks / (pp * tp);
+    for (int chunks = 2; chunks <= (pp == 2 ? 3 : 2); chunks++)
         for (int gpipe = 0; gpipe < 2; gpipe++) {
-            wb_step_options_t o = options (P == 4 ? 8 : 6, T == 3 ? 6 : 4, 12);
+            wb_step_options_t o = options (pp == 4 ? 8 : 6, tp == 3 ? 6 : 4, 12);
             o.optim.steps = FEW;
-            o.chunks = v;
+            o.chunks = chunks;
             o.schedule = gpipe ? WB_SCHEDULE_GPIPE : WB_SCHEDULE_1F1B;
             o.recompute = gpipe ? WB_RECOMPUTE_BLOCK : WB_RECOMPUTE_NONE;
-            o.sequence = T > 1;
+            o.sequence = tp > 1;
             o.bucket_floats = gpipe ? 0 : 3000;
-            o.zero = v == 2;
-            if (12 % (D * P) == 0 && o.B * o.T % T == 0) check (NULL, P, T, &o, 1e-4);
+            o.zero = chunks == 2;
+            if (12 % (dp * pp) == 0 && o.B * o.T % tp == 0) check (NULL, pp, tp, &o, 1e-4);
         }
 }
 
 /* Messages that MPI does not send eagerly, sums that go round the ring, buckets of many chunks. */
-static void test_large (int P, int T) {
-    int D = N / (P * T);
+static void test_large (int pp, int tp) {
+    int dp = ranks / (pp * tp);
     for (int kind = 0; kind < 2; kind++) {
-        wb_step_options_t o = options (4, T == 3 ? 3 : 4, N % 3 == 0 ? 12 : 16);
-        o.size.C = T == 3 ? 132 : 128;
+        wb_step_options_t o = options (4, tp == 3 ? 3 : 4, ranks % 3 == 0 ? 12 : 16);
+        o.size.C = tp == 3 ? 132 : 128;
         o.size.T = 80;
         o.size.V = 2001;
         o.T = 72;
         o.B = 2;
         o.optim.steps = 2;
-        o.chunks = P == 2 && kind == 1 ? 2 : 1;
+        o.chunks = pp == 2 && kind == 1 ? 2 : 1;
         o.schedule = kind == 0 ? WB_SCHEDULE_1F1B : WB_SCHEDULE_GPIPE;
         o.sequence = kind == 1;
         o.zero = kind == 0;
         o.bucket_floats = kind == 0 ? 0 : 300000;
-        if (o.global_batch % (o.B * D) == 0 && (o.chunks == 1 || o.global_batch / (o.B * D) % P == 0))
-            check (NULL, P, T, &o, 1e-4);
+        if (o.global_batch % (o.B * dp) == 0 && (o.chunks == 1 || o.global_batch / (o.B * dp) % pp == 0))
+            check (NULL, pp, tp, &o, 1e-4);
     }
 }
 
 /* All of it with all of it; slow. */
-static void test_products (int P, int T) {
-    int D = N / (P * T);
+static void test_products (int pp, int tp) {
+    int dp = ranks / (pp * tp);
     for (int bits = 0; bits < 64; bits++)
         for (int mode = 0; mode < 3; mode++) {
-            wb_step_options_t o = options (P == 4 && (bits & 1) ? 8 : 6, T % 3 == 0 ? 6 : 4, 12);
+            wb_step_options_t o = options (pp == 4 && (bits & 1) ? 8 : 6, tp % 3 == 0 ? 6 : 4, 12);
             o.chunks = bits & 1 ? 2 : 1;
             o.schedule = bits & 2 ? WB_SCHEDULE_GPIPE : WB_SCHEDULE_1F1B;
             o.sequence = bits & 4;
@@ -439,9 +439,9 @@ static void test_products (int P, int T) {
             o.bucket_floats = bits & 16 ? 2500 : 0;
             o.B = bits & 32 ? 2 : 1;
             o.recompute = (wb_recompute) mode;
-            if (12 % (o.B * D) != 0 || (o.sequence && (T == 1 || o.B * o.T % T != 0))) continue;
-            if (o.chunks > 1 && (P == 1 || o.chunks * P > o.size.L || 12 / (o.B * D) % P != 0)) continue;
-            if (o.size.H % T == 0 && P <= o.size.L) check (NULL, P, T, &o, 1e-4);
+            if (12 % (o.B * dp) != 0 || (o.sequence && (tp == 1 || o.B * o.T % tp != 0))) continue;
+            if (o.chunks > 1 && (pp == 1 || o.chunks * pp > o.size.L || 12 / (o.B * dp) % pp != 0)) continue;
+            if (o.size.H % tp == 0 && pp <= o.size.L) check (NULL, pp, tp, &o, 1e-4);
         }
 }
 
@@ -474,11 +474,11 @@ static void check_record (wb_status status, int rank, const char *what) {
 }
 
 /* A rank that cannot read stops all of them, in a step and in an evaluation; when it can again, all goes on. */
-static void test_unread (int P, int T) {
-    wb_step_options_t o = options (P > 4 ? 6 : 4, 4, 12);
+static void test_unread (int pp, int tp) {
+    wb_step_options_t o = options (pp > 4 ? 6 : 4, 4, 12);
     wb_topo_t *topo = NULL;
     wb_trainer_t *t = NULL;
-    if (12 % (N / (P * T)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
+    if (12 % (ranks / (pp * tp)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, pp, tp), WB_OK)) return;
     if (!T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
         wb_topo_destroy (topo);
         return;
@@ -491,7 +491,7 @@ static void test_unread (int P, int T) {
     T_STATUS (wb_trainer_step (t, &r, broken_sample, &b, false), WB_OK);
     T_STATUS (wb_trainer_evaluate (t, &want, &tokens, broken_sample, &b, EVALUATED), WB_OK);
     memcpy (before, wb_trainer_weights (t), bytes);
-    for (int rank = -1; rank < N; rank++) {
+    for (int rank = -1; rank < ranks; rank++) {
         b = (broken_t){&o, 12, rank};
         wb_status status = wb_trainer_step (t, &r, broken_sample, &b, false);
         check_record (status, rank, "step");
@@ -512,22 +512,22 @@ static void test_unread (int P, int T) {
 }
 
 /* Bad numbers, a request to stop: all ranks know it at once, and bad numbers update nothing. */
-static void test_verdict (int P, int T) {
-    wb_step_options_t o = options (P > 4 ? 6 : 4, 4, 12);
+static void test_verdict (int pp, int tp) {
+    wb_step_options_t o = options (pp > 4 ? 6 : 4, 4, 12);
     wb_topo_t *topo = NULL;
     wb_trainer_t *t = NULL;
     wb_step_result_t r;
-    if (12 % (N / (P * T)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
+    if (12 % (ranks / (pp * tp)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, pp, tp), WB_OK)) return;
     if (T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
         size_t bytes = (size_t) t->params->own * sizeof (float), held = wb_mem_now ();
         float *before = wb_malloc (bytes);
-        T_STATUS (wb_trainer_step (t, &r, sample, &o, wb_comm_rank (world) == N - 1), WB_OK);
+        T_STATUS (wb_trainer_step (t, &r, sample, &o, wb_comm_rank (world) == ranks - 1), WB_OK);
         T_OK (r.stop && !r.bad && t->step == 1, "one rank's wish to stop reaches all");
         memcpy (before, wb_trainer_weights (t), bytes);
-        if (wb_comm_rank (world) == N - 1) t->weights[t->params->own / 2] = NAN;
+        if (wb_comm_rank (world) == ranks - 1) t->weights[t->params->own / 2] = NAN;
         T_STATUS (wb_trainer_step (t, &r, sample, &o, false), WB_OK);
         T_OK (r.bad && !r.unread && t->step == 1, "NaN is known everywhere");
-        if (wb_comm_rank (world) == N - 1) t->weights[t->params->own / 2] = before[t->params->own / 2];
+        if (wb_comm_rank (world) == ranks - 1) t->weights[t->params->own / 2] = before[t->params->own / 2];
         T_OK (memcmp (before, wb_trainer_weights (t), bytes) == 0, "and nothing is updated");
         T_STATUS (wb_trainer_step (t, &r, sample, &o, false), WB_OK);
         T_OK (!r.bad && t->step == 2 && isfinite (r.loss), "and once it is gone, training goes on");
@@ -538,31 +538,31 @@ static void test_verdict (int P, int T) {
     wb_topo_destroy (topo);
 }
 
-static void memory_of_grid (int P, int T) {
+static void memory_of_grid (int pp, int tp) {
     for (int kind = 0; kind < 6; kind++) {
         wb_step_options_t o = options (4, 4, 12);
         wb_topo_t *topo = NULL;
         wb_trainer_t *t = NULL;
         wb_memory_t plan;
         wb_layout_t layout;
-        o.size = (wb_size_t){4, 96, T == 3 ? 3 : 4, 64, 1001};
+        o.size = (wb_size_t){4, 96, tp == 3 ? 3 : 4, 64, 1001};
         o.T = 48;
         o.recompute = (wb_recompute) (kind % 3);
         o.zero = kind % 2 == 0;
         o.sequence = kind > 2;
         o.wire = kind == 5 ? WB_WIRE_BF16 : WB_WIRE_FP32;
         o.optim.kind = kind == 4 ? WB_OPTIM_SGD : WB_OPTIM_ADAMW;
-        if (12 % (N / (P * T)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, P, T), WB_OK)) return;
+        if (12 % (ranks / (pp * tp)) != 0 || !T_STATUS (wb_topo_new (&topo, world, 0, pp, tp), WB_OK)) return;
         size_t before = wb_mem_now ();
-        T_STATUS (wb_trainer_layout (&layout, &o, topo->dp, P, T), WB_OK);
-        wb_layout_place (&layout, (topo->dp_rank * P + topo->pp_rank) * T + topo->tp_rank);
+        T_STATUS (wb_trainer_layout (&layout, &o, topo->dp, pp, tp), WB_OK);
+        wb_layout_place (&layout, (topo->dp_rank * pp + topo->pp_rank) * tp + topo->tp_rank);
         T_STATUS (wb_trainer_memory (&plan, &o, &layout), WB_OK);
         T_OK (wb_mem_now () == before, "planning holds no memory");
         if (T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
             double held = (double) (wb_mem_now () - before), planned = (double) plan.total;
             /* Windows are planned for every ring, and a flat one has none. */
             planned -= (double) (wb_ring_window_bytes (topo->dp) * (o.wire == WB_WIRE_BF16 ? 2 : 1) +
-                                 wb_ring_window_bytes (T) + (topo->embed != NULL ? wb_ring_window_bytes (2) : 0));
+                                 wb_ring_window_bytes (tp) + (topo->embed != NULL ? wb_ring_window_bytes (2) : 0));
             T_OK (fabs (held - planned) < 0.03 * held, "%s: %.0f bytes planned, %.0f held", name_of (topo, &o), planned,
                   held);
         }
@@ -573,11 +573,11 @@ static void memory_of_grid (int P, int T) {
 
 /* The plan against what is really held; larger, so that tables do not count.  Every rank is taken for a node, for with
  * flat rings all that is planned is our own memory, but the windows. */
-static void test_memory (int P, int T) {
+static void test_memory (int pp, int tp) {
     const char *nodes = getenv ("WABUN_NODE_RANKS");
     char *before_us = nodes != NULL ? wb_format ("%s", nodes) : NULL;
     setenv ("WABUN_NODE_RANKS", "1", 1);
-    memory_of_grid (P, T);
+    memory_of_grid (pp, tp);
     if (before_us != NULL)
         setenv ("WABUN_NODE_RANKS", before_us, 1);
     else
@@ -589,42 +589,42 @@ static void test_memory (int P, int T) {
 
 /* Who waits for whom: the last rank computes longest, rank 0 waits least of the others' time for the network. */
 static void straggler (void) {
-    int P = wb_comm_size (world), r = wb_comm_rank (world);
-    wb_rank_record_t *room = wb_calloc ((size_t) P, sizeof *room);
-    wb_step_result_t s = {.t_forward = 2, .t_backward = 3, .t_wait = 1, .t_update = r == P - 1 ? 3 : 1, .t_total = 10};
+    int n = wb_comm_size (world), r = wb_comm_rank (world);
+    wb_rank_record_t *records = wb_calloc ((size_t) n, sizeof *records);
+    wb_step_result_t s = {.t_forward = 2, .t_backward = 3, .t_wait = 1, .t_update = r == n - 1 ? 3 : 1, .t_total = 10};
     wb_rank_times_t out;
     s.t_transfer = 4;
     s.t_exposed = 1;
-    wb_rank_times (&out, room, world, &s);
-    double least = P > 1 ? 5 : 7, most = 7;
+    wb_rank_times (&out, records, world, &s);
+    double least = n > 1 ? 5 : 7, most = 7;
     T_OK (out.compute[0] == least && out.compute[2] == most, "compute %g to %g", out.compute[0], out.compute[2]);
     T_OK (out.compute[1] == least, "the median is %g", out.compute[1]); /* of two the lower one */
-    T_OK (out.slowest == P - 1 && out.host[0] != 0, "rank %d on %s is the slowest", out.slowest, out.host);
+    T_OK (out.slowest == n - 1 && out.host[0] != 0, "rank %d on %s is the slowest", out.slowest, out.host);
     T_OK (out.exposed == 10 - most && out.waiting[0] == 0 && out.waiting[2] == most - least, "the others wait for it");
     T_OK (fabs (out.hidden - 0.75) < 1e-12, "%g hidden", out.hidden);
-    wb_free (room);
+    wb_free (records);
 }
 
 int main (void) {
     world = T_BEGIN ();
     straggler ();
-    N = wb_comm_size (world);
+    ranks = wb_comm_size (world);
     T_STATUS (wb_comm_split (&self, world, wb_comm_rank (world), 0), WB_OK);
     T_STATUS (wb_topo_new (&self_topo, self, 1, 1, 1), WB_OK);
     test_data ();
     test_optimizers ();
-    for (int P = 1; P <= N; P++)
-        for (int T = 1; T <= N / P; T++) {
-            if (N % (P * T) != 0 || P > 6 || T > 8) continue;
-            if (T != 3 && T <= 4) test_verdict (P, T);
-            if (T != 3 && T <= 4) test_unread (P, T);
-            if (P <= 4 && T <= 4) test_memory (P, T);
-            if (P <= 4 && T <= 4) test_large (P, T);
-            if (P <= 4 && T <= 4) test_muon (P, T);
-            if (P * T == 1) continue;
-            test_grid (P, T);
-            if (P > 1 && P <= 4 && T <= 4) test_interleaved (P, T);
-            if (BIG) test_products (P, T);
+    for (int pp = 1; pp <= ranks; pp++)
+        for (int tp = 1; tp <= ranks / pp; tp++) {
+            if (ranks % (pp * tp) != 0 || pp > 6 || tp > 8) continue;
+            if (tp != 3 && tp <= 4) test_verdict (pp, tp);
+            if (tp != 3 && tp <= 4) test_unread (pp, tp);
+            if (pp <= 4 && tp <= 4) test_memory (pp, tp);
+            if (pp <= 4 && tp <= 4) test_large (pp, tp);
+            if (pp <= 4 && tp <= 4) test_muon (pp, tp);
+            if (pp * tp == 1) continue;
+            test_grid (pp, tp);
+            if (pp > 1 && pp <= 4 && tp <= 4) test_interleaved (pp, tp);
+            if (BIG) test_products (pp, tp);
         }
     for (int i = 0; i < nreferences; i++) wb_trainer_destroy (references[i].t);
     wb_topo_destroy (self_topo);

@@ -13,7 +13,7 @@ enum { STEPS = 5, MOST = 160 };
 
 static wb_comm_t *world;
 static const wb_kern_t *k;
-static int N;
+static int ranks;
 
 /* Element (i, j) of test matrix `seed`; singular values of all sizes. */
 static float element (int seed, int64_t i, int64_t j) {
@@ -218,11 +218,11 @@ static void test_shares (void) {
     const wb_size_t size = {6, 48, 4, 32, 101};
     const wb_optim_options_t o = {.kind = WB_OPTIM_MUON, .muon_steps = 5, .muon_split_qkv = true};
     for (int dp = 1; dp <= 40; dp += dp < 9 ? 1 : 7)
-        for (int ranks = 1; ranks <= dp && ranks <= 16; ranks *= 2) {
+        for (int shared = 1; shared <= dp && shared <= 16; shared *= 2) {
             wb_layout_t lo;
             wb_params_t *params;
             wb_muon_shares_t *shares;
-            const int share[WB_MUON_KINDS] = {ranks, 1, ranks, ranks};
+            const int share[WB_MUON_KINDS] = {shared, 1, shared, shared};
             T_STATUS (wb_layout_init (&lo, dp, 1, 1, 1, size.L, size.H, 0, 0), WB_OK);
             T_STATUS (wb_params_new (&params, &size, &lo), WB_OK);
             if (!T_STATUS (wb_muon_shares_new (&shares, &o, params, dp, share), WB_OK)) return;
@@ -242,10 +242,10 @@ static void test_shares (void) {
                     works = works || plan->bounds[i * (dp + 1) + d] < plan->bounds[i * (dp + 1) + d + 1];
                 busy += works;
             }
-            T_OK (good, "%d data ranks, share %d: buckets and pieces cover the matrices", dp, ranks);
-            int most = ranks == 1 ? (dp < 24 ? dp : 24) : dp / ranks * ranks;
-            T_OK (busy >= (most < 18 * ranks ? most : 18 * ranks), "%d data ranks, share %d: %d ranks work", dp, ranks,
-                  busy);
+            T_OK (good, "%d data ranks, share %d: buckets and pieces cover the matrices", dp, shared);
+            int most = shared == 1 ? (dp < 24 ? dp : 24) : dp / shared * shared;
+            T_OK (busy >= (most < 18 * shared ? most : 18 * shared), "%d data ranks, share %d: %d ranks work", dp,
+                  shared, busy);
             wb_muon_shares_destroy (shares);
             wb_params_destroy (params);
         }
@@ -253,16 +253,16 @@ static void test_shares (void) {
 
 int main (void) {
     world = T_BEGIN ();
-    N = wb_comm_size (world);
+    ranks = wb_comm_size (world);
     k = wb_kern_get (wb_cpu_isa ());
     test_whole ();
     test_shares ();
-    for (int rows = 1; rows <= N && N > 1 && wb_grid_possible (); rows++) {
-        if (N % rows != 0) continue;
-        test_grid (rows, N / rows);
-        test_oracle (rows, N / rows, 40, 40);
-        test_oracle (rows, N / rows, 29, 116);
-        test_oracle (rows, N / rows, 90, 31);
+    for (int rows = 1; rows <= ranks && ranks > 1 && wb_grid_possible (); rows++) {
+        if (ranks % rows != 0) continue;
+        test_grid (rows, ranks / rows);
+        test_oracle (rows, ranks / rows, 40, 40);
+        test_oracle (rows, ranks / rows, 29, 116);
+        test_oracle (rows, ranks / rows, 90, 31);
     }
     return T_END ();
 }

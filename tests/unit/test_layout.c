@@ -1,4 +1,5 @@
-/* timeout: 60 - layouts: layers dealt completely, in order and evenly by cost; what is refused, and what is said then
+/* timeout: 60 - layouts: layers assigned completely, in order and evenly by cost; what is refused, and what is said
+ * then
  */
 #include "config.h"
 
@@ -7,22 +8,22 @@
 #include "t.h"
 #include "wabun/train.h"
 
-/* ---- dealing ----------------------------------------------------------------------------------------------------- */
+/* ---- assigning --------------------------------------------------------------------------------------------------- */
 
 static double cost (const wb_layout_t *lo, int s, double embed, double head) {
-    int S = lo->pp * lo->chunks;
-    return lo->first[s + 1] - lo->first[s] + (s == 0 ? embed : 0) + (s == S - 1 ? head : 0);
+    int stages = lo->pp * lo->chunks;
+    return lo->first[s + 1] - lo->first[s] + (s == 0 ? embed : 0) + (s == stages - 1 ? head : 0);
 }
 
 /* The lowest possible cost of the costliest of S stages: each costs a whole number of layers and its extra. */
-static double best (int S, int64_t L, double embed, double head) {
+static double best (int stages, int64_t L, double embed, double head) {
     double least = INFINITY;
     for (int64_t k = 1; k <= L; k++)
         for (int i = 0; i < 4; i++) {
             double cap = (double) k + (i & 1 ? embed : 0) + (i & 2 ? head : 0), most = 0;
             int64_t room = 0;
-            for (int s = 0; s < S; s++) {
-                double extra = (s == 0 ? embed : 0) + (s == S - 1 ? head : 0), n = floor (cap - extra + 1e-9);
+            for (int s = 0; s < stages; s++) {
+                double extra = (s == 0 ? embed : 0) + (s == stages - 1 ? head : 0), n = floor (cap - extra + 1e-9);
                 if (n < 1) n = 1; /* a stage has at least one layer, whatever it costs */
                 room += (int64_t) n;
                 most = fmax (most, fmin (n, 1) + extra);
@@ -32,29 +33,30 @@ static double best (int S, int64_t L, double embed, double head) {
     return least;
 }
 
-static void test_deal (void) {
+static void test_assign (void) {
     static const double heads[] = {0, 0.3, 1.0, 1.7, 2.5, 40.0};
     for (int64_t L = 1; L <= 48; L++)
-        for (int P = 1; P <= 8; P++)
-            for (int v = 1; v <= 3; v++)
+        for (int pp = 1; pp <= 8; pp++)
+            for (int chunks = 1; chunks <= 3; chunks++)
                 for (size_t h = 0; h < sizeof heads / sizeof *heads; h++) {
                     wb_layout_t lo;
-                    int S = P * v, shortest = 1 << 30;
+                    int stages = pp * chunks, shortest = 1 << 30;
                     double most = 0;
                     bool order = true;
-                    if (S > L || (v > 1 && P == 1)) continue;
-                    if (!T_STATUS (wb_layout_init (&lo, 2, P, 1, v, L, 4, 0.05, heads[h]), WB_OK)) continue;
-                    for (int s = 0; s < S; s++) {
+                    if (stages > L || (chunks > 1 && pp == 1)) continue;
+                    if (!T_STATUS (wb_layout_init (&lo, 2, pp, 1, chunks, L, 4, 0.05, heads[h]), WB_OK)) continue;
+                    for (int s = 0; s < stages; s++) {
                         int layers = lo.first[s + 1] - lo.first[s];
                         order = order && layers >= 1;
                         if (layers < shortest) shortest = layers;
                         most = fmax (most, cost (&lo, s, 0.05, heads[h]));
                     }
-                    T_OK (order && lo.first[0] == 0 && lo.first[S] == L, "%lld layers in %d stages", (long long) L, S);
-                    double want = best (S, L, 0.05, heads[h]);
+                    T_OK (order && lo.first[0] == 0 && lo.first[stages] == L, "%lld layers in %d stages", (long long) L,
+                          stages);
+                    double want = best (stages, L, 0.05, heads[h]);
                     T_OK (most <= want + 1e-6,
                           "%lld layers in %d stages, head %.1f: the slowest costs %.2f, could be %.2f", (long long) L,
-                          S, heads[h], most, want);
+                          stages, heads[h], most, want);
                 }
 }
 
@@ -143,7 +145,7 @@ static void test_trainer (void) {
 }
 
 int main (void) {
-    test_deal ();
+    test_assign ();
     test_places ();
     test_refusals ();
     test_trainer ();

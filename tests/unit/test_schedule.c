@@ -7,37 +7,39 @@
 #include "t.h"
 #include "wabun/train.h"
 
-enum { MAX_P = 6, MAX_V = 3, MAX_M = 24 };
+enum { MAX_PP = 6, MAX_CHUNKS = 3, MAX_MICROS = 24 };
 
 typedef struct grid {
     wb_schedule_kind kind;
-    int P, v, M;
+    int pp, chunks, micros;
     bool forward_only;
-    wb_schedule_t *s[MAX_P];
+    wb_schedule_t *s[MAX_PP];
 } grid_t;
 
 static const char *name_of (const grid_t *g, int p) {
     static char text[120];
     snprintf (text, sizeof text, "%s%s, rank %d of %d, %d chunks, %d micro-batches",
-              g->kind == WB_SCHEDULE_GPIPE ? "gpipe" : "1f1b", g->forward_only ? ", forward only" : "", p, g->P, g->v,
-              g->M);
+              g->kind == WB_SCHEDULE_GPIPE ? "gpipe" : "1f1b", g->forward_only ? ", forward only" : "", p, g->pp,
+              g->chunks, g->micros);
     return text;
 }
 
-static int stage_of (const grid_t *g, int p, int chunk) { return chunk * g->P + p; }
+static int stage_of (const grid_t *g, int p, int chunk) { return chunk * g->pp + p; }
 
 /* ---- one rank ---------------------------------------------------------------------------------------------------- */
 
 /* Everything once and in order, transfers beside their computation, no slot twice, `last` where it belongs. */
 static void check_rank (const grid_t *g, int p) {
     const wb_schedule_t *s = g->s[p];
-    int slot_of[MAX_V][MAX_M], done[MAX_V] = {0}, most[MAX_V] = {0}, now = 0, peak = 0, stages = g->P * g->v;
-    bool forward[MAX_V][MAX_M] = {{0}}, backward[MAX_V][MAX_M] = {{0}}, busy[MAX_V][MAX_M] = {{0}}, good = true;
-    int forwards = 0, backwards = 0, transfers = 0, used[MAX_V][MAX_M] = {{0}};
+    int slot_of[MAX_CHUNKS][MAX_MICROS], done[MAX_CHUNKS] = {0}, most[MAX_CHUNKS] = {0}, now = 0, peak = 0,
+                                         stages = g->pp * g->chunks;
+    bool forward[MAX_CHUNKS][MAX_MICROS] = {{0}}, backward[MAX_CHUNKS][MAX_MICROS] = {{0}},
+         busy[MAX_CHUNKS][MAX_MICROS] = {{0}}, good = true;
+    int forwards = 0, backwards = 0, transfers = 0, used[MAX_CHUNKS][MAX_MICROS] = {{0}};
     for (int i = 0; i < s->n; i++) {
         const wb_action_t *a = &s->actions[i], *before = i > 0 ? a - 1 : a, *after = i + 1 < s->n ? a + 1 : a;
-        bool in_range = a->chunk >= 0 && a->chunk < g->v && a->micro >= 0 && a->micro < g->M && a->slot >= 0 &&
-                        a->slot < s->slots[a->chunk];
+        bool in_range = a->chunk >= 0 && a->chunk < g->chunks && a->micro >= 0 && a->micro < g->micros &&
+                        a->slot >= 0 && a->slot < s->slots[a->chunk];
         if (!T_OK (in_range, "%s: action %d: chunk %d, micro %d, slot %d", name_of (g, p), i, a->chunk, a->micro,
                    a->slot))
             return;
@@ -60,9 +62,9 @@ static void check_rank (const grid_t *g, int p) {
             good = good && forward[c][m] && !backward[c][m] && busy[c][a->slot] && slot_of[c][m] == a->slot;
             good = good && (stage == 0 || BESIDE (after, WB_OP_SEND_BWD));
             good = good && (stage == stages - 1 || BESIDE (before, WB_OP_RECV_BWD));
-            good = good && a->last == (++done[c] == g->M);
+            good = good && a->last == (++done[c] == g->micros);
             /* gradients leave from the end of the block: later chunks must be final first */
-            for (int later = c + 1; later < g->v && a->last; later++) good = good && done[later] == g->M;
+            for (int later = c + 1; later < g->chunks && a->last; later++) good = good && done[later] == g->micros;
             backward[c][m] = true;
             busy[c][a->slot] = false;
             now--;
@@ -78,24 +80,24 @@ static void check_rank (const grid_t *g, int p) {
         }
         if (a->op != WB_OP_BACKWARD) good = good && !a->last;
     }
-    int want = g->M * g->v, ends = (p == 0) + (p == g->P - 1);
+    int want = g->micros * g->chunks, ends = (p == 0) + (p == g->pp - 1);
     T_OK (good, "%s: order", name_of (g, p));
     T_OK (forwards == want && backwards == (g->forward_only ? 0 : want), "%s: %d forwards, %d backwards",
           name_of (g, p), forwards, backwards);
-    T_OK (transfers == (2 * want - ends * g->M) * (g->forward_only ? 1 : 2), "%s: %d transfers", name_of (g, p),
+    T_OK (transfers == (2 * want - ends * g->micros) * (g->forward_only ? 1 : 2), "%s: %d transfers", name_of (g, p),
           transfers);
-    for (int c = 0; c < g->v; c++)
+    for (int c = 0; c < g->chunks; c++)
         T_OK (s->slots[c] == most[c], "%s: %d slots of chunk %d, %d used", name_of (g, p), s->slots[c], c, most[c]);
     if (g->forward_only) {
         T_OK (s->slots[0] == 1, "%s: one slot is enough", name_of (g, p));
     } else if (g->kind == WB_SCHEDULE_GPIPE) {
         T_OK (peak == want, "%s: %d in flight", name_of (g, p), peak);
-    } else if (g->v == 1) {
-        int fewest = g->M < g->P - p ? g->M : g->P - p;
+    } else if (g->chunks == 1) {
+        int fewest = g->micros < g->pp - p ? g->micros : g->pp - p;
         T_OK (peak == fewest && s->slots[0] == fewest, "%s: %d in flight in %d slots, wanted %d", name_of (g, p), peak,
               s->slots[0], fewest);
     } else {
-        int warm = g->M == g->P ? want : (g->P - p - 1) * 2 + (g->v - 1) * g->P + 1;
+        int warm = g->micros == g->pp ? want : (g->pp - p - 1) * 2 + (g->chunks - 1) * g->pp + 1;
         T_OK (peak <= (warm < want ? warm : want), "%s: %d in flight, wanted at most %d", name_of (g, p), peak, warm);
     }
 }
@@ -105,7 +107,7 @@ static void check_rank (const grid_t *g, int p) {
 /* What rank p sends to the next virtual stages is what they wait for, in that order; backward alike. */
 static void check_links (const grid_t *g, int p) {
     for (int backward = 0; backward < (g->forward_only ? 1 : 2); backward++) {
-        int peer = (p + (backward ? g->P - 1 : 1)) % g->P, i = 0, j = 0;
+        int peer = (p + (backward ? g->pp - 1 : 1)) % g->pp, i = 0, j = 0;
         bool good = true;
         for (;;) {
             const wb_schedule_t *from = g->s[p], *to = g->s[peer];
@@ -131,9 +133,9 @@ typedef struct machine {
     double time;
     double busy;
     /* messages about micro-batch m from chunk c, activations and gradients; < 0: not yet */
-    double out[2][MAX_V][MAX_M];   /* when it was sent */
-    double taken[2][MAX_V][MAX_M]; /* when its receiver had posted for it */
-    int held[2][MAX_V][MAX_M];     /* micro-batch whose message last left this slot, + 1; 0: none */
+    double out[2][MAX_CHUNKS][MAX_MICROS];   /* when it was sent */
+    double taken[2][MAX_CHUNKS][MAX_MICROS]; /* when its receiver had posted for it */
+    int held[2][MAX_CHUNKS][MAX_MICROS];     /* micro-batch whose message last left this slot, + 1; 0: none */
 } machine_t;
 
 /* A buffer may be written again when the last message from it is received: nothing is buffered on the way. */
@@ -154,7 +156,7 @@ static void post (const grid_t *g, machine_t *all, int p) {
             if (a->op != (dir ? WB_OP_RECV_BWD : WB_OP_RECV_FWD)) continue;
             if (a->after > m->at) break;
             int from = stage_of (g, p, a->chunk) + (dir ? 1 : -1);
-            all[from % g->P].taken[dir][from / g->P][a->micro] = m->time;
+            all[from % g->pp].taken[dir][from / g->pp][a->micro] = m->time;
         }
 }
 
@@ -186,7 +188,7 @@ static bool advance (const grid_t *g, machine_t *all, int p, const double cost[2
     case WB_OP_RECV_FWD:
     case WB_OP_RECV_BWD: {
         int dir = a->op == WB_OP_RECV_BWD, from = stage + (dir ? 1 : -1);
-        double out = all[from % g->P].out[dir][from / g->P][a->micro];
+        double out = all[from % g->pp].out[dir][from / g->pp][a->micro];
         if (out < 0) return false;
         when = fmax (when, out);
         break;
@@ -199,27 +201,28 @@ static bool advance (const grid_t *g, machine_t *all, int p, const double cost[2
 
 /* All ranks to their end; the share of their time that they wait. */
 static void check_time (const grid_t *g, double forward, double backward) {
-    machine_t *all = wb_calloc ((size_t) g->P, sizeof *all);
+    machine_t *all = wb_calloc ((size_t) g->pp, sizeof *all);
     const double cost[2] = {forward, backward};
     bool moved = true, ended = true;
     double end = 0, waited = 0;
-    for (int p = 0; p < g->P; p++)
+    for (int p = 0; p < g->pp; p++)
         for (int dir = 0; dir < 2; dir++)
-            for (int c = 0; c < MAX_V; c++)
-                for (int m = 0; m < MAX_M; m++) all[p].out[dir][c][m] = all[p].taken[dir][c][m] = -1;
+            for (int c = 0; c < MAX_CHUNKS; c++)
+                for (int m = 0; m < MAX_MICROS; m++) all[p].out[dir][c][m] = all[p].taken[dir][c][m] = -1;
     while (moved) {
         moved = false;
-        for (int p = 0; p < g->P; p++)
+        for (int p = 0; p < g->pp; p++)
             while (advance (g, all, p, cost)) moved = true;
     }
-    for (int p = 0; p < g->P; p++) {
+    for (int p = 0; p < g->pp; p++) {
         ended = ended && all[p].at == g->s[p]->n;
         end = fmax (end, all[p].time);
     }
     if (T_OK (ended, "%s: comes to its end", name_of (g, 0))) {
-        for (int p = 0; p < g->P; p++) waited += (end - all[p].busy) / end / g->P;
-        double want = (double) (g->P - 1) / (g->v * g->M + g->P - 1);
-        if (g->v > 1 && g->kind == WB_SCHEDULE_GPIPE) /* all forward first: chunks still shorten the way in and out */
+        for (int p = 0; p < g->pp; p++) waited += (end - all[p].busy) / end / g->pp;
+        double want = (double) (g->pp - 1) / (g->chunks * g->micros + g->pp - 1);
+        if (g->chunks > 1 &&
+            g->kind == WB_SCHEDULE_GPIPE) /* all forward first: chunks still shorten the way in and out */
             T_OK (waited < want + 1e-9, "%s: %.4f of the time is waited, at most %.4f", name_of (g, 0), waited, want);
         else
             T_OK (fabs (waited - want) < 1e-9, "%s: %.4f of the time is waited, not %.4f", name_of (g, 0), waited,
@@ -233,21 +236,22 @@ static void check_time (const grid_t *g, double forward, double backward) {
 static void test_all (void) {
     static const int micros[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 20, 24};
     for (int kind = WB_SCHEDULE_GPIPE; kind <= WB_SCHEDULE_1F1B; kind++)
-        for (int P = 1; P <= MAX_P; P++)
-            for (int v = 1; v <= (P > 1 ? MAX_V : 1); v++)
+        for (int pp = 1; pp <= MAX_PP; pp++)
+            for (int chunks = 1; chunks <= (pp > 1 ? MAX_CHUNKS : 1); chunks++)
                 for (size_t i = 0; i < sizeof micros / sizeof *micros; i++)
                     for (int forward_only = 0; forward_only < 2; forward_only++) {
-                        grid_t g = {(wb_schedule_kind) kind, P, v, micros[i], forward_only, {NULL}};
+                        grid_t g = {(wb_schedule_kind) kind, pp, chunks, micros[i], forward_only, {NULL}};
                         bool made = true;
-                        if (v > 1 && g.M % P != 0) continue;
-                        for (int p = 0; p < P; p++)
+                        if (chunks > 1 && g.micros % pp != 0) continue;
+                        for (int p = 0; p < pp; p++)
                             made = made &&
-                                   T_STATUS (wb_schedule_new (&g.s[p], g.kind, P, p, v, g.M, g.forward_only), WB_OK);
-                        for (int p = 0; p < P && made; p++) check_rank (&g, p);
-                        for (int p = 0; p < P && made; p++) check_links (&g, p);
+                                   T_STATUS (wb_schedule_new (&g.s[p], g.kind, pp, p, chunks, g.micros, g.forward_only),
+                                             WB_OK);
+                        for (int p = 0; p < pp && made; p++) check_rank (&g, p);
+                        for (int p = 0; p < pp && made; p++) check_links (&g, p);
                         if (made) check_time (&g, 1, forward_only ? 0 : 1);
                         if (made && !forward_only) check_time (&g, 1, 2);
-                        for (int p = 0; p < P; p++) wb_schedule_destroy (g.s[p]);
+                        for (int p = 0; p < pp; p++) wb_schedule_destroy (g.s[p]);
                     }
 }
 
