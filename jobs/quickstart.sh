@@ -16,7 +16,8 @@ Installs what is missing (jobs/install-deps.sh), builds wabun, takes Japanese te
   --build DIR      where to build (build/quickstart)
   --work DIR       where text, tokens and the model go (quickstart-run)
   --no-install     do not install anything
-WABUN=PROGRAM in the environment: this wabun, nothing is built or installed.
+WABUN=PROGRAM in the environment: this wabun, nothing is built or installed. The quickstart.sh that `make install` has
+installed takes the wabun installed with it, or that of the PATH.
 Ctrl-C saves the model and ends; the same command goes on from there.
 Exit code: 0 done, 75 stopped after a checkpoint, else what went wrong (see wabun --help).
 END
@@ -49,7 +50,8 @@ number --ranks "$ranks"
 number --minutes "$minutes"
 
 here=$PWD
-top=$(cd "$(dirname "$0")/.." && pwd)
+jobs=$(cd -P "$(dirname "$0")" && pwd)
+top=${jobs%/*}
 absolute () { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
 [ -z "$corpus" ] || { corpus=$(absolute "$corpus"); [ -e "$corpus" ] || fail 3 "$corpus does not exist"; }
 case $tokenizer in byte) ;; *) tokenizer=$(absolute "$tokenizer") ;; esac
@@ -60,13 +62,20 @@ case $work$tokenizer in *[\"\\]*) fail 2 "no \" and no \\ in the names of --work
 
 # ---- build ----------------------------------------------------------------------------------------------------------
 
+if [ -z "${WABUN-}" ] && [ ! -e "$top/configure.ac" ]; then # an installed place
+  if [ -x "$top/../../bin/wabun" ]; then
+    WABUN=$(cd "$top/../../bin" && pwd)/wabun
+  else
+    WABUN=$(command -v wabun) || fail 2 "there is no wabun in the PATH: set WABUN=/path/to/wabun"
+  fi
+fi
 if [ -n "${WABUN-}" ]; then
-  wabun=$(absolute "$WABUN")
+  case $WABUN in */*) wabun=$(absolute "$WABUN") ;; *) wabun=$(command -v "$WABUN") || wabun=$WABUN ;; esac
   [ -x "$wabun" ] || fail 2 "WABUN=$WABUN is not a program"
   say "taking $wabun"
 else
   say "building wabun in $build"
-  if [ $install = yes ]; then "$top/jobs/install-deps.sh"; fi
+  if [ $install = yes ]; then "$jobs/install-deps.sh"; fi
   mkdir -p "$build"
   log=$build/quickstart.log
   (
@@ -79,7 +88,7 @@ else
 fi
 "$wabun" --version
 # shellcheck source=jobs/local-mpi.sh
-. "$top/jobs/local-mpi.sh"
+. "$jobs/local-mpi.sh"
 
 # ---- text -----------------------------------------------------------------------------------------------------------
 
@@ -101,10 +110,10 @@ encode () {
 say "text"
 mkdir -p split tok
 if [ -z "$corpus" ]; then
-  "$top/jobs/corpus-debian.sh" corpus
+  "$jobs/corpus-debian.sh" corpus
   if [ ! -e tok/valid.idx ]; then
-    perl "$top/jobs/split-corpus.pl" split/manuals.jsonl split/manuals-valid.jsonl corpus/text/manuals
-    perl "$top/jobs/split-corpus.pl" split/stories.jsonl split/stories-valid.jsonl corpus/text/stories
+    perl "$jobs/split-corpus.pl" split/manuals.jsonl split/manuals-valid.jsonl corpus/text/manuals
+    perl "$jobs/split-corpus.pl" split/stories.jsonl split/stories-valid.jsonl corpus/text/stories
   fi
   encode tok/manuals split/manuals.jsonl
   encode tok/stories split/stories.jsonl
@@ -113,7 +122,7 @@ if [ -z "$corpus" ]; then
   train='( { tokens = "tok/manuals"; weight = 0.85; }, { tokens = "tok/stories"; weight = 0.15; } )'
 else
   if [ ! -e tok/valid.idx ]; then
-    perl "$top/jobs/split-corpus.pl" split/train.jsonl split/valid.jsonl "$corpus"
+    perl "$jobs/split-corpus.pl" split/train.jsonl split/valid.jsonl "$corpus"
   fi
   encode tok/train split/train.jsonl
   encode tok/valid split/valid.jsonl
@@ -198,8 +207,11 @@ cat <<END
 
 The model has learnt for minutes, letter by letter; hours and a larger model make sense of it.  Next:
   $wabun generate --model $work/run/latest --context '昔々'
-  jobs/quickstart.sh --corpus DIR --work DIR2 --minutes 60    your own text, a longer training
-  jobs/small.cfg, jobs/train.sbatch                           larger models, a cluster with Slurm
-  README.md                                                   what else there is
+  $jobs/quickstart.sh --corpus DIR --work DIR2 --minutes 60
+      your own text, a longer training
+  $jobs/small.cfg, train.sbatch
+      larger models, a cluster with Slurm
+  README.md
+      what else there is
 The model is a Hugging Face GPT-2 directory: $work/run/latest
 END

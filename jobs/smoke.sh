@@ -7,30 +7,38 @@ usage () {
 usage: jobs/smoke.sh [WABUN]
 
 Trains a very small model on 1, 2 and 3 ranks, compares their losses, resumes from a checkpoint, and lets the model write.
-WABUN is the program; without it: the newest of build*/wabun, build/*/wabun and ./wabun, or that of the PATH.
+WABUN is the program; without it: the variable WABUN, the newest of build*/wabun, build/*/wabun and ./wabun in the source
+tree, the wabun that was installed with this script, or that of the PATH.
 Prints a line PASS or FAIL for each check; exit code 0 when all passed, 1 when one failed, 2 when there is nothing to run.
 END
 }
 
-top=$(cd "$(dirname "$0")/.." && pwd)
+jobs=$(cd -P "$(dirname "$0")" && pwd)
+top=${jobs%/*}
 wabun=
-case ${1-} in
+[ $# -le 1 ] || { usage >&2; exit 2; }
+case ${1-${WABUN-}} in
   -h | --help) usage; exit 0 ;;
   '')
     for file in "$top"/wabun "$top"/build*/wabun "$top"/build/*/wabun; do
       if [ -x "$file" ] && { [ -z "$wabun" ] || [ -n "$(find "$file" -newer "$wabun")" ]; }; then wabun=$file; fi
     done
+    if [ -z "$wabun" ] && [ ! -e "$top/configure.ac" ] && [ -x "$top/../../bin/wabun" ]; then # an installed place
+      wabun=$(cd "$top/../../bin" && pwd)/wabun
+    fi
     [ -n "$wabun" ] || wabun=$(command -v wabun) || {
       echo "smoke: no wabun is built; ./jobs/quickstart.sh builds it, or: ./autogen.sh && ./configure && make" >&2
       exit 2
     } ;;
   -*) usage >&2; exit 2 ;;
-  *) case $1 in */*) wabun=$(cd "$(dirname "$1")" && pwd)/${1##*/} ;; *) wabun=$(command -v "$1") ;; esac ;;
+  *)
+    wabun=${1-$WABUN}
+    case $wabun in */*) wabun=$(cd "$(dirname "$wabun")" && pwd)/${wabun##*/} ;; *) wabun=$(command -v "$wabun") ;; esac ;;
 esac
 [ -x "$wabun" ] || { echo "smoke: $wabun is not a program" >&2; exit 2; }
 command -v mpirun >/dev/null 2>&1 || { echo "smoke: there is no mpirun here" >&2; exit 2; }
 # shellcheck source=jobs/local-mpi.sh
-. "$top/jobs/local-mpi.sh"
+. "$jobs/local-mpi.sh"
 OMP_NUM_THREADS=1
 export OMP_NUM_THREADS
 
@@ -68,7 +76,7 @@ same () { # RUN RUN: every step that the second has, within 1e-5 of the loss
     END { if (n == 0) print "no steps"; exit bad || n == 0 }'
 }
 
-sed 's/<[^>]*>//g' "$top/README.ja.md" >text.txt
+"$wabun" help --man >text.txt # some text that is at hand
 cat >smoke.cfg <<'END'
 model = { layers = 2; width = 48; heads = 4; context = 64; };
 tokenizer = "byte";
