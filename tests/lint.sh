@@ -164,7 +164,6 @@ src/cli/score.c 287
 src/cli/transform.c 180
 src/comm/ring.c 745
 src/dataset/tokens.c 552
-src/kernels/simd.c 1305
 src/bench/gemm.c:bench_gemm 79
 src/bench/step.c:report_step 65
 src/run/log.c:wb_run_log_step 69

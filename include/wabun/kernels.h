@@ -18,22 +18,22 @@
 extern "C" {
 #endif
 
-/* ---- matrix product and the libraries behind it (gemm.c, the only file that calls CBLAS and oneDNN) -------------- */
+/* ---- matrix product and its libraries (gemm.c, the only file that calls CBLAS and oneDNN) ------------------------ */
 
 /** C [m, n] = alpha op(A) op(B) + beta C, with op(A) [m, k], op(B) [k, n]; ta: A is stored [k, m]; tb: B is stored [n,
- * k]. lda, ldb, ldc: floats from one stored row to the next.  Threads by the library.  2 m n k flop. */
+ * k]. lda, ldb, ldc: floats from one stored row to the next.  The library's threads.  2 m n k flop. */
 void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
               int64_t ldb, bool ta, bool tb, float alpha, float beta);
 
-/** The library that multiplies: oneDNN where the build has it and our own kernels are the AVX-512 ones, else BLAS;
- * the environment variable WABUN_GEMM=blas|onednn overrides.  BLAS takes over from oneDNN where that has no memory. */
+/** The library that multiplies: oneDNN if the build has it and wabun's own kernels are the AVX-512 ones, else BLAS; the
+ * environment variable WABUN_GEMM=blas|onednn overrides this.  When oneDNN runs out of memory, BLAS multiplies. */
 typedef enum wb_gemm_library { WB_GEMM_BLAS, WB_GEMM_ONEDNN } wb_gemm_library;
 wb_gemm_library wb_gemm_library_get (void);
-/** For tests and benches, while nobody multiplies.  False: the build does not have it, nothing changed. */
+/** For tests and benches, while no product is running.  False: the build does not have it, nothing changed. */
 bool wb_gemm_library_set (wb_gemm_library which);
 const char *wb_gemm_library_name (wb_gemm_library which); /**< "blas", "onednn" */
 
-/** What the BLAS is and does; strings are borrowed from the BLAS or constant. */
+/** Which BLAS this is; strings are borrowed from the BLAS or constant. */
 typedef struct wb_blas_info {
     const char *config;    /**< e.g. "OpenBLAS 0.3.21 DYNAMIC_ARCH USE_OPENMP" */
     const char *core;      /**< kernel in use: "SkylakeX", "Prescott", ... */
@@ -42,18 +42,18 @@ typedef struct wb_blas_info {
     int threads;           /**< threads the BLAS will use */
 } wb_blas_info_t;
 void wb_blas_info (wb_blas_info_t *out);
-/** An OpenMP build of OpenBLAS sets the number of threads of OpenMP with it, and so of the kernels. */
+/** With an OpenMP build of OpenBLAS this sets OpenMP's number of threads, and so that of the kernels, too. */
 void wb_blas_threads_set (int threads);
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 /** Positions in a block of the cache. */
 #define WB_CACHE_BLOCK 64
-/** Floats of a sequence's keys and values in one layer, T positions at most: [blocks][H][2][64, D], in each block a
- * head's keys and behind them its values, so that attention reads it from end to end. */
+/** Floats of a sequence's keys and values in one layer, T positions at most: [blocks][H][2][64, D]; in each block a
+ * head's values follow its keys, so that attention reads it from end to end. */
 int64_t wb_cache_floats (int64_t T, int64_t H, int64_t D);
 /** A sequence in attention_cached: its n new positions, qkv [n, 3, H, D] to out [n, H, D]; the cache of a layer, which
- * holds len - n positions before and len behind; new position i sees len - n + i + 1 of them. */
+ * holds len - n positions before the call and len after it; new position i attends to the first len - n + i + 1. */
 typedef struct wb_cached {
     float *out;
     const float *qkv;
@@ -90,7 +90,7 @@ typedef struct wb_kern {
     /** z [n, m] += b; out = gelu (z), gelu (z) = z/2 (1 + tanh (sqrt (2/pi) (z + 0.044715 z^3))).  Hendrycks and
      * Gimpel, arXiv:1606.08415. z is kept for the backward pass. */
     void (*bias_gelu_forward) (float *out, float *z, const float *b, int64_t n, int64_t m);
-    /** out [n] = gelu (z): to make the activation again in the backward pass. */
+    /** out [n] = gelu (z): to recompute the activation in the backward pass. */
     void (*gelu_forward) (float *out, const float *z, int64_t n);
     /** dz [n, m] = dout gelu' (z); db [m] += column sums of dz.  dz may be dout. */
     void (*gelu_backward) (float *dz, float *db, const float *dout, const float *z, int64_t n, int64_t m);
@@ -101,17 +101,18 @@ typedef struct wb_kern {
     void (*residual_layernorm) (float *out, float *mean, float *rstd, float *sum, const float *x, const float *y,
                                 const float *bias, const float *g, const float *b, int64_t n, int64_t C);
 
-    /** Causal self-attention, scores in cache only (Dao et al., arXiv:2205.14135).  qkv [B, T, 3, H, D]: a row holds
-     * the queries of all heads, then the keys, then the values; out [B, T, H, D]; lse [B, H, T] = log sum exp of the
-     * scaled scores, for the backward pass.  Scale 1 / sqrt (D).  Blocks above the diagonal are skipped. \param work
+    /** Causal self-attention, scores never leave the cache (Dao et al., arXiv:2205.14135).  qkv [B, T, 3, H, D]: a row
+     * holds the queries of all heads, then the keys, then the values; out [B, T, H, D]; lse [B, H, T] = log sum exp of
+     * the scaled scores, for the backward pass.  Scale 1 / sqrt (D).  Blocks above the diagonal are skipped. work:
      * wb_attention_work_floats (T, D, threads) floats, threads = wb_kern_threads (). */
     void (*attention_forward) (float *out, float *lse, const float *qkv, float *work, int64_t B, int64_t T, int64_t H,
                                int64_t D);
-    /** dqkv (overwritten, same layout as qkv) from dout; out, lse as the forward pass left them. */
+    /** dqkv (overwritten, same layout as qkv) from dout; out and lse are those of the forward pass. */
     void (*attention_backward) (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
                                 float *work, int64_t B, int64_t T, int64_t H, int64_t D);
-    /** Inference: keys and values of new positions of some sequences go into their caches, and the positions attend to
-     * these.  A sequence's result does not depend on the others.  work: wb_cached_work_floats floats. */
+    /** Inference: stores keys and values of the new positions of some sequences in their caches, then lets the
+     * positions attend to these.  A sequence's result does not depend on the others.  work: wb_cached_work_floats
+     * floats. */
     void (*attention_cached) (const wb_cached_t *seqs, float *work, int nseq, int64_t H, int64_t D);
 
     /** mx [n] = row maxima of logits [n, V] (leading dimension ld). */
@@ -150,11 +151,11 @@ typedef struct wb_kern {
 
     /** Inference's product: y [m, n] = (add: y) + b + x [m, k] A, A [k, n] in panels (below); b may be NULL.  A is read
      * once, from end to end.  A row of y does not depend on the other rows, nor on their number: one position at a time
-     * gives the bits of all at once.  packed: m k floats of work space (m = 1: NULL will do).  2 m n k flop. */
+     * gives the same bits as all at once.  packed: m k floats of work space, may be NULL if m = 1.  2 m n k flop. */
     void (*panel_linear) (float *y, const float *x, const float *A, const float *b, float *packed, int64_t m, int64_t n,
                           int64_t k, bool add);
 } wb_kern_t;
-/** The table of an instruction set (the portable one where this build has no other). */
+/** The table of an instruction set (the portable one if this build has no other). */
 const wb_kern_t *wb_kern_get (wb_isa isa);
 /** The plain-C twin. */
 const wb_kern_t *wb_kern_ref (void);
@@ -164,46 +165,50 @@ void wb_kern_threads_set (int threads);
 /** Floats of work space the attention kernels need: per thread 4 T D and some blocks, D rounded up to 16. */
 int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 
-/* ---- panels: the layout of matrices that are read often and never change (pack.c) ------------------------------- */
+/* ---- panels: a layout for matrices that are read often and never change (pack.c) --------------------------------- */
 
-/** Columns of a panel.  A matrix [k, n] in panels: columns 0 .. 31 as [k, 32], behind them columns 32 .. 63, and so on;
- * the last panel may be narrower.  The same memory in another order. */
+/** Columns of a panel.  A matrix [k, n] in panels: columns 0 .. 31 as [k, 32], then columns 32 .. 63, and so on; the
+ * last panel may be narrower.  It takes the same memory, in another order. */
 #define WB_PANEL 32
-/** How a matrix lies outside of inference: A [k, n] row by row (a linear), or column by column, which is [n, k] row by
- * row (the output, tied to the embedding). */
+/** How a matrix A [k, n] is stored outside of inference: row by row (a linear), or column by column, which is [n, k]
+ * row by row (the output, tied to the embedding). */
 typedef enum wb_panels { WB_PANELS_OF_ROWS, WB_PANELS_OF_COLUMNS } wb_panels;
-/** Into panels, and back to the same bits, in place; k, n: as above, whatever the form.  Threads themselves; work:
- * wb_panels_work_floats floats, as many as for the threads there are then. */
+/** Into panels, and back to the same bits, in place; k, n as above, for either form.  Use OpenMP threads.
+ * work: wb_panels_work_floats (from, k, n) floats, asked for with the same number of threads. */
 void wb_panels_pack (float *A, wb_panels from, float *work, int64_t k, int64_t n);
 void wb_panels_unpack (float *A, wb_panels to, float *work, int64_t k, int64_t n);
 int64_t wb_panels_work_floats (wb_panels from, int64_t k, int64_t n);
 /** out [count, k] = columns `ids` of A in panels: rows of the embedding. */
 void wb_panels_columns (float *out, const float *A, const int32_t *ids, int64_t count, int64_t k, int64_t n);
 
+/* ---- limits (limits.c) ------------------------------------------------------------------------------------------- */
+
 /** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s
- * (fp32). The limit every other figure is compared with. */
+ * (fp32).  The limit that every other figure is compared with. */
 double wb_kern_fma_peak (int threads, double seconds);
 /** How fast `threads` threads at once read p [n], each a part of its own from end to end, measured for about `seconds`:
- * GB/s.  The limit of what must be read from where it lies: give it the very memory, so that it is as near (cache,
- * NUMA domain) as for the work compared with it.  Above about four times the last cache it is the memory's bandwidth.
- */
+ * GB/s.  The limit of work that must read this memory: pass the same memory, so that it is as near (cache, NUMA domain)
+ * as for the work compared with it.  From about four times the last-level cache on it is the memory's bandwidth. */
 double wb_kern_read_bandwidth (const float *p, int64_t n, int threads, double seconds);
 
 /** Bandwidth of the memory for this process: y += a x over buf [floats], which should be larger than the caches (its
- * contents are lost), `threads` threads at once; two reads and a write of 4 bytes counted an element.  Best of the
- * passes of about `seconds`: GB/s (1e9 bytes).  The limit of everything that is not bound by multiply-adds. */
+ * contents are lost), `threads` threads at once; counts two reads and a write of 4 bytes an element.  Best of the
+ * passes within about `seconds`: GB/s (1e9 bytes).  The limit of everything that is not bound by multiply-adds. */
 double wb_kern_bandwidth (float *buf, int64_t floats, int threads, double seconds);
 
-/* ---- the profile of a step (profile.c) --------------------------------------------------------------------------- */
+/* ---- the profile of a step (profile.c) ---------------------------------------------------------------------------
+ *
+ * One table for everything that is timed in a training step, so that all rooms from the tensor-parallel layers to the
+ * trainer add to the same sums; therefore it also has rows for what only higher rooms do. */
 
-/** What the seconds of a step are summed by. */
+/** Groups by which the seconds of a step are summed. */
 typedef enum wb_phase {
     WB_PHASE_LINEAR,      /**< matrix products of the blocks */
     WB_PHASE_ATTENTION,   /**< scores, softmax, values */
     WB_PHASE_ELEMENTWISE, /**< LayerNorm, GELU, biases, residual, embedding */
     WB_PHASE_HEAD,        /**< logits, their softmax and gradients */
     WB_PHASE_UPDATE,      /**< gradients cleared, their norm, the optimizer */
-    WB_PHASE_COMM,        /**< messages begun, moved, and waited for */
+    WB_PHASE_COMM,        /**< messages started, progressed and waited for */
     WB_PHASES
 } wb_phase;
 
@@ -241,16 +246,16 @@ typedef enum wb_prof {
     WB_PROF_OPTIMIZER,
     WB_PROF_MUON,     /**< matrices that Muon updates */
     WB_PROF_TENSOR,   /**< sums and gathers within the tensor group */
-    WB_PROF_POLL,     /**< messages moved between kernels, gradient buckets begun */
+    WB_PROF_POLL,     /**< progress of messages between kernels, start of gradient buckets */
     WB_PROF_PIPELINE, /**< waiting for neighbours */
-    WB_PROF_SYNC,     /**< behind the backward pass: gradients that were not hidden */
+    WB_PROF_SYNC,     /**< after the backward pass: waiting for gradients that did not overlap with it */
     WB_PROF_VERDICT,  /**< the agreement of a step: waiting for the slowest rank */
-    WB_PROF_WEIGHTS,  /**< weights given to the data group */
+    WB_PROF_WEIGHTS,  /**< all-gather of the weights over the data group */
     WB_PROFS
 } wb_prof;
 
-/** Sums since the profile was cleared.  flop and bytes are what the formula asks for, whatever the kernel does: inputs
- * read once, outputs written once. */
+/** Sums since the profile was cleared.  flop and bytes are those of the formula, not of the kernel: inputs read once,
+ * outputs written once. */
 typedef struct wb_tally {
     double calls, seconds, flop, bytes;
 } wb_tally_t;
@@ -265,7 +270,7 @@ wb_phase wb_prof_phase (wb_prof which);
 const char *wb_phase_name (wb_phase phase);
 /** Seconds of a phase. */
 double wb_profile_seconds (const wb_profile_t *p, wb_phase phase);
-/** One call that took the seconds since `start` (wb_now ()); p may be NULL.  Returns now. */
+/** Add one call that began at `start` (wb_now ()); p may be NULL.  Returns now. */
 static inline double wb_profile_add (wb_profile_t *p, wb_prof which, double start, double flop, double bytes) {
     const double now = wb_now ();
     if (p != NULL) {

@@ -1,12 +1,13 @@
 /* The matrix product and the libraries behind it.
  *
- * The only file that calls CBLAS and oneDNN.  BLAS is always there; oneDNN, where configure found it, multiplies on
+ * The only file that calls CBLAS and oneDNN.  BLAS is always there; oneDNN, if configure found it, multiplies on
  * processors with AVX-512, where it is faster at nearly every shape of a step (`wabun bench gemm` measures both).
- * oneDNN's kernels are made for the processor at run time, so BLAS's mistakes about processors do not matter there.
+ * oneDNN generates its kernels for the processor at run time, so it does not depend on what BLAS takes the processor
+ * for.
  *
- * Which build of which BLAS got linked decides the speed of the whole program, so this
- * file also finds out: Debian's OpenBLAS 0.3.21, for one, takes newer Xeons for a Prescott and runs five times slower
- * than the processor can.  It does not act on that: main() starts the program again with OPENBLAS_CORETYPE.
+ * Which build of which BLAS is linked decides the speed of the whole program, so this file also reports it: Debian's
+ * OpenBLAS 0.3.21, for example, takes newer Xeons for a Prescott and is five times slower than it could be.  Acting on
+ * that is not done here: main() starts the program again with OPENBLAS_CORETYPE.
  */
 #include "config.h"
 
@@ -82,7 +83,7 @@ const char *wb_gemm_library_name (wb_gemm_library which) { return library_names[
 /* ---- the product ------------------------------------------------------------------------------------------------- */
 
 #ifdef HAVE_ONEDNN
-/* False: it had no memory for its copies, and C is as it was. */
+/* False: there was no memory for its copies, and C is unchanged. */
 static bool onednn (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
                     int64_t ldb, bool ta, bool tb, float alpha, float beta) {
     return dnnl_sgemm (ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, A, lda, B, ldb, beta, C, ldc) == dnnl_success;
@@ -94,7 +95,7 @@ static bool onednn (float *C, const float *A, const float *B, int64_t m, int64_t
 void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
               int64_t ldb, bool ta, bool tb, float alpha, float beta) {
     if (m <= 0 || n <= 0) return;
-    if (m == 1 && !ta) { /* one row (generation): sgemm would copy B first, sgemv reads it at the speed of the memory */
+    if (m == 1 && !ta) { /* one row: sgemm would copy B first, sgemv reads it at the speed of the memory */
         if (beta == 0.0f) memset (C, 0, (size_t) n * sizeof *C);
         cblas_sgemv (CblasRowMajor, tb ? CblasNoTrans : CblasTrans, wb_int (tb ? n : k), wb_int (tb ? k : n), alpha, B,
                      wb_int (ldb), A, 1, beta == 0.0f ? 1.0f : beta, C, 1);
@@ -114,7 +115,7 @@ static bool one_of (const char *s, const char *const *list) {
     return false;
 }
 
-/* The core type this processor deserves, NULL when `core` is as good.  Only a DYNAMIC_ARCH build can change it. */
+/* The core type this processor should have, NULL when `core` is good.  Only a DYNAMIC_ARCH build can change it. */
 static const char *want_core (const char *config, const char *core) {
     if (strstr (config, "DYNAMIC_ARCH") == NULL) return NULL;
 #if defined(__x86_64__) && defined(__GNUC__)

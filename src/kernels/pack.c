@@ -1,6 +1,5 @@
-/* The layout in which inference keeps its matrices: panels of WB_PANEL columns, each stored row by row, one panel
- * behind the other.  A matrix takes the same memory in either form, so it is changed where it lies and can be changed
- * back.
+/* The layout in which inference keeps its matrices: panels of WB_PANEL columns, one after the other, each stored row by
+ * row.  A matrix takes the same memory in either form, so it is converted in place and back.
  *
  * Not here: the products (panel.c). */
 #include "config.h"
@@ -19,7 +18,7 @@ int64_t wb_panels_work_floats (wb_panels from, int64_t k, int64_t n) {
 
 /* out [columns, rows] = in [rows, columns], rows ldo and ldi floats apart. */
 static void transpose (float *out, int64_t ldo, const float *in, int64_t ldi, int64_t rows, int64_t columns) {
-    for (int64_t j0 = 0; j0 < columns; j0 += 16) /* a line of `in` is used up before it leaves the cache */
+    for (int64_t j0 = 0; j0 < columns; j0 += 16) /* all of a cache line of `in` is used before it is evicted */
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = j0; j < columns && j < j0 + 16; j++) out[j * ldo + i] = in[i * ldi + j];
 }
@@ -41,7 +40,7 @@ static void of_rows (float *A, float *work, int64_t k, int64_t n, bool back) {
     }
 }
 
-/* A panel lies where its columns lay. */
+/* A panel replaces its columns in place. */
 static void of_columns (float *A, float *work, int64_t k, int64_t n, bool back) {
 #pragma omp parallel for schedule(static)
     for (int64_t j = 0; j < n; j += WB_PANEL) {

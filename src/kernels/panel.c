@@ -1,18 +1,18 @@
-/* Products of inference, from matrices in panels, and how fast memory is read.  Compiled once an instruction set.
+/* Products of inference, from matrices in panels.  Compiled once an instruction set.
  *
- * With a row of x, a product is as fast as its matrix comes from memory, and a processor reads fast where a thread
- * walks through consecutive lines and does hardly anything else: half as fast already where it walks through two rows
- * at a time, and a third slower where it also reads and writes the sums (doc/performance.md).  So inference keeps its
- * matrices in panels (pack.c): a thread reads one from its first line to its last, and the sums of its columns stay in
+ * With one row of x, a product is as fast as its matrix comes from memory, and a thread reads fastest when it goes
+ * through consecutive cache lines and does hardly anything else: going through two rows at a time halves the speed,
+ * reading and writing sums in between costs another third (doc/performance.md).  So inference keeps its matrices in
+ * panels (pack.c): a thread reads a panel from its first line to its last, and the sums of its columns stay in
  * registers.
  *
- * With many rows the arithmetic decides.  CHUNK rows of a panel stay in the cache for all groups of up to ROWS rows of
- * x, and these, packed so that a group is read from end to end too, in the second; larger x is cut in blocks.  While
- * the processor multiplies, it asks memory for the next chunk, into the second cache.
+ * With many rows the arithmetic is the limit.  CHUNK rows of a panel stay in the first-level cache for all groups of up
+ * to ROWS rows of x; the groups, packed so that each is read from end to end too, stay in the second; larger x is cut
+ * into blocks.  While the processor multiplies, it prefetches the next chunk into the second-level cache.
  *
- * An element of the result is the sum of its chunks' sums, each summed in the order of k, whatever the number of rows
- * and threads and wherever its column lies: what a sequence gets does not depend on what else is in its batch, nor on
- * how many of its positions come at once.
+ * An element of the result is the sum of its chunks' sums, each in the order of k, for any number of rows and threads
+ * and any place of the column: the result of a sequence does not depend on what else is in its batch, nor on how many
+ * of its positions are pushed at once.
  *
  * Not here: the layout (pack.c); training's products (gemm.c), whose matrices change at every step. */
 #include "config.h"
@@ -22,7 +22,7 @@
 
 #include "kernels/vec.h"
 
-/* So many vectors of sums fit in the registers, with what they are made from; ROWS rows of x at most. */
+/* Vectors of sums that fit in the registers beside their operands, for at most ROWS rows of x. */
 #if W == 16
 #define SUMS 24
 #define ROWS 12
@@ -32,22 +32,22 @@
 #define ROWS 6
 #define CHUNK 128
 #endif
-/* Vectors in a row of a panel, and as many of them as are worked on at once with M rows of x. */
+/* Vectors in a row of a panel, and how many of them are worked on at once with so many rows of x. */
 #define ALL (WB_PANEL / W)
-#define VECS(M) ((M) *ALL <= SUMS ? ALL : (M) *ALL / 2 <= SUMS ? ALL / 2 : ALL / 4)
+#define VECS(rows) ((rows) *ALL <= SUMS ? ALL : (rows) *ALL / 2 <= SUMS ? ALL / 2 : ALL / 4)
 #define BLOCK_ROWS ((int64_t) 96)      /* rows of x in a block */
 #define BLOCK ((int64_t) 98304)        /* floats of x in a block: 384 KiB */
 #define LINE 16                        /* floats in a cache line */
-#define BY_ITSELF 5                    /* rows of x up to which memory is waited for, whatever one asks ahead */
-#define PART_ROWS ((int64_t) 48)       /* rows of x worth a thread's while */
-#define PARALLEL_MIN ((int64_t) 65536) /* multiply-adds that make threads worth starting */
+#define BY_ITSELF 5                    /* rows of x up to which memory is the limit and prefetching does not help */
+#define PART_ROWS ((int64_t) 48)       /* rows of x from which another thread pays */
+#define PARALLEL_MIN ((int64_t) 65536) /* multiply-adds from which starting threads pays */
 
 _Static_assert(ROWS *VECS (ROWS) <= SUMS, "the sums fit in the registers");
 
 typedef struct job {
     float *y;
     const float *x, *A, *b;
-    const float *packed; /* groups of rows of x, each [k][rows of the group]; one row is x itself */
+    const float *packed; /* groups of rows of x, each [k][rows of the group]; x itself if it has one row */
     int64_t m, n, k, groups;
     bool add;
 } job_t;
@@ -58,12 +58,12 @@ static int64_t row_of (const job_t *t, int64_t g) { return t->m * g / t->groups;
 /* Columns from .. to - 1 of x, a cache line of a row at a time. */
 static void pack_rows (const job_t *t, float *packed, int64_t from, int64_t to) {
     for (int64_t g = 0; g < t->groups; g++) {
-        const int64_t i0 = row_of (t, g), M = row_of (t, g + 1) - i0;
+        const int64_t i0 = row_of (t, g), rows = row_of (t, g + 1) - i0;
         for (int64_t q0 = from; q0 < to; q0 += LINE)
-            for (int64_t i = 0; i < M; i++) {
+            for (int64_t i = 0; i < rows; i++) {
                 const float *in = t->x + (i0 + i) * t->k;
                 float *out = packed + i0 * t->k + i;
-                for (int64_t q = q0; q < min64 (to, q0 + LINE); q++) out[q * M] = in[q];
+                for (int64_t q = q0; q < min64 (to, q0 + LINE); q++) out[q * rows] = in[q];
             }
     }
 }
@@ -74,59 +74,59 @@ typedef struct piece {
     const float *x, *a, *b; /* x [chunk][rows]; b of these columns, NULL: none */
     int64_t ld, chunk;
     bool first, add;  /* the first chunk sets y, or adds to what was there before the product */
-    const float *ask; /* a row of A ahead, the rows behind it in the next steps; NULL: none */
-    int64_t between;  /* steps less one, 2^i - 1 */
+    const float *ask; /* row of A to prefetch next, then the rows after it; NULL: none */
+    int64_t between;  /* steps between two of these, less one: 2^i - 1 */
 } piece_t;
 
-/* M rows, V vectors of columns. */
-INLINE void tile (const piece_t *p, const int M, const int V) {
+/* `rows` rows, `vecs` vectors of columns. */
+INLINE void tile (const piece_t *p, const int rows, const int vecs) {
     vf s[SUMS];
     const float *a = p->a, *x = p->x, *ask = p->ask;
 #pragma GCC unroll 24
-    for (int i = 0; i < M * V; i++) s[i] = (vf){0};
+    for (int i = 0; i < rows * vecs; i++) s[i] = (vf){0};
 #pragma GCC unroll 1
-    for (int64_t q = 0; q < p->chunk; q++, a += WB_PANEL, x += M) {
+    for (int64_t q = 0; q < p->chunk; q++, a += WB_PANEL, x += rows) {
         vf w[ALL];
 #pragma GCC unroll 8
-        for (int v = 0; v < V; v++) w[v] = vload (a + v * W);
+        for (int v = 0; v < vecs; v++) w[v] = vload (a + v * W);
         if (ask != NULL && (q & p->between) == 0) {
-            for (int v = 0; v < WB_PANEL; v += 16) __builtin_prefetch (ask + v, 0, 2); /* into the second cache */
+            for (int v = 0; v < WB_PANEL; v += 16) __builtin_prefetch (ask + v, 0, 2); /* into the second-level cache */
             ask += WB_PANEL;
         }
 #pragma GCC unroll 12
-        for (int i = 0; i < M; i++) {
+        for (int i = 0; i < rows; i++) {
             const vf xi = x[i] - (vf){0};
 #pragma GCC unroll 8
-            for (int v = 0; v < V; v++) s[i * V + v] += xi * w[v];
+            for (int v = 0; v < vecs; v++) s[i * vecs + v] += xi * w[v];
         }
     }
 #pragma GCC unroll 12
-    for (int i = 0; i < M; i++)
+    for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
-        for (int v = 0; v < V; v++) {
+        for (int v = 0; v < vecs; v++) {
             float *y = p->y + i * p->ld + v * W;
-            vf sum = s[i * V + v];
+            vf sum = s[i * vecs + v];
             if (p->first && p->b != NULL) sum += vload (p->b + v * W);
             if (!p->first || p->add) sum += vload (y);
             vstore (y, sum);
         }
 }
 
-INLINE void tiles (piece_t p, const int M) {
-    const int V = VECS (M);
+INLINE void tiles (piece_t p, const int rows) {
+    const int vecs = VECS (rows);
 #pragma GCC unroll 1
-    for (int j = 0; j < WB_PANEL; j += V * W) {
-        tile (&p, M, V);
-        p.y += V * W, p.a += V * W, p.ask = NULL;
-        if (p.b != NULL) p.b += V * W;
+    for (int j = 0; j < WB_PANEL; j += vecs * W) {
+        tile (&p, rows, vecs);
+        p.y += vecs * W, p.a += vecs * W, p.ask = NULL;
+        if (p.b != NULL) p.b += vecs * W;
     }
 }
 
 /* A case for each number of rows, so that their sums are registers. */
-static void wide (const piece_t *p, int64_t M) {
-    switch (M) {
-#define ROWS_ARE(M) \
-    case M: tiles (*p, M); break
+static void wide (const piece_t *p, int64_t rows) {
+    switch (rows) {
+#define ROWS_ARE(n) \
+    case n: tiles (*p, n); break
         ROWS_ARE (1);
         ROWS_ARE (2);
         ROWS_ARE (3);
@@ -145,12 +145,12 @@ static void wide (const piece_t *p, int64_t M) {
     }
 }
 
-/* M rows, the `width` columns of a narrow panel. */
-static void narrow (const piece_t *p, int64_t M, int64_t width) {
-    for (int64_t i = 0; i < M; i++) {
+/* `rows` rows, the `width` columns of a narrow panel. */
+static void narrow (const piece_t *p, int64_t rows, int64_t width) {
+    for (int64_t i = 0; i < rows; i++) {
         float s[WB_PANEL] = {0};
         for (int64_t q = 0; q < p->chunk; q++)
-            for (int64_t j = 0; j < width; j++) s[j] += p->x[q * M + i] * p->a[q * width + j];
+            for (int64_t j = 0; j < width; j++) s[j] += p->x[q * rows + i] * p->a[q * width + j];
         for (int64_t j = 0; j < width; j++) {
             float *y = p->y + i * p->ld + j, sum = s[j];
             if (p->first && p->b != NULL) sum += p->b[j];
@@ -159,7 +159,7 @@ static void narrow (const piece_t *p, int64_t M, int64_t width) {
     }
 }
 
-/* Rows from .. to - 1 of A's panel p, for groups g0 .. g1 - 1, which ask for the next chunk in turn. */
+/* Rows from .. to - 1 of A's panel p, for groups g0 .. g1 - 1, which prefetch the next chunk in turn. */
 static void panel (const job_t *t, int64_t p, int64_t from, int64_t to, int64_t g0, int64_t g1) {
     const int64_t j = p * WB_PANEL, width = min64 (WB_PANEL, t->n - j);
     const float *a = t->A + j * t->k;
@@ -168,9 +168,9 @@ static void panel (const job_t *t, int64_t p, int64_t from, int64_t to, int64_t 
     for (int64_t q = from; q < to; q += CHUNK) {
         const int64_t chunk = min64 (CHUNK, to - q);
         for (int64_t g = g0; g < g1; g++) {
-            const int64_t i0 = row_of (t, g), M = row_of (t, g + 1) - i0, asked = (g - g0) * CHUNK / every;
+            const int64_t i0 = row_of (t, g), rows = row_of (t, g + 1) - i0, asked = (g - g0) * CHUNK / every;
             const piece_t piece = {.y = t->y + i0 * t->n + j,
-                                   .x = t->packed + i0 * t->k + q * M,
+                                   .x = t->packed + i0 * t->k + q * rows,
                                    .a = a + q * width,
                                    .b = t->b != NULL ? t->b + j : NULL,
                                    .ld = t->n,
@@ -180,14 +180,14 @@ static void panel (const job_t *t, int64_t p, int64_t from, int64_t to, int64_t 
                                    .ask = t->m > BY_ITSELF && g - g0 < every ? a + (q + chunk + asked) * width : NULL,
                                    .between = every - 1};
             if (width == WB_PANEL)
-                wide (&piece, M);
+                wide (&piece, rows);
             else
-                narrow (&piece, M, width);
+                narrow (&piece, rows, width);
         }
     }
 }
 
-/* Panels p0 .. p1 - 1 for groups g0 .. g1 - 1, of which so many at a time as stay in the second cache. */
+/* Panels p0 .. p1 - 1 for groups g0 .. g1 - 1, as many of these at a time as stay in the second-level cache. */
 static void panels (const job_t *t, int64_t p0, int64_t p1, int64_t g0, int64_t g1) {
     const int64_t at_once = BLOCK_ROWS / ROWS;
     for (int64_t g = g0; g < g1; g += at_once) {
@@ -198,7 +198,7 @@ static void panels (const job_t *t, int64_t p0, int64_t p1, int64_t g0, int64_t 
     }
 }
 
-/* Threads share the panels; where that is uneven, rows of x too. */
+/* Threads share the panels; if there are too few to be even, rows of x too. */
 static void work (const job_t *t, int me, int threads) {
     const int64_t count = (t->n + WB_PANEL - 1) / WB_PANEL;
     int64_t parts = 1;

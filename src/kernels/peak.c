@@ -1,4 +1,4 @@
-/* What one thread can do at most: multiply-adds in registers, and reading memory.  Compiled once an instruction set.
+/* The limits of one thread: multiply-adds in registers, and reading memory.  Compiled once an instruction set.
  *
  * Not here: threads and clocks (limits.c). */
 #include "config.h"

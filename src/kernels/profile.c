@@ -1,6 +1,6 @@
 /* The profile of a step: names of what is timed, and sums by phase.
  *
- * Who calls a kernel reads the clock and adds to the table (wb_profile_add): two clock reads a kernel, some 50 ns
+ * The caller of a kernel reads the clock and adds to the table (wb_profile_add): two clock reads a kernel, about 50 ns,
  * against kernels of 50 us and more.  Benches, metrics and reports read the same table.
  *
  * Not here: limits (limits.c measures them), printing (bench). */

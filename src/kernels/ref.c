@@ -1,7 +1,7 @@
 /* The plain-C twins: every kernel in the order of its formula, sums in double.
  *
  * The oracle of the tests, and readable documentation of what the fast kernels compute.  No threads, no tricks, no
- * speed; nothing but the tests should run it.
+ * speed; only tests should use it.
  */
 #include "config.h"
 
@@ -142,8 +142,8 @@ static double score (const float *q, const float *k, int64_t D) {
     return s / sqrt ((double) D);
 }
 
-/* One query over `len` keys, rows ldk floats apart, blocks of WB_CACHE_BLOCK of them `step`: out [D]; returns log sum
- * exp.  acc: D doubles would do, but work is float, so each output is summed on its own. */
+/* One query over `len` keys: out [D]; returns log sum exp.  Rows lie ldk floats apart, blocks of WB_CACHE_BLOCK rows
+ * `step` floats.  32 outputs at a time, so that their sums in double fit on the stack. */
 static double attend (float *out, const float *q, const float *k, const float *v, int64_t len, int64_t D, int64_t ldk,
                       int64_t step) {
 #define ROW(j) ((j) / WB_CACHE_BLOCK * step + (j) % WB_CACHE_BLOCK * ldk)
