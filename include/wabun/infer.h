@@ -181,9 +181,9 @@ wb_status wb_vectors_run (wb_vectors_t *v) WB_NODISCARD;
 
 /** One process, whole model, B sequences of at most s->T positions.  Not collective. */
 typedef struct wb_infer wb_infer_t;
-/** \param weights  block of a 1 x 1 x 1 layout, borrowed: its matrices lie in panels until destroy, which puts them
- * back; nobody else may use it so long, nor may the number of threads grow.  \param B sequences held at once; max_rows:
- * most new positions in one call, all sequences together.  Errors: WB_ENOMEM. */
+/** \param weights   block of a 1 x 1 x 1 layout, borrowed.  Its matrices are converted to panels; destroy restores
+ * them. Until then nobody else may use it, and the number of threads must not be raised. \param B         sequences
+ * held at once \param max_rows  max new positions in one call, of all sequences together Errors: WB_ENOMEM. */
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
                         const wb_kern_t *k, int B, int64_t max_rows) WB_NODISCARD;
 void wb_infer_destroy (wb_infer_t *inf);
@@ -194,12 +194,14 @@ int64_t wb_infer_length (const wb_infer_t *inf, int b);
 void wb_infer_rewind (wb_infer_t *inf, int b, int64_t length);
 /** Sequence `to` becomes a copy of sequence `from` (a prompt is processed once for all samples). */
 void wb_infer_copy (wb_infer_t *inf, int to, int from);
-/** Append counts[i] tokens to sequence seqs[i], i = 0 .. nseq - 1; tokens lie one sequence after the other.  All rows
- * go through the linears as one batch.  hidden [rows, C] (may be NULL): state behind the final LayerNorm of every new
- * position; logits [nseq, V] (may be NULL): of the last new position of each sequence.  Lengths must stay <= T. */
+/** Append counts[i] tokens to sequence seqs[i], i = 0 .. nseq - 1; the tokens of a sequence follow those of the one
+ * before.  All rows go through the linears as one batch.  hidden [rows, C] (may be NULL): output of the final LayerNorm
+ * for every new position; logits [nseq, V] (may be NULL): of the last new position of each sequence.  Lengths must stay
+ * <= T. */
 void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,
                     const int64_t *counts, int nseq);
-/** Log-probability (nats) of targets [n] after hidden [n, C]: logits in blocks, never n V; target < 0 gives 0. */
+/** Log-probability (nats) of targets [n] after hidden [n, C]; logits are computed in blocks, never n V at once; a
+ * target < 0 gives 0. */
 void wb_infer_logprobs (wb_infer_t *inf, float *logprob, const float *hidden, const int32_t *targets, int64_t n);
 
 #ifdef __cplusplus

@@ -20,12 +20,11 @@ typedef struct wb_size {
 extern const char *const wb_preset_names[]; /**< tiny, small, medium, large, xl, then NULL */
 /** The sizes of a preset; V is left alone.  Errors: WB_EUSAGE, naming the presets. */
 wb_status wb_size_preset (wb_size_t *out, const char *name) WB_NODISCARD;
-/** Errors: WB_EUSAGE: what is wrong (C not a multiple of H, ...) and what would do. */
+/** Errors: WB_EUSAGE, with what is wrong (C not a multiple of H, ...) and what would do. */
 wb_status wb_size_check (const wb_size_t *s) WB_NODISCARD;
 int64_t wb_size_parameters (const wb_size_t *s);
-/** flop of forward and backward for one token of a window of T positions: 6 x (parameters of linears and of the tied
- * output)
- * + 6 L C (T + 1) for causal attention (scores and values, half the square). */
+/** flop of forward and backward for one token of a window of T positions: 6 x (parameters of the linears and of the
+ * tied output) + 6 L C (T + 1) for causal attention (scores and values, half the square). */
 double wb_size_flops (const wb_size_t *s, int64_t T);
 
 /** What the model is: options model.* of a configuration. */
@@ -67,7 +66,7 @@ void wb_layer_offsets (wb_layer_offsets_t *out, const wb_params_t *p, int64_t l)
 
 /* ---- one pipeline stage (stage.c, block.c) ----------------------------------------------------------------------- */
 
-/** What the backward pass makes again instead of keeping: nothing; the inputs of linears and the attention (keeps 6 of
+/** What the backward pass recomputes instead of keeping: nothing; the inputs of linears and the attention (keeps 6 of
  * 16 floats a position and channel); the whole block (keeps its input only). */
 typedef enum wb_recompute { WB_RECOMPUTE_NONE, WB_RECOMPUTE_ATTENTION, WB_RECOMPUTE_BLOCK } wb_recompute;
 extern const char *const wb_recompute_names[]; /**< of parallel.recompute, then NULL */
@@ -93,19 +92,18 @@ typedef struct wb_stage_options {
 } wb_stage_options_t;
 
 typedef struct wb_stage wb_stage_t;
-/** Bytes of activations and of work space of a stage. Not collective. */
+/** Bytes of activations and of work space of a stage.  Not collective. */
 void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o);
-/** \param topo   borrowed;  kern: borrowed;  params: borrowed
- *  Collective over the tensor group.  Errors: WB_ENOMEM. */
+/** tensor_group, params and k are borrowed.  Collective over the tensor group.  Errors: WB_ENOMEM. */
 wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t *lo, wb_comm_t *tensor_group,
                         const wb_params_t *params, const wb_kern_t *k, const wb_stage_options_t *o) WB_NODISCARD;
 void wb_stage_destroy (wb_stage_t *st);
-/** The residual stream a chunk takes in and gives out, in slot: [rows, C], rows = wb_stage_rows ().  The in-buffer of
- * chunk 0 of stage 0 is filled by the embedding; others by the link before forward. */
+/** Input and output of a chunk, for a slot: the residual stream [rows, C], rows = wb_stage_rows ().  The embedding
+ * fills the input of chunk 0 of stage 0, the link fills the others before forward. */
 float *wb_stage_in (wb_stage_t *st, int chunk, int slot);
 float *wb_stage_out (wb_stage_t *st, int chunk, int slot);
-/** One buffer: before backward the gradient of out (filled by the link, on all but the last virtual stage), after it
- * that of in. */
+/** Before backward the gradient of the output (filled by the link, except on the last virtual stage), after it that of
+ * the input. */
 float *wb_stage_grad (wb_stage_t *st, int chunk, int slot);
 int64_t wb_stage_rows (const wb_stage_t *st);
 
@@ -120,21 +118,18 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
  * hooks.final is called after each layer. */
 void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
                         bool last);
-/** Logits [B T, Vown] of the own vocabulary shard from the out-buffer of the last virtual stage: for tests only.
- * Collective over the tensor group. */
-void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot);
 
-/** What the stage's kernels took since new.  Others may add what they do around it: the profile of a step is one table.
+/** Times of the stage's kernels since new.  Callers may add what they do around it: the profile of a step is one table.
  */
 wb_profile_t *wb_stage_profile (wb_stage_t *st);
 
 /* ---- config.json (config_json.c) --------------------------------------------------------------------------------- */
 
-/** Read config.json of a Hugging Face GPT-2 directory.  Errors: WB_EIO; WB_EDATA: something is missing, makes no sense,
- * or is a model wabun does not compute (another activation function, epsilon, inner width ...): what, and what would
- * do. */
+/** Read config.json of a Hugging Face GPT-2 directory.  Errors: WB_EIO; WB_EDATA, with what would do: something is
+ * missing, is invalid, or describes a model that wabun does not compute (another activation function, epsilon, inner
+ * width ...). */
 wb_status wb_model_config_read (wb_size_t *out, const char *dir) WB_NODISCARD;
-/** The config.json of a size, which Hugging Face's transformers loads; eot < 0: no end token.  NULL when out of memory;
+/** config.json of a size, as Hugging Face's transformers loads it; eot < 0: no end token.  NULL when out of memory;
  * freed by the caller with wb_free(). */
 char *wb_model_config_text (const wb_size_t *s, int32_t eot) WB_NODISCARD;
 

@@ -1,12 +1,12 @@
 /* Inference: the whole model in one process, with a cache of keys and values.
  *
- * New positions of any number of sequences are pushed together: each linear sees all of them as one batch, so that the
- * weights come from memory once; only attention runs sequence by sequence, against a cache for each and each layer.
- * With one new position the work is a matrix-vector product a linear, bound by the memory's bandwidth:
- * the matrices are put into panels (kern/pack.c) for as long as inference has them.  What a position gets has the same
+ * New positions of any number of sequences are pushed together: each linear processes them as one batch, so that the
+ * weights are read from memory once; only attention runs sequence by sequence, against a cache for each sequence and
+ * layer.  With one new position a linear is a matrix-vector product, limited by the bandwidth of the memory: so the
+ * matrices are kept in panels (kernels/pack.c) as long as the object exists.  The result of a position has the same
  * bits whatever other sequences are pushed with it.  Nothing is allocated after new.
  *
- * Not here: sampling (cli/sample.c), windows that slide (who pushes knows what to keep), ranks. */
+ * Not here: sampling (sample.c), sliding windows (the caller knows what to keep), ranks. */
 #include "config.h"
 
 #include <math.h>
@@ -15,7 +15,7 @@
 #include "wabun/infer.h"
 
 enum {
-    HEAD_ROWS = 32 /* logits made at once for log-probabilities */
+    HEAD_ROWS = 32 /* rows of logits computed at once for log-probabilities */
 };
 
 struct wb_infer {
@@ -29,18 +29,18 @@ struct wb_infer {
     const float *wte, *wpe, *lnf_g, *lnf_b;
     wb_layer_offsets_t *layers; /* [L] */
     int64_t *length;            /* [B] positions held */
-    float *cache;               /* [B][L], of each keys and values */
+    float *cache;               /* [B][L] keys and values */
     float *x;                   /* [max_rows, C] residual stream */
     float *y;                   /* [max_rows, C] LayerNorm's output */
-    float *wide;                /* [max_rows, 4 C] before GELU; in its front qkv, behind that the attention's output */
-    float *act;                 /* [max_rows, 4 C] behind GELU */
-    float *last;                /* [B, C] rows whose logits are wanted */
-    float *block;               /* [head_rows, V] logits for log-probabilities */
+    float *wide;  /* [max_rows, 4 C] before GELU; earlier qkv [rows, 3 C], then the attention's output [rows, C] */
+    float *act;   /* [max_rows, 4 C] after GELU */
+    float *last;  /* [B, C] rows whose logits are wanted */
+    float *block; /* [head_rows, V] logits for log-probabilities */
     float *mx, *sum, *hit;
     float *work;       /* attention */
     wb_cached_t *seqs; /* [B] */
-    float *packed;     /* [max_rows, 4 C] x of a product, as the kernel wants it */
-    float *panels;     /* to change the layout of matrices */
+    float *packed;     /* [max_rows, 4 C] x of a product, packed for the kernel */
+    float *panels;     /* work space to change the layout of matrices */
 };
 
 static int64_t head_rows (int64_t max_rows) { return max_rows < HEAD_ROWS ? max_rows : HEAD_ROWS; }
@@ -50,15 +50,33 @@ static int64_t panels_floats (const wb_size_t *s) {
                   b = wb_panels_work_floats (WB_PANELS_OF_COLUMNS, s->C, s->V);
     return a > b ? a : b;
 }
-static size_t floats (int64_t n) { return wb_align ((size_t) n * sizeof (float)); }
+/* All memory of the object; on a counting arena its size.  s, B and max_rows are set. */
+static void carve (wb_infer_t *inf, wb_arena_t *a) {
+    const wb_size_t *s = &inf->s;
+    const int64_t B = inf->B, rows = inf->max_rows, C = s->C, head = head_rows (rows);
+    inf->layers = wb_arena_alloc (a, (size_t) s->L * sizeof *inf->layers);
+    inf->length = wb_arena_alloc (a, (size_t) B * sizeof *inf->length);
+    inf->seqs = wb_arena_alloc (a, (size_t) B * sizeof *inf->seqs);
+    inf->cache = wb_arena_floats (a, B * s->L * cache_floats (s));
+    inf->x = wb_arena_floats (a, rows * C);
+    inf->y = wb_arena_floats (a, rows * C);
+    inf->wide = wb_arena_floats (a, rows * 4 * C);
+    inf->act = wb_arena_floats (a, rows * 4 * C);
+    inf->last = wb_arena_floats (a, B * C);
+    inf->block = wb_arena_floats (a, head * s->V);
+    inf->mx = wb_arena_floats (a, head);
+    inf->sum = wb_arena_floats (a, head);
+    inf->hit = wb_arena_floats (a, head);
+    inf->work = wb_arena_floats (a, wb_cached_work_floats (s->T, s->H, C / s->H, inf->B, wb_kern_threads ()));
+    inf->packed = wb_arena_floats (a, rows * 4 * C);
+    inf->panels = wb_arena_floats (a, panels_floats (s));
+}
 
 size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t max_rows) {
-    const int64_t rows = head_rows (max_rows);
-    return wb_align ((size_t) s->L * sizeof (wb_layer_offsets_t)) + wb_align ((size_t) B * sizeof (int64_t)) +
-           wb_align ((size_t) B * sizeof (wb_cached_t)) + floats (B * s->L * cache_floats (s)) +
-           2 * floats (max_rows * s->C) + 3 * floats (max_rows * 4 * s->C) + floats (B * s->C) + floats (rows * s->V) +
-           3 * floats (rows) + floats (wb_cached_work_floats (s->T, s->H, s->C / s->H, B, wb_kern_threads ())) +
-           floats (panels_floats (s));
+    wb_infer_t inf = {.s = *s, .B = B, .max_rows = max_rows};
+    wb_arena_t count = wb_arena_counting ();
+    carve (&inf, &count);
+    return wb_arena_used (&count);
 }
 
 /* All matrices into panels, or back. */
@@ -82,26 +100,11 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
     wb_infer_t *inf = wb_calloc (1, sizeof *inf);
     if (inf == NULL) {
         wb_arena_destroy (a);
-        return WB_FAIL (WB_ENOMEM, "memory for inference: out of memory");
+        return WB_NOMEM ("inference");
     }
     *inf =
         (wb_infer_t){.s = *s, .k = k, .arena = a, .B = B, .max_rows = max_rows, .params = params, .weights = weights};
-    inf->layers = wb_arena_alloc (a, (size_t) s->L * sizeof (wb_layer_offsets_t));
-    inf->length = wb_arena_alloc (a, (size_t) B * sizeof (int64_t));
-    inf->seqs = wb_arena_alloc (a, (size_t) B * sizeof (wb_cached_t));
-    inf->cache = wb_arena_floats (a, B * s->L * cache_floats (s));
-    inf->x = wb_arena_floats (a, max_rows * s->C);
-    inf->y = wb_arena_floats (a, max_rows * s->C);
-    inf->wide = wb_arena_floats (a, max_rows * 4 * s->C);
-    inf->act = wb_arena_floats (a, max_rows * 4 * s->C);
-    inf->last = wb_arena_floats (a, B * s->C);
-    inf->block = wb_arena_floats (a, head_rows (max_rows) * s->V);
-    inf->mx = wb_arena_floats (a, head_rows (max_rows));
-    inf->sum = wb_arena_floats (a, head_rows (max_rows));
-    inf->hit = wb_arena_floats (a, head_rows (max_rows));
-    inf->work = wb_arena_floats (a, wb_cached_work_floats (s->T, s->H, s->C / s->H, B, wb_kern_threads ()));
-    inf->packed = wb_arena_floats (a, max_rows * 4 * s->C);
-    inf->panels = wb_arena_floats (a, panels_floats (s));
+    carve (inf, a);
     wb_arena_seal (a);
 
     inf->wte = weight (inf, WB_ROLE_WTE);
@@ -212,9 +215,9 @@ void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t
 }
 
 void wb_infer_logprobs (wb_infer_t *inf, float *logprob, const float *hidden, const int32_t *targets, int64_t n) {
-    const int64_t C = inf->s.C, V = inf->s.V, most = head_rows (inf->max_rows);
-    for (int64_t i = 0; i < n; i += most) {
-        const int64_t m = n - i < most ? n - i : most;
+    const int64_t C = inf->s.C, V = inf->s.V, max = head_rows (inf->max_rows);
+    for (int64_t i = 0; i < n; i += max) {
+        const int64_t m = n - i < max ? n - i : max;
         head (inf, inf->block, hidden + i * C, m);
         inf->k->xent_max (inf->mx, inf->block, m, V, V);
         inf->k->xent_sum (inf->sum, inf->hit, inf->block, inf->mx, targets + i, m, V, V, 0);

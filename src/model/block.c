@@ -1,17 +1,15 @@
 /* A transformer block, forward and backward: x -> x + attention (LN (x)) -> + mlp (LN (.)).
  *
- * Read it with the residual stream in mind: LayerNorm and residual work on the rows this rank holds (`r`), the linears
- * on all rows
- * (`n`); wb_tensor_gather and wb_tensor_reduce move between the two and do nothing on a single tensor rank.  The
- * backward pass is the forward pass read from its end; dx holds the gradient of the residual stream all the way
- * through.
+ * LayerNorm and residual work on the rows of the residual stream that this rank holds (`r`), the linears on all rows
+ * (`n`); wb_tensor_gather and wb_tensor_reduce convert between the two and do nothing on a single tensor rank.  The
+ * backward pass is the forward pass in reverse; dx is the gradient of the residual stream throughout.
  *
- * Which activations are kept is the stage's choice (recompute): here they are only made again when they were not. */
+ * Which activations are kept is the stage's choice (recompute): here they are only recomputed when they were not. */
 #include "config.h"
 
 #include "model/block.h"
 
-/* Run one call, count it, let communication move. */
+/* Run one call, count it, let communication progress. */
 #define RUN(e, which, flop, bytes, call)                                     \
     do {                                                                     \
         double start_ = wb_now ();                                           \
@@ -20,7 +18,7 @@
         wb_block_poll (e, start_);                                           \
     } while (0)
 
-/* A product of [n, k] and [k, m] in any of its three roles. */
+/* A product with [n, k] and [k, m], forward or for either gradient. */
 #define LINEAR(e, which, n, k, m, call) \
     RUN (e, which, 2.0 * (double) (n) * (double) ((k) * (m)), 4.0 * (double) ((n) * (k) + (k) * (m) + (n) * (m)), call)
 
@@ -35,7 +33,7 @@
             call;                                \
     } while (0)
 
-/* Scores and values of one triangle: 2 products forward, 5 backward. */
+/* Products over one triangle: 2 forward (scores, values), 5 backward. */
 static double attention_flop (const wb_block_env_t *e, int products) {
     return products * (double) (e->B * e->H * e->D) * (double) e->T * (double) (e->T + 1);
 }
@@ -43,7 +41,6 @@ static double attention_flop (const wb_block_env_t *e, int products) {
 static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p,
                          bool begun) {
     const float *in;
-
     if (!begun)
         PASS (e, WB_PROF_LAYERNORM, 2 * e->r * e->C,
               e->k->layernorm_forward (a->ln1, a->mean1, a->rstd1, a->x, w + p->ln1_g, w + p->ln1_b, e->r, e->C));
@@ -56,7 +53,6 @@ static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const floa
 
 static void forward_mid (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p) {
     float *y;
-
     LINEAR (e, WB_PROF_PROJ, e->n, e->F, e->C, wb_linear_forward (e->y, a->att, w + p->att_w, e->n, e->F, e->C));
     TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
     PASS (e, WB_PROF_RESIDUAL, 4 * e->r * e->C,
@@ -67,7 +63,6 @@ static void forward_mid (wb_block_env_t *e, const wb_block_acts_t *a, const floa
 static const float *forward_ln2 (wb_block_env_t *e, const wb_block_acts_t *a, const float *w,
                                  const wb_layer_offsets_t *p) {
     const float *in;
-
     PASS (e, WB_PROF_LAYERNORM, 2 * e->r * e->C,
           e->k->layernorm_forward (a->ln2, a->mean2, a->rstd2, a->mid, w + p->ln2_g, w + p->ln2_b, e->r, e->C));
     TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
@@ -76,7 +71,6 @@ static const float *forward_ln2 (wb_block_env_t *e, const wb_block_acts_t *a, co
 
 static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p) {
     const float *in;
-
     TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
     LINEAR (e, WB_PROF_FC, e->n, e->C, 4 * e->F, wb_linear_forward (a->z, in, w + p->fc_w, e->n, e->C, 4 * e->F));
     PASS (e, WB_PROF_GELU, 12 * e->n * e->F, e->k->bias_gelu_forward (a->g, a->z, w + p->fc_b, e->n, 4 * e->F));
@@ -85,7 +79,6 @@ static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float
 void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
                        const wb_layer_offsets_t *p, wb_block_next_t next, bool begun) {
     float *y;
-
     forward_qkv (e, a, w, p, begun);
     forward_mid (e, a, w, p);
     forward_fc (e, a, w, p);
@@ -108,7 +101,6 @@ void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_
     const wb_kern_t *k = e->k;
     const float *in, *dy;
     float *dln;
-
     if (e->recompute == WB_RECOMPUTE_BLOCK) {
         forward_qkv (e, a, w, p, false);
         forward_mid (e, a, w, p);

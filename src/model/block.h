@@ -1,22 +1,21 @@
 /* model, inside: a transformer block.  Not installed. */
-#ifndef WB_MODEL_BLOCK_H
-#define WB_MODEL_BLOCK_H
+#ifndef WABUN_MODEL_BLOCK_H
+#define WABUN_MODEL_BLOCK_H
 
 #include "wabun/model.h"
 
-/* Activations of a layer for one micro-batch.  n = B T rows, r rows of the residual stream on this rank (n, or n / T
- * with sequence parallelism), F = C / tensor.  Some may be shared between layers, where the backward pass makes them
- * again. */
+/* Activations of a layer for one micro-batch.  n = B T rows, r rows of the residual stream on this rank (n, or n / tp
+ * with sequence parallelism), F = C / tp.  Those that the backward pass recomputes are shared between layers. */
 typedef struct wb_block_acts {
     float *x;                   /* [r, C] input; the next layer's x is this one's output */
     float *ln1, *mean1, *rstd1; /* [r, C] [r] [r] */
-    float *qkv, *att, *lse;     /* [n, 3 F] [n, F] [B, H / tensor, T] */
+    float *qkv, *att, *lse;     /* [n, 3 F] [n, F] [B, H / tp, T] */
     float *mid;                 /* [r, C] residual after attention */
     float *ln2, *mean2, *rstd2;
     float *z, *g; /* [n, 4 F] before and after GELU */
 } wb_block_acts_t;
 
-/* What all blocks of a stage share. */
+/* Shared by all blocks of a stage. */
 typedef struct wb_block_env {
     wb_tensor_t tp;
     const wb_kern_t *k;
@@ -33,22 +32,23 @@ typedef struct wb_block_env {
     float *attwork; /* attention */
 } wb_block_env_t;
 
-/* What follows a layer in its chunk: the next layer's, so that its first LayerNorm is made while the rows are in cache.
- */
+/* The next layer of the chunk, so that its first LayerNorm is computed while the rows are in cache. */
 typedef struct wb_block_next {
     const wb_block_acts_t *a;
     const wb_layer_offsets_t *p;
 } wb_block_next_t;
 
-/* out [r, C] = block (a->x); keeps in `a` what the backward pass wants.  next: its ln1 is made as well, out being its
- * x; a NULL: there is none.  begun: a->ln1 was made so.  Collective over the tensor group. */
+/* out [r, C] = block (a->x); keeps in `a` what the backward pass needs.  next: computes its ln1 as well, out being its
+ * x; next.a is NULL for the last layer of a chunk.  begun: a->ln1 was computed so by the layer before.
+ * Collective over the tensor group. */
 void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
                        const wb_layer_offsets_t *p, wb_block_next_t next, bool begun);
-/* dx [r, C]: gradient of the output, becomes that of the input; dw += .  Makes again what was not kept. */
+/* dx [r, C]: gradient of the output, becomes that of the input; dw += .  Recomputes what was not kept.
+ * Collective over the tensor group. */
 void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
                         const wb_layer_offsets_t *p);
 
-/* Let communication move; `now` as wb_now () gives it. */
+/* Let communication progress; `now` as wb_now () gives it. */
 static inline void wb_block_poll (wb_block_env_t *e, double now) {
     if (e->hooks.poll == NULL) return;
     e->hooks.poll (e->hooks.ctx);

@@ -1,7 +1,8 @@
 /* Hugging Face's config.json.
  *
- * It may describe many models that are not the GPT-2 computed here; each switch that changes the arithmetic is looked
- * at, and what is not ours is refused by name: a model that loads and then writes nonsense is worse than none. */
+ * It may describe models other than the GPT-2 computed here.  Each switch that changes the arithmetic is checked, and a
+ * model wabun cannot compute is refused with the reason: a model that loads and then writes nonsense is worse than
+ * none. */
 #include "config.h"
 
 #include <jansson.h>

@@ -1,4 +1,4 @@
-/* Sizes of GPT-2 models, and what follows from them: parameters and arithmetic. */
+/* Sizes of GPT-2 models, and the number of parameters and operations that follow from them. */
 #include "config.h"
 
 #include <string.h>
@@ -47,6 +47,5 @@ int64_t wb_size_parameters (const wb_size_t *s) {
 
 double wb_size_flops (const wb_size_t *s, int64_t T) {
     double linears = 12.0 * (double) s->L * (double) s->C * (double) s->C + (double) s->V * (double) s->C;
-
     return 6 * linears + 6.0 * (double) s->L * (double) s->C * (double) (T + 1);
 }

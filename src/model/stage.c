@@ -1,11 +1,11 @@
 /* One pipeline stage: embedding (first), blocks, final LayerNorm and loss (last).
  *
- * A stage holds v chunks of consecutive layers, and for each chunk as many sets of activations (slots) as the schedule
- * has micro-batches in flight.  One routine (plan) walks over all buffers twice: with no arena it only counts bytes, so
- * the memory plan and the allocation cannot disagree.
+ * A stage holds chunks of consecutive layers, and for each chunk as many sets of activations (slots) as the schedule
+ * has micro-batches in flight.  One function (carve) hands out all buffers: run on counting arenas it gives the memory
+ * plan, so plan and allocation cannot disagree.
  *
- * The head's gradient is made during the forward pass (par/vocab.c), kept in the slot's gradient buffer, and picked up
- * there by the backward pass. */
+ * The gradient of the head is computed in the forward pass (parallel/vocab.c) and kept in the slot's gradient buffer,
+ * where the backward pass finds it. */
 #include "config.h"
 
 #include <string.h>
@@ -38,57 +38,44 @@ struct wb_stage {
     void *tables; /* slots and layers, one block */
 };
 
-/* Hands out floats from an arena, or only counts them. */
-typedef struct counter {
-    wb_arena_t *arena;
-    size_t bytes;
-} counter_t;
-
-static float *take (counter_t *c, int64_t n) {
-    size_t bytes = wb_align ((size_t) n * sizeof (float));
-
-    c->bytes += bytes;
-    return c->arena != NULL ? wb_arena_alloc (c->arena, bytes) : NULL;
+/* What WB_RECOMPUTE_ATTENTION computes again: inputs of the linears, the attention, the output of GELU. */
+static void carve_inputs (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e) {
+    a->ln1 = wb_arena_floats (from, e->r * e->C);
+    a->mean1 = wb_arena_floats (from, e->r);
+    a->rstd1 = wb_arena_floats (from, e->r);
+    a->qkv = wb_arena_floats (from, e->n * 3 * e->F);
+    a->att = wb_arena_floats (from, e->n * e->F);
+    a->lse = wb_arena_floats (from, e->n * e->H);
+    a->ln2 = wb_arena_floats (from, e->r * e->C);
+    a->mean2 = wb_arena_floats (from, e->r);
+    a->rstd2 = wb_arena_floats (from, e->r);
+    a->g = wb_arena_floats (from, e->n * 4 * e->F);
 }
 
-/* What recomputation of the attention half makes again: inputs of the linears, the attention, the output of GELU. */
-static void take_inputs (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e) {
-    a->ln1 = take (c, e->r * e->C);
-    a->mean1 = take (c, e->r);
-    a->rstd1 = take (c, e->r);
-    a->qkv = take (c, e->n * 3 * e->F);
-    a->att = take (c, e->n * e->F);
-    a->lse = take (c, e->n * e->H);
-    a->ln2 = take (c, e->r * e->C);
-    a->mean2 = take (c, e->r);
-    a->rstd2 = take (c, e->r);
-    a->g = take (c, e->n * 4 * e->F);
+/* What only WB_RECOMPUTE_BLOCK computes again. */
+static void carve_middle (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e) {
+    a->mid = wb_arena_floats (from, e->r * e->C);
+    a->z = wb_arena_floats (from, e->n * 4 * e->F);
 }
 
-static void take_middle (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e) {
-    a->mid = take (c, e->r * e->C);
-    a->z = take (c, e->n * 4 * e->F);
-}
-
-/* Activations that are made again are shared by all layers. */
-static void plan_shared (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e) {
+/* Activations that are computed again share their memory over all layers. */
+static void carve_shared (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e) {
     memset (a, 0, sizeof *a);
-    if (e->recompute != WB_RECOMPUTE_NONE) take_inputs (a, c, e);
-    if (e->recompute == WB_RECOMPUTE_BLOCK) take_middle (a, c, e);
+    if (e->recompute != WB_RECOMPUTE_NONE) carve_inputs (a, from, e);
+    if (e->recompute == WB_RECOMPUTE_BLOCK) carve_middle (a, from, e);
 }
 
-static void plan_layer (wb_block_acts_t *a, counter_t *c, const wb_block_env_t *e, const wb_block_acts_t *shared) {
+static void carve_layer (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e, const wb_block_acts_t *shared) {
     *a = *shared;
-    a->x = take (c, e->r * e->C);
-    if (e->recompute != WB_RECOMPUTE_BLOCK) take_middle (a, c, e);
-    if (e->recompute == WB_RECOMPUTE_NONE) take_inputs (a, c, e);
+    a->x = wb_arena_floats (from, e->r * e->C);
+    if (e->recompute != WB_RECOMPUTE_BLOCK) carve_middle (a, from, e);
+    if (e->recompute == WB_RECOMPUTE_NONE) carve_inputs (a, from, e);
 }
 
-/* Fill in sizes of env and chunks. */
-static void plan_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o) {
+/* Sizes of env and chunks. */
+static void set_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o) {
     wb_block_env_t *e = &st->env;
     bool sequence = o->sequence && lo->tp > 1;
-
     st->o = *o;
     e->B = o->B;
     e->T = o->T;
@@ -102,43 +89,42 @@ static void plan_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *l
     e->hooks = o->hooks;
     st->v0 = wb_split_first (s->V, lo->tp, lo->tp_rank);
     st->Vown = wb_split_count (s->V, lo->tp, lo->tp_rank);
-    for (int c = 0; c < lo->chunks; ++c) {
-        int vs = c * lo->pp + lo->pp_rank;
-        st->chunks[c].first = lo->first[vs];
-        st->chunks[c].layers = lo->first[vs + 1] - lo->first[vs];
-        st->chunks[c].embed = vs == 0;
-        st->chunks[c].head = vs == lo->pp * lo->chunks - 1;
+    for (int c = 0; c < lo->chunks; c++) {
+        int stage = c * lo->pp + lo->pp_rank;
+        st->chunks[c].first = lo->first[stage];
+        st->chunks[c].layers = lo->first[stage + 1] - lo->first[stage];
+        st->chunks[c].embed = stage == 0;
+        st->chunks[c].head = stage == lo->pp * lo->chunks - 1;
     }
 }
 
-/* All buffers; st->chunks[].slots may be NULL when only counting. */
-static void plan (wb_stage_t *st, counter_t *act, counter_t *work, const wb_layout_t *lo) {
+/* All buffers; st->chunks[].slots may be NULL when the arenas only count. */
+static void carve (wb_stage_t *st, wb_arena_t *act, wb_arena_t *work, const wb_layout_t *lo) {
     wb_block_env_t *e = &st->env;
     wb_block_acts_t shared, scratch;
     bool head = wb_layout_has_head (lo), sequence = e->r != e->n;
-
-    e->full = sequence ? take (work, e->n * e->C) : NULL;
-    e->y = take (work, e->n * e->C);
-    e->dwide = take (work, e->n * 4 * e->F);
-    e->datt = take (work, e->n * e->F);
-    e->attwork = take (work, wb_attention_work_floats (e->T, e->D, wb_kern_threads ()));
+    e->full = sequence ? wb_arena_floats (work, e->n * e->C) : NULL;
+    e->y = wb_arena_floats (work, e->n * e->C);
+    e->dwide = wb_arena_floats (work, e->n * 4 * e->F);
+    e->datt = wb_arena_floats (work, e->n * e->F);
+    e->attwork = wb_arena_floats (work, wb_attention_work_floats (e->T, e->D, wb_kern_threads ()));
     if (head) {
-        st->lnf = take (work, e->r * e->C);
-        st->dlnf = take (work, e->n * e->C);
-        st->headwork = take (work, wb_head_work_floats (e->n, st->Vown));
+        st->lnf = wb_arena_floats (work, e->r * e->C);
+        st->dlnf = wb_arena_floats (work, e->n * e->C);
+        st->headwork = wb_arena_floats (work, wb_head_work_floats (e->n, st->Vown));
     }
-    plan_shared (&shared, work, e);
-    for (int c = 0; c < lo->chunks; ++c) {
+    carve_shared (&shared, work, e);
+    for (int c = 0; c < lo->chunks; c++) {
         chunk_t *ch = &st->chunks[c];
-        for (int i = 0; i < st->o.slots[c]; ++i) {
+        for (int i = 0; i < st->o.slots[c]; i++) {
             slot_t none = {0}, *slot = ch->slots != NULL ? &ch->slots[i] : &none;
-            for (int64_t l = 0; l < ch->layers; ++l)
-                plan_layer (slot->layers != NULL ? &slot->layers[l] : &scratch, act, e, &shared);
-            slot->out = take (act, e->r * e->C);
-            slot->grad = take (act, e->r * e->C);
+            for (int64_t l = 0; l < ch->layers; l++)
+                carve_layer (slot->layers != NULL ? &slot->layers[l] : &scratch, act, e, &shared);
+            slot->out = wb_arena_floats (act, e->r * e->C);
+            slot->grad = wb_arena_floats (act, e->r * e->C);
             if (ch->head) {
-                slot->meanf = take (act, e->r);
-                slot->rstdf = take (act, e->r);
+                slot->meanf = wb_arena_floats (act, e->r);
+                slot->rstdf = wb_arena_floats (act, e->r);
             }
         }
     }
@@ -146,20 +132,17 @@ static void plan (wb_stage_t *st, counter_t *act, counter_t *work, const wb_layo
 
 void wb_stage_bytes (size_t *act, size_t *work, const wb_size_t *s, const wb_layout_t *lo,
                      const wb_stage_options_t *o) {
-    wb_stage_t st;
-    counter_t ca = {0}, cw = {0};
-
-    memset (&st, 0, sizeof st);
-    plan_sizes (&st, s, lo, o);
-    plan (&st, &ca, &cw, lo);
-    *act = ca.bytes;
-    *work = cw.bytes;
+    wb_stage_t st = {0};
+    wb_arena_t count_act = wb_arena_counting (), count_work = wb_arena_counting ();
+    set_sizes (&st, s, lo, o);
+    carve (&st, &count_act, &count_work, lo);
+    *act = wb_arena_used (&count_act);
+    *work = wb_arena_used (&count_work);
     if (lo->tp > 1) *work += wb_ring_bytes (lo->tp, st.env.n * st.env.C, 2, WB_WIRE_FP32, 0);
 }
 
 static void find_offsets (wb_stage_t *st, const wb_params_t *params, int chunks) {
     const wb_param_t *wte = wb_params_get (params, WB_ROLE_WTE, 0), *wpe = wb_params_get (params, WB_ROLE_WPE, 0);
-
     st->wte = wte->offset;
     st->wte_end = wte->offset + wb_param_own (wte);
     st->wpe = wpe->offset;
@@ -175,21 +158,18 @@ static void find_offsets (wb_stage_t *st, const wb_params_t *params, int chunks)
 /* Slots and their layers' tables in one heap block. */
 static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L) {
     size_t slots = 0, layers = 0;
-    slot_t *s;
-    wb_block_acts_t *a;
-
-    for (int c = 0; c < lo->chunks; ++c) {
+    for (int c = 0; c < lo->chunks; c++) {
         slots += (size_t) st->o.slots[c];
         layers += (size_t) st->o.slots[c] * (size_t) st->chunks[c].layers;
     }
-    st->tables = wb_calloc (1, wb_align (slots * sizeof *s) + layers * sizeof *a);
+    st->tables = wb_calloc (1, wb_align (slots * sizeof (slot_t)) + layers * sizeof (wb_block_acts_t));
     st->layers = wb_calloc ((size_t) L, sizeof *st->layers);
     if (st->tables == NULL || st->layers == NULL) return WB_NOMEM ("the tables of a stage");
-    s = st->tables;
-    a = (wb_block_acts_t *) (void *) ((char *) st->tables + wb_align (slots * sizeof *s));
-    for (int c = 0; c < lo->chunks; ++c) {
+    slot_t *s = st->tables;
+    wb_block_acts_t *a = (wb_block_acts_t *) (void *) ((char *) st->tables + wb_align (slots * sizeof *s));
+    for (int c = 0; c < lo->chunks; c++) {
         st->chunks[c].slots = s;
-        for (int i = 0; i < st->o.slots[c]; ++i, ++s) {
+        for (int i = 0; i < st->o.slots[c]; i++, s++) {
             s->layers = a;
             a += st->chunks[c].layers;
         }
@@ -198,14 +178,11 @@ static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L) {
 }
 
 static wb_status new_arenas (wb_stage_t *st, const wb_layout_t *lo) {
-    counter_t act = {0}, work = {0};
-
-    plan (st, &act, &work, lo);
-    WB_TRY (wb_arena_new (&st->act, "activations", act.bytes));
-    WB_TRY (wb_arena_new (&st->work, "work", work.bytes));
-    act.arena = st->act;
-    work.arena = st->work;
-    plan (st, &act, &work, lo);
+    wb_arena_t count_act = wb_arena_counting (), count_work = wb_arena_counting ();
+    carve (st, &count_act, &count_work, lo);
+    WB_TRY (wb_arena_new (&st->act, "activations", wb_arena_used (&count_act)));
+    WB_TRY (wb_arena_new (&st->work, "work", wb_arena_used (&count_work)));
+    carve (st, st->act, st->work, lo);
     wb_arena_seal (st->act);
     wb_arena_seal (st->work);
     return WB_OK;
@@ -213,12 +190,11 @@ static wb_status new_arenas (wb_stage_t *st, const wb_layout_t *lo) {
 
 wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t *lo, wb_comm_t *tensor_group,
                         const wb_params_t *params, const wb_kern_t *k, const wb_stage_options_t *o) {
+    *out = NULL;
     wb_stage_t *st = wb_calloc (1, sizeof *st);
     wb_status status = st == NULL ? WB_NOMEM ("a stage") : WB_OK;
-
-    *out = NULL;
     if (status == WB_OK) {
-        plan_sizes (st, s, lo, o);
+        set_sizes (st, s, lo, o);
         st->env.k = k;
         status = new_tables (st, lo, s->L);
     }
@@ -262,11 +238,9 @@ static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32
     wb_block_env_t *e = &st->env;
     bool own = e->tp.ranks == 1;
     float *sum = own ? x : e->y;
-    double t;
-
     need (st, st->wte, st->wte_end);
     need (st, st->wpe, st->wpe_end);
-    t = wb_now ();
+    double t = wb_now ();
     e->k->embed_forward (sum, tokens, w + st->wte, e->tp.rank == 0 ? w + st->wpe : NULL, e->n, e->T, e->C, st->v0,
                          st->v0 + st->Vown, 0);
     t = wb_profile_add (&e->profile, WB_PROF_EMBED, t, 0, 12.0 * (double) (e->n * e->C));
@@ -279,22 +253,18 @@ static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32
 static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, const float *w, const int32_t *targets,
                           float scale) {
     wb_block_env_t *e = &st->env;
-    const float *h;
-    float *dh;
-    double t;
-
     need (st, st->lnf_g, st->lnf_end);
     need (st, st->wte, st->wte_end);
-    t = wb_now ();
+    double t = wb_now ();
     e->k->layernorm_forward (st->lnf, slot->meanf, slot->rstdf, slot->out, w + st->lnf_g, w + st->lnf_b, e->r, e->C);
     t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM, t, 0, 8.0 * (double) (e->r * e->C));
-    h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
+    const float *h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
     wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
     wb_head_loss (&e->tp, dw != NULL ? st->dlnf : NULL, dw != NULL ? dw + st->wte : NULL, loss, h, w + st->wte, targets,
                   st->headwork, e->n, e->C, st->v0, st->Vown, scale);
     if (dw == NULL) return;
     t = wb_now ();
-    dh = wb_tensor_reduce (&e->tp, st->dlnf, e->n, e->C);
+    float *dh = wb_tensor_reduce (&e->tp, st->dlnf, e->n, e->C);
     wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
     memcpy (slot->grad, dh, (size_t) (e->r * e->C) * sizeof *dh);
 }
@@ -303,13 +273,11 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
                        const int32_t *targets, int chunk, int slot, float scale) {
     chunk_t *ch = &st->chunks[chunk];
     slot_t *s = &ch->slots[slot];
-
     if (ch->embed) embed_forward (st, s->layers[0].x, w, tokens);
-    for (int64_t l = 0; l < ch->layers; ++l) {
+    for (int64_t l = 0; l < ch->layers; l++) {
         bool more = l + 1 < ch->layers;
         const wb_layer_offsets_t *p = &st->layers[ch->first + l];
         wb_block_next_t next = {more ? &s->layers[l + 1] : NULL, more ? p + 1 : NULL};
-
         need (st, p->begin, p->end);
         wb_block_forward (&st->env, more ? s->layers[l + 1].x : s->out, &s->layers[l], w, p, next, l > 0);
     }
@@ -332,8 +300,7 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
     wb_block_env_t *e = &st->env;
     size_t bytes = (size_t) (e->r * e->C) * sizeof (float);
     double t = wb_now ();
-
-    if (ch->head) { /* the gradient behind the final LayerNorm lies in s->grad since the forward pass */
+    if (ch->head) { /* the forward pass left the gradient of the final LayerNorm's output in s->grad */
         memcpy (st->lnf, s->grad, bytes);
         memset (s->grad, 0, bytes);
         e->k->layernorm_backward (s->grad, dw + st->lnf_g, dw + st->lnf_b, st->lnf, s->out, s->meanf, s->rstdf,
@@ -341,30 +308,16 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
         t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM_BACK, t, 0, 4.0 * (double) bytes);
         tell_final (st, last, st->lnf_g, t);
     }
-    for (int64_t l = ch->layers - 1; l >= 0; --l) {
+    for (int64_t l = ch->layers - 1; l >= 0; l--) {
         wb_block_backward (e, s->grad, dw, &s->layers[l], w, &st->layers[ch->first + l]);
         tell_final (st, last, st->layers[ch->first + l].begin, wb_now ());
     }
     if (ch->embed) {
-        const float *dx;
         t = wb_now ();
-        dx = wb_tensor_gather (&e->tp, e->full, s->grad, e->n, e->C);
+        const float *dx = wb_tensor_gather (&e->tp, e->full, s->grad, e->n, e->C);
         t = wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
         e->k->embed_backward (dw + st->wte, dw + st->wpe, dx, tokens, e->n, e->T, e->C, st->v0, st->v0 + st->Vown);
         t = wb_profile_add (&e->profile, WB_PROF_EMBED_BACK, t, 0, 20.0 * (double) (e->n * e->C));
         tell_final (st, last, 0, t);
     }
-}
-
-void wb_stage_logits (wb_stage_t *st, float *logits, const float *w, int slot) {
-    wb_block_env_t *e = &st->env;
-    slot_t *s = NULL;
-    const float *h;
-
-    for (int c = 0; c < WB_MAX_CHUNKS; ++c)
-        if (st->chunks[c].head) s = &st->chunks[c].slots[slot];
-    WB_ASSERT (s != NULL);
-    e->k->layernorm_forward (st->lnf, s->meanf, s->rstdf, s->out, w + st->lnf_g, w + st->lnf_b, e->r, e->C);
-    h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
-    wb_gemm (logits, h, w + st->wte, e->n, st->Vown, e->C, st->Vown, e->C, e->C, false, true, 1, 0);
 }

@@ -44,16 +44,17 @@ static float *floats (int64_t n, uint64_t stream, double std) {
     return p;
 }
 
-/* Products of inference, each time with another of the matrices: one that is in no cache.  Beside them the speed at
- * which as many threads read these, and with many rows the library's product. */
+/* Products of inference, each call with another matrix, so that it is in no cache.  For comparison the speed at which
+ * as many threads read them, and for many rows the library's product. */
 static void panels (const wb_kern_t *k, int64_t C, int64_t V, int threads) {
-    enum { MATRICES = 24, MOST = 512 };
+    enum { MATRICES = 24, MAX_ROWS = 512 };
     const int64_t size = 4 * C * C;
-    float *A = floats (MATRICES * size, 31, 0.02), *wte = floats (V * C, 32, 0.02), *x = floats (MOST * 4 * C, 33, 1.0);
-    float *y = floats (MOST * V, 34, 0.0), *packed = floats (MOST * 4 * C, 35, 0.0);
+    float *A = floats (MATRICES * size, 31, 0.02), *wte = floats (V * C, 32, 0.02),
+          *x = floats (MAX_ROWS * 4 * C, 33, 1.0);
+    float *y = floats (MAX_ROWS * V, 34, 0.0), *packed = floats (MAX_ROWS * 4 * C, 35, 0.0);
     printf ("%-22s %43.1f GB/s\n", "read", wb_kern_read_bandwidth (A, MATRICES * size, threads, 1.0));
     int64_t turn = 0;
-    for (int64_t rows = 1; rows <= MOST; rows *= rows < 32 ? 2 : 4) {
+    for (int64_t rows = 1; rows <= MAX_ROWS; rows *= rows < 32 ? 2 : 4) {
         const double flop = 2.0 * (double) (rows * size), bytes = rows <= 32 ? 4.0 * (double) size : 0;
         char name[32];
 #define NEXT (A + turn++ % MATRICES * size)
@@ -75,23 +76,23 @@ static void panels (const wb_kern_t *k, int64_t C, int64_t V, int threads) {
 }
 
 static void attend (const wb_kern_t *k, wb_cached_t *seqs, int texts, wb_cached_t of, float *work, int64_t at,
-                    int64_t apart, int64_t H, int64_t D) {
+                    int64_t stride, int64_t H, int64_t D) {
     for (int i = 0; i < texts; i++) {
         seqs[i] = of;
-        seqs[i].cache += i * apart + at;
+        seqs[i].cache += i * stride + at;
     }
     k->attention_cached (seqs, work, texts, H, D);
 }
 
-/* Attention to the caches of 12 layers and as many texts as make them larger than the processor's. */
+/* Attention to the caches of 12 layers, with enough texts that they exceed the processor's cache. */
 static void cached (const wb_kern_t *k, int64_t T, int64_t H, int64_t D, int threads) {
-    enum { LAYERS = 12, MOST = 64 };
+    enum { LAYERS = 12, MAX_TEXTS = 64 };
     const int64_t one = wb_cache_floats (T, H, D), C = H * D;
-    const int texts = (int) fmin (MOST, 1 + (double) (1 << 26) / (double) (LAYERS * one));
+    const int texts = (int) fmin (MAX_TEXTS, 1 + (double) (1 << 26) / (double) (LAYERS * one));
     float *cache = floats (LAYERS * texts * one, 41, 1.0), *qkv = floats (T * 3 * C, 42, 1.0),
           *out = floats (T * C, 43, 0);
     float *work = floats (wb_cached_work_floats (T, H, D, texts, threads), 44, 0.0);
-    wb_cached_t seqs[MOST];
+    wb_cached_t seqs[MAX_TEXTS];
     for (int64_t n = 1; n <= T; n += T - 1) {
         const double kv = 2.0 * (double) (T * C), flop = n == 1 ? 2 * kv : kv * (double) (T + 1);
         const int at_once = n == 1 ? texts : 1;

@@ -1,4 +1,4 @@
-/* timeout: 120 - inference and sampling: every way of pushing gives the same; what is drawn is what should be */
+/* timeout: 120 - inference and sampling: every way of pushing gives the same result; draws follow the distribution */
 #include "config.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static void make_weights (void) {
     wb_layout_place (&lo, 0);
     T_STATUS (wb_params_new (&params, &size, &lo), WB_OK);
     weights = wb_calloc ((size_t) params->own, sizeof *weights);
-    /* Larger than a fresh model's, with biases and gains: whatever is left out shows. */
+    /* Larger than a fresh model's, with biases and gains, so that anything left out shows. */
     for (int i = 0; i < params->n; i++) {
         const wb_param_t *p = &params->list[i];
         const double std = p->ndim == 2 ? 0.25 : 0.1;
@@ -173,14 +173,14 @@ static void test_copy (const wb_kern_t *k) {
     wb_infer_copy (inf, 2, 0);
     wb_infer_copy (inf, 1, 2);
     T_OK (wb_infer_length (inf, 2) == 12 && wb_infer_length (inf, 1) == 12, "length of a copy");
-    /* Sequence 1 goes another way; 0 and 2 must not see it. */
+    /* Sequence 1 continues differently; 0 and 2 must not change. */
     int32_t other[3] = {1, 2, 3};
     seq = 1, n = 3;
     wb_infer_push (inf, NULL, z, other, &seq, &n, 1);
     seq = 2, n = T - 12;
     wb_infer_push (inf, h, z, ids[0] + 12, &seq, &n, 1);
     T_NEAR (h, hidden[0] + 12 * C, n * C, 1e-4, 1e-4);
-    /* Back to before the fork, and on as the others. */
+    /* Back to before the fork, then the same as the others. */
     wb_infer_rewind (inf, 1, 7);
     seq = 1, n = T - 7;
     wb_infer_push (inf, h, z, ids[0] + 7, &seq, &n, 1);
@@ -215,7 +215,7 @@ static const float odd[VS] = {0.5f, 2.0f, -1.0f, 1.9f, 0.0f, 2.0f, -3.0f, 1.0f, 
 /* By likelihood, of equals the lower id first: 1 5 3 10 7 8 0 11 4 9 2 6. */
 static const int rank_of[VS] = {6, 0, 10, 2, 8, 1, 11, 4, 5, 9, 3, 7};
 
-/* Draws follow the softmax of the allowed ids at the temperature, and nothing else comes. */
+/* Draws follow the softmax of the allowed ids at the temperature, and no other id is drawn. */
 static void test_draws (double temperature, int64_t top_k, double top_p, int32_t forbid, int want_kept) {
     const wb_sampling_t s = {temperature, top_k, top_p, 77};
     char work[VS * 16];
@@ -244,14 +244,14 @@ static void test_draws (double temperature, int64_t top_k, double top_p, int32_t
           (int) forbid, chi);
 }
 
-/* Ids that make up the share p among the `most` most likely ones. */
-static int nucleus (double temperature, int most, double p) {
+/* How many of the `max` most likely ids make up the share p of these. */
+static int nucleus (double temperature, int max, double p) {
     double total = 0, sum = 0, odds[VS];
     for (int i = 0; i < VS; i++) odds[rank_of[i]] = exp ((double) odd[i] / temperature);
-    for (int r = 0; r < most; r++) total += odds[r];
-    for (int r = 0; r < most; r++)
+    for (int r = 0; r < max; r++) total += odds[r];
+    for (int r = 0; r < max; r++)
         if ((sum += odds[r]) >= p * total) return r + 1;
-    return most;
+    return max;
 }
 
 static void test_sample (void) {

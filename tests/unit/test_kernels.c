@@ -14,7 +14,7 @@
 
 static uint64_t stream;
 
-/* n floats, uniform in -range .. range, new ones at each call; NaN before and behind, to notice a wrong read. */
+/* n floats, uniform in -range .. range, new ones at each call; NaN before and after, to notice a wrong read. */
 #define GUARD 16
 static float *floats (int64_t n, double range) {
     float *p = wb_malloc ((size_t) (n + 2 * GUARD) * sizeof (float));
@@ -71,7 +71,7 @@ static void check_layernorm (const wb_kern_t *k, int64_t n, int64_t C) {
     float *x = floats (n * C, 2), *g = floats (C, 1), *b = floats (C, 1), *o0 = floats (n * C, 0),
           *o1 = floats (n * C, 0);
     float *m0 = floats (n, 0), *m1 = floats (n, 0), *r0 = floats (n, 0), *r1 = floats (n, 0);
-    for (int64_t i = 0; i < n * C; i++) x[i] += 3.0f; /* a mean that has to be taken away */
+    for (int64_t i = 0; i < n * C; i++) x[i] += 3.0f; /* a mean that must be subtracted */
     k->layernorm_forward (o0, m0, r0, x, g, b, n, C);
     ref->layernorm_forward (o1, m1, r1, x, g, b, n, C);
     T_NEAR (o0, o1, n * C, 1e-5, C > 1 ? 1e-5 : 1e-3);
@@ -145,10 +145,10 @@ static void check_rows (const wb_kern_t *k, int64_t n, int64_t m) {
     drop (d0, m), drop (d1, m);
 }
 
-/* The backward pass goes on from its own forward pass, as in training: with the log-sum-exp of other scores than its
- * own the probabilities of a row would not add up to 1.  In fp32 a score S is off by 2^-24 |S| or a few times that,
- * which is the relative error of its probability: 1e-5 to 3e-5 where scores are hundreds.  A gradient moves by that
- * times |dP - delta| |k| / sqrt D, about 10 for range 12: the bound for `big`. */
+/* The backward pass uses the results of its own forward pass, as in training: with the log-sum-exp of other scores than
+ * its own the probabilities of a row would not add up to 1.  In fp32 a score S has an error of 2^-24 |S| or a few times
+ * that, which is the relative error of its probability: 1e-5 to 3e-5 where scores are hundreds.  A gradient changes by
+ * that times |dP - delta| |k| / sqrt D, about 10 for range 12: the bound for `big`. */
 static void check_attention (const wb_kern_t *k, int64_t B, int64_t T, int64_t H, int64_t D, double range) {
     const wb_kern_t *ref = wb_kern_ref ();
     const int64_t nq = B * T * 3 * H * D, no = B * T * H * D, nl = B * H * T;
@@ -156,8 +156,8 @@ static void check_attention (const wb_kern_t *k, int64_t B, int64_t T, int64_t H
     float *qkv = floats (nq, range), *o0 = floats (no, 0), *o1 = floats (no, 0), *l0 = floats (nl, 0),
           *l1 = floats (nl, 0);
     float *work = floats (nw, 0), *dy = floats (no, 1), *d0 = floats (nq, 9), *d1 = floats (nq, 9);
-    for (int64_t i = 0; i < nw; i++) work[i] = NAN; /* nothing may be expected of it */
-    const double big = range > 2 ? 20 : 1;          /* saturated scores: errors of the scores are seen in the result */
+    for (int64_t i = 0; i < nw; i++) work[i] = NAN; /* its contents must not matter */
+    const double big = range > 2 ? 20 : 1;          /* saturated scores: errors of the scores show in the result */
     k->attention_forward (o0, l0, qkv, work, B, T, H, D);
     ref->attention_forward (o1, l1, qkv, NULL, B, T, H, D);
     bool ok = T_NEAR (o0, o1, no, 1e-5 * big, 1e-5 * big);
@@ -172,7 +172,7 @@ static void check_attention (const wb_kern_t *k, int64_t B, int64_t T, int64_t H
     drop (d0, nq), drop (d1, nq);
 }
 
-/* Three sequences at once: n new positions behind len - n, then fewer behind fewer. */
+/* Three sequences at once: n new positions after len - n, then fewer after fewer. */
 static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H, int64_t D) {
     enum { SEQS = 3 };
     const wb_kern_t *ref = wb_kern_ref ();
@@ -182,7 +182,7 @@ static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H,
     float *qkv = floats (SEQS * n * ldq, 2), *work = floats (nw, 0), *o[3], *caches[3];
     wb_cached_t seqs[3][SEQS];
     caches[0] = floats (SEQS * cache, 2);
-    for (int i = 0; i < SEQS; i++) /* what lies behind the cache's end is not read */
+    for (int i = 0; i < SEQS; i++) /* what lies after the end of the cache is not read */
         for (int64_t t = (i == 0 || len == n ? len : len - i) - (i == 0 || n < 2 ? n : n - 1); t < len + 3; t++)
             for (int64_t h = 0; h < 2 * H * D; h++) {
                 const int64_t row = (t / WB_CACHE_BLOCK * 2 * H + h / D) * WB_CACHE_BLOCK + t % WB_CACHE_BLOCK;
@@ -323,8 +323,8 @@ static void check_elementwise (const wb_kern_t *k, int64_t n) {
 
 /* ---- accuracy of the exponential --------------------------------------------------------------------------------- */
 
-/* 2^(c x), which attention uses on differences of scores.  Without multiply-add c x is rounded to 24 bits first, which
- * is |c x| ln 2 units in the last place of the result at most. */
+/* 2^(c x), which attention uses on differences of scores.  Without multiply-add c x is rounded to 24 bits first, an
+ * error of at most |c x| ln 2 units in the last place of the result. */
 static void check_exp2 (wb_isa isa) {
     enum { N = 100003 };
     static float x[N], y[N];
@@ -493,7 +493,7 @@ static int64_t run_all (const wb_kern_t *k, float *out) {
     enum { QKV = SB * ST * 3 * SH * SD, O = SB * ST * SH * SD };
     const int64_t nw = wb_attention_work_floats (ST, SD, wb_kern_threads ()), big = 300001;
     int32_t tokens[SN];
-    stream = 1000; /* the same numbers each time */
+    stream = 1000; /* the same numbers at each call */
     float *x = floats (SN * SC, 1), *dy = floats (SN * SC, 1), *g = floats (SC, 1), *qkv = floats (QKV, 1);
     float *work = floats (nw, 1), *l = floats (big, 1), *b = floats (SC, 1);
     float *p = out, *start = out;
@@ -573,13 +573,13 @@ static void check_gemm (int64_t m, int64_t n, int64_t k) {
     }
 }
 
-/* Threads for m rows: mostly few, as teams larger than the machine are slow where others want it too. */
+/* Threads for m rows: mostly few, as teams larger than the machine are slow on a busy one. */
 static int panel_threads (int64_t m) { return m == 5 ? 4 : m == 7 ? 6 : m == 9 ? 8 : 1 + (int) (m % 3); }
 
-/* A matrix in panels, from either form, is what was put in; and the product, in rows of any number, on any number of
- * threads, has the bits of a row alone. */
+/* A matrix converted to panels and back is unchanged; the product with any number of rows, on any number of threads,
+ * has the bits of each row alone. */
 static void check_panel (const wb_kern_t *k, int64_t n, int64_t depth) {
-    enum { MOST = 27, MANY = 211 };
+    enum { MAX_ROWS = 27, MANY = 211 };
     const wb_kern_t *ref = wb_kern_ref ();
     const int threads = wb_kern_threads ();
     float *x = floats (MANY * depth, 1), *A = floats (depth * n, 1), *P = copy (A, depth * n), *b = floats (n, 1),
@@ -589,21 +589,21 @@ static void check_panel (const wb_kern_t *k, int64_t n, int64_t depth) {
     wb_panels_pack (P, WB_PANELS_OF_ROWS, work, depth, n);
     for (int how = 0; how < 4; how++) { /* with and without a bias, set and added */
         const float *bias = how % 2 != 0 ? b : NULL;
-        for (int64_t i = 0; i < MOST; i++)
+        for (int64_t i = 0; i < MAX_ROWS; i++)
             for (int64_t j = 0; j < n; j++) {
                 double s = (how >= 2 ? (double) y0[i * n + j] : 0) + (bias != NULL ? (double) b[j] : 0);
                 for (int64_t q = 0; q < depth; q++) s += (double) x[i * depth + q] * (double) A[q * n + j];
                 want[i * n + j] = (float) s;
             }
-        memcpy (y, y0, (size_t) (MOST * n) * sizeof (float));
-        ref->panel_linear (y, x, P, bias, NULL, MOST, n, depth, how >= 2);
-        T_NEAR (y, want, MOST * n, 1e-6, 1e-6);
+        memcpy (y, y0, (size_t) (MAX_ROWS * n) * sizeof (float));
+        ref->panel_linear (y, x, P, bias, NULL, MAX_ROWS, n, depth, how >= 2);
+        T_NEAR (y, want, MAX_ROWS * n, 1e-6, 1e-6);
         memcpy (one, y0, (size_t) (MANY * n) * sizeof (float));
         for (int64_t i = 0; i < MANY; i++)
             k->panel_linear (one + i * n, x + i * depth, P, bias, NULL, 1, n, depth, how >= 2);
-        T_NEAR (one, want, MOST * n, 1e-5, 1e-5 * sqrt ((double) depth));
-        for (int64_t m = 1; m <= MOST + 1; m++) {
-            const int64_t rows = m > MOST ? MANY : m;
+        T_NEAR (one, want, MAX_ROWS * n, 1e-5, 1e-5 * sqrt ((double) depth));
+        for (int64_t m = 1; m <= MAX_ROWS + 1; m++) {
+            const int64_t rows = m > MAX_ROWS ? MANY : m;
             wb_kern_threads_set (panel_threads (m));
             memcpy (y, y0, (size_t) (MANY * n) * sizeof (float));
             k->panel_linear (y, x, P, bias, packed, rows, n, depth, how >= 2);
@@ -620,7 +620,7 @@ static void check_panel (const wb_kern_t *k, int64_t n, int64_t depth) {
     drop (work, wb_panels_work_floats (WB_PANELS_OF_ROWS, depth, n));
 }
 
-/* The embedding [n, depth]: its panels are those of its transpose, and its rows can be had from them. */
+/* The embedding [n, depth]: its panels are those of its transpose, and its rows can be read from them. */
 static void check_panels_of_columns (int64_t n, int64_t depth) {
     const int64_t work_floats = wb_panels_work_floats (WB_PANELS_OF_COLUMNS, depth, n);
     float *A = floats (n * depth, 1), *P = copy (A, n * depth), *B = floats (n * depth, 1),

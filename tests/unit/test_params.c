@@ -133,12 +133,13 @@ static void test_values (void) {
 }
 
 /* Every rank of a grid: primary slices are all of the model once; every slice has the values one rank draws. */
-static void check_grid (const wb_size_t *s, int D, int P, int T, int v, const wb_params_t *whole, const float *values) {
+static void check_grid (const wb_size_t *s, int dp, int pp, int tp, int chunks, const wb_params_t *whole,
+                        const float *values) {
     wb_layout_t lo;
     int64_t n = whole->own, missing = 0, twice = 0, wrong = 0, holders = 0;
     char *count = wb_calloc ((size_t) n, 1), *copies = wb_calloc ((size_t) n, 1);
-    T_STATUS (wb_layout_init (&lo, D, P, T, v, s->L, s->H, 0.05, 0.7), WB_OK);
-    for (int r = 0; r < P * T; r++) { /* data place 0: the others hold the same */
+    T_STATUS (wb_layout_init (&lo, dp, pp, tp, chunks, s->L, s->H, 0.05, 0.7), WB_OK);
+    for (int r = 0; r < pp * tp; r++) { /* data rank 0: the others hold the same */
         wb_params_t *p;
         int64_t last = -1;
         bool tail = true;
@@ -160,9 +161,9 @@ static void check_grid (const wb_size_t *s, int D, int P, int T, int v, const wb
                 }
             }
         }
-        /* layers lie one behind the other, chunk by chunk, embeddings before and the last norm behind */
-        for (int c = 0; c < v; c++)
-            for (int l = lo.first[c * P + lo.pp_rank]; l < lo.first[c * P + lo.pp_rank + 1]; l++) {
+        /* layers follow each other, chunk by chunk, after the embeddings and before the final norm */
+        for (int c = 0; c < chunks; c++)
+            for (int l = lo.first[c * pp + lo.pp_rank]; l < lo.first[c * pp + lo.pp_rank + 1]; l++) {
                 wb_layer_offsets_t at;
                 wb_layer_offsets (&at, p, l);
                 for (int i = 0; i < p->n; i++)
@@ -175,7 +176,7 @@ static void check_grid (const wb_size_t *s, int D, int P, int T, int v, const wb
                 last = at.begin;
             }
         if (wb_layout_has_head (&lo)) tail = tail && wb_params_get (p, WB_ROLE_LNF_G, 0)->offset > last;
-        T_OK (tail, "%d x %d x %d, rank %d: order in the block", D, P, T, r);
+        T_OK (tail, "%d x %d x %d, rank %d: order in the block", dp, pp, tp, r);
         wb_free (w);
         wb_params_destroy (p);
     }
@@ -183,12 +184,14 @@ static void check_grid (const wb_size_t *s, int D, int P, int T, int v, const wb
         for (int64_t j = 0; j < wb_param_own (&whole->list[i]); j++) {
             missing += count[whole->list[i].offset + j] == 0;
             twice += count[whole->list[i].offset + j] > 1;
-            holders += copies[whole->list[i].offset + j] == (i == 0 && P > 1 ? 2 : 1);
+            holders += copies[whole->list[i].offset + j] == (i == 0 && pp > 1 ? 2 : 1);
         }
-    T_OK (missing == 0 && twice == 0, "%d x %d x %d, v %d: %lld elements not owned, %lld more than once", D, P, T, v,
-          (long long) missing, (long long) twice);
-    T_OK (wrong == 0, "%d x %d x %d, v %d: %lld elements have other values", D, P, T, v, (long long) wrong);
-    T_OK (T > 1 || holders == whole->total, "%d x %d, v %d: nothing but the tied embedding is held twice", D, P, v);
+    T_OK (missing == 0 && twice == 0, "%d x %d x %d, chunks %d: %lld elements not owned, %lld more than once", dp, pp,
+          tp, chunks, (long long) missing, (long long) twice);
+    T_OK (wrong == 0, "%d x %d x %d, chunks %d: %lld elements have other values", dp, pp, tp, chunks,
+          (long long) wrong);
+    T_OK (tp > 1 || holders == whole->total, "%d x %d, chunks %d: nothing but the tied embedding is held twice", dp, pp,
+          chunks);
     wb_free (count);
     wb_free (copies);
 }
@@ -201,10 +204,10 @@ static void test_grids (void) {
     T_STATUS (wb_params_new (&whole, &s, &lo), WB_OK);
     float *values = wb_calloc ((size_t) whole->own, sizeof *values);
     wb_params_init (whole, values, 7);
-    for (int P = 1; P <= 7; P++)
-        for (int v = 1; v <= (P > 1 ? 3 : 1) && P * v <= 7; v++)
-            for (int T = 1; T <= 12; T++)
-                if (12 % T == 0) check_grid (&s, 2, P, T, v, whole, values);
+    for (int pp = 1; pp <= 7; pp++)
+        for (int chunks = 1; chunks <= (pp > 1 ? 3 : 1) && pp * chunks <= 7; chunks++)
+            for (int tp = 1; tp <= 12; tp++)
+                if (12 % tp == 0) check_grid (&s, 2, pp, tp, chunks, whole, values);
     wb_free (values);
     wb_params_destroy (whole);
 }
