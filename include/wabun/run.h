@@ -14,7 +14,7 @@ typedef struct wb_run_args {
     const char *resume;      /**< "auto", "none" or a directory; borrowed */
     const char *const *sets; /**< [nsets] "key=value"; borrowed */
     int nsets;
-    bool accept; /**< go on from a checkpoint that was trained with other data */
+    bool accept; /**< go on although token files have changed since the checkpoint */
 } wb_run_args_t;
 /** Train: starts and ends the world.  Collective over all processes; the status is agreed.  Errors: those of every room
  * below; WB_ESTOP after a signal. */

@@ -36,7 +36,7 @@ const wb_cmd_t wb_cmd_train = {
             "                    lists as in the file: --set 'data.train=({tokens=\"a\"; weight=2.0;}, \"b\")'\n"
             "  --resume WHAT     auto: the newest good checkpoint of the run, or a new start (the default);\n"
             "                    none: a new start; DIR: this checkpoint\n"
-            "  --accept          go on although the token files are not those of the checkpoint any more\n"
+            "  --accept          go on although token files have changed since the checkpoint was written\n"
             "\n"
             "Runs on any number of ranks: mpirun -n 8 wabun train jobs/small.cfg\n"
             "SIGUSR1 and SIGTERM end it after the step and a checkpoint, with exit code 75.\n",

@@ -83,7 +83,7 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
     r->resumed = true;
     wb_info ("resuming from %s (step %lld)", dir, (long long) s->step);
     if (root) wb_state_compare (r, s, dir);
-    WB_TRY (wb_agree (r->world, root ? wb_state_base (r, s) : WB_OK));
+    WB_TRY (wb_agree (r->world, root ? wb_state_keep (r, s) : WB_OK));
     return wb_run_base_share (r);
 }
 

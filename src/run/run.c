@@ -217,6 +217,7 @@ wb_status wb_run_train (const wb_run_args_t *a) {
         if (r.topo != NULL) wb_topo_destroy (r.topo);
         if (r.config != NULL) wb_config_destroy (r.config);
         wb_free (r.base.path);
+        wb_free (r.state);
     }
     wb_signals_started (); /* a launcher sends SIGTERM to those that still speak when the first one has ended */
     wb_world_destroy (r.world);

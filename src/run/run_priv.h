@@ -81,8 +81,10 @@ typedef struct wb_run {
     int threads;
     double tokens; /* seen since step 0 */
     int64_t saved; /* step of the newest checkpoint of this run, -1: none */
-    bool accept;   /* other data than the checkpoint's are fine */
+    bool accept;   /* token files that have changed are fine */
     bool resumed;  /* weights and step are those of a checkpoint */
+    char *state;   /* state.json of the checkpoint it was resumed from, rank 0; NULL: none; owned */
+    int64_t state_step;
     int64_t first; /* step the loop began at */
     double began;  /* wb_now () then */
     int lock;      /* lock.c: descriptor of the locked file, rank 0; -1: none */
@@ -115,7 +117,7 @@ wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
 /* Load weights, optimizer and step: from `resume` "auto" (newest good checkpoint of the run, or none) or a directory.
  * A checkpoint from elsewhere is refused where the run has its own of that step or later: the next run would go on from
  * those.  r->saved tells whether it is one of the run.  Collective over world.  Errors: WB_EIO, WB_EDATA, WB_EUSAGE
- * (also: other data, unless r->accept); agreed. */
+ * (also: token files that have changed, unless r->accept); agreed. */
 wb_status wb_run_resume (wb_run_t *r, const char *resume) WB_NODISCARD;
 
 /* The optimizer state of one slot as a set of tensors. */

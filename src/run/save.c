@@ -64,6 +64,6 @@ wb_status wb_run_save (wb_run_t *r) {
     wb_free (dir);
     wb_free (scratch);
     wb_free (config);
-    wb_free_foreign (state);
+    wb_free (state);
     return status;
 }

@@ -14,7 +14,8 @@
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
-/* What follows from a change; the first two are worth a warning. */
+/* What follows from a change; the first three are worth a warning. */
+static const char other[] = "the data are other ones from here on";
 static const char order[] = "the order of the data changes here";
 static const char again[] = "samples may be repeated or left out";
 static const char rate[] = "only the schedule of the learning rate changes";
@@ -72,7 +73,7 @@ static const json_t *old_setting (const wb_state_t *s, const char *name) {
 static void tell (const char *dir, const char *what, const json_t *old, const json_t *now, const char *effect) {
     char *a = json_dumps (old, JSON_ENCODE_ANY | JSON_REAL_PRECISION (6));
     char *b = json_dumps (now, JSON_ENCODE_ANY | JSON_REAL_PRECISION (6));
-    if (effect == order || effect == again)
+    if (effect == other || effect == order || effect == again)
         wb_warn ("%s was made with %s = %s, now it is %s: %s", dir, what, a != NULL ? a : "?", b != NULL ? b : "?",
                  effect);
     else
@@ -132,38 +133,50 @@ static long long bytes_of (const json_t *file) {
     return (long long) json_integer_value (json_object_get (file, "bytes"));
 }
 
-/* Are they the token files that the checkpoint was trained with? */
+/* A token file that keeps its name must keep its content: a list that names other files is meant, this may not be. */
 static wb_status check_data (const json_t *old, const json_t *now, const char *dir) {
-    static const char advice[] = "--accept goes on with other data; set another `run` to begin again";
-    if (!json_is_array (old)) return WB_OK;
-    if (json_array_size (old) != json_array_size (now))
-        return WB_FAIL (WB_EUSAGE, "%s was trained with %d token files, data.train names %d: %s", dir,
-                        (int) json_array_size (old), (int) json_array_size (now), advice);
-    for (size_t i = 0; i < json_array_size (now); i++) {
-        const json_t *a = json_array_get (old, i), *b = json_array_get (now, i);
-        if (same_file (a, b)) continue;
-        return WB_FAIL (
-            WB_EUSAGE,
-            "%s was trained with other data: data.train names %s (%lld bytes), where it was %s (%lld bytes)%s: "
-            "%s",
-            dir, path_of (b), bytes_of (b), path_of (a), bytes_of (a),
-            same (a, b, "tokens") ? ", and the file has changed since" : "", advice);
-    }
+    for (size_t i = 0; i < json_array_size (now); i++)
+        for (size_t k = 0; k < json_array_size (old); k++) {
+            const json_t *a = json_array_get (old, k), *b = json_array_get (now, i);
+            if (!same (a, b, "tokens") || same_file (a, b)) continue;
+            return WB_FAIL (WB_EUSAGE,
+                            "data.train: %s is not the file any more that %s was trained with (%lld bytes, now %lld): "
+                            "--accept goes on with it; set another `run` to begin again",
+                            path_of (b), dir, bytes_of (a), bytes_of (b));
+        }
     return WB_OK;
 }
 
+/* ["tok/general", "tok/novel"] */
+static json_t *paths_json (const json_t *data) {
+    json_t *j = json_array ();
+    for (size_t i = 0; i < json_array_size (data); i++)
+        json_array_append (j, json_object_get (json_array_get (data, i), "tokens"));
+    return j;
+}
+
+/* The files of one place in the list. */
+static void compare_file (const json_t *a, const json_t *b, const char *dir, bool alone) {
+    const json_t *old = json_object_get (a, "tokens"), *now = json_object_get (b, "tokens");
+    if (!same (a, b, "tokens"))
+        tell (dir, "data.train", old, now, same_file (a, b) ? "nothing changes, it is the same file" : other);
+    else if (!same_file (a, b))
+        tell (dir, path_of (b), json_object_get (a, "hash"), json_object_get (b, "hash"), other);
+    if (!alone && !same (a, b, "weight"))
+        tell (dir, "a weight in data.train", json_object_get (a, "weight"), json_object_get (b, "weight"), order);
+}
+
 static void compare_data (const json_t *old, const json_t *now, const char *dir) {
-    bool other = json_is_array (old) && json_array_size (old) != json_array_size (now);
-    for (size_t i = 0; i < json_array_size (now) && !other && json_is_array (old); i++) {
-        const json_t *a = json_array_get (old, i), *b = json_array_get (now, i);
-        other = !same_file (a, b);
-        if (!other && !same (a, b, "tokens"))
-            tell (dir, "data.train", json_object_get (a, "tokens"), json_object_get (b, "tokens"),
-                  "nothing changes, it is the same file");
-        if (!other && json_array_size (now) > 1 && !same (a, b, "weight"))
-            tell (dir, "a weight in data.train", json_object_get (a, "weight"), json_object_get (b, "weight"), order);
+    if (!json_is_array (old)) return;
+    if (json_array_size (old) == json_array_size (now)) {
+        for (size_t i = 0; i < json_array_size (now); i++)
+            compare_file (json_array_get (old, i), json_array_get (now, i), dir, json_array_size (now) == 1);
+        return;
     }
-    if (other) wb_warn ("%s was trained with other data: from here on it is what data.train names now", dir);
+    json_t *a = paths_json (old), *b = paths_json (now);
+    tell (dir, "data.train", a, b, other);
+    json_decref (a);
+    json_decref (b);
 }
 
 /* ---- the model it began with ------------------------------------------------------------------------------------- */
@@ -177,10 +190,14 @@ static json_t *base_json (const wb_run_base_t *b) {
     return j;
 }
 
-wb_status wb_state_base (wb_run_t *r, const wb_state_t *s) {
+wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) {
     const json_t *base = json_object_get (s->json, "base");
     const char *path = json_string_value (json_object_get (base, "path"));
     const char *sums = json_string_value (json_object_get (base, "checksums"));
+    wb_free (r->state);
+    r->state = s->text;
+    r->state_step = s->step;
+    s->text = NULL;
     if (base == NULL) return WB_OK;
     wb_free (r->base.path);
     r->base = (wb_run_base_t){.step = -1};
@@ -207,6 +224,8 @@ static void compare_base (const wb_run_t *r, const wb_state_t *s, const char *di
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 char *wb_state_text (const wb_run_t *r) {
+    /* Not trained any further: a copy of the checkpoint, whatever is set now. */
+    if (r->state != NULL && r->trainer->step == r->state_step) return wb_strdup (r->state);
     const wb_config_t *c = r->config;
     json_t *j = json_object ();
     int bad = json_object_set_new (j, "format", json_integer (1));
@@ -219,7 +238,9 @@ char *wb_state_text (const wb_run_t *r) {
     bad |= json_object_set_new (j, "settings", settings_json (r));
     bad |= json_object_set_new (j, "data", data_json (r));
     bad |= json_object_set_new (j, "base", base_json (&r->base));
-    char *text = bad == 0 ? json_dumps (j, JSON_INDENT (2)) : NULL;
+    char *dump = bad == 0 ? json_dumps (j, JSON_INDENT (2)) : NULL,
+         *text = dump != NULL ? wb_format ("%s\n", dump) : NULL;
+    wb_free_foreign (dump);
     json_decref (j);
     return text;
 }
@@ -249,13 +270,14 @@ wb_status wb_state_read (wb_state_t *s, const char *dir) {
                           dir, dir);
     if (status == WB_OK) status = wb_file_read (&text, &bytes, path);
     if (status == WB_OK) status = parse (s, path, text, bytes);
-    wb_free (text);
+    s->text = text;
     wb_free (path);
     return status;
 }
 
 void wb_state_fini (wb_state_t *s) {
     json_decref (s->json);
+    wb_free (s->text);
     *s = (wb_state_t){0};
 }
 

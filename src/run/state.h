@@ -11,20 +11,24 @@ typedef struct wb_state {
     double tokens;
     const char *optimizer; /* borrowed from json */
     json_t *json;          /* owned: all of it */
+    char *text;            /* owned: the file */
 } wb_state_t;
 
 /* All of rank 0. */
 
-/* The text of state.json for the run as it is now; NULL when out of memory.  Freed with wb_free_foreign(). */
+/* The text of state.json for the run as it is now; of a run that has not trained any further, that of the checkpoint it
+ * was resumed from.  NULL when out of memory.  Freed with wb_free(). */
 char *wb_state_text (const wb_run_t *r) WB_NODISCARD;
 /* Read dir/state.json.  Errors: WB_EIO, WB_EDATA, WB_ENOMEM; WB_EUSAGE when `dir` is a model, but not a checkpoint. */
 wb_status wb_state_read (wb_state_t *out, const char *dir) WB_NODISCARD;
 void wb_state_fini (wb_state_t *s);
-/* May this run go on from there?  Errors: WB_EUSAGE another optimizer; other data, unless r->accept. */
+/* May this run go on from there?  Errors: WB_EUSAGE another optimizer; token files of the same name that have
+ * changed, unless r->accept. */
 wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *dir) WB_NODISCARD;
 /* Say what is different now, one line each: a warning where the order of the data changes. */
 void wb_state_compare (const wb_run_t *r, const wb_state_t *s, const char *dir);
-/* The base that the training began with, if it is known: r->base. */
-wb_status wb_state_base (wb_run_t *r, const wb_state_t *s) WB_NODISCARD;
+/* Keep for later checkpoints: the text, which *s loses, and the base that the training began with, if it is known.
+ * Errors: WB_ENOMEM. */
+wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) WB_NODISCARD;
 
 #endif

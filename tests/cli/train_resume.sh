@@ -97,21 +97,26 @@ changed "another decay" '^changed/.* with train.decay = "cosine", now it is "lin
 changed "less weight decay" '^changed/.* with train.weight_decay = 0.1, now it is 0.01: later updates' --set train.weight_decay=0.01
 mkdir tok && cp tokens.bin tokens.idx tok
 changed "a token file that was moved" '^changed/.* with data.train = "tokens", now it is "tok/tokens": nothing' --set 'data.train="tok/tokens"'
+corpus 61 >more && "$WABUN" encode --tokenizer byte -o tok/more more >/dev/null 2>&1
+changed "other data" '^wabun: warning: .* with data.train = "tokens", now it is "tok/more": the data are other' --set 'data.train="tok/more"'
+changed "one more file" '^wabun: warning: .* with data.train = \["tokens"\], now it is \["tokens", "tok/more"\]: the data are' \
+  --set 'data.train=("tokens", "tok/more")'
 rm -rf changed && cp -R good changed
 ok "nothing at all" trained 1 changed
 ok "says nothing" sh -c '! grep -q "was made with" log'
-corpus 61 >more && "$WABUN" encode --tokenizer byte -o tok/tokens more >/dev/null 2>&1
-before=$(names changed)
-ok "other data are refused" ends_with 2 3 changed --set train.steps=9 --set 'data.train="tok/tokens"'
-ok "with a message that names both" grep -q \
-  'trained with other data: data.train names tok/tokens ([0-9]* bytes), where it was tokens (17462 bytes): --accept' log
-ok "nothing was touched" test "$(names changed)" = "$before"
-sed 's|家|犬|g' <text >same_sizes && "$WABUN" encode --tokenizer byte -o tok/tokens same_sizes >/dev/null 2>&1
-ok "the same sizes, other text" ends_with 2 1 changed --set train.steps=9 --set 'data.train="tok/tokens"'
-ok "another number of files" ends_with 2 2 changed --set train.steps=9 --set 'data.train=("tokens", "tok/tokens")'
-ok "--accept" trained 2 changed --set train.steps=9 --set 'data.train="tok/tokens"' --accept
-ok "warns" grep -q '^wabun: warning: changed/step-00000008 was trained with other data: from here on' log
-ok "once" trained 2 changed --set train.steps=10 --set 'data.train="tok/tokens"'
+cp tok/more.bin tokens.bin && cp tok/more.idx tokens.idx
+ok "a token file that has changed is refused" ends_with 2 3 changed --set train.steps=9
+ok "with both sizes" grep -q \
+  'data.train: tokens is not the file any more that changed/step-00000008 was trained with (17462 bytes, now [0-9]*)' log
+sed 's|家|犬|g' <text >same_sizes && "$WABUN" encode --tokenizer byte -o tokens same_sizes >/dev/null 2>&1
+ok "one of the same size as well" ends_with 2 1 changed --set train.steps=9
+ok "nothing was touched" test "$(names changed)" = "$(names good)"
+ok "--accept" trained 2 changed --set train.steps=9 --accept
+ok "warns" grep -q '^wabun: warning: changed/step-00000008 was made with tokens = "[0-9a-f]*", now it is "[0-9a-f]*": the data' log
+ok "once" trained 2 changed --set train.steps=10
+cp tok/tokens.bin tok/tokens.idx .
+ok "a checkpoint copied to another run" trained 2 twin --resume good/latest --set train.lr=1
+ok "is the same bytes, whatever is set" same_files good/step-00000008 twin/step-00000008
 # a checkpoint of an older release
 old () {
   cp -R good old && rm -r old/step-0000000[246] old/step-00000008/checksums.json && sed -n '1,8p' good/latest/state.json |
