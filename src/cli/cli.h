@@ -20,10 +20,11 @@ typedef struct wb_cmd {
     const char *text;  /**< options, then notes.  An option: two blanks, the option, two or more blanks, what it is */
     wb_status (*run) (int argc, char **argv);
     unsigned flags;
+    const char *alone; /**< of a command that runs on ranks: the option that makes it one of one process; may be NULL */
     void (*list) (FILE *to, wb_help_put_fn put); /**< what is listed before text; may be NULL */
 } wb_cmd_t;
 #define WB_CMD_COMPUTES 1u /**< uses the BLAS: may start itself again with the right core type */
-#define WB_CMD_RANKS 2u    /**< runs on all ranks; the others run on the first one only */
+#define WB_CMD_RANKS 2u    /**< the processes of a launcher work together; else every task runs the command by itself */
 #define WB_CMD_CONFIG 4u   /**< its help ends with the keys of the configuration */
 
 extern const wb_cmd_t wb_cmd_train, wb_cmd_encode, wb_cmd_decode, wb_cmd_generate, wb_cmd_score, wb_cmd_transform;

@@ -33,7 +33,7 @@ static wb_status run (int argc, char **argv) {
             return WB_FAIL (WB_EUSAGE,
                             "--jsonl reads the standard input and writes the standard output; with it neither "
                             "-o nor INPUT");
-        return wb_launcher_rank () == 0 ? wb_dataset_encode_lines (e.tokenizer, e.clean) : WB_OK;
+        return wb_dataset_encode_lines (e.tokenizer, e.clean);
     }
     if (p == NULL || p[0] == 0) return WB_FAIL (WB_EUSAGE, "-o PREFIX is missing (or --jsonl)");
     const char *slash = wb_file_name (p)[0] == 0 ? "" : "/";
@@ -54,15 +54,18 @@ const wb_cmd_t wb_cmd_encode = {
     .line = "turn text into token files",
     .run = run,
     .flags = WB_CMD_RANKS,
-    .text = "  --tokenizer T     byte, a vocabulary directory or a model directory\n"
-            "  --clean           replace URLs, e-mail addresses, telephone numbers, dates and prices by tags\n"
-            "  -o PREFIX         write PREFIX.bin and PREFIX.idx\n"
-            "  INPUT             files and directories: a .txt is one document, a .jsonl one in each line\n"
-            "                    {\"text\": ...}; - is the standard input\n"
-            "  --jsonl           stdin lines {\"text\": ...} become stdout lines {\"ids\": [...]}\n"
-            "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"
-            "\n"
-            "Directories are walked in the order of names. A byte order mark at the start of a file is left out. Each\n"
-            "document ends in <|endoftext|>. The files are Megatron's indexed data set.\n"
-            "Under mpirun the ranks share the input; the file is the same on any number of them.\n",
+    .alone = "--jsonl",
+    .text =
+        "  --tokenizer T     byte, a vocabulary directory or a model directory\n"
+        "  --clean           replace URLs, e-mail addresses, telephone numbers, dates and prices by tags\n"
+        "  -o PREFIX         write PREFIX.bin and PREFIX.idx\n"
+        "  INPUT             files and directories: a .txt is one document, a .jsonl one in each line\n"
+        "                    {\"text\": ...}; - is the standard input\n"
+        "  --jsonl           stdin lines {\"text\": ...} become stdout lines {\"ids\": [...]}\n"
+        "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"
+        "\n"
+        "Directories are walked in the order of names. A byte order mark at the start of a file is left out. Each\n"
+        "document ends in <|endoftext|>. The files are Megatron's indexed data set.\n"
+        "Under mpirun the ranks share the input; the file is the same on any number of them. With --jsonl each task\n"
+        "works by itself.\n",
 };

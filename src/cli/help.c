@@ -24,7 +24,7 @@ void wb_help_all (FILE *to) {
     fprintf (to,
              "  %-10s  what a subcommand does and takes: wabun help train\n"
              "\nwabun --version (or -V) prints the version.\n"
-             "Under mpirun or srun, subcommands that do not use ranks run on the first one; the others leave at once.\n"
+             "Under mpirun or srun, subcommands that do not use ranks run in every task, each by itself.\n"
              "\nExit codes\n%s",
              "help", codes);
 }
@@ -35,7 +35,8 @@ void wb_help_command (FILE *to, const wb_cmd_t *c) {
     fprintf (to, "usage: wabun %s %s\n\n%s\n\n", c->name, c->usage, c->line);
     if (c->list != NULL) c->list (to, plain);
     fputs (c->text, to);
-    if ((c->flags & WB_CMD_RANKS) == 0) fprintf (to, "\nUses one process: under mpirun or srun only the first runs.\n");
+    if ((c->flags & WB_CMD_RANKS) == 0)
+        fprintf (to, "\nUses one process: under mpirun or srun every task runs it by itself.\n");
     if ((c->flags & WB_CMD_CONFIG) == 0) return;
     fprintf (to, "\nKeys of the configuration\n\n");
     wb_config_help (to, false);

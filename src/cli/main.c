@@ -1,10 +1,9 @@
 /* The program: finds the subcommand, runs it, prints its error once.
  *
- * Help and version are answered before anything is started.  Where a launcher started many processes, only the one with
- * launcher rank 0 prints.  A command that uses the world has agreed on its status before it returns, so every process
- * has the same record and exit code; a command that does not is run by rank 0 only, the others leave at once with 0.
- * Commands end the world themselves (wb_world_destroy waits for all), so that no exit code makes the launcher kill a
- * process that is still writing. */
+ * Help and version are answered before anything is started.  A command that uses ranks has agreed on its status before
+ * it returns, so every process has the same record and exit code, and only launcher rank 0 prints.  It ends the world
+ * itself (wb_world_destroy waits for all), so that no exit code makes the launcher kill a process that still writes.
+ * Other commands run and print in every task, as if started alone: a task per file, or a program inside a job. */
 #include "config.h"
 
 #include <signal.h>
@@ -77,6 +76,23 @@ static void hint (const char *command) {
     wb_error_hint (text);
 }
 
+/* Whether this process prints: of a command that uses ranks, or before a command is known, the launcher's first. */
+static bool prints;
+
+static bool uses_ranks (const wb_cmd_t *c, int argc, char **argv) {
+    for (int i = 1; c->alone != NULL && i < argc && strcmp (argv[i], "--") != 0; i++)
+        if (strcmp (argv[i], c->alone) == 0) return false;
+    return (c->flags & WB_CMD_RANKS) != 0;
+}
+
+static wb_log_level log_level (void) {
+    static const char *const names[] = {"quiet", "warn", "info", "debug"};
+    const char *asked = getenv ("WABUN_LOG");
+    for (int i = 0; asked != NULL && i < 4; i++)
+        if (strcmp (asked, names[i]) == 0) return (wb_log_level) i;
+    return WB_LOG_INFO;
+}
+
 static wb_status run (int argc, char **argv, char **whole) {
     bool may_retune = getenv ("WABUN_NO_RETUNE") == NULL;
     if (argc > 1 && strcmp (argv[1], "--no-retune") == 0) argc--, argv++, may_retune = false;
@@ -96,7 +112,7 @@ static wb_status run (int argc, char **argv, char **whole) {
         return WB_OK;
     }
     if (take (&argc, argv, "--no-retune")) may_retune = false;
-    if ((c->flags & WB_CMD_RANKS) == 0 && wb_launcher_rank () != 0) return WB_OK;
+    if (!uses_ranks (c, argc, argv)) wb_log_init (log_level (), prints = true);
     if ((c->flags & WB_CMD_COMPUTES) != 0) {
         wb_blas_info_t blas;
         wb_blas_info (&blas);
@@ -105,20 +121,12 @@ static wb_status run (int argc, char **argv, char **whole) {
     return c->run (argc, argv);
 }
 
-static wb_log_level log_level (void) {
-    static const char *const names[] = {"quiet", "warn", "info", "debug"};
-    const char *asked = getenv ("WABUN_LOG");
-    for (int i = 0; asked != NULL && i < 4; i++)
-        if (strcmp (asked, names[i]) == 0) return (wb_log_level) i;
-    return WB_LOG_INFO;
-}
-
 int main (int argc, char **argv) {
     wb_hold_streams ();
-    const bool speaks = wb_launcher_rank () == 0;
+    prints = wb_launcher_rank () == 0;
     /* A reader that goes away makes the write fail (WB_ECLOSED); the signal would end us without cleaning up. */
     signal (SIGPIPE, SIG_IGN);
-    wb_log_init (log_level (), speaks);
+    wb_log_init (log_level (), prints);
     hint (NULL);
 
     /* run() shortens the vector; starting again needs the original. */
@@ -134,13 +142,9 @@ int main (int argc, char **argv) {
 
     if (status == WB_OK) status = wb_flush (stdout, "standard output");
     if (status == WB_ECLOSED) status = WB_OK; /* wabun generate | head has what it wanted */
-    if (status != WB_OK && speaks) {
+    if (status != WB_OK && prints) {
         if (wb_error_get ()->status == WB_OK) (void) WB_FAIL (status, "failed: %s", wb_status_name (status));
         wb_error_print ();
     }
-#ifdef WB_DEBUG
-    if (wb_mem_balance () != 0)
-        fprintf (stderr, "wabun: debug: %lld blocks were not freed\n", (long long) wb_mem_balance ());
-#endif
     return (int) status;
 }

@@ -40,11 +40,17 @@ json () { # RANKS WIRE
 ok "one process is refused" refused 'start it with mpirun'
 ok "sizes out of range" refused '--min wants bytes between' --min 64Q
 ok "sizes the wrong way round" refused '--max is less' --min 64K --max 4K
-ok "an unknown wire" refused 'there are fp32 and bf16' --wire fp8
+ok "an unknown wire" refused 'fp8. is not one of fp32|bf16' --wire fp8
 for n in 2 3; do
   ok "a table of $n ranks" table "$n"
   ok "figures of $n ranks fit together" json "$n" fp32
 done
 ok "bf16 on the wire" json 2 bf16
 ok "two nodes of two ranks" two_nodes
+# What changes bits or the protocol must be the same on all ranks.
+for name in WABUN_COMM_THREAD WABUN_NODE_RANKS WABUN_RANK_ORDER WABUN_ISA WABUN_GEMM; do
+  ranks 3 sh -c "[ \$OMPI_COMM_WORLD_RANK -lt 2 ] || export $name=1; exec \"\$1\" bench ring --max 4K" sh "$WABUN" >out 2>err
+  ok "$name on one rank: exit code" test $? -eq 2
+  ok "$name on one rank: one message" test "$(grep -c "^wabun: .*$name .*differs between ranks 0 and 2" err)" -eq 1
+done
 done_testing

@@ -78,7 +78,30 @@ for reader in true "head -n 1"; do
     truth "a reader that leaves: $what | $reader" test "$(cat "$T_TMP/code")" -eq 0 -a ! -s "$T_TMP/err"
   done
 done
-# Only the launcher's first process speaks.
+# A command of one process runs in every task of a launcher, whatever its variables say, and prints its errors there.
+alone () { # WHAT VARIABLE=VALUE...
+  what=$1
+  shift
+  point=$((point + 1))
+  echo '{"text":"a"}' | env "$@" "$WABUN" encode --tokenizer byte --jsonl >"$T_TMP/out" 2>"$T_TMP/err" &&
+    env "$@" "$WABUN" decode --tokenizer byte --jsonl <"$T_TMP/out" >"$T_TMP/text" 2>>"$T_TMP/err"
+  code=$?
+  echo '{"text":' | env "$@" "$WABUN" encode --tokenizer byte --jsonl >/dev/null 2>"$T_TMP/bad"
+  bad=$?
+  if [ $code -eq 0 ] && [ $bad -eq 5 ] && grep -q 'ids' "$T_TMP/out" && grep -q '"a"' "$T_TMP/text" &&
+    [ ! -s "$T_TMP/err" ] && grep -q '^wabun: ' "$T_TMP/bad"; then ok=ok; else
+    ok="not ok"
+    echo "# exit codes $code and $bad"
+    sed 's/^/# /' "$T_TMP/out" "$T_TMP/text" "$T_TMP/err" "$T_TMP/bad"
+  fi
+  echo "$ok $point - one process: $what"
+}
+alone "the second rank of mpirun" OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2 PMIX_RANK=1
+alone "the fourth task of srun" SLURM_PROCID=3 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=8 SLURM_LOCALID=3
+alone "SLURM_PROCID by itself" SLURM_PROCID=3
+alone "PMI" PMI_RANK=1 PMI_SIZE=2
+alone "MVAPICH2" MV2_COMM_WORLD_RANK=1 MV2_COMM_WORLD_SIZE=2
+# Of a command that uses ranks only the launcher's first process speaks.
 point=$((point + 1))
 OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2 "$WABUN" bench step --no-retune --steps 0 >"$T_TMP/out" 2>"$T_TMP/err"
 if [ $? -eq 2 ] && [ ! -s "$T_TMP/err" ]; then ok=ok; else ok="not ok"; fi
