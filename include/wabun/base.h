@@ -209,6 +209,8 @@ double wb_now (void);
 const char *wb_format_seconds (char buf[32], double s);
 /** "1.5 GiB", "20 KiB" into buf. */
 const char *wb_format_bytes (char buf[32], double bytes);
+/** "" for 1, else "s": ("%d file%s", n, wb_plural (n)). */
+static inline const char *wb_plural (int64_t n) { return n == 1 ? "" : "s"; }
 /** Thousands separated by commas into buf: 101,642,496. */
 const char *wb_format_count (char buf[32], int64_t n);
 

@@ -153,7 +153,7 @@ typedef wb_status (*wb_scored_fn) (void *ctx, const wb_scored_t *result);
 /** Scores texts, many at a time; results come in the order of the texts.  A text longer than the model's positions is
  * scored by windows that overlap by half. */
 typedef struct wb_scorer wb_scorer_t;
-/** \param m  borrowed, with a tokenizer; its weights lie in another layout until destroy (as in wb_infer_new), and
+/** \param m  borrowed, with a tokenizer; its weights are in another layout until destroy (as in wb_infer_new), and
  * nobody else may use it.  end: count the <|endoftext|> after a text.  Errors: WB_ENOMEM. */
 wb_status wb_scorer_new (wb_scorer_t **out, const wb_model_t *m, bool end, wb_scored_fn emit, void *ctx) WB_NODISCARD;
 void wb_scorer_destroy (wb_scorer_t *s); /**< NULL is fine; texts that wait are dropped */
@@ -181,9 +181,9 @@ wb_status wb_vectors_run (wb_vectors_t *v) WB_NODISCARD;
 
 /** One process, whole model, B sequences of at most s->T positions.  Not collective. */
 typedef struct wb_infer wb_infer_t;
-/** \param weights   block of a 1 x 1 x 1 layout, borrowed.  Its matrices are converted to panels; destroy restores
- * them. Until then nobody else may use it, and the number of threads must not be raised. \param B         sequences
- * held at once \param max_rows  max new positions in one call, of all sequences together Errors: WB_ENOMEM. */
+/** \param weights  block of a 1 x 1 x 1 layout, borrowed.  Its matrices are converted to panels; destroy restores them.
+ * Until then nobody else may use it, and the number of threads must not be raised.  \param B  sequences held at once;
+ * max_rows: new positions in one call, of all sequences together.  Errors: WB_ENOMEM. */
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
                         const wb_kern_t *k, int B, int64_t max_rows) WB_NODISCARD;
 void wb_infer_destroy (wb_infer_t *inf);

@@ -112,7 +112,7 @@ void wb_bench_size_begin (wb_bench_size_t *s, const char *preset) {
 bool wb_bench_is_size (wb_opts_t *o, wb_bench_size_t *s, wb_status *status) {
     const struct {
         const char *name;
-        int64_t *to, least, most;
+        int64_t *to, min, max;
     } sizes[] = {{"--layers", &s->own.L, 1, 4096},
                  {"--width", &s->own.C, 1, 1 << 17},
                  {"--heads", &s->own.H, 1, 4096},
@@ -124,7 +124,7 @@ bool wb_bench_is_size (wb_opts_t *o, wb_bench_size_t *s, wb_status *status) {
     }
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (!wb_opts_is (o, sizes[i].name)) continue;
-        *status = wb_opts_int (o, sizes[i].to, sizes[i].least, sizes[i].most);
+        *status = wb_opts_int (o, sizes[i].to, sizes[i].min, sizes[i].max);
         return true;
     }
     return false;
@@ -148,7 +148,7 @@ static void set_defaults (wb_step_options_t *o) {
     o->optim.min_lr = 1e-5;
     o->optim.warmup = 0;
     o->optim.decay = WB_DECAY_CONSTANT;
-    o->optim.steps = WB_BENCH_MOST_STEPS + 1;
+    o->optim.steps = WB_BENCH_MAX_STEPS + 1;
 }
 
 wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
@@ -168,7 +168,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
         else if (wb_opts_is (&o, "--micro-batch"))
             WB_TRY (wb_opts_int (&o, &b->o.B, 0, 65536));
         else if (wb_opts_is (&o, "--steps"))
-            WB_TRY (wb_opts_int (&o, &b->steps, 1, WB_BENCH_MOST_STEPS));
+            WB_TRY (wb_opts_int (&o, &b->steps, 1, WB_BENCH_MAX_STEPS));
         else if (wb_opts_is (&o, "--threads"))
             WB_TRY (wb_opts_int (&o, &b->threads, 0, 4096));
         else if (wb_opts_is (&o, "--pipeline"))

@@ -21,7 +21,7 @@ typedef struct wb_bench_row {
 extern const wb_bench_row_t wb_bench_step, wb_bench_gemm, wb_bench_muon, wb_bench_ring, wb_bench_generate,
     wb_bench_encode;
 
-enum { WB_BENCH_MOST_STEPS = 10000 };
+enum { WB_BENCH_MAX_STEPS = 10000 };
 
 /** --preset, --layers, --width, --heads, --context and --vocab: a preset, and what of it is given one by one. */
 typedef struct wb_bench_size {

@@ -16,7 +16,7 @@
 
 #include "bench/bench_priv.h"
 
-enum { PIECE = 1 << 16, MOST_REPEATS = 1000, MADE_BYTES = 8 << 20 };
+enum { PIECE = 1 << 16, MAX_REPEATS = 1000, MADE_BYTES = 8 << 20 };
 
 typedef struct options {
     const char *spec; /* NULL: a vocabulary made here */
@@ -273,9 +273,9 @@ static wb_status measure_all (line_t *lines, int *n, text_t *t, wb_tokenizer_t *
 }
 
 static wb_status run (void *options, wb_comm_t *world) {
-    enum { MOST = 6 };
+    enum { MAX = 6 };
     options_t *o = options;
-    line_t lines[MOST];
+    line_t lines[MAX];
     int n = 0;
     text_t t = {0};
     wb_tokenizer_t *tokenizers[2] = {NULL, NULL};
@@ -311,7 +311,7 @@ static wb_status parse (void *options, int argc, char **argv) {
         else if (wb_opts_is (&o, "--threads"))
             WB_TRY (wb_opts_int (&o, &p->threads, 0, 4096));
         else if (wb_opts_is (&o, "--repeats"))
-            WB_TRY (wb_opts_int (&o, &p->repeats, 1, MOST_REPEATS));
+            WB_TRY (wb_opts_int (&o, &p->repeats, 1, MAX_REPEATS));
         else if (wb_opts_is (&o, "--json"))
             WB_TRY (wb_opts_flag (&o, &p->json));
         else if (wb_opts_is_file (&o))

@@ -45,10 +45,10 @@ static int64_t max (int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* A product, repeated for about 0.3 s. */
 static wb_spread_t time_product (int *repeats, const shape_t *p, float *const x[3]) {
-    enum { MOST = 101 };
-    double seconds[MOST], start = wb_now ();
+    enum { MAX = 101 };
+    double seconds[MAX], start = wb_now ();
     int n = 0;
-    while (n < MOST && (n < 4 || wb_now () - start < 0.3)) {
+    while (n < MAX && (n < 4 || wb_now () - start < 0.3)) {
         const double begin = wb_now ();
         wb_gemm (x[0], x[1], x[2], p->m, p->n, p->k, p->n, p->ta ? p->m : p->k, p->tb ? p->k : p->n, p->ta, p->tb, 1,
                  0);
@@ -61,16 +61,16 @@ static wb_spread_t time_product (int *repeats, const shape_t *p, float *const x[
 
 static wb_status measure (products_t *r, wb_comm_t *world, int threads) {
     float *x[3];
-    int64_t most = 0;
+    int64_t floats = 0;
     wb_arena_t *arena;
     for (int i = 0; i < PRODUCTS; i++) {
         const shape_t *p = &r->of[i].shape;
-        most = max (most, max (p->m * p->n, max (p->m * p->k, p->n * p->k)));
+        floats = max (floats, max (p->m * p->n, max (p->m * p->k, p->n * p->k)));
     }
-    WB_TRY (wb_arena_new (&arena, "gemm", 3 * wb_align ((size_t) most * sizeof (float))));
+    WB_TRY (wb_arena_new (&arena, "gemm", 3 * wb_align ((size_t) floats * sizeof (float))));
     for (int i = 0; i < 3; i++) {
-        x[i] = wb_arena_floats (arena, most);
-        for (int64_t j = 0; j < most; j++) x[i][j] = (float) (j % 7 - 3) * 0.125f;
+        x[i] = wb_arena_floats (arena, floats);
+        for (int64_t j = 0; j < floats; j++) x[i][j] = (float) (j % 7 - 3) * 0.125f;
     }
     r->library = wb_gemm_library_get ();
     wb_bench_peak (&r->peak, world, threads, 0.3);
@@ -117,8 +117,9 @@ static wb_status report_json (const products_t *r, const wb_bench_t *b) {
 
 static void print_table (const products_t *r, const wb_bench_t *b) {
     const bool both = r->library != WB_GEMM_BLAS;
-    printf ("%s, %d threads; products by %s; BLAS %s (%s)%s; peak %.1f GFLOP/s\n\n", wb_cpu_name (), b->nthreads,
-            wb_gemm_library_name (r->library), b->blas.core, b->blas.threading, wb_retuned_note (), r->peak);
+    printf ("%s, %d thread%s; products by %s; BLAS %s (%s)%s; peak %.1f GFLOP/s\n\n", wb_cpu_name (), b->nthreads,
+            wb_plural (b->nthreads), wb_gemm_library_name (r->library), b->blas.core, b->blas.threading,
+            wb_retuned_note (), r->peak);
     printf ("%-14s%8s%8s%8s%10s%9s%18s%9s%s\n", "product", "m", "n", "k", "GFLOP/s", "of peak", "min to max", "repeats",
             both ? "  of BLAS" : "");
     for (int i = 0; i < PRODUCTS; i++) {

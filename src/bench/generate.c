@@ -14,7 +14,7 @@
 
 #include "bench/bench_priv.h"
 
-enum { MOST_BATCHES = 8, MOST_TOKENS = 100000, USUAL_TOKENS = 64 };
+enum { MAX_BATCHES = 8, MAX_TOKENS = 100000, USUAL_TOKENS = 64 };
 
 typedef struct plan {
     wb_size_t size;
@@ -61,7 +61,7 @@ static wb_status parse (void *options, int argc, char **argv) {
         else if (wb_opts_is (&o, "--prompt"))
             WB_TRY (wb_opts_int (&o, &p->prompt, 1, 1 << 20));
         else if (wb_opts_is (&o, "--tokens"))
-            WB_TRY (wb_opts_int (&o, &p->tokens, 1, MOST_TOKENS));
+            WB_TRY (wb_opts_int (&o, &p->tokens, 1, MAX_TOKENS));
         else if (wb_opts_is (&o, "--threads"))
             WB_TRY (wb_opts_int (&o, &p->threads, 0, 4096));
         else if (wb_opts_is (&o, "--json"))
@@ -203,8 +203,8 @@ static void print_table (const plan_t *p, const line_t *prompt, const line_t *li
     wb_blas_info_t blas;
     wb_blas_info (&blas);
     wb_bench_print_model (&p->size, p->preset, params);
-    printf ("processor   %s, kernels %s; BLAS %s (%s)%s; %d threads\n\n", wb_cpu_name (), wb_isa_name (wb_cpu_isa ()),
-            blas.core, blas.threading, wb_retuned_note (), p->nthreads);
+    printf ("processor   %s, kernels %s; BLAS %s (%s)%s; %d thread%s\n\n", wb_cpu_name (), wb_isa_name (wb_cpu_isa ()),
+            blas.core, blas.threading, wb_retuned_note (), p->nthreads, wb_plural (p->nthreads));
     printf ("prompt      %lld tokens in %.1f ms (%.1f to %.1f): %.0f tokens/s, %.1f%% of the peak of %.1f GFLOP/s\n\n",
             (long long) prompt->batch, 1e3 * prompt->seconds.median, 1e3 * prompt->seconds.min,
             1e3 * prompt->seconds.max, rate (prompt), 100 * by_arithmetic (prompt) / prompt->seconds.median,
@@ -224,7 +224,7 @@ static void print_table (const plan_t *p, const line_t *prompt, const line_t *li
 
 /* ---- the bench --------------------------------------------------------------------------------------------------- */
 
-static wb_status rig_make (rig_t *r, int64_t most) {
+static wb_status rig_make (rig_t *r, int64_t max_batch) {
     const plan_t *p = r->p;
     const wb_size_t *s = &p->size;
     wb_layout_t lo;
@@ -235,16 +235,16 @@ static wb_status rig_make (rig_t *r, int64_t most) {
     r->weights = wb_arena_floats (r->arena, r->params->own);
     wb_params_init (r->params, r->weights, 1);
     r->kern = wb_kern_get (wb_cpu_isa ());
-    r->logits = wb_malloc ((size_t) (most * s->V) * sizeof (float));
-    r->ids = wb_malloc ((size_t) (p->prompt + most) * sizeof *r->ids);
+    r->logits = wb_malloc ((size_t) (max_batch * s->V) * sizeof (float));
+    r->ids = wb_malloc ((size_t) (p->prompt + max_batch) * sizeof *r->ids);
     r->times = wb_malloc ((size_t) p->tokens * sizeof (double));
     r->sampling = wb_malloc ((size_t) p->tokens * sizeof (double));
     r->reading = wb_malloc ((size_t) p->tokens * sizeof (double));
-    r->draws = wb_malloc ((size_t) most * sizeof *r->draws);
-    r->work = wb_malloc ((size_t) most * wb_sample_work_bytes (s->V));
+    r->draws = wb_malloc ((size_t) max_batch * sizeof *r->draws);
+    r->work = wb_malloc ((size_t) max_batch * wb_sample_work_bytes (s->V));
     if (r->logits == NULL || r->ids == NULL || r->times == NULL || r->sampling == NULL || r->reading == NULL ||
         r->draws == NULL || r->work == NULL)
-        return WB_NOMEM ("the logits of %lld texts", (long long) most);
+        return WB_NOMEM ("the logits of %lld texts", (long long) max_batch);
     for (int64_t i = 0; i < p->prompt; i++)
         r->ids[i] = (int32_t) (wb_rng_u64 (1, wb_rng_stream ("bench"), (uint64_t) i) % (uint64_t) s->V);
     return WB_OK;
@@ -266,18 +266,18 @@ static wb_status run (void *options, wb_comm_t *world) {
     plan_t *p = options;
     static const int64_t usual[] = {1, 2, 4, 8, 16, 32};
     const int n = p->batch > 0 ? 1 : (int) (sizeof usual / sizeof *usual);
-    const int64_t *batches = p->batch > 0 ? &p->batch : usual, most = batches[n - 1];
+    const int64_t *batches = p->batch > 0 ? &p->batch : usual, max_batch = batches[n - 1];
     wb_size_t short_of = p->size; /* no more positions in the cache than are used */
     short_of.T = p->prompt + p->tokens;
     rig_t r = {.p = p, .world = world};
     wb_infer_t *inf = NULL;
-    line_t prompt, lines[MOST_BATCHES];
+    line_t prompt, lines[MAX_BATCHES];
     WB_TRY (wb_bench_threads (&p->nthreads, world, p->threads));
     wb_slow_warn ();
-    wb_status status = rig_make (&r, most);
+    wb_status status = rig_make (&r, max_batch);
     if (status == WB_OK)
-        status = wb_infer_new (&inf, &short_of, r.params, r.weights, r.kern, (int) most,
-                               p->prompt > most ? p->prompt : most);
+        status = wb_infer_new (&inf, &short_of, r.params, r.weights, r.kern, (int) max_batch,
+                               p->prompt > max_batch ? p->prompt : max_batch);
     if (status == WB_OK) {
         measure_prompt (&r, inf, &prompt);
         for (int i = 0; i < n; i++) {

@@ -94,8 +94,9 @@ static wb_status report_json (const form_t *forms, int n, const wb_bench_t *b, i
 
 static wb_status report (const form_t *forms, int n, const wb_bench_t *b, int data) {
     if (b->json) return report_json (forms, n, b, data);
-    printf ("model       %s, context %lld; data %d x pipeline %lld x tensor %lld, %d threads a rank\n", b->preset,
-            (long long) b->o.T, data, (long long) b->pipeline, (long long) b->tensor, b->nthreads);
+    printf ("model       %s, context %lld; data %d x pipeline %lld x tensor %lld, %d thread%s a rank\n", b->preset,
+            (long long) b->o.T, data, (long long) b->pipeline, (long long) b->tensor, b->nthreads,
+            wb_plural (b->nthreads));
     printf ("processor   %s, %s%s\n\n", wb_cpu_name (), b->blas.core, wb_retuned_note ());
     printf ("%-8s %10s %10s %10s %10s %8s %10s %12s\n", "", "step ms", "update ms", "muon ms", "wait ms", "share",
             "GFLOP/s", "state");

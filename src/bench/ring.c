@@ -14,7 +14,7 @@
 
 #include "bench/bench_priv.h"
 
-enum { MOST_SIZES = 32, MOST_REPEATS = 41, WAYS = 5, LINK_FLOATS = 4 << 20 };
+enum { MAX_SIZES = 32, MAX_REPEATS = 41, WAYS = 5, LINK_FLOATS = 4 << 20 };
 enum way { RING, SHORT, DEFAULT, BY_RING, BY_SEGMENTED };
 static const char *const way_names[WAYS] = {"ring", "short", "mpi", "mpi_ring", "mpi_segmented"};
 
@@ -28,9 +28,9 @@ typedef struct ring_bench {
     float *x;                      /* [max / 4] */
     /* found out */
     int sizes;
-    int64_t bytes[MOST_SIZES];
-    double seconds[MOST_SIZES][WAYS]; /* -1: not measured */
-    double bandwidth;                 /* bytes a second */
+    int64_t bytes[MAX_SIZES];
+    double seconds[MAX_SIZES][WAYS]; /* -1: not measured */
+    double bandwidth;                /* bytes a second */
 } ring_bench_t;
 
 static wb_status size_option (wb_opts_t *o, int64_t *out) {
@@ -69,7 +69,7 @@ static wb_status parse (void *options, int argc, char **argv) {
     }
     b->wire = (wb_wire) wire;
     if (b->max < b->min) return WB_FAIL (WB_EUSAGE, "--max is less than --min");
-    for (int64_t n = b->min; n <= b->max && b->sizes < MOST_SIZES; n *= 4) b->bytes[b->sizes++] = n;
+    for (int64_t n = b->min; n <= b->max && b->sizes < MAX_SIZES; n *= 4) b->bytes[b->sizes++] = n;
     wb_mpi_allreduce_prepare ();
     return WB_OK;
 }
@@ -98,9 +98,9 @@ static double timed (ring_bench_t *b, enum way way, int64_t n) {
 }
 
 static double measure (ring_bench_t *b, enum way way, int64_t n) {
-    double t[MOST_REPEATS], first = timed (b, way, n); /* not counted: connections and pages */
-    int repeats = first > 0 ? (int) (0.5 / first) : MOST_REPEATS;
-    repeats = repeats < 3 ? 3 : repeats > MOST_REPEATS ? MOST_REPEATS : repeats;
+    double t[MAX_REPEATS], first = timed (b, way, n); /* not counted: connections and pages */
+    int repeats = first > 0 ? (int) (0.5 / first) : MAX_REPEATS;
+    repeats = repeats < 3 ? 3 : repeats > MAX_REPEATS ? MAX_REPEATS : repeats;
     for (int i = 0; i < repeats; i++) t[i] = timed (b, way, n);
     return wb_bench_median (t, repeats);
 }
@@ -170,7 +170,7 @@ static wb_status report_json (const ring_bench_t *b, int nodes) {
 
 static wb_status report (const ring_bench_t *b, int nodes) {
     if (b->json) return report_json (b, nodes);
-    printf ("%d ranks on %d %s, %s; wire %s, %s\n", wb_comm_size (b->world), nodes, nodes == 1 ? "node" : "nodes",
+    printf ("%d ranks on %d node%s, %s; wire %s, %s\n", wb_comm_size (b->world), nodes, wb_plural (nodes),
             wb_comm_library (), b->wire == WB_WIRE_BF16 ? "bf16" : "fp32", wb_ring_form (b->ring));
     printf ("links: %.1f MB/s, each rank to its right while it receives from its left, the slowest rank\n\n",
             b->bandwidth * 1e-6);
@@ -233,14 +233,14 @@ static wb_status measure_and_report (ring_bench_t *b) {
 
 static wb_status run (void *options, wb_comm_t *world) {
     ring_bench_t *b = options;
-    const int64_t most = b->max / 4 > 2 * LINK_FLOATS ? b->max / 4 : 2 * LINK_FLOATS;
+    const int64_t floats = b->max / 4 > 2 * LINK_FLOATS ? b->max / 4 : 2 * LINK_FLOATS;
     b->world = world;
     if (wb_comm_size (world) == 1)
         return WB_FAIL (WB_EUSAGE, "bench ring measures between ranks: start it with mpirun -np 2 or more");
-    b->x = wb_calloc ((size_t) most, sizeof *b->x);
-    wb_status status = wb_agree (world, b->x != NULL ? WB_OK : WB_NOMEM ("%lld floats", (long long) most));
+    b->x = wb_calloc ((size_t) floats, sizeof *b->x);
+    wb_status status = wb_agree (world, b->x != NULL ? WB_OK : WB_NOMEM ("%lld floats", (long long) floats));
     if (status == WB_OK) {
-        for (int64_t i = 0; i < most; i += 1024) b->x[i] = 0; /* pages are there before anything is timed */
+        for (int64_t i = 0; i < floats; i += 1024) b->x[i] = 0; /* pages are there before anything is timed */
         status = measure_and_report (b);
     }
     wb_free (b->x);

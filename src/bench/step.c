@@ -22,7 +22,7 @@ typedef struct result {
     wb_rank_times_t times;     /* the ranks compared, mean over steps */
     double mean;               /* seconds in a step */
     double fma, bandwidth;     /* GFLOP/s and GB/s of all ranks together */
-    double loss, rss, planned; /* planned: bytes of the rank that needs most */
+    double loss, rss, planned; /* planned: bytes, the maximum over the ranks */
     int64_t params;
 } result_t;
 
@@ -173,7 +173,7 @@ static json_t *ranks_json (const wb_rank_times_t *t) {
 }
 
 static void print_ranks (const wb_rank_times_t *t) {
-    printf ("%-16s%9s%9s%9s\n", "over the ranks", "least", "median", "most");
+    printf ("%-16s%9s%9s%9s\n", "over the ranks", "min", "median", "max");
     printf ("  %-14s%9.4f%9.4f%9.4f   slowest: rank %d on %s\n", "compute", t->compute[0], t->compute[1], t->compute[2],
             t->slowest, t->host);
     printf ("  %-14s%9.4f%9.4f%9.4f\n", "waiting", t->waiting[0], t->waiting[1], t->waiting[2]);
@@ -251,15 +251,16 @@ static void print_seconds (const result_t *r) {
 static void print_table (const result_t *r, const wb_bench_t *b) {
     char bytes[32], planned[32];
     wb_bench_print_model (&b->o.size, b->preset, r->params);
-    printf ("layout      %d ranks x %d threads: pipeline %lld, tensor %lld\n", b->ranks, b->nthreads,
-            (long long) b->pipeline, (long long) b->tensor);
-    printf ("batch       %lld sequences, %lld at once\n", (long long) b->o.global_batch, (long long) b->o.B);
+    printf ("layout      %d rank%s x %d thread%s: pipeline %lld, tensor %lld\n", b->ranks, wb_plural (b->ranks),
+            b->nthreads, wb_plural (b->nthreads), (long long) b->pipeline, (long long) b->tensor);
+    printf ("batch       %lld sequence%s, %lld at once\n", (long long) b->o.global_batch, wb_plural (b->o.global_batch),
+            (long long) b->o.B);
     printf ("processor   %s, kernels %s; products by %s; BLAS %s (%s)%s\n", wb_cpu_name (), wb_isa_name (wb_cpu_isa ()),
             wb_gemm_library_name (wb_gemm_library_get ()), b->blas.core, b->blas.threading, wb_retuned_note ());
     printf ("memory      %s, the largest rank; %s planned\n\n", wb_format_bytes (bytes, r->rss),
             wb_format_bytes (planned, r->planned));
-    printf ("tokens/s    %10.1f   (median of %lld steps; %.1f to %.1f)\n", r->rate.median, (long long) b->steps,
-            r->rate.min, r->rate.max);
+    printf ("tokens/s    %10.1f   (median of %lld step%s; %.1f to %.1f)\n", r->rate.median, (long long) b->steps,
+            wb_plural (b->steps), r->rate.min, r->rate.max);
     printf ("GFLOP/s     %10.1f\n", gflops (r, b));
     printf ("peak        %10.1f   (multiply-adds of all ranks, measured)\n", r->fma);
     printf ("MFU         %9.1f%%\n\n", 100 * gflops (r, b) / r->fma);

@@ -69,9 +69,8 @@ static wb_status emit (void *ctx, int64_t sample, int32_t id) {
     o->tokens += id >= 0;
     if (!o->stream && wb_now () - o->shown >= 0.25) { /* texts appear when all of a batch are nearly done */
         o->shown = wb_now ();
-        wb_log_progress ("%lld of %lld %s, %lld %s", (long long) o->printed, (long long) o->samples,
-                         o->samples == 1 ? "text" : "texts", (long long) o->tokens,
-                         o->tokens == 1 ? "token" : "tokens");
+        wb_log_progress ("%lld of %lld text%s, %lld token%s", (long long) o->printed, (long long) o->samples,
+                         wb_plural (o->samples), (long long) o->tokens, wb_plural (o->tokens));
     }
     WB_TRY (wb_texts_put (o->texts, sample, id));
     return wb_interrupted () ? WB_ESTOP : WB_OK;

@@ -84,11 +84,11 @@ static wb_status find_all (wb_inputs_t *l, char *const *paths, int n, int ranks)
     const char *more = n > 1 ? " and the other inputs" : "";
     if (l->len == 0 && l->others == 0) return WB_FAIL (WB_EDATA, "no text in %s%s: no file is there", paths[0], more);
     if (l->len == 0)
-        return WB_FAIL (WB_EDATA, "no text in %s%s: none of the %lld files there ends in .txt or .jsonl", paths[0],
-                        more, (long long) l->others);
+        return WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s there, but none that ends in .txt or .jsonl", paths[0],
+                        more, (long long) l->others, wb_plural (l->others));
     if (l->bytes == 0 && !stream)
         return WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s there, all empty", paths[0], more, (long long) l->len,
-                        l->len > 1 ? "s" : "");
+                        wb_plural (l->len));
     return WB_OK;
 }
 

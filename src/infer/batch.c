@@ -11,9 +11,9 @@
 enum { ROWS = 512, MIN_T = 64 };
 #define MAX_BYTES ((size_t) 512 << 20) /* of keys, values and activations */
 
-void wb_batch_init (wb_batch_t *b, const wb_model_t *m, int most) {
-    WB_ASSERT (most >= 1 && most <= WB_BATCH_MOST);
-    *b = (wb_batch_t){.m = m, .most = most};
+void wb_batch_init (wb_batch_t *b, const wb_model_t *m, int max_B) {
+    WB_ASSERT (max_B >= 1 && max_B <= WB_BATCH_MAX);
+    *b = (wb_batch_t){.m = m, .max_B = max_B};
 }
 
 void wb_batch_fini (wb_batch_t *b) {
@@ -21,7 +21,7 @@ void wb_batch_fini (wb_batch_t *b) {
     wb_free (b->hidden);
     wb_free (b->ids);
     wb_free (b->values);
-    wb_batch_init (b, b->m, b->most);
+    wb_batch_init (b, b->m, b->max_B);
 }
 
 wb_status wb_batch_room (wb_batch_t *b, int64_t need) {
@@ -34,7 +34,7 @@ wb_status wb_batch_room (wb_batch_t *b, int64_t need) {
     if (b->T > size.T) b->T = size.T;
     b->max_rows = b->T < ROWS ? ROWS : b->T;
     size.T = b->T;
-    for (b->B = b->most; b->B > 1 && wb_infer_bytes (&size, b->B, b->max_rows) > MAX_BYTES;) b->B--;
+    for (b->B = b->max_B; b->B > 1 && wb_infer_bytes (&size, b->B, b->max_rows) > MAX_BYTES;) b->B--;
     b->hidden = wb_malloc ((size_t) (b->max_rows * size.C) * sizeof *b->hidden);
     b->ids = wb_malloc ((size_t) b->max_rows * sizeof *b->ids);
     b->values = wb_malloc ((size_t) b->max_rows * sizeof *b->values);
@@ -55,7 +55,7 @@ void wb_batch_add (wb_batch_t *b, const int32_t *ids, int64_t count) {
 }
 
 void wb_batch_push (wb_batch_t *b) {
-    int seqs[WB_BATCH_MOST];
+    int seqs[WB_BATCH_MAX];
     for (int i = 0; i < b->n; i++) {
         seqs[i] = i;
         wb_infer_rewind (b->inf, i, 0);

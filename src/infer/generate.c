@@ -11,7 +11,7 @@
 #include "wabun/infer.h"
 
 enum { BATCH = 32, PUSH_ROWS = 512 };
-#define MOST_BYTES ((size_t) 2 << 30) /* of keys, values and activations: fewer texts at a time rather than more */
+#define MAX_BYTES ((size_t) 2 << 30) /* of keys, values and activations: fewer texts at a time rather than more */
 
 /* A text being drawn. */
 typedef struct text {
@@ -46,9 +46,9 @@ static void push_long (generator_t *q, int seq, float *logits, const int32_t *id
 /* Begin the texts first .. first + n - 1: the context is pushed once. */
 static void begin (generator_t *q, int64_t first, int n) {
     const wb_generation_t *g = q->g;
-    const int64_t T = q->size.T, most = g->ncontext < T ? g->ncontext : T;
-    const int32_t *ids = most > 0 ? g->context + g->ncontext - most : &q->eot;
-    const int64_t nids = most > 0 ? most : 1;
+    const int64_t T = q->size.T, used = g->ncontext < T ? g->ncontext : T;
+    const int32_t *ids = used > 0 ? g->context + g->ncontext - used : &q->eot;
+    const int64_t nids = used > 0 ? used : 1;
     wb_infer_rewind (q->inf, 0, 0);
     push_long (q, 0, q->logits, ids, nids);
     for (int i = 0; i < n; i++) {
@@ -140,7 +140,7 @@ wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
     q.V = wb_tokenizer_size (m->tokenizer) < q.size.V ? wb_tokenizer_size (m->tokenizer) : q.size.V;
     q.rows = q.size.T < PUSH_ROWS ? q.size.T : PUSH_ROWS;
     if (q.rows < batch) q.rows = batch;
-    while (batch > 1 && wb_infer_bytes (&q.size, batch, q.rows) > MOST_BYTES) batch--;
+    while (batch > 1 && wb_infer_bytes (&q.size, batch, q.rows) > MAX_BYTES) batch--;
 
     wb_status status = wb_infer_new (&q.inf, &q.size, m->params, m->weights, m->kern, batch, q.rows);
     while (status == WB_ENOMEM && batch > 1) { /* fewer texts at a time, rather than none */

@@ -4,13 +4,13 @@
 
 #include "wabun/infer.h"
 
-enum { WB_BATCH_MOST = 32 };
+enum { WB_BATCH_MAX = 32 };
 
 /** Sequences that go through the model together, each from its own beginning: scores and vectors (batch.c). */
 typedef struct wb_batch {
     const wb_model_t *m; /**< borrowed */
     wb_infer_t *inf;     /**< NULL before wb_batch_room () */
-    int most;            /**< sequences, when memory allows */
+    int max_B;           /**< sequences, when memory allows */
     int B;               /**< sequences there is room for */
     int64_t T, max_rows; /**< positions of a sequence, and of all together */
     float *hidden;       /**< [max_rows, C] states after the final LayerNorm, from wb_batch_push () */
@@ -18,11 +18,11 @@ typedef struct wb_batch {
     float *values;       /**< [max_rows] for the caller's use */
     int n;               /**< sequences held */
     int64_t rows;        /**< their positions */
-    int64_t counts[WB_BATCH_MOST];
+    int64_t counts[WB_BATCH_MAX];
 } wb_batch_t;
 
-/** \param most  at most WB_BATCH_MOST */
-void wb_batch_init (wb_batch_t *b, const wb_model_t *m, int most);
+/** \param max_B  at most WB_BATCH_MAX */
+void wb_batch_init (wb_batch_t *b, const wb_model_t *m, int max_B);
 void wb_batch_fini (wb_batch_t *b);
 /** Make room for sequences of `need` <= the model's T positions; b must hold none.  Errors: WB_ENOMEM. */
 wb_status wb_batch_room (wb_batch_t *b, int64_t need) WB_NODISCARD;

@@ -26,14 +26,14 @@ static inline bool before (candidate_t a, candidate_t b) {
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-/* Place i of a heap whose top is the most likely, or with `least` the least likely. */
-static inline void sift (candidate_t *heap, int64_t n, int64_t i, bool least) {
+/* Place i of a heap whose top is the most likely, or with `min_top` the least likely. */
+static inline void sift (candidate_t *heap, int64_t n, int64_t i, bool min_top) {
     const candidate_t c = heap[i];
     for (;;) {
         int64_t child = 2 * i + 1;
         if (child >= n) break;
-        if (child + 1 < n && before (heap[child + 1], heap[child]) != least) child++;
-        if (before (heap[child], c) == least) break;
+        if (child + 1 < n && before (heap[child + 1], heap[child]) != min_top) child++;
+        if (before (heap[child], c) == min_top) break;
         heap[i] = heap[child];
         i = child;
     }

@@ -92,12 +92,7 @@ static void run_windows (wb_scorer_t *s) {
 /* Room for the results, and for sequences as long as the longest text's windows. */
 static wb_status make_room (wb_scorer_t *s) {
     int64_t longest = 1;
-    if (s->logprobs < s->ids.len) {
-        float *more = wb_realloc (s->logprob, (size_t) s->ids.len * sizeof *more);
-        if (more == NULL) return WB_NOMEM ("%lld tokens", (long long) s->ids.len);
-        s->logprob = more;
-        s->logprobs = s->ids.len;
-    }
+    if (!WB_GROW (s->logprob, s->logprobs, s->ids.len)) return WB_NOMEM ("%lld tokens", (long long) s->ids.len);
     for (int i = 0; i < s->n; i++)
         if (s->texts[i].n - 1 > longest) longest = s->texts[i].n - 1;
     return wb_batch_room (&s->batch, longest < s->m->size.T ? longest : s->m->size.T);
