@@ -175,6 +175,13 @@ int64_t wb_ring_bytes_sent (wb_ring_t *r);
  * between 16 of them"; borrowed. */
 const char *wb_ring_form (const wb_ring_t *r);
 
+/** Bytes one rank sends round its ring (not through windows) to reduce-scatter, or to all-gather, n floats in even
+ * pieces, where `locals` ranks of the group are on each of `nodes` nodes; a flat ring: locals = 1, nodes = its ranks.
+ */
+static inline double wb_ring_traffic (int nodes, int locals, double n, wb_wire wire) {
+    return (wire == WB_WIRE_BF16 ? 2 : 4) * n / locals * (nodes - 1) / nodes;
+}
+
 /* ---- MPI's own all-reduce, to compare with (mpi_allreduce.c) ----------------------------------------------------- */
 
 /** MPI_Allreduce over a group with one of Open MPI's algorithms.  For `wabun bench ring`. */

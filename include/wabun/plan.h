@@ -14,6 +14,7 @@ typedef struct wb_plan_args {
     const char *const *sets; /**< [nsets] "key=value" */
     int nsets;
     int64_t ranks, threads; /**< 0: what the configuration asks for */
+    int64_t ranks_per_node; /**< 0: one */
 } wb_plan_args_t;
 /** Print the plan to stdout.  Not collective.  Errors: those of wb_config_new() and of the trainer's layout. */
 wb_status wb_plan (const wb_plan_args_t *a) WB_NODISCARD;

@@ -32,8 +32,8 @@ ok "one rank" prints 'on 1 rank: data 1 x pipeline 1 x tensor 1' cfg
 ok "two ranks" prints 'on 2 ranks: data 2 x pipeline 1 x tensor 1' cfg --ranks 2
 ok "eight ranks" prints 'on 8 ranks: data 2 x pipeline 2 x tensor 2' cfg --ranks 8 --set parallel.pipeline=2 \
   --set parallel.tensor=2 --set train.global_batch=16
-ok "a row for each stage" test "$(grep -c '^[01]: ' out)" -eq 2
-ok "the idle share of the pipeline" grep -q 'idle share .* = 11.1 %' out
+ok "a row for each stage, of memory and of traffic" test "$(grep -c '^[01]: ' out)" -eq 4
+ok "the idle share of the pipeline" grep -q 'idle share = 11.1 %' out
 ok "parameters" prints '^34,720 parameters: 2 layers, width 32, 4 heads, context 32, vocabulary 257' cfg
 ok "sums of a row" awk '/^0:/ { exit !($3 == "136" && $4 == "KiB") }' out
 ok "no token file is needed" prints 'on 1 rank' cfg --set 'data.train="nowhere"'
@@ -45,6 +45,45 @@ ok "ranks that are no multiple" refused '3 ranks are not .*multiple of 2' cfg --
 ok "an unknown key" refused 'train.stesp.*train.steps' cfg --set train.stesp=1
 ok "no configuration" refused 'which configuration' --ranks 2
 ok "an unknown option" refused 'unknown option' cfg --rank 2
+
+# ---- traffic --------------------------------------------------------------------------------------------------------
+# row PATTERN: the row of stage 0 in the table of traffic, which is the second one
+row () { sed -n '/over the network/,$ { /^0:/p }' out | grep -E "$1"; }
+plan cfg --ranks 2
+ok "half of the gradients and of the weights" row '^0: 0-1 +68 KiB +68 KiB +0 B +0 B +0 B +0 B +136 KiB'
+plan cfg --ranks 2 --set parallel.wire=bf16
+ok "gradients on the bf16 wire" row '^0: 0-1 +34 KiB +68 KiB'
+plan cfg --ranks 4 --ranks-per-node 2
+ok "two ranks of a node share the ring between nodes" row '^0: 0-1 +34 KiB +34 KiB'
+plan cfg --ranks 4 --ranks-per-node 4
+ok "nothing leaves a node" row '^0: 0-1( +0 B){7}'
+plan cfg --ranks 2 --set parallel.pipeline=2
+ok "the tied embedding, between first and last stage" row '^0: 0-0 +0 B +0 B +32 KiB +0 B +48 KiB +0 B'
+plan cfg --ranks 2 --set parallel.tensor=2
+ok "sums of the tensor group" row '^0: 0-1( +0 B){3} +[1-9]'
+plan cfg --ranks 2 --set parallel.tensor=2 --set 'train.optimizer="muon"'
+ok "products of Muon" row '^0: 0-1( +0 B){3} +[1-9][0-9.]* [MK]iB +0 B +[1-9]'
+
+# ---- a base model ---------------------------------------------------------------------------------------------------
+mkdir base && cat >base/config.json <<'EOF'
+{"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 4, "n_positions": 32, "n_ctx": 32, "vocab_size": 300}
+EOF
+cat >based <<'EOF'
+run = "run";
+model = { base = "base"; };
+data = { train = "tokens"; };
+EOF
+ok "a base without tokenizer" prints 'width 64, 4 heads, context 32, vocabulary 300' based
+ok "the base's own sizes may be given" prints 'width 64, 4 heads, context 32, vocabulary 300' based \
+  --set model.width=64 --set model.vocab_size=300
+for set in layers=3 width=32 heads=2 context=16 vocab_size=301; do
+  ok "but no others: $set" refused "model.${set%=*}. = ${set#*=}, but .model.base. = base has" based --set "model.$set"
+done
+echo '{"kind": "byte"}' >base/wabun-tokenizer.json
+ok "a base with tokenizer" prints 'vocabulary 300' based --set sample.every=1
+echo '{"kind": "byt' >base/wabun-tokenizer.json
+plan based
+ok "a damaged one is an error" test $code -eq 5 -a "$(grep -c '^wabun: base/wabun-tokenizer.json' err)" -eq 1
 
 # ---- the plan and the real peak -------------------------------------------------------------------------------------
 cat >cfg <<'EOF'

@@ -149,7 +149,7 @@ static void one_size (wb_comm_t *world, int64_t n, int64_t chunk, wb_wire wire) 
     T_OK (x[0] == -77.0F && x[n + 1] == -77.0F, "nothing outside is touched");
     T_OK (wb_ring_begun (ring) == 3 && wb_ring_poll (ring), "three operations, and nothing is left to do");
     double sent = (double) (wb_ring_bytes_sent (ring) - before), size = wire == WB_WIRE_BF16 ? 2.0 : 4.0;
-    double want = 2.0 * (N - 1) / P * (double) n * size;
+    double want = 2 * wb_ring_traffic (N, P / N, (double) n, wire);
     T_OK (fabs (sent - want) <= 2.0 * (N - 1) * size, "%g bytes sent, expected about %g", sent, want);
     wb_ring_destroy (ring);
     wb_free (x);
