@@ -31,11 +31,21 @@ extern const wb_cmd_t wb_cmd_train, wb_cmd_encode, wb_cmd_decode, wb_cmd_generat
 extern const wb_cmd_t wb_cmd_plan, wb_cmd_bench;
 extern const wb_cmd_t *const wb_commands[]; /**< in the order of the help; ends with NULL (main.c) */
 
-/* ---- help (help.c) --------------------------------------------------------------------------------------------- */
+/* ---- help (help.c, man.c, completion.c) ------------------------------------------------------------------------ */
 
+extern const char wb_help_codes[]; /**< the exit codes, one a line */
+
+/** The subcommand of this name; NULL: there is none, and wb_cmd_unknown () is the error that says so. */
+const wb_cmd_t *wb_cmd_find (const char *name);
+wb_status wb_cmd_unknown (const char *name) WB_NODISCARD;
+/** wabun help, and what comes after it. */
+wb_status wb_help (int argc, char **argv) WB_NODISCARD;
 void wb_help_all (FILE *to);
 void wb_help_command (FILE *to, const wb_cmd_t *c);
 void wb_help_man (FILE *to); /**< doc/wabun.1 is what this prints */
+void wb_help_man_command (FILE *to, const wb_cmd_t *c);
+/** A completion for bash.  Errors: WB_ENOMEM. */
+wb_status wb_help_completion (FILE *to) WB_NODISCARD;
 
 /* ---- Ctrl-C (interrupt.c) -------------------------------------------------------------------------------------- */
 

@@ -19,39 +19,6 @@ const wb_cmd_t *const wb_commands[] = {
     &wb_cmd_plan,  &wb_cmd_bench,  NULL,
 };
 
-static const wb_cmd_t *find (const char *name) {
-    for (const wb_cmd_t *const *c = wb_commands; *c != NULL; c++)
-        if (strcmp ((*c)->name, name) == 0) return *c;
-    return NULL;
-}
-
-static wb_status no_such_command (const char *name) {
-    const char *names[32];
-    int n = 0;
-    for (const wb_cmd_t *const *c = wb_commands; *c != NULL && n < 30; c++) names[n++] = (*c)->name;
-    names[n++] = "help", names[n++] = "version";
-    const char *near = wb_nearest (name, names, n);
-    if (near != NULL) return WB_FAIL (WB_EUSAGE, "there is no subcommand `%s`; did you mean `%s`?", name, near);
-    return WB_FAIL (WB_EUSAGE, "there is no subcommand `%s`", name);
-}
-
-static wb_status help (int argc, char **argv) {
-    const char *name = argc > 0 ? argv[0] : NULL;
-    if (argc > 1) return WB_FAIL (WB_EUSAGE, "`%s` is one argument too many", argv[1]);
-    if (name == NULL || strcmp (name, "help") == 0) {
-        wb_help_all (stdout);
-        return WB_OK;
-    }
-    if (strcmp (name, "--man") == 0) {
-        wb_help_man (stdout);
-        return WB_OK;
-    }
-    const wb_cmd_t *c = find (name);
-    if (c == NULL) return no_such_command (name);
-    wb_help_command (stdout, c);
-    return WB_OK;
-}
-
 static bool is_one_of (const char *s, const char *const *names) {
     for (; *names != NULL; names++)
         if (strcmp (s, *names) == 0) return true;
@@ -96,15 +63,15 @@ static wb_log_level log_level (void) {
 static wb_status run (int argc, char **argv, char **whole) {
     bool may_retune = getenv ("WABUN_NO_RETUNE") == NULL;
     if (argc > 1 && strcmp (argv[1], "--no-retune") == 0) argc--, argv++, may_retune = false;
-    if (argc < 2 || is_one_of (argv[1], (const char *[]){"--help", "-h", NULL})) return help (0, NULL);
+    if (argc < 2 || is_one_of (argv[1], (const char *[]){"--help", "-h", NULL})) return wb_help (0, NULL);
     if (is_one_of (argv[1], (const char *[]){"--version", "-V", "version", NULL})) {
         printf ("wabun %s\n", PACKAGE_VERSION);
         return WB_OK;
     }
-    if (strcmp (argv[1], "help") == 0) return help (argc - 2, argv + 2);
-    const wb_cmd_t *c = find (argv[1]);
+    if (strcmp (argv[1], "help") == 0) return wb_help (argc - 2, argv + 2);
+    const wb_cmd_t *c = wb_cmd_find (argv[1]);
     if (c == NULL && argv[1][0] == '-') return WB_FAIL (WB_EUSAGE, "unknown option %s before the subcommand", argv[1]);
-    if (c == NULL) return no_such_command (argv[1]);
+    if (c == NULL) return wb_cmd_unknown (argv[1]);
     argc--, argv++;
     hint (c->name);
     if (take (&argc, argv, "--help") || take (&argc, argv, "-h")) {

@@ -14,6 +14,7 @@ ok () { # WHAT COMMAND...
   fi
 }
 
+unset WABUN
 case $T_TMP in /*) ;; *) T_TMP=$PWD/$T_TMP ;; esac
 root=$T_TMP/root
 install () { # the usual folders below a scratch directory, whatever configure was told
@@ -24,12 +25,49 @@ install () { # the usual folders below a scratch directory, whatever configure w
 ok "make install" install
 prefix=$root/opt/wabun doc=$root/opt/wabun/share/doc/wabun jobs=$root/opt/wabun/share/wabun/jobs
 
+ok "make installcheck" install installcheck
+
 # ---- documentation
 for file in README.md README.ja.md LICENSE NEWS.md doc/formats.md doc/img/learning.csv jobs/small.cfg; do
   ok "$file beside the README" test -s "$doc/$file"
 done
 if command -v perl >/dev/null 2>&1; then
   ok "every link of the installed documentation" perl "$top_srcdir/tests/cli/links.pl" "$doc"
+fi
+
+# ---- manual pages and completion
+"$prefix/bin/wabun" help --names >"$T_TMP/names"
+while read -r name; do
+  page=$prefix/share/man/man1/wabun-$name.1
+  ok "wabun-$name(1)" sh -c "'$prefix/bin/wabun' help --man $name | cmp - '$page'"
+  ok "wabun(1) names wabun-$name(1)" grep -q "^.BR wabun..$name (1)" "$prefix/share/man/man1/wabun.1"
+  if command -v mandoc >/dev/null 2>&1; then ok "wabun-$name(1) is well-formed" mandoc -T lint -W error "$page"; fi
+done <"$T_TMP/names"
+# completes WORD... -> WANTED: the last of the words is the one that is being typed.
+completes () { # WANTED WORD...
+  bash -c '. "$1"; wanted=$2; shift 2
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _wabun
+    echo "${COMPREPLY[*]}"; [ "${COMPREPLY[*]}" = "$wanted" ]' \
+    bash "$prefix/share/bash-completion/completions/wabun" "$@"
+}
+if command -v bash >/dev/null 2>&1; then
+  (cd "$T_TMP" && mkdir -p c/models c/"m y" && touch c/mine.cfg)
+  cd "$T_TMP/c" || exit 99
+  ok "completion: a subcommand" completes "generate" wabun gen
+  ok "completion: all of them" completes "$(paste -sd' ' "$T_TMP/names") help version --help --version" wabun ""
+  ok "completion: options" completes "--set --resume --accept --help" wabun train mine.cfg -
+  ok "completion: an option with one dash" completes "-o" wabun encode -o
+  ok "completion: options named inside a row" completes "--tokens --tokenizer" wabun bench generate --to
+  ok "completion: no option twice" completes "--model --min-length --max-length" wabun generate --m
+  ok "completion: a key" completes "train.global_batch=" wabun plan mine.cfg --set train.gl
+  ok "completion: a key without a dot" completes "seed=" wabun train mine.cfg --set seed
+  ok "completion: a directory" completes "models" wabun generate --model mo
+  ok "completion: a name with a blank" completes "m y" wabun generate --model "m "
+  ok "completion: a file" completes "mine.cfg" wabun train mi
+  ok "completion: nothing for a number" completes "" wabun generate --seed mi
+  ok "completion: a bench" completes "ring" wabun bench ri
+  ok "completion: help of a subcommand" completes "train transform" wabun help tra
+  cd "$T_TMP" || exit 99
 fi
 
 # ---- scripts
@@ -42,7 +80,6 @@ for script in "$jobs"/*.sh "$jobs"/*.pl "$jobs"/*.sbatch; do
   case $script in */local-mpi.sh) continue ;; esac # only sourced
   ok "${script##*/} is executable" test -x "$script"
 done
-unset WABUN
 cd "$T_TMP" || exit 99
 said () { # PATTERN COMMAND...
   pattern=$1

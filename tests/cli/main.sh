@@ -43,6 +43,9 @@ check "-V" 0 "^wabun [0-9]" "" -V
 check "version" 0 "^wabun [0-9]" "" version
 check "help of a subcommand" 0 "^usage: wabun bench" "" help bench
 check "--help behind a subcommand" 0 "^usage: wabun bench" "" bench step --help
+check "manual page of a subcommand" 0 "^.TH WABUN.-BENCH 1" "" help --man bench
+check "manual page of an unknown subcommand" 2 "" "no subcommand .benhc.; did you mean .bench.?" help --man benhc
+check "completion" 0 "^complete -F _wabun wabun" "" help --completion bash
 check "help of an unknown subcommand" 2 "" "no subcommand .benhc.; did you mean .bench.?" help benhc
 check "help with too much" 2 "" "one argument too many" help bench step
 check "unknown subcommand" 2 "" "no subcommand .benhc.; did you mean .bench.?" benhc

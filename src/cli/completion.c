@@ -1,0 +1,150 @@
+/* Prints a completion for bash: subcommands, the options of each, what an option takes, keys of the configuration.
+ *
+ * All of it is read from the texts of `wabun help`, so that a new option is completed as soon as it has its row there:
+ * two blanks, the option, a word in capitals for its value.  The values of keys and numbers are not completed. */
+#include "config.h"
+
+#include <string.h>
+
+#include "cli/cli.h"
+#include "wabun/config.h"
+
+enum { MAX_WORDS = 64, HELP_BYTES = 1 << 17 };
+
+typedef struct words {
+    const char *s[MAX_WORDS];
+    int length[MAX_WORDS], n;
+} words_t;
+
+static void add (words_t *w, const char *s, int n) {
+    for (int i = 0; i < w->n; i++)
+        if (w->length[i] == n && memcmp (w->s[i], s, (size_t) n) == 0) return;
+    if (w->n < MAX_WORDS) w->s[w->n] = s, w->length[w->n++] = n;
+}
+static void put (FILE *to, const char *name, const words_t *w) {
+    fprintf (to, "      %s=\"", name);
+    for (int i = 0; i < w->n; i++) fprintf (to, "%s%.*s", i > 0 ? " " : "", w->length[i], w->s[i]);
+    fprintf (to, "\"\n");
+}
+
+/* The length of the option at s; 0: there is none. */
+static int option (const char *s) {
+    if (s[0] != '-') return 0;
+    const int dashes = s[1] == '-' ? 2 : 1;
+    const int n = dashes + (int) strspn (s + dashes, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return n == dashes || (dashes == 1 && n != 2) ? 0 : n;
+}
+
+typedef struct options {
+    words_t all, dirs, others; /* all; those that take a directory; those that take what is not a file either */
+} options_t;
+
+/* An option that stands at the start of a row: what does it take? */
+static void value (options_t *o, const char *s, int n) {
+    const char *v = s + n + 1;
+    const int length = s[n] == ' ' ? (int) strspn (v, "ABCDEFGHIJKLMNOPQRSTUVWXYZ=") : 0;
+    static const char *const files[] = {"F", "FILE", "T", "PREFIX", "WHAT", NULL};
+    for (int i = 0; files[i] != NULL; i++)
+        if (length == (int) strlen (files[i]) && memcmp (v, files[i], (size_t) length) == 0) return;
+    if (length > 0) add (memcmp (v, "DIR", 3) == 0 ? &o->dirs : &o->others, s, n);
+}
+
+/* Options in a text; rows: only in indented lines, and those of one dash only in front. */
+static void find (options_t *o, const char *text, bool rows) {
+    for (const char *line = text; *line != 0;) {
+        const char *end = line + strcspn (line, "\n");
+        const bool row = !rows || strncmp (line, "  ", 2) == 0;
+        for (const char *s = line; row && s < end; s++) {
+            const int n = s == line || strchr (" (['`", s[-1]) != NULL ? option (s) : 0;
+            const bool first = s == line + 2;
+            if (n == 0 || (rows && !first && s[1] != '-')) continue;
+            add (&o->all, s, n);
+            if (first) value (o, s, n);
+            s += n - 1;
+        }
+        line = *end != 0 ? end + 1 : end;
+    }
+}
+
+/* The first word of each line. */
+static void names (FILE *to, const char *s, size_t n) {
+    for (const char *end = s + n; s < end;) {
+        const char *newline = memchr (s, '\n', (size_t) (end - s));
+        if (end - s > 2 && s[0] == ' ' && s[1] == ' ' && s[2] != ' ')
+            fprintf (to, "%.*s ", (int) strcspn (s + 2, " \n"), s + 2);
+        s = newline != NULL ? newline + 1 : end;
+    }
+}
+
+static wb_status keys (FILE *to) {
+    char *text = wb_malloc (HELP_BYTES);
+    FILE *f = text != NULL ? fmemopen (text, HELP_BYTES, "w") : NULL;
+    if (f != NULL) {
+        wb_config_help (f, false);
+        fputc (0, f);
+        fclose (f);
+        names (to, text, strlen (text));
+    }
+    wb_free (text);
+    return f != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory: the keys of the configuration");
+}
+
+static void command (FILE *to, const wb_cmd_t *c) {
+    options_t o = {0};
+    find (&o, c->usage, false);
+    find (&o, c->text, true);
+    add (&o.all, "--help", 6);
+    fprintf (to, "    %s)\n", c->name);
+    put (to, "options", &o.all);
+    put (to, "dirs", &o.dirs);
+    put (to, "others", &o.others);
+    if (c->list != NULL) {
+        fprintf (to, "      words=\"");
+        c->list (to, names);
+        fprintf (to, "\"\n");
+    }
+    fprintf (to, "      ;;\n");
+}
+
+static const char start[] =
+    "# Completion of wabun for bash, made by `wabun help --completion bash`.\n"
+    "_wabun () {\n"
+    "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd= at=0 kind=any i\n"
+    "  local options= dirs= others= words=\n";
+static const char end[] =
+    "  esac\n"
+    "  if [[ $cmd == help ]]; then kind=commands\n"
+    "  elif [[ -z $cmd ]]; then kind=start\n"
+    "  elif [[ $prev == --set && \" $options \" == *' --set '* ]]; then kind=keys\n"
+    "  elif [[ \" $dirs \" == *\" $prev \"* ]]; then kind=dirs\n"
+    "  elif [[ \" $others \" == *\" $prev \"* ]]; then kind=none\n"
+    "  elif [[ $cur == -* ]]; then kind=options\n"
+    "  elif [[ -n $words && $((at + 1)) -eq $COMP_CWORD ]]; then kind=words; fi\n"
+    "  COMPREPLY=()\n"
+    "  case $kind in\n"
+    "    start) COMPREPLY=($(compgen -W \"$commands help version --help --version\" -- \"$cur\")) ;;\n"
+    "    commands) COMPREPLY=($(compgen -W \"$commands\" -- \"$cur\")) ;;\n"
+    "    options) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")) ;;\n"
+    "    words) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
+    "    keys) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -S = -W \"$keys\" -- \"$cur\")) ;;\n"
+    "    dirs) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
+    "    any) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
+    "  esac\n"
+    "}\n"
+    "complete -F _wabun wabun\n";
+
+wb_status wb_help_completion (FILE *to) {
+    fprintf (to, "%s  local commands=\"", start);
+    for (const wb_cmd_t *const *c = wb_commands; *c != NULL; c++)
+        fprintf (to, "%s%s", c == wb_commands ? "" : " ", (*c)->name);
+    fprintf (to, "\"\n  local keys=\"");
+    WB_TRY (keys (to));
+    fprintf (to, "\"\n"
+                 "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
+                 "    if [[ ${COMP_WORDS[i]} != -* ]]; then cmd=${COMP_WORDS[i]} at=$i; break; fi\n"
+                 "  done\n"
+                 "  case $cmd in\n");
+    for (const wb_cmd_t *const *c = wb_commands; *c != NULL; c++) command (to, *c);
+    fputs (end, to);
+    return WB_OK;
+}
