@@ -14,11 +14,13 @@ use strict;
 use warnings;
 use utf8;
 
-my $out = shift // die "usage: corpus-debian.pl OUT < LIST\n";
+my $usage = "usage: corpus-debian.pl OUT < LIST; a line of LIST: KIND<TAB>NAME<TAB>FILE[<TAB>FILE2]\n";
+if (@ARGV == 1 && $ARGV[0] =~ /^(?:-h|--help)$/) { print $usage; exit 0 }
+if (@ARGV != 1 || $ARGV[0] =~ /^-/) { print STDERR $usage; exit 2 }
+my $out = shift;
 my $mandoc = $ENV{MANDOC} // 'mandoc';
 my $least = 200;    # Japanese letters that make a document
 
-my $letter = qr/[\p{Han}\p{Hiragana}\p{Katakana}ー]/;
 my $wide   = qr/[\p{Han}\p{Hiragana}\p{Katakana}\x{3000}-\x{303F}\x{30FC}\x{FF00}-\x{FF65}…―]/;
 my %seen;
 
@@ -37,14 +39,14 @@ sub tidy {
     return $text;
 }
 
-sub letters { my ($text) = @_; return scalar (() = $text =~ /$letter/g); }
+# The number of Japanese letters: what is left without all others, which is faster than counting matches.
+sub letters { return length ($_[0] =~ s/[^\p{Han}\p{Hiragana}\p{Katakana}ー]+//gr); }
 
 # Is this text worth keeping?
 sub japanese {
     my ($text) = @_;
-    my $all = () = $text =~ /\S/g;
     my $n = letters ($text);
-    return $n >= 8 && $n >= 0.4 * $all;
+    return $n >= 8 && $n >= 0.4 * length ($text =~ s/\s+//gr);
 }
 
 # [heading?, text]... -> lines.  A heading stays when a paragraph of its own follows.
@@ -130,14 +132,25 @@ sub html {
 my $about = qr/^(?:著者|作者|著作権|コピーライト|ライセンス|翻訳|訳者|謝辞|関連項目|バグの?報告|この文書について
   |報告|AUTHORS?|COPYRIGHT|SEE|REPORTING|COLOPHON)/x;
 
+# The HTML of pages, by file.  mandoc takes longer to start than to write a page, so it gets many at once, or one by one if
+# their heads do not tell them apart.  Of several compressed files it would unpack the first only.
+my %fragment;
+sub mandoc {
+    if (@_ > 1 && grep { /\.gz$/ } @_) { mandoc ($_) for @_; return }
+    open my $pipe, '-|', $mandoc, '-K', 'utf-8', '-T', 'html', '-O', 'fragment', @_ or die "$mandoc: $!\n";
+    binmode $pipe, ':utf8';
+    my $pages = do { local $/; <$pipe> } // '';
+    close $pipe;
+    $pages =~ s/&#x([0-9a-fA-F]+);/chr hex $1/ge;
+    my @pages = @_ == 1 ? $pages : split /(?=^<table class="head">$)/m, $pages;
+    if (@pages == @_) { @fragment{@_} = @pages }
+    else { mandoc ($_) for @_ }
+}
+
 sub man {
     my ($file) = @_;
-    open my $pipe, '-|', $mandoc, '-K', 'utf-8', '-T', 'html', '-O', 'fragment', $file or die "$mandoc: $!\n";
-    binmode $pipe, ':utf8';
-    my $page = do { local $/; <$pipe> };
-    close $pipe;
-    my @sections = split /(?=<section class="Sh">)/, $page // '';
-    return html (join '', grep { !/<h1[^>]*>(?:<a[^>]*>)?\s*$about/ } map { s/&#x([0-9a-fA-F]+);/chr hex $1/ger } @sections);
+    my $page = delete $fragment{$file};
+    return html (join '', grep { !/<h1[^>]*>(?:<a[^>]*>)?\s*$about/ } split /(?=<section class="Sh">)/, $page);
 }
 
 # ---- scenarios ------------------------------------------------------------------------------------------------------
@@ -197,14 +210,23 @@ sub slurp {
 
 my ($documents, $bytes) = (0, 0);
 binmode STDIN, ':utf8';
-while (<STDIN>) {
-    chomp;
-    my ($kind, $name, $file, $more) = split /\t/;
+my @list = map { chomp; [split /\t/] } <STDIN>;
+my $told = time;
+for my $i (0 .. $#list) {
+    if (time - $told >= 10) {
+        printf STDERR "corpus: %d of %d pages, %d documents\n", $i, scalar @list, $documents;
+        $told = time;
+    }
+    my ($kind, $name, $file, $more) = @{$list[$i]};
+    if ($kind eq 'man' && !defined $fragment{$file}) {
+        my @next = map { $_->[2] } grep { $_->[0] eq 'man' } @list[$i .. ($i + 99 < $#list ? $i + 99 : $#list)];
+        mandoc (@next);
+    }
     my @lines =
         $kind eq 'man'      ? man ($file)
       : $kind eq 'html'     ? html (slurp ($file))
       : $kind eq 'scenario' ? scenario (slurp ($file), $more)
-      :                       die "corpus-debian.pl: line $. names an unknown kind: $kind\n";
+      :                       die "corpus-debian.pl: line @{[$i + 1]} names an unknown kind: $kind\n";
     my $text = join '', map { "$_\n" } @lines;
     next if letters ($text) < $least;
     utf8::encode ($text);

@@ -28,6 +28,8 @@ say () { echo "corpus: $*"; }
 fail () { echo "corpus: $2" >&2; exit "$1"; }
 
 jobs=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=jobs/progress.sh
+. "$jobs/progress.sh"
 mkdir -p "$1"
 cd "$1"
 dir=$PWD
@@ -36,6 +38,9 @@ for tool in apt-get apt-cache dpkg-deb perl; do
   command -v "$tool" >/dev/null 2>&1 ||
     fail 2 "$tool is not here: this takes text from packages of Debian or Ubuntu. With text of your own: --corpus DIR"
 done
+
+apt () { with_progress fetching apt-get $apt_options "$@" 3>&1 >"$dir/apt/log" 2>&1; }
+fetching () { say "still fetching, $(du -sk "$dir/apt/state" "$dir/packages" | awk '{ n += $1 } END { print n }') KB ($dir/apt/log)" >&3; }
 
 # Apt's own lists, or, where there are none (a fresh container), lists fetched into DIR: this needs no rights either.
 manuals="manpages-ja manpages-ja-dev debian-reference-ja groonga-doc libreoffice-help-ja developers-reference-ja
@@ -46,7 +51,7 @@ known () { [ -n "$(apt-cache $apt_options show "$1" 2>/dev/null | head -n 1)" ];
 if ! known manpages-ja; then
   say "fetching the lists of packages"
   apt_options="$apt_options -o Dir::State=$dir/apt/state -o Dir::State::status=/var/lib/dpkg/status"
-  apt-get $apt_options update >apt/log 2>&1 || { tail -n 5 apt/log >&2; fail 3 "apt-get update failed"; }
+  apt update || { tail -n 5 apt/log >&2; fail 3 "apt-get update failed"; }
   known manpages-ja || fail 3 "apt knows no package manpages-ja: with text of your own: --corpus DIR"
 fi
 
@@ -61,7 +66,7 @@ for package in mandoc $manuals $stories; do
   known "$package" || { say "there is no package $package here, going on without it"; continue; }
   say "fetching $package"
   rm -rf packages/* "unpacked/$package"
-  (cd packages && apt-get $apt_options download "$package" >../apt/log 2>&1) ||
+  (cd packages && apt download "$package") ||
     { tail -n 5 apt/log >&2; fail 3 "apt-get download $package failed; call again to go on"; }
   dpkg-deb -x packages/*.deb "unpacked/$package"
   touch "unpacked/$package/done"
@@ -70,7 +75,7 @@ done
 MANDOC=$dir/unpacked/mandoc/usr/bin/mandoc
 export MANDOC
 
-say "taking the text out of the packages"
+say "taking the text out of the packages: about half a minute"
 rm -rf text
 mkdir -p text/manuals text/stories text/licences
 tab=$(printf '\t')
@@ -88,7 +93,9 @@ for package in $manuals; do
   [ -e "unpacked/$package/done" ] || continue
   list man "unpacked/$package" -path '*/man/ja/man*' -name '*.gz'
   list html "unpacked/$package" \( -path '*/ja/*' -o -name '*.ja.html' \) -name '*.html'
-done >list
+done | sed 's,\.gz$,,' >list
+# mandoc reads many pages in one go, but not if they are compressed.
+find unpacked -path '*/man/ja/man*' -type f -name '*.gz' -exec gzip -df {} +
 perl "$jobs/corpus-debian.pl" text/manuals <list >log
 printf 'manuals: %s' "$(cat log)" >text/found
 for package in $stories; do

@@ -63,10 +63,15 @@ if command -v apt-get >/dev/null 2>&1 && command -v dpkg-query >/dev/null 2>&1; 
   echo "install-deps: installing$missing$faster"
   log=$(mktemp) || exit 3
   trap 'rm -f "$log"' EXIT
+  # shellcheck source=jobs/progress.sh
+  . "$(dirname "$0")/progress.sh"
+  # shellcheck disable=SC2317 # called by with_progress
+  installing () { echo "install-deps: $(last_line "$log")" >&3; }
   # shellcheck disable=SC2086 # lists of words
-  install () { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >>"$log" 2>&1; }
+  apt () { with_progress installing $sudo env DEBIAN_FRONTEND=noninteractive apt-get "$@" 3>&1 >>"$log" 2>&1; }
+  install () { apt install -q -y --no-install-recommends "$@"; }
   # shellcheck disable=SC2086
-  if $sudo apt-get update -q >"$log" 2>&1 && { [ -z "$missing" ] || install $missing; }; then
+  if apt update -q && { [ -z "$missing" ] || install $missing; }; then
     [ -z "$faster" ] || install $faster || echo "install-deps: without$faster, which could not be installed: slower"
     exit 0
   fi

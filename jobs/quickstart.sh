@@ -69,6 +69,8 @@ if [ -z "${WABUN-}" ] && [ ! -e "$top/configure.ac" ]; then # an installed place
     WABUN=$(command -v wabun) || fail 2 "there is no wabun in the PATH: set WABUN=/path/to/wabun"
   fi
 fi
+# shellcheck source=jobs/progress.sh
+. "$jobs/progress.sh"
 if [ -n "${WABUN-}" ]; then
   case $WABUN in */*) wabun=$(absolute "$WABUN") ;; *) wabun=$(command -v "$WABUN") || wabun=$WABUN ;; esac
   [ -x "$wabun" ] || fail 2 "WABUN=$WABUN is not a program"
@@ -78,12 +80,21 @@ else
   if [ $install = yes ]; then "$jobs/install-deps.sh"; fi
   mkdir -p "$build"
   log=$build/quickstart.log
-  (
-    if [ ! -x "$top/configure" ]; then cd "$top" && ./autogen.sh; fi
-    cd "$build"
-    if [ ! -e config.status ]; then "$top/configure"; fi
+  build () {
+    if [ ! -x "$top/configure" ]; then (cd "$top" && ./autogen.sh) || return; fi
+    cd "$build" || return
+    if [ ! -e config.status ]; then "$top/configure" || return; fi
     make -j"$(nproc 2>/dev/null || echo 2)"
-  ) >"$log" 2>&1 </dev/null || { tail -n 30 "$log" >&2; fail 3 "the build failed, $log has it all"; }
+  }
+  building () {
+    if [ -e "$build/config.status" ]; then
+      echo "    $(find "$build/src" -name '*.lo' | wc -l) of $(find "$top/src" -name '*.c' | wc -l) files are compiled ($log)"
+    else
+      echo "    autoconf and configure: $(last_line "$log") ($log)"
+    fi >&3
+  }
+  (with_progress building build 3>&1 >"$log" 2>&1 </dev/null) ||
+    { tail -n 30 "$log" >&2; fail 3 "the build failed, $log has it all"; }
   wabun=$build/wabun
 fi
 "$wabun" --version
@@ -101,29 +112,30 @@ fi
 echo "$inputs" >inputs
 
 # encode PREFIX INPUT...: a token file, once.
+encoding () { [ -t 2 ] || echo "    tokens of $prefix: $(du -ck "$prefix"* 2>/dev/null | tail -n 1 | cut -f 1) KB so far"; }
 encode () {
   prefix=$1
   shift
-  [ -e "$prefix.idx" ] || "$wabun" encode --tokenizer "$tokenizer" -o "$prefix" "$@"
+  [ -e "$prefix.idx" ] || with_progress encoding "$wabun" encode --tokenizer "$tokenizer" -o "$prefix" "$@"
+}
+splitting () { echo "    splitting the text: $(du -sk split | cut -f 1) KB so far"; }
+split () { # TRAIN VALID INPUT
+  [ -e tok/valid.idx ] || with_progress splitting perl "$jobs/split-corpus.pl" "$@"
 }
 
 say "text"
 mkdir -p split tok
 if [ -z "$corpus" ]; then
   "$jobs/corpus-debian.sh" corpus
-  if [ ! -e tok/valid.idx ]; then
-    perl "$jobs/split-corpus.pl" split/manuals.jsonl split/manuals-valid.jsonl corpus/text/manuals
-    perl "$jobs/split-corpus.pl" split/stories.jsonl split/stories-valid.jsonl corpus/text/stories
-  fi
+  split split/manuals.jsonl split/manuals-valid.jsonl corpus/text/manuals
+  split split/stories.jsonl split/stories-valid.jsonl corpus/text/stories
   encode tok/manuals split/manuals.jsonl
   encode tok/stories split/stories.jsonl
   encode tok/valid split/manuals-valid.jsonl split/stories-valid.jsonl
   # There is little of the stories: each is seen more often.
   train='( { tokens = "tok/manuals"; weight = 0.85; }, { tokens = "tok/stories"; weight = 0.15; } )'
 else
-  if [ ! -e tok/valid.idx ]; then
-    perl "$jobs/split-corpus.pl" split/train.jsonl split/valid.jsonl "$corpus"
-  fi
+  split split/train.jsonl split/valid.jsonl "$corpus"
   encode tok/train split/train.jsonl
   encode tok/valid split/valid.jsonl
   train='"tok/train"'
@@ -154,13 +166,17 @@ if [ ! -e train.cfg ]; then
   say "measuring the speed of this machine"
   vocabulary=257
   case $tokenizer in byte) ;; *) vocabulary=20573 ;; esac
-  mpi "$wabun" bench step --layers 4 --width 128 --heads 4 --context $context --vocab "$vocabulary" --batch $batch --steps 50 \
+  measuring () { echo "    still measuring: $ranks ranks, 51 steps"; }
+  with_progress measuring mpi "$wabun" bench step --layers 4 --width 128 --heads 4 --context $context --vocab "$vocabulary" --batch $batch --steps 50 \
     --json >speed || fail $? "no speed"
   speed=$(sed -n 's/.*"tokens_per_s": *\([0-9]*\).*/\1/p' speed)
   [ -n "$speed" ] || fail 3 "wabun bench gave no speed"
   steps=$((speed * minutes * 57 / (batch * context))) # 57 s a minute: validations take their share
   [ $steps -ge $((minutes * 60)) ] || steps=$((minutes * 60))
   every=$((steps / 10)) steps=$((steps / 10 * 10))
+  line=$((speed * 10 / (batch * context))) # a line of the log every 10 seconds
+  [ $line -le $((every / 2)) ] || line=$((every / 2))
+  [ $line -ge 1 ] || line=1
   echo "$speed tokens a second: $steps steps of $((batch * context)) tokens in $minutes minutes"
   cat >train.cfg.new <<END
 # Written by jobs/quickstart.sh; wabun help train tells what else there is.
@@ -173,7 +189,7 @@ data = { train = $train; validation = "tok/valid"; };
 train = { global_batch = $batch; steps = $steps; lr = 3e-3; warmup = $((steps / 40)); };
 checkpoint = { every = $((every * 2)); keep = 2; };
 validation = { every = $every; samples = 64; };
-log = { every = $((every / 2)); };
+log = { every = $line; };
 sample = { every = $((every * 2)); length = 200; context = "この"; };
 END
   mv train.cfg.new train.cfg

@@ -7,8 +7,10 @@
 use strict;
 use warnings;
 
+my $usage = "usage: split-corpus.pl TRAIN VALID FILE-OR-DIRECTORY...; documents into two .jsonl files\n";
+if (@ARGV == 1 && $ARGV[0] =~ /^(?:-h|--help)$/) { print $usage; exit 0 }
+if (@ARGV < 3 || $ARGV[0] =~ /^-/) { print STDERR $usage; exit 2 }
 my ($train, $valid, @inputs) = @ARGV;
-die "usage: split-corpus.pl TRAIN VALID FILE-OR-DIRECTORY...\n" if !@inputs;
 
 my @files;
 my $walk;

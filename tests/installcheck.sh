@@ -2,6 +2,7 @@
 # installcheck.sh WABUN - does the installed program work?  Help, text to tokens, two steps of training, generated text,
 # without mpirun and with two ranks if there is an mpirun; in a folder of its own below $PWD.  For `make installcheck`.
 set -u
+case ${1-} in -h | --help) echo "usage: tests/installcheck.sh WABUN"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;; esac
 if [ $# -ne 1 ] || ! [ -x "$1" ]; then echo "usage: tests/installcheck.sh WABUN" >&2; exit 2; fi
 wabun=$1
 work=$(mktemp -d "$PWD/installcheck-XXXXXX") || exit 2

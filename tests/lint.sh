@@ -9,6 +9,11 @@
 #   tests/lint.sh --house            prints the floors
 #   tests/lint.sh --fix [FILE...]    puts the looks right (all files, or these)
 : "${top_srcdir:=$(dirname "$0")/..}"
+case ${1-} in
+  '' | --house | --fix) ;;
+  -h | --help) echo "usage: tests/lint.sh [--house | --fix [FILE]...]"; sed -n '3,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+  *) echo "lint.sh: unknown argument $1; tests/lint.sh --help" >&2; exit 2 ;;
+esac
 cd "$top_srcdir" || exit 99
 LC_ALL=C.UTF-8
 export LC_ALL

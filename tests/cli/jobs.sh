@@ -29,10 +29,14 @@ code () { # CODE PATTERN COMMAND...: exit code, and PATTERN in what it prints
 if command -v shellcheck >/dev/null 2>&1; then
   ok "shellcheck" shellcheck -x -P "$top_srcdir" "$jobs"/*.sh "$jobs/train.sbatch"
 fi
-for script in quickstart smoke corpus-debian install-deps; do
-  ok "$script --help" code 0 usage "$jobs/$script.sh" --help
-  ok "$script --unknown" code 2 usage "$jobs/$script.sh" --unknown
-done
+progress () { # prints while its command runs, hands on the exit code, and leaves nobody behind
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  code 7 'still here' env PROGRESS_SECONDS=1 sh -c '. "$1/progress.sh"
+    tell () { echo "still here"; }
+    work () { sleep 3; return 7; }
+    with_progress tell work' sh "$jobs"
+}
+ok "a line now and then while a command runs" progress
 ok "train.sbatch outside of Slurm" code 2 sbatch env -u SLURM_JOB_ID bash "$jobs/train.sbatch" tiny.cfg
 ok "smoke test" "$jobs/smoke.sh" "$WABUN"
 

@@ -19,6 +19,12 @@ import os
 import struct
 import sys
 
+if sys.argv[1:] in (['-h'], ['--help']):
+    print('usage: ' + __doc__)
+    sys.exit(0)
+if len(sys.argv) > 2 or sys.argv[1:2] and sys.argv[1].startswith('-'):
+    sys.exit(print('usage: make_gpt2.py [DIR]', file=sys.stderr) or 2)
+
 import numpy as np
 import torch
 import torch.nn.functional as F

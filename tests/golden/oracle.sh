@@ -5,6 +5,7 @@
 # bpe_decode_public.jsonl (lines {"ids", "decoded"}), made with the original encoder.  Prints matches N/N for each and
 # ends with 1 when some line differs.  WABUN is the program (default ./wabun); needs jq.
 : "${WABUN:=./wabun}"
+case ${1-} in -h | --help) echo "usage: oracle.sh DIR"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;; esac
 [ $# -eq 1 ] && [ -d "$1" ] || { echo "usage: $0 DIR" >&2; exit 2; }
 command -v jq >/dev/null || { echo "$0: jq is needed" >&2; exit 77; }
 vocab=$1/vocab bad=0
