@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "config/source.h"
-#include "tokenizer/tokenizer_priv.h"
+#include "tokenizer/utf8.h"
 
 /* ---- the encoding of a file -------------------------------------------------------------------------------------- */
 
@@ -87,15 +87,14 @@ wb_status wb_encoding_refuse (const char *s, size_t bytes, const char *where) {
     size_t n;
     const uint32_t c = wb_utf8_get (s, bytes, &n);
     const int ascii = meant (c);
-    if (ascii == 0)
-        return WB_FAIL (WB_EUSAGE, "%s: an invisible character (U+%04X) stands here: remove it", where, (unsigned) c);
+    if (ascii == 0) return WB_FAIL (WB_EUSAGE, "%s: an invisible character (U+%04X): remove it", where, (unsigned) c);
     if (ascii == ' ')
         return WB_FAIL (WB_EUSAGE, "%s: `%.*s` (U+%04X) is not a plain space: type ` ` instead", where, (int) n, s,
                         (unsigned) c);
     if (ascii > 0)
         return WB_FAIL (WB_EUSAGE, "%s: `%.*s` (U+%04X) is not `%c`: type `%c` instead", where, (int) n, s,
                         (unsigned) c, ascii, ascii);
-    return WB_FAIL (WB_EUSAGE, "%s: `%.*s` (U+%04X) stands outside quotes: write texts as \"...\"", where, (int) n, s,
+    return WB_FAIL (WB_EUSAGE, "%s: `%.*s` (U+%04X) is outside quotes: write texts as \"...\"", where, (int) n, s,
                     (unsigned) c);
 }
 

@@ -250,7 +250,7 @@ static wb_status walk_file (wb_source_t *out, const walk_t *outer, const char *t
     walk_t w = {.out = out, .outer = outer, .path = path, .p = text, .end = text + bytes, .line = 1};
     w.depth = outer != NULL ? outer->depth + 1 : 0;
     WB_TRY (wb_encoding_check (text, bytes, path));
-    if (starts (&w, "\xef\xbb\xbf")) w.p += 3; /* the byte order mark of some editors */
+    w.p += wb_bom (text, bytes);
     w.line_start = w.p;
     char **files = wb_realloc (out->files, (size_t) (out->nfiles + 1) * sizeof *files);
     if (files == NULL) return WB_NOMEM ("the configuration");

@@ -28,9 +28,9 @@ const char *wb_source_where (char buf[WB_SOURCE_WHERE], const wb_source_t *s, un
 
 /* Is the text UTF-8, without characters that look like others (encoding.c)?  WB_EUSAGE with file:line, what to do. */
 wb_status wb_encoding_check (const char *text, size_t bytes, const char *path) WB_NODISCARD;
-/* The character at `s`, which is not ASCII and stands outside quotes, is refused; where: "FILE:LINE". */
+/* The character at `s`, which is not ASCII and is outside quotes, is refused; where: "FILE:LINE". */
 wb_status wb_encoding_refuse (const char *s, size_t bytes, const char *where) WB_NODISCARD;
-/* Is there a quotation mark at `s` that stands for the ASCII one?  Its bytes, 0: no. */
+/* Is there a quotation mark at `s` that is typed for the ASCII one?  Its bytes, 0: no. */
 size_t wb_encoding_quote (const char *s, size_t bytes);
 
 #endif

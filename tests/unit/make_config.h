@@ -18,7 +18,8 @@ static wb_status make (wb_config_t **c, const char *text, const char *set) {
     return wb_config_new (c, path, &set, set != NULL ? 1 : 0);
 }
 
-/* The text with this --set is refused with a message that ends, or begins behind the file's name, with `want`. */
+/* The text with this --set is refused with a message that ends, or begins after the directory of the file's name, with
+ * `want`. */
 static inline void refused (const char *text, const char *set, const char *want, int line, wb_status as) {
     wb_config_t *c;
     wb_status status = make (&c, text, set);

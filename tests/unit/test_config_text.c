@@ -126,8 +126,8 @@ static void test_encoding (void) {
     REFUSED ("\nrun = \"r”;\ntokenizer = \"byte\";", NULL, "a.cfg:2: `”` (U+201D) is not `\"`: type `\"` instead");
     REFUSED ("\nrun = \"r”;\n", NULL, "a.cfg:2: `”` (U+201D) is not `\"`: type `\"` instead");
     REFUSED (BASE "train = { lr = −1; };", NULL, "a.cfg:5: `−` (U+2212) is not `-`: type `-` instead");
-    REFUSED (BASE "\xe2\x80\x8bseed = 1;", NULL, "a.cfg:5: an invisible character (U+200B) stands here: remove it");
-    REFUSED (BASE "種 = 1;", NULL, "a.cfg:5: `種` (U+7A2E) stands outside quotes: write texts as \"...\"");
+    REFUSED (BASE "\xe2\x80\x8bseed = 1;", NULL, "a.cfg:5: an invisible character (U+200B): remove it");
+    REFUSED (BASE "種 = 1;", NULL, "a.cfg:5: `種` (U+7A2E) is outside quotes: write texts as \"...\"");
     REFUSED (BASE "/* open\n", NULL, "a.cfg:5: the comment /* that begins here does not end: `*/` is missing");
 
     char want[512];
