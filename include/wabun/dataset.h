@@ -87,19 +87,31 @@ int64_t wb_loader_windows (const wb_loader_t *l); /**< windows of all parts: one
 /** Let the system read sample k into its memory in the background, so that wb_loader_sample() does not wait for it. */
 void wb_loader_prefetch (const wb_loader_t *l, int64_t k);
 
-/* ---- encoding (encode.c, lines.c) -------------------------------------------------------------------------------- */
+/* ---- encoding (encode.c, units.c, lines.c) ----------------------------------------------------------------------- */
+
+/** Lines of JSON that cannot be read: leave them out, unless more than 100 and more than one in a hundred are bad;
+ * leave out any number; stop at the first. */
+typedef enum { WB_BAD_LINES_FEW, WB_BAD_LINES_SKIP, WB_BAD_LINES_STOP } wb_bad_lines;
 
 typedef struct wb_dataset_encoding {
     const char *tokenizer; /**< as wb_tokenizer_new() takes it */
     const char *prefix;    /**< of the token file; directories above it are made */
     bool clean;            /**< tags for URLs, addresses, ... */
-    char *const *inputs;   /**< files, directories (.txt and .jsonl files in them), "-" for the standard input */
+    char *const *inputs;   /**< files, directories (text and JSON lines in them), "-" for the standard input */
     int ninputs;           /**< at least 1 */
     int64_t threads;       /**< of a rank; 0: as OMP_NUM_THREADS or the cores say */
+    const char *field;     /**< of a line of JSON: "text" */
+    const char *from;      /**< encoding of the inputs, as iconv knows it; NULL or "auto": find out */
+    wb_bad_lines bad_lines;
+    bool keep_crlf;    /**< do not make LF of CRLF */
+    bool keep_garbled; /**< go on where more than one in ten documents are in an unknown encoding */
+    double validation; /**< this share of the documents goes to PREFIX-valid; 0: none */
 } wb_dataset_encoding_t;
 /** Encode text into PREFIX.bin and PREFIX.idx, and print a summary.  The bytes are the same on any number of ranks and
- * threads.  After an error nothing is left.  Collective over world.  Errors, agreed: WB_EIO, WB_EDATA the first bad
- * line (file:line) or no text at all, WB_EUSAGE inputs that cannot be read, WB_ENOMEM. */
+ * threads.  A document is for validation if XXH64 of its first 64 KiB is low enough; of fewer than 10 documents each is
+ * cut at a line end instead.  After an error nothing is left.  Collective over world.  Errors, agreed: WB_EIO; WB_EDATA
+ * bad lines (file:line), too many documents in an unknown encoding, inputs that are not text, or no text at all;
+ * WB_EUSAGE inputs that cannot be read, an unknown encoding; WB_ENOMEM. */
 wb_status wb_dataset_encode (wb_comm_t *world, const wb_dataset_encoding_t *e) WB_NODISCARD;
 /** Lines {"text": ...} of the standard input become lines {"ids": [...]} of the standard output, one by one; and back.
  * Not collective.  Errors: WB_EDATA naming the line; WB_EIO, WB_ECLOSED, WB_ENOMEM. */

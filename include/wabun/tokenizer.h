@@ -45,9 +45,10 @@ bool wb_tokenizer_by_lines (const wb_tokenizer_t *t);
  * hundredth of a text is another encoding. */
 int64_t wb_text_stray (const char *text, size_t n);
 /** Shown where text or a file, named in front of it, is not UTF-8. */
-#define WB_NOT_UTF8                                                                                                  \
-    "%s is not UTF-8: what it holds becomes bytes, not words; convert it, for example: iconv -f SHIFT_JIS -t UTF-8 " \
-    "(or EUC-JP, UTF-16)"
+#define WB_NOT_UTF8                                                                                                 \
+    "%s is not UTF-8: what it holds becomes bytes, not words; convert it first: iconv -f ENCODING -t UTF-8 (CP932 " \
+    "for "                                                                                                          \
+    "Shift_JIS, EUC-JP, ISO-2022-JP, UTF-16)"
 /** Warn when text is in another encoding; *told (may be NULL): only once. */
 void wb_text_warn (const char *name, const char *text, size_t n, bool *told);
 /** UTF-8 bytes that `id` stands for in decoded text (<|endoftext|>: 0): the denominator of bits per byte. */

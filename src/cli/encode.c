@@ -1,14 +1,24 @@
 /* wabun encode: text to token files, or line by line for other programs. */
 #include "config.h"
 
+#include <string.h>
+
 #include "cli/cli.h"
 #include "wabun/comm.h"
 #include "wabun/dataset.h"
 #include "wabun/launch.h"
 
+static wb_status parse_bad_lines (wb_bad_lines *out, const char *s) {
+    if (s != NULL && strcmp (s, "skip") != 0 && strcmp (s, "stop") != 0)
+        return WB_FAIL (WB_EUSAGE, "--bad-lines %s: it is skip or stop", s);
+    *out = s == NULL ? WB_BAD_LINES_FEW : s[1] == 'k' ? WB_BAD_LINES_SKIP : WB_BAD_LINES_STOP;
+    return WB_OK;
+}
+
 static wb_status run (int argc, char **argv) {
-    wb_dataset_encoding_t e = {.inputs = argv + 1}; /* the inputs are moved to argv[1 ...] */
+    wb_dataset_encoding_t e = {.inputs = argv + 1, .field = "text"}; /* the inputs are moved to argv[1 ...] */
     bool jsonl = false;
+    const char *bad_lines = NULL;
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
         if (wb_opts_is (&o, "--tokenizer"))
@@ -19,6 +29,18 @@ static wb_status run (int argc, char **argv) {
             WB_TRY (wb_opts_flag (&o, &e.clean));
         else if (wb_opts_is (&o, "--jsonl"))
             WB_TRY (wb_opts_flag (&o, &jsonl));
+        else if (wb_opts_is (&o, "--from"))
+            WB_TRY (wb_opts_text (&o, &e.from));
+        else if (wb_opts_is (&o, "--text-field"))
+            WB_TRY (wb_opts_text (&o, &e.field));
+        else if (wb_opts_is (&o, "--bad-lines"))
+            WB_TRY (wb_opts_text (&o, &bad_lines));
+        else if (wb_opts_is (&o, "--keep-crlf"))
+            WB_TRY (wb_opts_flag (&o, &e.keep_crlf));
+        else if (wb_opts_is (&o, "--keep-garbled"))
+            WB_TRY (wb_opts_flag (&o, &e.keep_garbled));
+        else if (wb_opts_is (&o, "--validation"))
+            WB_TRY (wb_opts_float (&o, &e.validation, 1e-6, 0.5));
         else if (wb_opts_is (&o, "--threads"))
             WB_TRY (wb_opts_int (&o, &e.threads, 1, 4096));
         else if (wb_opts_is_file (&o))
@@ -27,6 +49,7 @@ static wb_status run (int argc, char **argv) {
             return wb_opts_unknown (&o);
     }
     if (e.tokenizer == NULL) return WB_FAIL (WB_EUSAGE, "--tokenizer is missing: byte or a vocabulary directory");
+    WB_TRY (parse_bad_lines (&e.bad_lines, bad_lines));
     const char *p = e.prefix;
     if (jsonl) {
         if (p != NULL || e.ninputs > 0)
@@ -50,7 +73,7 @@ static wb_status run (int argc, char **argv) {
 
 const wb_cmd_t wb_cmd_encode = {
     .name = "encode",
-    .usage = "--tokenizer T [--clean] -o PREFIX INPUT... | --jsonl",
+    .usage = "--tokenizer T [--clean] [--validation F] -o PREFIX INPUT... | --jsonl",
     .line = "turn text into token files",
     .run = run,
     .flags = WB_CMD_RANKS,
@@ -59,13 +82,25 @@ const wb_cmd_t wb_cmd_encode = {
         "  --tokenizer T     byte, a vocabulary directory or a model directory\n"
         "  --clean           replace URLs, e-mail addresses, telephone numbers, dates and prices by tags\n"
         "  -o PREFIX         write PREFIX.bin and PREFIX.idx\n"
-        "  INPUT             files and directories: a .txt is one document, a .jsonl one in each line\n"
-        "                    {\"text\": ...}; - is the standard input\n"
-        "  --jsonl           stdin lines {\"text\": ...} become stdout lines {\"ids\": [...]}\n"
+        "  INPUT             files and directories; - is the standard input. A text is one document; lines of JSON\n"
+        "                    {\"text\": ...} are one each (.jsonl, .ndjson, or the first line tells). In a\n"
+        "                    directory: .txt .text .md .jsonl .ndjson .json; what is left out is listed\n"
+        "  --validation F    this share of the documents, such as 0.01, goes to PREFIX-valid.bin and .idx\n"
+        "  --from NAME       encoding of the inputs: utf-8, cp932, euc-jp, iso-2022-jp, utf-16 or any that iconv\n"
+        "                    knows; auto (default): convert from those where that is certain, and say so\n"
+        "  --keep-garbled    go on where more than a tenth of the documents could not be converted (exit code 5)\n"
+        "  --text-field F    field of a line of JSON that is its text (text)\n"
+        "  --bad-lines X     stop: end at the first line that cannot be read; skip: leave out any number. Default:\n"
+        "                    leave them out; write nothing if more than 100 and more than 1 % are bad (exit code 5)\n"
+        "  --keep-crlf       do not make LF of CRLF\n"
+        "  --jsonl           stdin lines {\"text\": ...} become stdout lines {\"ids\": [...]}, as they are\n"
         "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"
         "\n"
         "Directories are walked in the order of names. A byte order mark at the start of a file is left out. Each\n"
-        "document ends in <|endoftext|>. The files are Megatron's indexed data set.\n"
-        "Under mpirun the ranks share the input; the file is the same on any number of them. With --jsonl each task\n"
-        "works by itself.\n",
+        "document ends in <|endoftext|>. The files are Megatron's indexed data set. A file that is converted is\n"
+        "read whole by one thread, 1 GiB at most. Under mpirun the ranks share the input; the file is the same on\n"
+        "any number of them. With --jsonl each task works by itself.\n"
+        "\n"
+        "For validation a document is chosen by a hash of its text (its first 64 KiB), so it stays there when the\n"
+        "corpus grows. Of fewer than 10 documents each is cut at a line end: its last part is for validation.\n",
 };

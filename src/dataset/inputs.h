@@ -2,6 +2,7 @@
 #ifndef WABUN_DATASET_INPUTS_H
 #define WABUN_DATASET_INPUTS_H
 
+#include "dataset/charset.h"
 #include "wabun/comm.h"
 
 /* A stream has no size: the standard input, a pipe. */
@@ -10,22 +11,58 @@ typedef enum { WB_INPUT_TEXT, WB_INPUT_LINES, WB_INPUT_STREAM } wb_input_kind;
 typedef struct wb_input {
     char *path;
     wb_input_kind kind;
+    wb_charset charset;   /* as its beginning says */
+    bool named;           /* the user gave this very path */
     int64_t bytes, start; /* of the file, and of all inputs before it */
+    uint64_t dev, ino;    /* rank 0 only */
 } wb_input_t;
+
+/* Files of one suffix that were left out. */
+typedef struct wb_left_out {
+    char suffix[24];
+    int64_t files;
+} wb_left_out_t;
 
 /* Zero-initialised is empty. */
 typedef struct wb_inputs {
     wb_input_t *data;
     int64_t len, cap;
-    int64_t bytes;  /* of all */
-    int64_t others; /* files in directories that were left out */
+    int64_t bytes; /* of all */
+    /* Rank 0 only: files in directories that were left out, by suffix; the rest of the suffixes are in one row. */
+    wb_left_out_t out[32];
+    int suffixes;
+    int64_t others; /* files left out */
 } wb_inputs_t;
 
-/* Rank 0's view of the file system on all ranks: "-", files, and directories, walked in the order of names (.txt and
- * .jsonl files in them; links to directories are not followed, they may lead in a circle).  A .jsonl file holds one
- * document a line, any other is one document.  Collective over world.  Errors, agreed: WB_EIO what cannot be opened;
- * WB_EDATA no text at all; WB_EUSAGE a packed file, a pipe that several ranks would have to share. */
-wb_status wb_inputs_find (wb_inputs_t *out, wb_comm_t *world, char *const *paths, int n) WB_NODISCARD;
+/* Rank 0's view of the file system on all ranks: "-", files, and directories, walked in the order of names (.txt,
+ * .text, .md, .jsonl, .ndjson and .json files in them; links to directories are not followed, they may lead in a
+ * circle).  A .jsonl or .ndjson file holds one document a line; so does any other file whose first line is a JSON
+ * object with the text field.  Any other is one document.  The beginning of each file is read, each rank its share of
+ * the files.  Prints what was left out, what is there twice and what is markup.  from: the encoding the user gave,
+ * NULL: find out. Collective over world.  Errors, agreed: WB_EIO what cannot be opened; WB_EDATA no text at all, or a
+ * file that was named is not text; WB_EUSAGE a packed file, a pipe that several ranks would have to share; WB_ENOMEM.
+ */
+wb_status wb_inputs_find (wb_inputs_t *out, wb_comm_t *world, char *const *paths, int n, const char *field,
+                          const char *from) WB_NODISCARD;
 void wb_inputs_fini (wb_inputs_t *l);
+/* Count a file that is left out. */
+void wb_inputs_leave_out (wb_inputs_t *l, const char *path);
+
+/* ---- what files hold (look.c) ------------------------------------------------------------------------------------ */
+
+typedef enum { WB_MARKUP_NONE, WB_MARKUP_HTML, WB_MARKUP_WIKI, WB_MARKUP_RUBY, WB_MARKUPS } wb_markup;
+
+typedef struct wb_look {
+    bool lines; /* the first line is a JSON object with the text field */
+    bool json;  /* it begins like JSON */
+    wb_charset charset;
+    wb_markup markup;
+    const char *binary; /* "a JPEG picture"; NULL: text */
+} wb_look_t;
+/* What a text is, by its first n bytes; `whole`: that is all of it.  Errors: WB_ENOMEM. */
+wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *field, const char *from) WB_NODISCARD;
+/* Look at all files of the list, each rank at its share, set kind and charset, and take away what is not text.
+ * Collective over world.  Errors, agreed: as wb_inputs_find(). */
+wb_status wb_inputs_look (wb_inputs_t *l, wb_comm_t *world, const char *field, const char *from) WB_NODISCARD;
 
 #endif

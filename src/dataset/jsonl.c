@@ -15,17 +15,17 @@ size_t wb_jsonl_trim (const char *s, size_t n) {
 
 #define COMPLAIN(c, ...) ((void) snprintf ((c)->text, sizeof (c)->text, __VA_ARGS__))
 
-json_t *wb_jsonl_parse (const char *s, size_t n, wb_jsonl_complaint_t *c) {
+json_t *wb_jsonl_parse (const char *s, size_t n, bool reals, wb_jsonl_complaint_t *c) {
     json_error_t error;
-    json_t *line = json_loadb (s, n, JSON_ALLOW_NUL, &error);
+    json_t *line = json_loadb (s, n, JSON_ALLOW_NUL | (reals ? JSON_DECODE_INT_AS_REAL : 0), &error);
     if (line == NULL) COMPLAIN (c, "not JSON: %.160s", error.text);
     return line;
 }
 
-const char *wb_jsonl_text (const json_t *line, size_t *n, wb_jsonl_complaint_t *c) {
-    const json_t *text = json_object_get (line, "text");
+const char *wb_jsonl_text (const json_t *line, const char *field, size_t *n, wb_jsonl_complaint_t *c) {
+    const json_t *text = json_object_get (line, field);
     if (!json_is_string (text)) {
-        COMPLAIN (c, "no string \"text\" in this line");
+        COMPLAIN (c, "no string \"%.100s\" in this line", field);
         return NULL;
     }
     *n = json_string_length (text);

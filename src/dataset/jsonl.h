@@ -13,10 +13,11 @@ typedef struct wb_jsonl_complaint {
 
 /* Bytes of a line without the blanks at its end; 0: an empty line, which is skipped. */
 size_t wb_jsonl_trim (const char *s, size_t n);
-/* The object of a line; NULL with a complaint.  The caller frees it with json_decref(). */
-json_t *wb_jsonl_parse (const char *s, size_t n, wb_jsonl_complaint_t *c);
-/* Its "text", which is borrowed from it; NULL with a complaint. */
-const char *wb_jsonl_text (const json_t *line, size_t *n, wb_jsonl_complaint_t *c);
+/* The object of a line; NULL with a complaint.  reals: whole numbers may have any size, since nobody reads them.  The
+ * caller frees it with json_decref(). */
+json_t *wb_jsonl_parse (const char *s, size_t n, bool reals, wb_jsonl_complaint_t *c);
+/* Its field, "text" or another, a string borrowed from it; NULL with a complaint. */
+const char *wb_jsonl_text (const json_t *line, const char *field, size_t *n, wb_jsonl_complaint_t *c);
 /* Its "ids", each below vocab, in place of what *ids held; *good = false with a complaint.  Errors: WB_ENOMEM. */
 wb_status wb_jsonl_ids (const json_t *line, wb_ids_t *ids, bool *good, int32_t vocab,
                         wb_jsonl_complaint_t *c) WB_NODISCARD;

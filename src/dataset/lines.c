@@ -20,7 +20,7 @@ typedef struct state {
 
 static wb_status encode_line (state_t *s, const json_t *line, bool *good, wb_jsonl_complaint_t *c) {
     size_t n;
-    const char *text = wb_jsonl_text (line, &n, c);
+    const char *text = wb_jsonl_text (line, "text", &n, c);
     *good = text != NULL;
     if (!*good) return WB_OK;
     wb_ids_clear (&s->ids);
@@ -46,7 +46,7 @@ static wb_status each_line (state_t *s, wb_lines_t *l, line_function *f) {
         WB_TRY (wb_lines_next (l, &text, &n, true));
         if (text == NULL) return WB_OK;
         if ((n = wb_jsonl_trim (text, n)) == 0) continue;
-        json_t *line = wb_jsonl_parse (text, n, &complaint);
+        json_t *line = wb_jsonl_parse (text, n, f == encode_line, &complaint);
         bool good = false;
         const wb_status status = line != NULL ? f (s, line, &good, &complaint) : WB_OK;
         json_decref (line);

@@ -1,0 +1,35 @@
+/* Encodings of text: which one it is, and conversion to UTF-8. */
+#ifndef WABUN_DATASET_CHARSET_H
+#define WABUN_DATASET_CHARSET_H
+
+#include "wabun/base.h"
+
+typedef enum wb_charset {
+    WB_CHARSET_UTF8,
+    WB_CHARSET_UTF16LE,
+    WB_CHARSET_UTF16BE,
+    WB_CHARSET_UTF32LE,
+    WB_CHARSET_UTF32BE,
+    WB_CHARSET_CP932,
+    WB_CHARSET_EUC_JP,
+    WB_CHARSET_ISO_2022_JP,
+    WB_CHARSET_NAMED,   /* the one that the user gave */
+    WB_CHARSET_UNKNOWN, /* none of these, or one cannot tell which */
+    WB_CHARSETS
+} wb_charset;
+
+/* "CP932": what messages say and iconv takes. */
+const char *wb_charset_name (wb_charset c);
+/* The encoding of a text, or of its first n bytes: one that it is for certain, or WB_CHARSET_UNKNOWN.  seems, NULL
+ * allowed: where it is unknown, the name that comes nearest, or "". */
+wb_charset wb_charset_guess (const char *s, size_t n, char seems[32]);
+/* Is text in another encoding than UTF-8?  One hundredth that is not UTF-8 says so; a few stray bytes do not. */
+bool wb_charset_garbled (int64_t stray, int64_t bytes);
+/* What iconv is given for a name that the user typed ("sjis" is CP932).  Errors: WB_EUSAGE where iconv has none such.
+ */
+wb_status wb_charset_find (const char **out, const char *name) WB_NODISCARD;
+/* Append the text as UTF-8.  *stray: bytes that are none of that encoding; each becomes U+FFFD.  Errors: WB_EUSAGE this
+ * system has no such conversion; WB_ENOMEM. */
+wb_status wb_charset_convert (wb_buf_t *out, int64_t *stray, const char *from, const char *s, size_t n) WB_NODISCARD;
+
+#endif

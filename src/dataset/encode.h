@@ -1,0 +1,81 @@
+/* Encoding, between its files: units.c takes, reads and encodes units of work; encode.c writes them and reports. */
+#ifndef WABUN_DATASET_ENCODE_H
+#define WABUN_DATASET_ENCODE_H
+
+#include "dataset/inputs.h"
+#include "dataset/jsonl.h"
+#include "wabun/dataset.h"
+
+/* What went wrong, for people: how often, and the first cases. */
+enum { WB_NOTES = 5 };
+typedef struct wb_notes {
+    int64_t n;
+    char text[WB_NOTES][512];
+} wb_notes_t;
+/* The first notes of all ranks in the order of ranks, and their number; on every rank.  Collective over world.  Errors,
+ * agreed: WB_ENOMEM. */
+wb_status wb_notes_gather (wb_notes_t *notes, wb_comm_t *world) WB_NODISCARD;
+/* As warnings.  what: "lines that ..." for the number of those that are not shown. */
+void wb_notes_print (const wb_notes_t *notes, const char *what);
+
+/* A bad line of a unit. */
+typedef struct wb_bad_line {
+    int64_t line; /* of the unit's lines, from 0 */
+    wb_jsonl_complaint_t complaint;
+} wb_bad_line_t;
+
+/* A document of a unit that holds whole ones. */
+typedef struct wb_encoded {
+    int64_t ids, bytes;
+    int side; /* 0: training, 1: validation */
+} wb_encoded_t;
+
+/* What a thread encodes at a time: a text or a piece of one, or the lines that begin in a part of a file. */
+typedef struct wb_unit {
+    const wb_input_t *in;
+    int64_t from, to; /* bytes of the file */
+    bool lines;
+    bool first, last; /* of a text */
+    bool whole;       /* all of the file at once, since it is converted */
+    bool cut;         /* this text is one half of a file: */
+    int side;         /* which one; a text that is not cut tells by its first unit */
+    wb_buf_t stream;  /* the bytes, of a stream: it is read when the unit is taken */
+    /* results */
+    int64_t start, start_line; /* of the bytes that were read: in the file, -1: line start_line of it */
+    wb_ids_t ids;
+    wb_buf_t documents;           /* wb_encoded_t of each line with text, of both halves of a converted text */
+    int64_t text, skipped, stray; /* bytes of a text; documents without any; bytes that are not UTF-8 */
+    wb_charset converted;         /* WB_CHARSET_UTF8: no */
+    char seems[32];               /* encoding of garbled text, "": unknown */
+    int64_t bad;                  /* lines that cannot be read, and the first of them */
+    wb_bad_line_t bad_lines[WB_NOTES];
+    uint64_t hash; /* the smallest of its documents' */
+} wb_unit_t;
+
+typedef struct wb_encoder {
+    const wb_dataset_encoding_t *e;
+    const char *from; /* for iconv, NULL: find out */
+    const wb_tokenizer_t *tokenizer;
+    const wb_inputs_t *inputs;
+    bool root;           /* streams are read here */
+    int64_t first, last; /* this rank's part of the line of inputs */
+    bool cut;            /* texts are cut for validation, since there are few */
+    uint64_t limit;      /* documents whose hash is not above it are for validation, unless texts are cut */
+    /* taking */
+    int64_t input, at;
+    int fd;              /* of the stream that is being read, -1: none */
+    bool stream_lines;   /* it is lines of JSON */
+    int64_t stream_line; /* lines of it that were taken */
+    wb_buf_t rest;       /* its bytes after the last line end */
+} wb_encoder_t;
+
+/* wb_team_ops_t: the next unit of this rank's part. */
+wb_status wb_encoder_take (void *encoder, void *unit, bool *more) WB_NODISCARD;
+/* wb_team_ops_t: read and encode.  own: a wb_encoder_own_t of the thread, kept between units. */
+typedef struct wb_encoder_own {
+    wb_buf_t raw, text;
+} wb_encoder_own_t;
+wb_status wb_encoder_work (void *encoder, void *unit, void *own) WB_NODISCARD;
+void wb_encoder_fini (wb_encoder_t *j); /* what a failure left open */
+
+#endif

@@ -1,0 +1,318 @@
+/* Units of encoding: a rank's part of the inputs in pieces, each read and encoded by one thread.
+ *
+ * A unit is a text, a megabyte of one, or the lines that begin in a megabyte of a file of lines.  A file that has to be
+ * converted is one unit, since its bytes say nothing of where its characters and lines are.
+ *
+ * Not done here: writing. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataset/encode.h"
+
+#define UNIT ((int64_t) 1 << 20)      /* bytes that a thread encodes at a time */
+#define WHOLE_MAX ((int64_t) 1 << 30) /* bytes of a file that is converted */
+#define HASHED ((size_t) 1 << 16)     /* bytes of a text that say on which side it is: its first unit has them */
+
+/* Append up to n bytes; fewer: the file ends. */
+static wb_status read_more (wb_buf_t *b, int fd, size_t n, const char *path) {
+    size_t got;
+    WB_TRY (wb_buf_reserve (b, n));
+    const int error = wb_fd_read (fd, b->data + b->len, &got, n, -1);
+    b->len += got;
+    b->data[b->len] = 0;
+    return error == 0 ? WB_OK : WB_FAIL (WB_EIO, "%s: cannot read: %s", path, strerror (error));
+}
+
+static int64_t count_lines (const char *s, size_t n) {
+    int64_t lines = 0;
+    for (const char *p = s, *end = s + n; p < end && (p = memchr (p, '\n', (size_t) (end - p))) != NULL; p++) lines++;
+    return lines;
+}
+
+/* ---- taking ----------------------------------------------------------------------------------------------------- */
+
+static wb_status too_large (const char *path) {
+    return WB_FAIL (WB_EDATA,
+                    "%s is not UTF-8, and too large to be converted here (1 GiB at most): convert it with iconv", path);
+}
+
+/* The first bytes of a stream have been read: what is it? */
+static wb_status look_at_stream (wb_encoder_t *j, wb_unit_t *u) {
+    wb_look_t look;
+    wb_buf_t *b = &u->stream;
+    WB_TRY (wb_look_bytes (&look, b->data, b->len, j->e->field, j->from));
+    if (look.binary != NULL) return WB_FAIL (WB_EDATA, "%s is not text: it is %s", u->in->path, look.binary);
+    j->stream_lines = look.lines;
+    j->stream_line = 0;
+    u->whole = look.charset != WB_CHARSET_UTF8 && look.charset != WB_CHARSET_UNKNOWN;
+    while (u->whole && !u->last) {
+        const size_t before = b->len;
+        WB_TRY (read_more (b, j->fd, (size_t) UNIT, u->in->path));
+        u->last = b->len - before < (size_t) UNIT;
+        if ((int64_t) b->len > WHOLE_MAX) return too_large (u->in->path);
+    }
+    return WB_OK;
+}
+
+/* The next bytes of a stream, up to a line end where the tokenizer allows it. */
+static wb_status take_stream (wb_encoder_t *j, wb_unit_t *u) {
+    if (j->fd < 0) j->fd = open (u->in->path, O_RDONLY | O_CLOEXEC);
+    if (j->fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", u->in->path, strerror (errno));
+    wb_buf_t *b = &u->stream;
+    wb_buf_clear (b);
+    WB_TRY (wb_buf_put (b, j->rest.data, j->rest.len)); /* there is no line end in the rest */
+    size_t whole = 0;
+    for (u->last = false; whole == 0 && !u->last;) {
+        const size_t before = b->len;
+        WB_TRY (read_more (b, j->fd, (size_t) UNIT, u->in->path));
+        u->last = b->len - before < (size_t) UNIT;
+        if (u->first && before == 0) WB_TRY (look_at_stream (j, u));
+        const bool cut = j->stream_lines || wb_tokenizer_by_lines (j->tokenizer);
+        const char *end = cut && !u->last ? memrchr (b->data + before, '\n', b->len - before) : NULL;
+        if (end != NULL) whole = (size_t) (end - b->data) + 1;
+    }
+    if (u->last) whole = b->len;
+    wb_buf_clear (&j->rest);
+    WB_TRY (wb_buf_put (&j->rest, b->data + whole, b->len - whole));
+    b->len = whole;
+    u->lines = j->stream_lines;
+    u->start = -1;
+    u->start_line = j->stream_line;
+    j->stream_line += count_lines (b->data, b->len);
+    j->at += (int64_t) whole;
+    const size_t mark = u->first && !u->whole ? wb_bom (b->data, b->len) : 0;
+    if (mark > 0) memmove (b->data, b->data + mark, b->len -= mark);
+    return WB_OK;
+}
+
+/* The bytes of a file that this rank encodes; false: none. */
+static bool mine (const wb_encoder_t *j, const wb_input_t *in, bool whole, int64_t *from, int64_t *end) {
+    if (in->kind == WB_INPUT_STREAM) return j->root;
+    if (in->kind == WB_INPUT_TEXT || whole) return in->start >= j->first && in->start < j->last;
+    if (*from < j->first - in->start) *from = j->first - in->start;
+    if (*end > j->last - in->start) *end = j->last - in->start;
+    return in->start < j->last && in->start + in->bytes > j->first;
+}
+
+static void begin_unit (wb_unit_t *u, const wb_input_t *in, bool whole) {
+    u->in = in;
+    u->lines = in->kind == WB_INPUT_LINES;
+    u->whole = whole;
+    u->cut = false;
+    u->side = 0;
+    u->start = u->start_line = 0;
+    u->text = u->skipped = u->stray = u->bad = 0;
+    u->converted = WB_CHARSET_UTF8;
+    u->seems[0] = 0;
+    u->hash = UINT64_MAX;
+    wb_ids_clear (&u->ids);
+    wb_buf_clear (&u->documents);
+}
+
+wb_status wb_encoder_take (void *encoder, void *unit, bool *more) {
+    wb_encoder_t *j = encoder;
+    wb_unit_t *u = unit;
+    for (; j->input < j->inputs->len; j->input++) {
+        const wb_input_t *in = &j->inputs->data[j->input];
+        const bool whole = in->charset != WB_CHARSET_UTF8 && in->charset != WB_CHARSET_UNKNOWN;
+        int64_t from = j->at, end = in->bytes;
+        if (!mine (j, in, whole, &from, &end)) continue;
+        begin_unit (u, in, whole);
+        if (whole && end > WHOLE_MAX) return too_large (in->path);
+        int64_t begin = 0;
+        if (j->cut && in->kind == WB_INPUT_TEXT && !whole) { /* two documents: lines before, and from, a byte */
+            const int64_t at = (int64_t) ((double) in->bytes * (1 - j->e->validation));
+            u->cut = true;
+            u->side = from >= at && at > 0;
+            if (u->side == 0)
+                end = at > 0 ? at : end;
+            else
+                begin = at;
+        }
+        const bool by_lines = u->lines || wb_tokenizer_by_lines (j->tokenizer);
+        u->from = from;
+        u->to = by_lines && !whole && end - from > UNIT + UNIT / 2 ? from + UNIT : end;
+        u->first = from == begin;
+        u->last = u->to == end;
+        bool done = u->last && (u->side == 1 || !u->cut || end == in->bytes);
+        if (in->kind == WB_INPUT_STREAM) {
+            WB_TRY (take_stream (j, u));
+            done = u->last;
+            if (done) wb_encoder_fini (j);
+        } else
+            j->at = u->to;
+        if (done) j->input++, j->at = 0;
+        return WB_OK;
+    }
+    *more = false;
+    return WB_OK;
+}
+
+void wb_encoder_fini (wb_encoder_t *j) {
+    if (j->fd >= 0) close (j->fd);
+    j->fd = -1;
+    wb_buf_fini (&j->rest);
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------------- */
+
+/* The lines that begin in the unit's part: they are b->data[*start .. b->len), and u->start is where that is in the
+ * file.  A line begins at byte 0 and after every line end, so the parts of a file together give the whole file. */
+static wb_status read_lines (wb_buf_t *b, size_t *start, wb_unit_t *u, int fd) {
+    enum { MORE = 1 << 16 };
+    const int64_t from = u->from > 0 ? u->from - 1 : 0;
+    const size_t n = (size_t) (u->to - from);
+    *start = b->len = 0;
+    if (from > 0 && lseek (fd, (off_t) from, SEEK_SET) < 0)
+        return WB_FAIL (WB_EIO, "%s: cannot read: %s", u->in->path, strerror (errno));
+    WB_TRY (read_more (b, fd, n, u->in->path));
+    if (u->from > 0) {
+        const char *end = memchr (b->data, '\n', b->len);
+        *start = end != NULL ? (size_t) (end - b->data) + 1 : b->len;
+        if (*start >= n) *start = b->len = 0;
+    }
+    while (b->len > 0 && b->data[b->len - 1] != '\n' && !u->whole) { /* the last line goes on after the part */
+        const size_t before = b->len;
+        WB_TRY (read_more (b, fd, MORE, u->in->path));
+        if (b->len == before) break;
+        const char *end = memchr (b->data + before, '\n', b->len - before);
+        if (end != NULL) b->len = (size_t) (end - b->data) + 1;
+    }
+    u->start = from + (int64_t) *start;
+    if (u->start == 0 && !u->whole) *start = wb_bom (b->data, b->len);
+    return WB_OK;
+}
+
+/* CRLF becomes LF. */
+static size_t fold (char *s, size_t n) {
+    char *p = n > 0 ? memchr (s, '\r', n) : NULL;
+    if (p == NULL) return n;
+    char *to = p;
+    for (const char *from = p, *end = s + n; from < end; from++)
+        if (*from != '\r' || from + 1 == end || from[1] != '\n') *to++ = *from;
+    return (size_t) (to - s);
+}
+
+/* Which encoding to convert from; WB_CHARSET_UTF8, _UNKNOWN: none. */
+static wb_charset which (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
+    u->stray = u->whole && j->from != NULL ? 0 : wb_text_stray (s, n);
+    if (j->from != NULL) return u->whole ? WB_CHARSET_NAMED : WB_CHARSET_UTF8;
+    if (!u->whole && !wb_charset_garbled (u->stray, (int64_t) n)) return WB_CHARSET_UTF8;
+    const wb_charset c = wb_charset_guess (s, n, u->seems);
+    return c == WB_CHARSET_UNKNOWN && u->in->charset != WB_CHARSET_UTF8 ? u->in->charset : c;
+}
+
+/* The text of a unit, s [n], as UTF-8 where it is anything else for certain; then it is in `text`. */
+static wb_status convert (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *text, char **s, size_t *n) {
+    const wb_charset from = which (j, u, *s, *n);
+    if (from == WB_CHARSET_UNKNOWN || from == WB_CHARSET_UTF8) return WB_OK;
+    const char *name = from == WB_CHARSET_NAMED ? j->from : wb_charset_name (from);
+    snprintf (u->seems, sizeof u->seems, "%s", name);
+    if (!u->whole && (u->cut || !u->first || !u->last)) return WB_OK; /* a piece of a file that began as UTF-8 */
+    int64_t stray = 0;
+    wb_buf_clear (text);
+    WB_TRY (wb_charset_convert (text, &stray, name, *s, *n));
+    if (from != WB_CHARSET_NAMED && wb_charset_garbled (stray, (int64_t) *n / 2)) return WB_OK; /* as it is */
+    const size_t mark = wb_bom (text->data, text->len);
+    u->converted = from;
+    u->stray = stray;
+    u->start = -1;
+    *s = text->data + mark;
+    *n = text->len - mark;
+    return WB_OK;
+}
+
+/* ---- encoding --------------------------------------------------------------------------------------------------- */
+
+static int side_of (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
+    if (j->e->validation == 0) return 0;
+    const uint64_t hash = wb_hash64 (s, n < HASHED ? n : HASHED);
+    if (hash < u->hash) u->hash = hash;
+    return hash <= j->limit;
+}
+
+static wb_status encode_document (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n, int side) {
+    const int64_t before = u->ids.len;
+    if (n == 0) return WB_OK;
+    WB_TRY (wb_tokenizer_encode (j->tokenizer, &u->ids, s, n, j->e->clean));
+    WB_TRY (wb_ids_put (&u->ids, wb_tokenizer_eot (j->tokenizer)));
+    const wb_encoded_t d = {u->ids.len - before, (int64_t) n, side};
+    return wb_buf_put (&u->documents, &d, sizeof d);
+}
+
+/* A document that is here whole. */
+static wb_status encode_whole (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
+    if (n == 0) u->skipped++;
+    if (!j->cut || n == 0) return encode_document (j, u, s, n, side_of (j, u, s, n));
+    size_t at = (size_t) ((double) n * (1 - j->e->validation));
+    const char *end = memchr (s + at, '\n', n - at);
+    at = end != NULL ? (size_t) (end - s) + 1 : n;
+    WB_TRY (encode_document (j, u, s, at, 0));
+    return encode_document (j, u, s + at, n - at, 1);
+}
+
+/* One line of JSON; it is the unit's `line`-th. */
+static wb_status encode_line (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *own, const char *s, size_t n,
+                              int64_t number) {
+    wb_jsonl_complaint_t complaint;
+    const size_t mark = wb_bom (s, n); /* files that were put together have one in the middle */
+    json_t *line = wb_jsonl_parse (s + mark, n - mark, true, &complaint);
+    size_t bytes = 0;
+    const char *text = line != NULL ? wb_jsonl_text (line, j->e->field, &bytes, &complaint) : NULL;
+    wb_status status = WB_OK;
+    if (text == NULL) {
+        if (u->bad < WB_NOTES) u->bad_lines[u->bad] = (wb_bad_line_t){number, complaint};
+        u->bad++;
+    } else {
+        if (!j->e->keep_crlf && bytes > 0 && memchr (text, '\r', bytes) != NULL) {
+            wb_buf_clear (own);
+            status = wb_buf_put (own, text, bytes);
+            if (status == WB_OK) bytes = fold (own->data, bytes);
+            text = own->data;
+        }
+        if (status == WB_OK) status = encode_whole (j, u, text, bytes);
+    }
+    json_decref (line);
+    return status;
+}
+
+static wb_status encode_lines (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *own, const char *s, size_t n) {
+    int64_t number = 0;
+    for (size_t from = 0, next; from < n; from = next, number++) {
+        const char *end = memchr (s + from, '\n', n - from);
+        next = end != NULL ? (size_t) (end - s) + 1 : n;
+        const size_t bytes = wb_jsonl_trim (s + from, next - from);
+        if (bytes > 0) WB_TRY (encode_line (j, u, own, s + from, bytes, number));
+        if (u->bad > 0 && j->e->bad_lines == WB_BAD_LINES_STOP) break;
+    }
+    return WB_OK;
+}
+
+wb_status wb_encoder_work (void *encoder, void *unit, void *own) {
+    const wb_encoder_t *j = encoder;
+    wb_unit_t *u = unit;
+    wb_encoder_own_t *o = own;
+    wb_buf_t *b = u->in->kind == WB_INPUT_STREAM ? &u->stream : &o->raw;
+    size_t start = 0;
+    if (u->in->kind != WB_INPUT_STREAM) {
+        const int fd = open (u->in->path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", u->in->path, strerror (errno));
+        const wb_status status = read_lines (b, &start, u, fd);
+        close (fd);
+        WB_TRY (status);
+    }
+    if (b->data == NULL) WB_TRY (wb_buf_put (b, "", 0));
+    char *s = b->data + start;
+    size_t n = b->len - start;
+    if (!u->lines || u->whole) WB_TRY (convert (j, u, &o->text, &s, &n)); /* JSON is UTF-8, or is refused */
+    if (u->lines) return encode_lines (j, u, u->converted != WB_CHARSET_UTF8 ? &o->raw : &o->text, s, n);
+    if (!j->e->keep_crlf) n = fold (s, n);
+    u->text = (int64_t) n;
+    if (u->whole) return encode_whole (j, u, s, n);
+    if (u->first && !u->cut) u->side = side_of (j, u, s, n);
+    return n > 0 ? wb_tokenizer_encode (j->tokenizer, &u->ids, s, n, j->e->clean) : WB_OK;
+}

@@ -1,0 +1,208 @@
+#!/bin/sh
+# timeout: 600 - wabun encode on files as users have them: encodings, suffixes, bad lines, CRLF, splits, signals.  Writes TAP.
+# shellcheck disable=SC2016,SC2034 # what verdict evaluates
+: "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}" "${MPIRUN:=mpirun}"
+work=$T_TMP
+point=0
+
+"$WABUN" help encode >/dev/null 2>&1 || { echo "1..0 # SKIP this program has no wabun encode"; exit 0; }
+
+verdict () { # WHAT COMMAND...
+  what=$1
+  shift
+  point=$((point + 1))
+  if "$@"; then
+    echo "ok $point - $what"
+  else
+    sed 's/^/# /' "$work/err"
+    echo "not ok $point - $what"
+  fi
+}
+
+# enc WHAT CODE PATTERN ARGUMENT...: encode into $work/t; the pattern is in what it says
+enc () {
+  what=$1 want=$2 pattern=$3
+  shift 3
+  rm -f "$work"/t.* "$work"/t-valid.*
+  "$WABUN" encode --tokenizer byte -o "$work/t" "$@" </dev/null >"$work/out" 2>"$work/err"
+  code=$?
+  verdict "$what" eval '[ $code -eq "$want" ] && grep -q -e "$pattern" "$work/err"'
+}
+says () { verdict "$1" grep -q -e "$2" "$work/err"; }
+silent () { verdict "$1" eval '! grep -q -e "warning" "$work/err"'; }
+text () { # WHAT FILE [PREFIX]: the documents are those of the file, each with its end
+  "$WABUN" decode --tokenizer byte "${3:-$work/t}" 2>>"$work/err" | sed 's/<|endoftext|>$//' >"$work/got"
+  verdict "$1" cmp "$work/got" "$2" 2>>"$work/err"
+}
+: >"$work/err"
+
+# ---- encodings: the same text in each
+i=0
+while [ $i -lt 12 ]; do
+  i=$((i + 1))
+  printf 'メロスは激怒した。必ず、かの邪智暴虐の王を除かなければならぬと決意した。(%d)\n' $i
+done >"$work/utf8.txt"
+{ cat "$work/utf8.txt"; echo; } >"$work/want"
+for c in SHIFT_JIS EUC-JP ISO-2022-JP UTF-16LE UTF-16BE UTF-16; do
+  iconv -f UTF-8 -t $c "$work/utf8.txt" >"$work/x.txt"
+  case $c in SHIFT_JIS) name=CP932 ;; UTF-16) name=UTF-16LE ;; *) name=$c ;; esac
+  enc "$c is converted" 0 "1 file converted from $name" "$work/x.txt"
+  text "$c: the text" "$work/want"
+  "$WABUN" encode --tokenizer byte -o "$work/t" - <"$work/x.txt" 2>"$work/err"
+  text "$c from a pipe: the text" "$work/want"
+done
+iconv -f UTF-8 -t SHIFT_JIS "$work/utf8.txt" >"$work/x.txt"
+enc "--from" 0 "converted from CP932" --from sjis "$work/x.txt"
+text "--from: the text" "$work/want"
+enc "--from nothing" 2 "iconv does not know" --from klingon "$work/x.txt"
+enc "--from utf-8: as it is" 5 "not UTF-8" --from utf-8 "$work/x.txt"
+enc "--keep-garbled" 0 "1 document," --from utf-8 --keep-garbled "$work/x.txt"
+printf '{"text": "メロスは激怒した。かならずかの王をのぞかねばならぬ"}\n' | iconv -f UTF-8 -t SHIFT_JIS >"$work/sjis.jsonl"
+enc "lines in Shift_JIS" 0 "converted from CP932" "$work/sjis.jsonl"
+{ echo 'メロスは激怒した。かならずかの王をのぞかねばならぬ'; } >"$work/want"
+text "lines in Shift_JIS: the text" "$work/want"
+# Longer than a unit, ASCII at first.
+{ awk 'BEGIN { for (i = 0; i < 30000; i++) print "plain English, line by line and page by page, number", i }'; cat "$work/utf8.txt"; } >"$work/late.utf8"
+iconv -f UTF-8 -t SHIFT_JIS "$work/late.utf8" >"$work/late.txt"
+enc "Shift_JIS after much ASCII" 0 "converted from CP932" "$work/late.txt"
+{ cat "$work/late.utf8"; echo; } >"$work/want"
+text "Shift_JIS after much ASCII: the text" "$work/want"
+printf '\223\372\226\173\214\352\n' >"$work/short.txt" # too short to be sure
+enc "what is uncertain is named" 5 "short.txt is not UTF-8.*--from" "$work/short.txt"
+mkdir "$work/some"
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do cp "$work/utf8.txt" "$work/some/$i.txt"; done
+cp "$work/short.txt" "$work/some"
+enc "one garbled of 13 is taken" 0 "13 documents" "$work/some"
+says "and named" "short.txt is not UTF-8"
+
+# ---- binary files
+printf '\377\330\377\340\000\020JFIF' >"$work/photo.txt"
+printf '%%PDF-1.4 text' >"$work/paper.text"
+printf 'ab\000\000\000\001\002' >"$work/bin.md"
+enc "a picture that is named" 5 "photo.txt is not text: it is a JPEG" "$work/photo.txt"
+enc "a PDF that is named" 5 "PDF" "$work/paper.text"
+enc "zeros" 5 "binary data" "$work/bin.md"
+"$WABUN" encode --tokenizer byte -o "$work/t" - <"$work/photo.txt" 2>"$work/err"
+verdict "a picture from a pipe" test $? -eq 5
+
+# ---- suffixes
+mkdir -p "$work/dir"
+echo 一 >"$work/dir/1.TXT"
+echo 二 >"$work/dir/2.text"
+echo 三 >"$work/dir/3.md"
+echo '{"text": "四"}' >"$work/dir/4.JSONL"
+echo '{"text": "五", "id": 1}' >"$work/dir/5.ndjson"
+printf '{"text": "六"}\n{"text": "七"}\n' >"$work/dir/6.json"
+echo '[1, 2]' >"$work/dir/7.json"
+touch "$work/dir/a.html" "$work/dir/b.html" "$work/dir/c.epub" "$work/dir/README"
+cp "$work/photo.txt" "$work/dir/photo.txt"
+enc "suffixes of all kinds" 0 "7 documents" "$work/dir"
+says "what is left out is listed" "left out: 2 .html"
+says "with a picture named .txt" "1 .txt"
+printf '一\n\n二\n\n三\n\n四\n五\n六\n七\n' >"$work/want"
+text "their texts" "$work/want"
+enc "JSON that is not lines" 5 "not a document in each line" "$work/dir/7.json"
+cp "$work/dir/6.json" "$work/lines.txt"
+"$WABUN" encode --tokenizer byte -o "$work/t" - <"$work/lines.txt" 2>"$work/err"
+printf '六\n七\n' >"$work/want"
+text "lines from a pipe" "$work/want"
+echo '{"body": "本文", "text": 1}' >"$work/body.json"
+enc "--text-field" 0 "1 document," --text-field body "$work/body.json"
+enc "a file twice" 0 "are one file" "$work/dir/1.TXT" "$work/dir/1.TXT"
+ln -s "$work/dir/1.TXT" "$work/link.txt"
+enc "a file twice, by a link" 0 "are one file" "$work/dir/1.TXT" "$work/link.txt"
+mkdir "$work/raw"
+echo '<!DOCTYPE html><html><p>本' >"$work/raw/a.txt"
+echo '<mediawiki xml:lang="ja">' >"$work/raw/b.txt"
+echo '｜邪智《じゃち》［＃改ページ］' >"$work/raw/c.txt"
+enc "markup" 0 "1 file of HTML" "$work/raw"
+says "markup of a wiki" "1 file of MediaWiki XML"
+says "ruby" "1 file of Aozora"
+
+# ---- bad lines
+big=9223372036854775808
+{ echo '{"text": "一", "n": '$big'}'; echo '{"text": "二", "x": NaN}'; echo '{"text": null}'; echo '{"text": "\ud800"}'
+  printf '\357\273\277{"text": "三"}\n'; echo '{"text": "四"}'; } >"$work/bad.jsonl"
+enc "bad lines are left out" 0 "3 documents" "$work/bad.jsonl"
+says "named, with a reason" 'bad.jsonl:3: no string "text"'
+says "and counted" "3 of 6 lines left out"
+printf '一\n三\n四\n' >"$work/want"
+text "the good ones" "$work/want"
+enc "--bad-lines stop" 5 "bad.jsonl:2: not JSON" --bad-lines stop "$work/bad.jsonl"
+enc "--bad-lines other" 2 "skip or stop" --bad-lines other "$work/bad.jsonl"
+awk 'BEGIN { for (i = 1; i <= 5000; i++) print i % 40 ? "{\"text\": \"猫\"}" : "{\"text\": NaN}" }' >"$work/many.jsonl"
+enc "too many bad lines" 5 "125 of 5,\?000 lines cannot be read.*many.jsonl:40:.*nothing was written" "$work/many.jsonl"
+verdict "nothing is left" eval '! ls "$work"/t.* 2>/dev/null'
+enc "--bad-lines skip" 0 "4,875 documents" --bad-lines skip "$work/many.jsonl"
+says "five are named" "and 120 more lines"
+
+# ---- line ends
+printf 'a\r\nb\rc\r\n' >"$work/dos.txt"
+printf '{"text": "a\\r\\nb\\rc\\r\\n"}' >"$work/dos.jsonl"
+printf 'a\nb\rc\n\n' >"$work/want"
+for f in dos.txt dos.jsonl; do
+  enc "CRLF of $f" 0 "" "$work/$f"
+  text "CRLF of $f is LF" "$work/want"
+done
+printf 'a\r\nb\rc\r\n\n' >"$work/want"
+for f in dos.txt dos.jsonl; do
+  enc "--keep-crlf of $f" 0 "" --keep-crlf "$work/$f"
+  text "--keep-crlf of $f: CRLF" "$work/want"
+done
+
+# ---- validation
+awk 'BEGIN { for (i = 0; i < 2000; i++) printf "{\"text\": \"文書%d\"}\n", i }' >"$work/docs.jsonl"
+enc "--validation" 0 "t-valid: " --validation 0.05 "$work/docs.jsonl"
+"$WABUN" decode --tokenizer byte "$work/t" | sort >"$work/a1"
+"$WABUN" decode --tokenizer byte "$work/t-valid" | sort >"$work/v1"
+verdict "every document is on one side" eval '[ "$(cat "$work/a1" "$work/v1" | sort -u | wc -l)" -eq 2000 ] &&
+  [ "$(wc -l <"$work/v1")" -gt 50 ] && [ "$(wc -l <"$work/v1")" -lt 150 ]'
+cp "$work/t.bin" "$work/one.bin"
+cp "$work/t-valid.idx" "$work/one-valid.idx"
+awk 'BEGIN { for (i = 2999; i >= 0; i--) printf "{\"text\": \"文書%d\"}\n", i }' >"$work/more.jsonl"
+enc "--validation, more documents" 0 "t-valid: " --validation 0.05 "$work/more.jsonl"
+"$WABUN" decode --tokenizer byte "$work/t-valid" | sort >"$work/v2"
+verdict "a document stays on its side" eval '[ "$(comm -23 "$work/v1" "$work/v2" | wc -l)" -eq 0 ] &&
+  [ "$(comm -12 "$work/a1" "$work/v2" | wc -l)" -eq 0 ]'
+head -n 30 "$work/docs.jsonl" >"$work/thirty.jsonl"
+enc "at least one is for validation" 0 "t-valid: 1 document," --validation 0.000001 "$work/thirty.jsonl"
+head -n 3 "$work/docs.jsonl" | sed 's/"}/\\n次の行\\n最後の行"}/' >"$work/three.jsonl"
+enc "few documents are cut" 0 "t-valid: 3 documents" --validation 0.5 "$work/three.jsonl"
+awk 'BEGIN { for (i = 0; i < 100000; i++) printf "%d 行目の文。\n", i }' >"$work/long.txt"
+enc "a long text is cut" 0 "t-valid: 1 document," --validation 0.1 "$work/long.txt"
+{ "$WABUN" decode --tokenizer byte "$work/t"; "$WABUN" decode --tokenizer byte "$work/t-valid"; } | grep -v '^<|endoftext|>$' >"$work/got"
+verdict "at a line end" cmp "$work/got" "$work/long.txt" 2>>"$work/err"
+verdict "near its end" eval '[ "$("$WABUN" decode --tokenizer byte "$work/t-valid" | wc -l)" -gt 9000 ]'
+iconv -f UTF-8 -t SHIFT_JIS "$work/utf8.txt" >"$work/x.txt"
+enc "a converted text is cut" 0 "t-valid: 1 document," --validation 0.1 "$work/x.txt"
+printf 'one line' >"$work/line.txt"
+enc "nothing to cut" 5 "nothing was left for validation" --validation 0.1 "$work/line.txt"
+verdict "nothing is written" eval '! ls "$work"/t.* "$work"/t-valid.* 2>/dev/null'
+
+# ---- ranks
+if command -v "$MPIRUN" >/dev/null; then
+  if [ "$(id -u)" = 0 ]; then
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM
+  fi
+  mpi () { # PREFIX ARGUMENT...
+    prefix=$1
+    shift
+    # shellcheck disable=SC2086 # MPIRUN_FLAGS is a list of words
+    timeout 240 $MPIRUN ${MPIRUN_FLAGS-} -np 3 "$WABUN" encode --tokenizer byte -o "$prefix" "$@" </dev/null 2>"$work/err"
+  }
+  set -- "$work/dir" "$work/x.txt" "$work/bad.jsonl" "$work/some" "$work/docs.jsonl" "$work/late.txt"
+  OMP_NUM_THREADS=2 "$WABUN" encode --tokenizer byte -o "$work/serial" --validation 0.05 "$@" 2>"$work/err"
+  grep -v MB/s "$work/err" | sort >"$work/said1"
+  mpi "$work/r3" --validation 0.05 "$@"
+  verdict "3 ranks: the same files" eval 'cmp "$work/serial.bin" "$work/r3.bin" && cmp "$work/serial.idx" "$work/r3.idx" &&
+    cmp "$work/serial-valid.bin" "$work/r3-valid.bin" && [ "$(ls "$work"/r3* | wc -l)" -eq 4 ]'
+  grep -v MB/s "$work/err" | sort >"$work/said3"
+  verdict "3 ranks: the same is said" eval 'grep "left out\|converted\|not UTF-8\|bad.jsonl:" "$work/said1" >"$work/s1" &&
+    grep "left out\|converted\|not UTF-8\|bad.jsonl:" "$work/said3" >"$work/s3" && diff "$work/s1" "$work/s3"'
+  mpi "$work/x3" "$work/many.jsonl"
+  code=$?
+  verdict "3 ranks: too many bad lines" eval '[ $code -eq 5 ] && [ "$(grep -c "^wabun: .*nothing was written" "$work/err")" -eq 1 ] &&
+    ! ls "$work"/x3* 2>/dev/null'
+fi
+echo "1..$point"
