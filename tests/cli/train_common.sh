@@ -128,6 +128,16 @@ same_files () {
   done
 }
 
+# same_but_steps DIR DIR: the same bytes, but for train.steps in the settings that state.json remembers
+same_but_steps () {
+  for file in model.safetensors optimizer.safetensors config.json; do
+    cmp "$1/$file" "$2/$file" || return 1
+  done
+  sed 's/"train.steps": *[0-9]*//' "$1/state.json" >state.1
+  sed 's/"train.steps": *[0-9]*//' "$2/state.json" >state.2
+  cmp state.1 state.2
+}
+
 # steps RUN: its checkpoints, as "10 20"
 steps () { (cd "$1" && ls -d step-* 2>/dev/null) | sed -n 's/^step-0*\([0-9]*\)$/\1/p' | tr '\n' ' ' | sed 's/ $//'; }
 
