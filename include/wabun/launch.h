@@ -26,7 +26,8 @@ void wb_retune (char **argv, bool allowed, const char *core, const char *want);
 void wb_slow_warn (void);
 /** The core type that OpenBLAS had chosen before the program started again; NULL: it did not. */
 const char *wb_retuned_from (void);
-/** The same behind the name of the core type in a report: empty, or ", started again: ..."; valid until called again.
+/** The same, to follow the name of the core type in a report: empty, or ", started again: ..."; valid until called
+ * again.
  */
 const char *wb_retuned_note (void);
 

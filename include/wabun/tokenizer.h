@@ -38,11 +38,10 @@ wb_status wb_tokenizer_decode (const wb_tokenizer_t *t, wb_buf_t *out, const int
 int32_t wb_tokenizer_size (const wb_tokenizer_t *t);     /**< number of ids: n_vocab */
 int32_t wb_tokenizer_eot (const wb_tokenizer_t *t);      /**< id of <|endoftext|> */
 const char *wb_tokenizer_kind (const wb_tokenizer_t *t); /**< "byte", "ja-bpe" */
-/** Do the ids of a text not change when it is cut behind line ends (LF) and its pieces are encoded one by one?  ja-bpe:
- * no, where the vocabulary has words, emoji or tags that can lie across a line end. */
+/** May a text be cut after line ends (LF) and its pieces be encoded one by one, with the same ids?  ja-bpe: not if the
+ * vocabulary has words, emoji or tags that can lie across a line end. */
 bool wb_tokenizer_by_lines (const wb_tokenizer_t *t);
-/** Bytes of text that are no UTF-8: all of a character that is cut short or too large.  A few stray ones are nothing; a
- * hundredth of a text is another encoding. */
+/** Number of bytes outside well-formed UTF-8 characters.  More than 1 % means that the text is in another encoding. */
 int64_t wb_text_stray (const char *text, size_t n);
 /** Shown where text or a file, named in front of it, is not UTF-8. */
 #define WB_NOT_UTF8                                                                                                 \
@@ -64,7 +63,8 @@ enum { WB_TOKENIZER_MAX_FILES = 4 };
 typedef struct wb_stream wb_stream_t;
 wb_status wb_stream_new (wb_stream_t **out, const wb_tokenizer_t *t) WB_NODISCARD;
 void wb_stream_destroy (wb_stream_t *s);
-/** Append to `out` the text that id completes.  flush: give out what is held back (as U+FFFD); id < 0: flush only. */
+/** Append to `out` the text that id completes.  flush: also append what is held back (as U+FFFD); id < 0: flush only.
+ */
 wb_status wb_stream_put (wb_stream_t *s, wb_buf_t *out, int32_t id, bool flush) WB_NODISCARD;
 
 #ifdef __cplusplus

@@ -1,15 +1,15 @@
 /* What the parts of a training run share.
  *
- *   run.c      start, the loop over steps
- *   signals.c  requests to stop
- *   data.c     tokenizer, token files, loaders
- *   lock.c     one run at a time in a run directory
- *   base.c     model.base: the model it starts from
- *   save.c     checkpoints of the run
- *   resume.c   which checkpoint to go on from, and whether it fits
- *   state.c    state.json: settings and data of a checkpoint, and what has changed since
- *   summary.c  start-up report, memory
- *   log.c      progress, metrics, samples of text
+ *   run.c         start, the loop over steps
+ *   signals.c     requests to stop
+ *   data.c        tokenizer, token files, loaders
+ *   lock.c        one run at a time in a run directory
+ *   base_model.c  model.base: the model it starts from
+ *   save.c        checkpoints of the run
+ *   resume.c      which checkpoint to go on from, and whether it fits
+ *   state.c       state.json: settings and data of a checkpoint, and what has changed since
+ *   summary.c     start-up report, memory
+ *   metrics.c     progress, metrics, samples of text
  */
 #ifndef WABUN_RUN_PRIV_H
 #define WABUN_RUN_PRIV_H
@@ -56,7 +56,7 @@ typedef struct wb_run_limits {
     double mapped;  /* bytes of mapped files before the token files were opened */
 } wb_run_limits_t;
 
-/* What log.c keeps. */
+/* What metrics.c keeps. */
 typedef struct wb_run_log {
     wb_metrics_t *metrics; /* rank 0 */
     bool no_sample;        /* the last text could not be made */
@@ -129,7 +129,7 @@ static inline wb_ckpt_set_t wb_run_state_set (const wb_trainer_t *t, const wb_op
                            .classes = slot->classes};
 }
 
-/* ---- base.c ------------------------------------------------------------------------------------------------------ */
+/* ---- base_model.c ------------------------------------------------------------------------------------------------ */
 
 /* Which model model.base names: r->base, and config->base is its path without links; nothing without model.base.
  * Collective over world.  Errors: WB_ENOMEM, agreed. */
@@ -163,7 +163,7 @@ bool wb_run_writes_samples (const wb_run_t *r);
 /* At the end: peak of memory over ranks against the plan.  Collective over world. */
 void wb_run_memory_report (wb_run_t *r);
 
-/* ---- log.c ------------------------------------------------------------------------------------------------------- */
+/* ---- metrics.c --------------------------------------------------------------------------------------------------- */
 
 /* Open the metrics, which go on after trainer->step.  Collective over world.  Errors: WB_ENOMEM, agreed. */
 wb_status wb_run_log_open (wb_run_t *r) WB_NODISCARD;

@@ -13,8 +13,8 @@
  *
  * `\d` is every decimal digit (Nd) of Unicode 14, in a table, so that ids do not change with a library.
  *
- * Not done here: full-width forms (ja_bpe.c narrows them before), anything that patterns at large need: no captures,
- * anchors, classes by name, lazy or possessive repetition. */
+ * Not done here: full-width forms (ja_bpe.c narrows them first); captures, anchors, named classes, lazy and possessive
+ * repetition, which these patterns do not use. */
 #include "config.h"
 
 #include <string.h>
@@ -392,7 +392,7 @@ static wb_status replace (const wb_clean_t *c, int r, search_t *s, wb_cps_t *out
         WB_TRY (wb_cps_put (out, s->p->tag, s->p->taglen));
         *changed = true;
         i = copied = end;
-        /* What was tried at the match's end led to the match; what was tried behind it has failed. */
+        /* What was tried at the match's end led to the match; what was tried after it has failed. */
         if (end >= s->base && end - s->base < s->rows)
             memset (s->tried + (end - s->base) * s->words, 0, s->words * sizeof *s->tried);
     }

@@ -6,13 +6,12 @@
  * tokens, character by character.
  *
  * The original replaces emoji by one pass over the whole text for each key, in the order of the file, and that order
- * decides: an earlier key takes its characters away from the later ones.  Here all places of all keys are found in one
- * walk with a trie and then taken in that order, which is the same as long as no key can lie across a tag that was put
- * in.  This is checked on loading; with a vocabulary where one can, and only on text that has a key in it, the passes
- * are made.
+ * decides: an earlier key takes its characters away from later ones.  Here one walk with a trie finds all places of all
+ * keys, which are then replaced in that order.  The result is the same as long as no key can overlap a tag that was
+ * inserted.  This is checked on loading; if a key can, texts that contain keys are processed in passes as well.
  *
- * Text is worked off in pieces of some ten thousand characters that end at a line end, where nothing can lie across
- * its <BR>; that too is checked on loading.
+ * Text is processed in pieces of some ten thousand characters that end at a line end, if nothing can lie across its
+ * <BR>; that too is checked on loading.
  *
  * Not done here: reading vocabularies (ja_bpe_load.c), building them, the patterns (clean.c). */
 #include "config.h"

@@ -49,7 +49,7 @@ bool wb_tokenizer_has_file (const char *dir, const char *name);
 
 /* ---- text as code points (clean.c, ja_bpe.c) ------------------------------------------------------------------- */
 
-/* What is not UTF-8 stays in the text as WB_RAW + byte, which is no character and matches nothing. */
+/* A byte that is not UTF-8 stays in the text as WB_RAW + byte, which is not a character and matches nothing. */
 #define WB_RAW 0x110000u
 typedef struct wb_cps {
     uint32_t *data;
@@ -65,7 +65,7 @@ wb_status wb_clean_new (wb_clean_t **out) WB_NODISCARD;
 void wb_clean_destroy (wb_clean_t *c);
 /* Replace in `text`, using `spare`; the two may change places.  Time and memory are linear in the text. */
 wb_status wb_clean_run (const wb_clean_t *c, wb_cps_t *text, wb_cps_t *spare) WB_NODISCARD;
-/* Text of pattern i in PCRE's syntax and its tag, NULL behind the last (for the test that compares). */
+/* Text of pattern i in PCRE's syntax and its tag, NULL after the last (for the test that compares it with PCRE2). */
 const char *wb_clean_pattern (int i, const char **tag);
 
 #endif

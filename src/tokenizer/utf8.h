@@ -19,7 +19,7 @@ typedef struct wb_utf8 {
 } wb_utf8_t;
 /* Append what byte c completes; at most 3 + 4 bytes are put into b, for which room must be there. */
 void wb_utf8_feed (wb_utf8_t *u, wb_buf_t *b, unsigned char c);
-/* Give out what is held, as U+FFFD: at most 3 bytes. */
+/* Append what is held, as U+FFFD: at most 3 bytes. */
 void wb_utf8_flush (wb_utf8_t *u, wb_buf_t *b);
 
 #endif
