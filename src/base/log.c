@@ -4,7 +4,7 @@
  * something else is printed: it is erased first, so a message always starts on a fresh line.  It never reaches a file
  * or a pipe.
  *
- * Not done here: the run's numbers (train writes metrics.jsonl) and errors (status.c). */
+ * Not done here: the run's numbers (report) and errors (status.c). */
 #include "config.h"
 
 #include <pthread.h>
