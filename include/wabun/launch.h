@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* ---- the BLAS's kernels (launch.c) ------------------------------------------------------------------------------- */
+/* ---- the BLAS's kernels (restart.c) ------------------------------------------------------------------------------- */
 
 /** Open /dev/null for standard streams that are closed: else the next file opened would get their number, and messages
  * would be written into it.  It is opened for the wrong direction, so that reading and writing fail, as they do on a
