@@ -141,7 +141,7 @@ size_t wb_mem_now (void);
 /** Peak resident memory of the process as the kernel reports it, in bytes. */
 size_t wb_mem_rss_peak (void);
 /** Bytes this process could still get: of what the node has left, what its control groups allow, and what Slurm
- * granted, the smallest; SIZE_MAX where nothing is known (limits.c). */
+ * granted, the smallest; SIZE_MAX where nothing is known (cgroup.c). */
 size_t wb_mem_free (void);
 
 /** An arena: one block, allocated from the front, 64-byte aligned, freed as a whole.  Lifetimes in a run: `run`
@@ -407,7 +407,7 @@ wb_isa wb_cpu_isa (void);
 const char *wb_isa_name (wb_isa isa);
 /** Cores in the affinity mask of the process. */
 int wb_cpu_cores (void);
-/** What control groups allow this process (limits.c).  `root` goes before /proc and /sys: "" but in tests. */
+/** What control groups allow this process (cgroup.c).  `root` goes before /proc and /sys: "" but in tests. */
 typedef struct wb_limits {
     double cpus;         /**< processors' worth of time; 0: no limit */
     uint64_t cpus_group; /**< the group with that limit: the same number in every process that shares it */

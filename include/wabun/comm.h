@@ -237,7 +237,7 @@ typedef struct wb_topo {
 wb_status wb_topo_new (wb_topo_t **out, wb_comm_t *world, int dp, int pp, int tp) WB_NODISCARD;
 void wb_topo_destroy (wb_topo_t *t);
 
-/* ---- one file, many ranks (pfile.c) ------------------------------------------------------------------------------ */
+/* ---- one file, many ranks (parallel_file.c) ---------------------------------------------------------------------- */
 
 /** A file that all ranks of a group write or read at their own offsets.  POSIX calls on a shared file system. */
 typedef struct wb_pfile wb_pfile_t;

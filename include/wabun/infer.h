@@ -177,7 +177,7 @@ void wb_vectors_destroy (wb_vectors_t *v);
 wb_status wb_vectors_put (wb_vectors_t *v, const wb_text_t *text) WB_NODISCARD;
 wb_status wb_vectors_run (wb_vectors_t *v) WB_NODISCARD;
 
-/* ---- inference with a KV cache (kv_cache.c) ------------------------------------------------------------------------- */
+/* ---- inference with a KV cache (kv_cache.c) ---------------------------------------------------------------------- */
 
 /** One process, whole model, B sequences of at most s->T positions.  Not collective. */
 typedef struct wb_infer wb_infer_t;

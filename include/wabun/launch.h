@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* ---- the BLAS's kernels (restart.c) ------------------------------------------------------------------------------- */
+/* ---- the BLAS's kernels (restart.c) ------------------------------------------------------------------------------ */
 
 /** Open /dev/null for standard streams that are closed: else the next file opened would get their number, and messages
  * would be written into it.  It is opened for the wrong direction, so that reading and writing fail, as they do on a
@@ -48,7 +48,7 @@ int wb_launcher_rank (void);
 /** A whole number >= 0 in the environment; -1: not set, or something else. */
 int64_t wb_env_number (const char *name);
 
-/* ---- processors and threads (threads.c) -------------------------------------------------------------------------- */
+/* ---- processors and threads (thread_count.c) --------------------------------------------------------------------- */
 
 #define WB_CORE_MASK_BYTES 512
 /** The processors this process may use; plain data, so that ranks can compare theirs. */

@@ -35,7 +35,7 @@ typedef struct wb_model_options {
 } wb_model_options_t;
 extern const wb_option_t wb_model_options[];
 
-/* ---- the parameter table (params.c) ------------------------------------------------------------------------------ */
+/* ---- the parameter table (parameter_table.c) --------------------------------------------------------------------- */
 
 typedef struct wb_params {
     wb_param_t *list; /**< owned; all parameters of the model, in file order: by layer, in a layer by role */

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/* ---- metrics (metrics.c) ----------------------------------------------------------------------------------------- */
+/* ---- metrics (sinks.c) ----------------------------------------------------------------------------------------- */
 
 /** One column of a record: a number, a list of up to three, or a text. */
 typedef struct wb_value {

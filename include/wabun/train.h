@@ -179,7 +179,7 @@ const char *wb_trainer_muon (const wb_trainer_t *t);
 /** Seconds, calls and flop since new, kernel by kernel, on this rank.  Borrowed. */
 const wb_profile_t *wb_trainer_profile (const wb_trainer_t *t);
 
-/* ---- who waits for whom (ranks.c) -------------------------------------------------------------------------------- */
+/* ---- who waits for whom (rank_times.c) --------------------------------------------------------------------------- */
 
 /** What one rank did in a step. */
 typedef struct wb_rank_record {

@@ -3,7 +3,7 @@
  * Of a tensor cut by columns a rank needs a little of each row.  Such runs are read together with the gaps between
  * them, up to the size of a buffer, and copied out of it: reading too much is cheaper than many small reads.
  *
- * Not done here: where tensors are and what they are called (source.c), checksums (sums.c). */
+ * Not done here: where tensors are and what they are called (source.c), checksums (checksums.c). */
 #include "config.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* A sink: where records go.  A new format is one file with these functions, and one row of the table in metrics.c. */
+/* A sink: where records go.  A new format is one file with these functions, and one row of the table in sinks.c. */
 #ifndef WABUN_REPORT_SINK_H
 #define WABUN_REPORT_SINK_H
 

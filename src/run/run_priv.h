@@ -9,7 +9,7 @@
  *   resume.c      which checkpoint to go on from, and whether it fits
  *   state.c       state.json: settings and data of a checkpoint, and what has changed since
  *   summary.c     start-up report, memory
- *   columns.c     columns of the metrics, progress, metrics, samples of text
+ *   metrics_columns.c     columns of the metrics, progress, metrics, samples of text
  */
 #ifndef WABUN_RUN_PRIV_H
 #define WABUN_RUN_PRIV_H
@@ -56,7 +56,7 @@ typedef struct wb_run_limits {
     double mapped;  /* bytes of mapped files before the token files were opened */
 } wb_run_limits_t;
 
-/* What columns.c keeps. */
+/* What metrics_columns.c keeps. */
 typedef struct wb_run_log {
     wb_metrics_t *metrics; /* rank 0 */
     bool no_sample;        /* the last text could not be made */
@@ -163,7 +163,7 @@ bool wb_run_writes_samples (const wb_run_t *r);
 /* At the end: peak of memory over ranks against the plan.  Collective over world. */
 void wb_run_memory_report (wb_run_t *r);
 
-/* ---- columns.c --------------------------------------------------------------------------------------------------- */
+/* ---- metrics_columns.c ------------------------------------------------------------------------------------------- */
 
 /* Open the metrics, which go on after trainer->step.  Collective over world.  Errors: WB_ENOMEM, agreed. */
 wb_status wb_run_log_open (wb_run_t *r) WB_NODISCARD;

@@ -1,7 +1,7 @@
 /* The start-up report: everything that decides speed, memory and result, before the first step; and memory again at the
  * end.
  *
- * Not done here: what is told while the run goes (columns.c). */
+ * Not done here: what is told while the run goes (metrics_columns.c). */
 #include "config.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
  *
  * Functions of their arguments only, so that every rank, and the planner without ranks, comes to the same answer.
  *
- * Not here: how layers and heads are cut (parallel/layout.c), and bytes (memory.c). */
+ * Not here: how layers and heads are cut (parallel/layout.c), and bytes (memory_estimate.c). */
 #include "config.h"
 
 #include "train/train_priv.h"

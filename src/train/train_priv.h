@@ -1,7 +1,7 @@
 /* What the files of the trainer share.
  *
  *   batch.c    which batches and layouts work; choosing the micro-batch
- *   memory.c   bytes of a rank before anything is allocated
+ *   memory_estimate.c   bytes of a rank before anything is allocated
  *   trainer.c  allocation, groups, accessors
  *   pipe.c     messages to the neighbours in the pipeline
  *   step.c     a step, and an evaluation

@@ -3,7 +3,7 @@
  * All that can fail happens in wb_trainer_new(), which is collective and gives the same status on every rank; a step
  * (step.c) allocates nothing.
  *
- * Not here: which options work (batch.c), and how much memory they take (memory.c). */
+ * Not here: which options work (batch.c), and how much memory they take (memory_estimate.c). */
 #include "config.h"
 
 #include <string.h>
