@@ -9,7 +9,7 @@ usage: jobs/quickstart.sh [OPTION]...
 Installs what is missing (jobs/install-deps.sh), builds wabun, takes Japanese text from packages of Debian
 (jobs/corpus-debian.sh), turns it into tokens, trains a tiny GPT-2 on two ranks and lets it write.
   --corpus DIR     train on your own text: .txt files (a document each) and .jsonl files (a line {"text": ...} each),
-                   UTF-8; also a single file
+                   in UTF-8 or a Japanese encoding; also a single file
   --ranks N        ranks of the training (2)
   --minutes M      time of the training (5); its number of steps follows from the speed of this machine
   --tokenizer T    byte (the default), or a directory with ja-bpe.txt and emoji.json
@@ -118,27 +118,22 @@ encode () {
   shift
   [ -e "$prefix.idx" ] || with_progress encoding "$wabun" encode --tokenizer "$tokenizer" -o "$prefix" "$@"
 }
-splitting () { echo "    splitting the text: $(du -sk split | cut -f 1) KB so far"; }
-split () { # TRAIN VALID INPUT
-  [ -e tok/valid.idx ] || with_progress splitting perl "$jobs/split-corpus.pl" "$@"
-}
 
 say "text"
+valid=tok/valid
 mkdir -p split tok
 if [ -z "$corpus" ]; then
   "$jobs/corpus-debian.sh" corpus
-  split split/manuals.jsonl split/manuals-valid.jsonl corpus/text/manuals
-  split split/stories.jsonl split/stories-valid.jsonl corpus/text/stories
-  encode tok/manuals split/manuals.jsonl
-  encode tok/stories split/stories.jsonl
-  encode tok/valid split/manuals-valid.jsonl split/stories-valid.jsonl
+  for part in manuals stories; do
+    encode tok/$part --validation 0.02 corpus/text/$part
+    [ -e tok/valid.idx ] || "$wabun" decode --tokenizer "$tokenizer" --jsonl tok/$part-valid >split/$part.jsonl
+  done
+  encode tok/valid split/manuals.jsonl split/stories.jsonl
   # There is little of the stories: each is seen more often.
   train='( { tokens = "tok/manuals"; weight = 0.85; }, { tokens = "tok/stories"; weight = 0.15; } )'
 else
-  split split/train.jsonl split/valid.jsonl "$corpus"
-  encode tok/train split/train.jsonl
-  encode tok/valid split/valid.jsonl
-  train='"tok/train"'
+  encode tok/train --validation 0.02 "$corpus"
+  train='"tok/train"' valid=tok/train-valid
 fi
 rm -rf split
 
@@ -185,7 +180,7 @@ seed = 1;
 # So small because minutes are short: a model of twice the width learns more from a step, but takes half as many.
 model = { layers = 4; width = 128; heads = 4; context = $context; };
 tokenizer = "$tokenizer";
-data = { train = $train; validation = "tok/valid"; };
+data = { train = $train; validation = "$valid"; };
 train = { global_batch = $batch; steps = $steps; lr = 3e-3; warmup = $((steps / 40)); };
 checkpoint = { every = $((every * 2)); keep = 2; };
 validation = { every = $every; samples = 64; };

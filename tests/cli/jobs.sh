@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 600 - scripts of jobs/: smoke test, splitting a corpus, text out of pages, quickstart on a small corpus.  Writes TAP.
+# timeout: 600 - scripts of jobs/: smoke test, text out of pages, quickstart on a small corpus.  Writes TAP.
 : "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}"
 jobs=$top_srcdir/jobs
 LC_ALL=C.UTF-8
@@ -75,29 +75,6 @@ END
 head -n 5 "$T_TMP/text/page.txt" >"$T_TMP/got"
 ok "only what is worth keeping" diff "$T_TMP/wanted" "$T_TMP/got"
 
-# Splitting.
-split () { perl "$jobs/split-corpus.pl" "$T_TMP/train.jsonl" "$T_TMP/valid.jsonl" "$@"; }
-mkdir -p "$T_TMP/many"
-i=0
-while [ $i -lt 120 ]; do
-  printf '文書 %d "引用" \\ と\tタブ\n' $i >"$T_TMP/many/$i.txt"
-  i=$((i + 1))
-done
-ok "120 documents" code 0 '^120 documents$' split "$T_TMP/many"
-ok "every 50th is for validation" test "$(wc -l <"$T_TMP/train.jsonl") $(wc -l <"$T_TMP/valid.jsonl")" = "118 2"
-cat "$T_TMP/train.jsonl" "$T_TMP/valid.jsonl" | "$WABUN" encode --tokenizer byte --jsonl |
-  "$WABUN" decode --tokenizer byte --jsonl | sort >"$T_TMP/decoded"
-sort "$T_TMP/train.jsonl" "$T_TMP/valid.jsonl" | sed 's/^{"text": *//' >"$T_TMP/wanted"
-sed 's/^{"text": *//' "$T_TMP/decoded" >"$T_TMP/got"
-ok "the text is the same" diff "$T_TMP/wanted" "$T_TMP/got"
-cat "$T_TMP/many"/*.txt >"$T_TMP/one.txt"
-ok "one file" split "$T_TMP/one.txt"
-ok "is cut at a line" grep -q '^{"text": "文書 [0-9]* .*\\n"}$' "$T_TMP/valid.jsonl"
-mkdir -p "$T_TMP/empty"
-without () { ! split "$1" >"$T_TMP/said" 2>&1 && grep -q -e "$2" "$T_TMP/said"; }
-ok "no text" without "$T_TMP/empty" 'no .txt and no .jsonl'
-ok "nothing there" without "$T_TMP/nowhere" 'no such file'
-
 # Quickstart, with a configuration that is there already: the time is not measured, the training short.
 sed 's/<[^>]*>//g' "$top_srcdir/README.ja.md" >"$T_TMP/own.txt"
 mkdir -p "$T_TMP/kept"
@@ -105,13 +82,16 @@ cat >"$T_TMP/kept/train.cfg" <<'END'
 run = "run";
 model = { layers = 1; width = 32; heads = 2; context = 32; };
 tokenizer = "byte";
-data = { train = "tok/train"; validation = "tok/valid"; };
+data = { train = "tok/train"; validation = "tok/train-valid"; };
 train = { global_batch = 4; steps = 6; lr = 3e-3; warmup = 2; };
 validation = { every = 3; samples = 4; };
 END
 quick () { OMP_NUM_THREADS=1 "$jobs/quickstart.sh" --corpus "$T_TMP/own.txt" --work "$T_TMP/kept" "$@"; }
 ok "quickstart" code 0 'bits per byte.*after step 6' quick
 ok "quickstart again" code 0 'run is done: 6 of 6' quick
-ok "quickstart, other text" code 2 'choose another --work' quick --corpus "$T_TMP/many"
+printf '\223\372\226\173\214\352\n' >"$T_TMP/garbled.txt"
+garbled () { "$jobs/quickstart.sh" --corpus "$T_TMP/garbled.txt" --work "$T_TMP/work2"; }
+ok "what is wrong with the text is said of the user's file" code 5 'garbled.txt is not UTF-8' garbled
+ok "quickstart, other text" code 2 'choose another --work' quick --corpus "$T_TMP/text"
 
 echo "1..$point"
