@@ -214,7 +214,7 @@ static inline const char *wb_plural (int64_t n) { return n == 1 ? "" : "s"; }
 /** Thousands separated by commas into buf: 101,642,496. */
 const char *wb_format_count (char buf[32], int64_t n);
 
-/* ---- files (file.c, writer.c, dir.c) ----------------------------------------------------------------------------- */
+/* ---- files (file.c, writer.c, temp.c, dir.c) --------------------------------------------------------------------- */
 
 /** Read n bytes from offset `at`, or from where fd is (at < 0, for pipes), whatever number of calls that takes.  *got <
  * n without an error: the file ends.  Returns 0 or an errno: the caller knows what to say. */
@@ -245,7 +245,7 @@ size_t wb_bom (const char *s, size_t n);
  * Zero-initialised is closed.  Errors of all: WB_EIO "PATH: cannot write: ...", WB_ENOMEM. */
 typedef struct wb_writer {
     char *path, *temp;
-    int fd;
+    int fd, place; /* place: of wb_temp_add() */
 } wb_writer_t;
 wb_status wb_writer_begin (wb_writer_t *w, const char *path) WB_NODISCARD;
 wb_status wb_writer_put (wb_writer_t *w, const void *data, size_t n) WB_NODISCARD;
@@ -256,6 +256,17 @@ wb_status wb_writer_sync (wb_writer_t *w) WB_NODISCARD;
 wb_status wb_writer_end (wb_writer_t *w) WB_NODISCARD;
 /** Close and remove what was written.  Nothing happens after wb_writer_end(), or before wb_writer_begin(). */
 void wb_writer_cancel (wb_writer_t *w);
+
+/** From now on SIGINT, SIGTERM and SIGHUP, unless they are ignored, remove the temporary file of every wb_writer_t, and
+ * what wb_temp_add() names, before they end the process.  Not for commands that handle these signals themselves. */
+void wb_temp_guard (void);
+/** Another file that must not be left over; the path is borrowed until wb_temp_drop() of what this returns.  Any
+ * thread.
+ */
+int wb_temp_add (const char *path);
+void wb_temp_drop (int place);
+/** Remove the temporary files of names that begin with this prefix, of processes of this host that have ended. */
+void wb_temp_sweep (const char *prefix);
 
 /** Names in a directory, without "." and "..", sorted by bytes. */
 typedef struct wb_names {

@@ -15,5 +15,7 @@ void wb_heap_count (size_t bytes);
 void wb_heap_uncount (size_t bytes);
 /* One read() or pread() (at >= 0), repeated when a signal interrupted it (file.c). */
 ssize_t wb_fd_read_some (int fd, void *buf, size_t n, int64_t at);
+/* Name of this host in the names of temporary files (temp.c). */
+const char *wb_temp_host (void);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base_priv.h"
 #include "wabun/base.h"
 
 static wb_status failed (const wb_writer_t *w, int error) {
@@ -17,11 +18,11 @@ static wb_status failed (const wb_writer_t *w, int error) {
 }
 
 wb_status wb_writer_begin (wb_writer_t *w, const char *path) {
-    *w = (wb_writer_t){.path = wb_strdup (path), .fd = -1};
+    *w = (wb_writer_t){.path = wb_strdup (path), .fd = -1, .place = -1};
     if (w->path == NULL) return WB_NOMEM ("%s", path);
     for (unsigned k = 0; k < 10000 && w->fd < 0; k++) {
         wb_free (w->temp);
-        w->temp = wb_format ("%s.tmp-%ld-%u", path, (long) getpid (), k);
+        w->temp = wb_format ("%s.tmp-%s-%ld-%u", path, wb_temp_host (), (long) getpid (), k);
         if (w->temp == NULL) {
             wb_writer_cancel (w);
             return WB_NOMEM ("%s", path);
@@ -29,7 +30,10 @@ wb_status wb_writer_begin (wb_writer_t *w, const char *path) {
         w->fd = open (w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (w->fd < 0 && errno != EEXIST) break;
     }
-    if (w->fd >= 0) return WB_OK;
+    if (w->fd >= 0) {
+        w->place = wb_temp_add (w->temp);
+        return WB_OK;
+    }
     wb_status status = failed (w, errno);
     wb_free (w->temp); /* not ours: cancelling must not remove it */
     w->temp = NULL;
@@ -57,6 +61,8 @@ static wb_status into_place (wb_writer_t *w) {
     if (dir == NULL) return WB_NOMEM ("%s", w->path);
     wb_status status = rename (w->temp, w->path) == 0 ? WB_OK : failed (w, errno);
     if (status == WB_OK) {
+        wb_temp_drop (w->place);
+        w->place = -1;
         wb_free (w->temp);
         w->temp = NULL;
         status = wb_dir_sync (dir);
@@ -75,7 +81,8 @@ void wb_writer_cancel (wb_writer_t *w) {
     if (w->path == NULL) return;
     if (w->fd >= 0) close (w->fd);
     if (w->temp != NULL) unlink (w->temp);
+    wb_temp_drop (w->place);
     wb_free (w->temp);
     wb_free (w->path);
-    *w = (wb_writer_t){.fd = -1};
+    *w = (wb_writer_t){.fd = -1, .place = -1};
 }

@@ -64,6 +64,7 @@ static wb_status run (int argc, char **argv) {
         return WB_FAIL (WB_EUSAGE, "-o %s: that is a directory; the files need a name in it, such as -o %s%stext", p, p,
                         slash);
     if (e.ninputs == 0) return WB_FAIL (WB_EUSAGE, "no INPUT: a file, a directory, or - for the standard input");
+    wb_temp_guard ();
     wb_comm_t *world;
     WB_TRY (wb_world_new (&world));
     wb_status status = wb_dataset_encode (world, &e);

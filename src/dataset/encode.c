@@ -201,12 +201,35 @@ static wb_status encode_part (job_t *j, int rank, int ranks, int threads) {
     return status;
 }
 
-static void remove_tokens (const char *prefix) {
-    static const char *const ending[] = {"bin", "idx"};
-    for (int i = 0; i < 2; i++) {
-        char *path = wb_format ("%s.%s", prefix, ending[i]);
-        if (path != NULL) unlink (path);
-        wb_free (path);
+/* PREFIX or PREFIX-valid; rank >= 0: that rank's part of it.  Freed with wb_free(). */
+static char *token_file (const job_t *j, int side, int rank) {
+    const char *valid = side == 1 ? "-valid" : "";
+    return rank < 0 ? wb_format ("%s%s", j->e->prefix, valid) : wb_format ("%s%s.rank%d", j->e->prefix, valid, rank);
+}
+
+/* The files of this rank's parts, [side][.bin, .idx], which a signal removes. */
+typedef struct parts {
+    char *path[4];
+    int place[4];
+} parts_t;
+
+static wb_status name_parts (parts_t *p, const job_t *j, int part) {
+    for (int i = 0; i < 4; i++) p->place[i] = -1;
+    for (int i = 0; i < 4 && part >= 0; i++) {
+        char *name = token_file (j, i / 2, part);
+        p->path[i] = name != NULL ? wb_format ("%s.%s", name, i % 2 == 0 ? "bin" : "idx") : NULL;
+        wb_free (name);
+        if (p->path[i] == NULL) return WB_NOMEM ("%s", j->e->prefix);
+        p->place[i] = wb_temp_add (p->path[i]);
+    }
+    return WB_OK;
+}
+
+static void remove_parts (parts_t *p) {
+    for (int i = 0; i < 4; i++) {
+        if (p->path[i] != NULL) unlink (p->path[i]);
+        wb_temp_drop (p->place[i]);
+        wb_free (p->path[i]);
     }
 }
 
@@ -264,12 +287,6 @@ static wb_status make_dir (const char *prefix) {
     wb_status status = dir != NULL ? wb_dir_make (dir) : WB_NOMEM ("%s", prefix);
     wb_free (dir);
     return status;
-}
-
-/* PREFIX or PREFIX-valid; rank >= 0: that rank's part of it.  Freed with wb_free(). */
-static char *token_file (const job_t *j, int side, int rank) {
-    const char *valid = side == 1 ? "-valid" : "";
-    return rank < 0 ? wb_format ("%s%s", j->e->prefix, valid) : wb_format ("%s%s.rank%d", j->e->prefix, valid, rank);
 }
 
 static wb_status open_writers (job_t *j, int rank) {
@@ -368,17 +385,18 @@ static void report (const job_t *j, int side, const char *name) {
 /* A rank's part is written as PREFIX.rankR, or as PREFIX where there is one rank only. */
 static wb_status encode (job_t *j, wb_comm_t *world, int threads) {
     const int rank = wb_comm_rank (world), part = wb_comm_size (world) > 1 ? rank : -1;
+    parts_t parts = {0};
     WB_TRY (wb_agree (world, rank == 0 ? make_dir (j->e->prefix) : WB_OK));
+    if (rank == 0) wb_temp_sweep (j->e->prefix);
     wb_threads_warn ();
-    wb_status status = encode_sides (j, world, part, threads);
+    wb_status status = wb_agree (world, name_parts (&parts, j, part));
+    if (status == WB_OK) status = encode_sides (j, world, part, threads);
     if (status == WB_OK) status = finish (j, world, part);
     cancel_writers (j);
-    for (int side = 0; side < 2; side++) {
-        char *name = token_file (j, side, part);
-        if (part >= 0 && name != NULL) remove_tokens (name);
-        wb_free (name);
-        name = token_file (j, side, -1);
-        if (status == WB_OK && rank == 0 && name != NULL && (side == 0 || j->e->validation > 0)) report (j, side, name);
+    remove_parts (&parts);
+    for (int side = 0; side < 2 && status == WB_OK && rank == 0; side++) {
+        char *name = token_file (j, side, -1);
+        if (name != NULL && (side == 0 || j->e->validation > 0)) report (j, side, name);
         wb_free (name);
     }
     return status;

@@ -179,6 +179,39 @@ printf 'one line' >"$work/line.txt"
 enc "nothing to cut" 5 "nothing was left for validation" --validation 0.1 "$work/line.txt"
 verdict "nothing is written" eval '! ls "$work"/t.* "$work"/t-valid.* 2>/dev/null'
 
+# ---- signals
+# stopped SIGNAL COMMAND...: it reads a pipe that says nothing; once it writes, a signal ends it
+mkfifo "$work/pipe"
+stopped () {
+  signal=$1
+  shift
+  sleep 60 >"$work/pipe" &
+  holder=$!
+  "$@" >"$work/out" 2>"$work/err" </dev/null &
+  pid=$!
+  i=0
+  while [ $i -lt 200 ] && ! ls "$work"/stop.*tmp-* >/dev/null 2>&1; do
+    i=$((i + 1))
+    sleep 0.1
+  done
+  ls "$work"/stop.*tmp-* >/dev/null 2>&1 || echo "# nothing was being written"
+  kill -s "$signal" $pid
+  wait $pid
+  code=$?
+  kill $holder
+  wait $holder 2>/dev/null
+  [ $i -lt 200 ] && [ $code -ne 0 ] && ! ls "$work"/stop* 2>/dev/null
+}
+for s in TERM HUP; do
+  verdict "SIG$s leaves nothing" stopped $s "$WABUN" encode --tokenizer byte -o "$work/stop" "$work/pipe"
+done
+dead=$(sh -c 'echo $$') host=$(uname -n | cut -c 1-32)
+touch "$work/t.bin.tmp-$host-$dead-0" "$work/t.bin.tmp-elsewhere-$dead-0" "$work/t.bin.tmp-$host-$$-0"
+echo a >"$work/a.txt"
+"$WABUN" encode --tokenizer byte -o "$work/t" "$work/a.txt" 2>"$work/err"
+verdict "what a dead process left is removed, of this host only" eval '[ ! -e "$work/t.bin.tmp-$host-$dead-0" ] &&
+  [ -e "$work/t.bin.tmp-elsewhere-$dead-0" ] && [ -e "$work/t.bin.tmp-$host-$$-0" ]'
+
 # ---- ranks
 if command -v "$MPIRUN" >/dev/null; then
   if [ "$(id -u)" = 0 ]; then
@@ -204,5 +237,8 @@ if command -v "$MPIRUN" >/dev/null; then
   code=$?
   verdict "3 ranks: too many bad lines" eval '[ $code -eq 5 ] && [ "$(grep -c "^wabun: .*nothing was written" "$work/err")" -eq 1 ] &&
     ! ls "$work"/x3* 2>/dev/null'
+  # shellcheck disable=SC2086
+  verdict "mpirun stopped by SIGTERM leaves nothing" stopped TERM $MPIRUN ${MPIRUN_FLAGS-} -np 2 "$WABUN" encode --tokenizer byte \
+    -o "$work/stop" "$work/pipe" "$work/docs.jsonl"
 fi
 echo "1..$point"
