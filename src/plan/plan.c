@@ -17,7 +17,12 @@ typedef struct plan {
     wb_step_options_t o;
     wb_layout_t lo;
     int ranks, ranks_per_node;
+    char *missing_tokenizer; /* owned; NULL: it is there, or none is named */
+    bool assumed;            /* the size of the vocabulary */
 } plan_t;
+
+/* Ids of gpt2-japanese's vocabulary. */
+enum { ASSUMED_VOCABULARY = 20573 };
 
 static const char *bytes (char buf[32], size_t n) { return wb_format_bytes (buf, (double) n); }
 
@@ -104,10 +109,30 @@ static wb_status grid (plan_t *p) {
     return wb_trainer_layout (&p->lo, &p->o, (int) dp, c->pipeline, c->tensor);
 }
 
+/* A vocabulary that is not here yet does not stop a plan: its size is that of the model, or assumed.  One that is here
+ * and damaged does. */
+static void assume_vocabulary (plan_t *p) {
+    wb_config_t *c = p->config;
+    if (c->tokenizer == NULL || wb_tokenizer_probe (c->tokenizer) || wb_file_exists (c->tokenizer)) return;
+    p->missing_tokenizer = c->tokenizer;
+    c->tokenizer = NULL;
+    p->assumed = c->model.size.V == 0 && c->model.base == NULL;
+    if (p->assumed) c->model.size.V = ASSUMED_VOCABULARY;
+}
+
+static void print_vocabulary (const plan_t *p) {
+    char n[32];
+    if (p->missing_tokenizer == NULL) return;
+    printf ("The tokenizer %s does not exist: planned with %s ids, %s\n", p->missing_tokenizer,
+            wb_format_count (n, p->o.size.V),
+            p->assumed ? "those of gpt2-japanese's vocabulary (assumed)" : "as the model says");
+}
+
 static wb_status run (plan_t *p) {
     const wb_size_t *s = &p->o.size;
     wb_size_t size;
     char n[2][32];
+    assume_vocabulary (p);
     WB_TRY (wb_config_size (&size, &p->tokenizer, p->config));
     wb_config_step_options (&p->o, p->config, &size);
     WB_TRY (grid (p));
@@ -122,6 +147,7 @@ static wb_status run (plan_t *p) {
             wb_size_flops (s, p->o.T) * (double) p->o.global_batch * (double) p->o.T *
                 (double) p->config->step.optim.steps / 1e15,
             (long long) p->config->step.optim.steps);
+    print_vocabulary (p);
     WB_TRY (print_memory (p));
     WB_TRY (print_pipeline (p));
     return print_traffic (p);
@@ -136,6 +162,7 @@ wb_status wb_plan (const wb_plan_args_t *a) {
     p.ranks_per_node = a->ranks_per_node > 0 ? (int) a->ranks_per_node : 1;
     wb_status status = run (&p);
     if (p.tokenizer != NULL) wb_tokenizer_destroy (p.tokenizer);
+    wb_free (p.missing_tokenizer);
     wb_config_destroy (p.config);
     return status;
 }

@@ -36,6 +36,14 @@ ok "a row for each stage, of memory and of traffic" test "$(grep -c '^[01]: ' ou
 ok "the idle share of the pipeline" grep -q 'idle share = 11.1 %' out
 ok "parameters" prints '^34,720 parameters: 2 layers, width 32, 4 heads, context 32, vocabulary 257' cfg
 ok "sums of a row" awk '/^0:/ { exit !($3 == "136" && $4 == "KiB") }' out
+ok "no vocabulary is needed" prints '^The tokenizer vocab/none does not exist: planned with 20,573 ids.*assumed' cfg \
+  --set 'tokenizer="vocab/none"'
+ok "its size may be given" prints '^The tokenizer vocab/none does not exist: planned with 300 ids, as the model says' cfg \
+  --set 'tokenizer="vocab/none"' --set model.vocab_size=300
+case $top_srcdir in /*) top=$top_srcdir ;; *) top=$OLDPWD/$top_srcdir ;; esac
+for job in "$top"/jobs/*.cfg; do
+  ok "$(basename "$job") as it stands" prints ' parameters: ' "$job"
+done
 ok "no token file is needed" prints 'on 1 rank' cfg --set 'data.train="nowhere"'
 
 ok "a batch that cannot be dealt" refused 'global_batch = 12 .*8 data ranks' cfg --ranks 8
