@@ -52,10 +52,11 @@ static wb_status run (int argc, char **argv) {
     WB_TRY (parse_bad_lines (&e.bad_lines, bad_lines));
     const char *p = e.prefix;
     if (jsonl) {
-        if (p != NULL || e.ninputs > 0)
+        const bool more = e.from != NULL || bad_lines != NULL || e.validation > 0 || strcmp (e.field, "text") != 0;
+        if (p != NULL || e.ninputs > 0 || more || e.keep_crlf || e.keep_garbled)
             return WB_FAIL (WB_EUSAGE,
-                            "--jsonl reads the standard input and writes the standard output; with it neither "
-                            "-o nor INPUT");
+                            "--jsonl reads the standard input and writes the standard output, line by line; with it "
+                            "neither -o nor INPUT, and no option but --tokenizer and --clean");
         return wb_dataset_encode_lines (e.tokenizer, e.clean);
     }
     if (p == NULL || p[0] == 0) return WB_FAIL (WB_EUSAGE, "-o PREFIX is missing (or --jsonl)");

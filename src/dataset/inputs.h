@@ -5,6 +5,8 @@
 #include "dataset/charset.h"
 #include "wabun/comm.h"
 
+#define WB_UNIT ((int64_t) 1 << 20) /* bytes that a thread encodes at a time; a shorter file is not cut */
+
 /* A stream has no size: the standard input, a pipe. */
 typedef enum { WB_INPUT_TEXT, WB_INPUT_LINES, WB_INPUT_STREAM } wb_input_kind;
 

@@ -2,7 +2,8 @@
  *
  * Each rank looks at every ranks-th file; the findings, one number a file, are added up, so all ranks know all of them.
  *
- * Not done here: reading past the beginning, except as far as the first character that is not ASCII (16 MB at most). */
+ * Not done here: reading past the beginning, except in long files as far as the first character that is not ASCII (16
+ * MB at most). */
 #include "config.h"
 
 #include <errno.h>
@@ -112,8 +113,9 @@ wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *fi
     return status;
 }
 
-/* Enough of the file's beginning: as far as something is not ASCII, and the first line where that may be JSON. */
-static wb_status read_start (wb_buf_t *b, int fd, const char *path) {
+/* Enough of the file's beginning: the first line where that may be JSON, and of a long file as far as something is not
+ * ASCII; a short one is looked at again when it is encoded. */
+static wb_status read_start (wb_buf_t *b, int fd, const char *path, bool is_long) {
     wb_buf_clear (b);
     for (int k = 0; k < PIECES; k++) {
         size_t got;
@@ -127,7 +129,7 @@ static wb_status read_start (wb_buf_t *b, int fd, const char *path) {
         b->data[b->len] = 0;
         if (got < PIECE) return WB_OK;
         const bool lines = b->data[0] == '{' || b->data[wb_bom (b->data, b->len)] == '{';
-        if (lines ? memchr (b->data, '\n', b->len) != NULL : !ascii) return WB_OK;
+        if (lines ? memchr (b->data, '\n', b->len) != NULL : !ascii || !is_long) return WB_OK;
     }
     return WB_OK;
 }
@@ -153,7 +155,7 @@ static wb_status look_at (int64_t *found, const wb_input_t *in, wb_buf_t *b, con
     const int fd = open (in->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", in->path, strerror (errno));
     wb_look_t look;
-    wb_status status = read_start (b, fd, in->path);
+    wb_status status = read_start (b, fd, in->path, in->bytes > WB_UNIT);
     close (fd);
     if (status == WB_OK) status = wb_look_bytes (&look, b->data, b->len, field, from);
     if (status == WB_OK) *found = pack (&look);

@@ -13,7 +13,6 @@
 
 #include "dataset/encode.h"
 
-#define UNIT ((int64_t) 1 << 20)      /* bytes that a thread encodes at a time */
 #define WHOLE_MAX ((int64_t) 1 << 30) /* bytes of a file that is converted */
 #define HASHED ((size_t) 1 << 16)     /* bytes of a text that say on which side it is: its first unit has them */
 
@@ -51,8 +50,8 @@ static wb_status look_at_stream (wb_encoder_t *j, wb_unit_t *u) {
     u->whole = look.charset != WB_CHARSET_UTF8 && look.charset != WB_CHARSET_UNKNOWN;
     while (u->whole && !u->last) {
         const size_t before = b->len;
-        WB_TRY (read_more (b, j->fd, (size_t) UNIT, u->in->path));
-        u->last = b->len - before < (size_t) UNIT;
+        WB_TRY (read_more (b, j->fd, (size_t) WB_UNIT, u->in->path));
+        u->last = b->len - before < (size_t) WB_UNIT;
         if ((int64_t) b->len > WHOLE_MAX) return too_large (u->in->path);
     }
     return WB_OK;
@@ -68,8 +67,8 @@ static wb_status take_stream (wb_encoder_t *j, wb_unit_t *u) {
     size_t whole = 0;
     for (u->last = false; whole == 0 && !u->last;) {
         const size_t before = b->len;
-        WB_TRY (read_more (b, j->fd, (size_t) UNIT, u->in->path));
-        u->last = b->len - before < (size_t) UNIT;
+        WB_TRY (read_more (b, j->fd, (size_t) WB_UNIT, u->in->path));
+        u->last = b->len - before < (size_t) WB_UNIT;
         if (u->first && before == 0) WB_TRY (look_at_stream (j, u));
         const bool cut = j->stream_lines || wb_tokenizer_by_lines (j->tokenizer);
         const char *end = cut && !u->last ? memrchr (b->data + before, '\n', b->len - before) : NULL;
@@ -135,7 +134,7 @@ wb_status wb_encoder_take (void *encoder, void *unit, bool *more) {
         }
         const bool by_lines = u->lines || wb_tokenizer_by_lines (j->tokenizer);
         u->from = from;
-        u->to = by_lines && !whole && end - from > UNIT + UNIT / 2 ? from + UNIT : end;
+        u->to = by_lines && !whole && end - from > WB_UNIT + WB_UNIT / 2 ? from + WB_UNIT : end;
         u->first = from == begin;
         u->last = u->to == end;
         bool done = u->last && (u->side == 1 || !u->cut || end == in->bytes);
@@ -201,7 +200,8 @@ static size_t fold (char *s, size_t n) {
 static wb_charset which (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
     u->stray = u->whole && j->from != NULL ? 0 : wb_text_stray (s, n);
     if (j->from != NULL) return u->whole ? WB_CHARSET_NAMED : WB_CHARSET_UTF8;
-    if (!u->whole && !wb_charset_garbled (u->stray, (int64_t) n)) return WB_CHARSET_UTF8;
+    const bool escapes = n > 0 && memchr (s, 0x1b, n) != NULL; /* ISO-2022-JP */
+    if (!u->whole && !escapes && u->stray <= 1) return WB_CHARSET_UTF8;
     const wb_charset c = wb_charset_guess (s, n, u->seems);
     return c == WB_CHARSET_UNKNOWN && u->in->charset != WB_CHARSET_UTF8 ? u->in->charset : c;
 }

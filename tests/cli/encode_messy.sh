@@ -67,6 +67,14 @@ iconv -f UTF-8 -t SHIFT_JIS "$work/late.utf8" >"$work/late.txt"
 enc "Shift_JIS after much ASCII" 0 "converted from CP932" "$work/late.txt"
 { cat "$work/late.utf8"; echo; } >"$work/want"
 text "Shift_JIS after much ASCII: the text" "$work/want"
+head -n 4000 "$work/late.utf8" >"$work/part.utf8" # more than the beginning that is looked at, less than a unit
+cat "$work/utf8.txt" >>"$work/part.utf8"
+for c in SHIFT_JIS ISO-2022-JP; do
+  iconv -f UTF-8 -t $c "$work/part.utf8" >"$work/part.txt"
+  enc "$c after some ASCII" 0 "converted from" "$work/part.txt"
+  { cat "$work/part.utf8"; echo; } >"$work/want"
+  text "$c after some ASCII: the text" "$work/want"
+done
 printf '\223\372\226\173\214\352\n' >"$work/short.txt" # too short to be sure
 enc "what is uncertain is named" 5 "short.txt is not UTF-8.*--from" "$work/short.txt"
 mkdir "$work/some"
@@ -135,6 +143,8 @@ enc "too many bad lines" 5 "125 of 5,\?000 lines cannot be read.*many.jsonl:40:.
 verdict "nothing is left" eval '! ls "$work"/t.* 2>/dev/null'
 enc "--bad-lines skip" 0 "4,875 documents" --bad-lines skip "$work/many.jsonl"
 says "five are named" "and 120 more lines"
+
+enc "--jsonl with options for files" 2 "line by line" --jsonl --from cp932
 
 # ---- line ends
 printf 'a\r\nb\rc\r\n' >"$work/dos.txt"
