@@ -124,7 +124,7 @@ static wb_status check_others (const wb_source_t *s, const wb_ckpt_set_t *set) {
         if (strncmp (name, s->prefix, n) == 0) {
             if (sscanf (name + n, "h.%lld.", &layer) == 1 && layer >= layers)
                 return WB_FAIL (WB_EDATA,
-                                "%s: tensor '%.100s' is of a layer that the model, with %d layer%s, does not have",
+                                "%s: tensor '%.100s' belongs to a layer that the model, with %d layer%s, does not have",
                                 s->files[t.file].path, name, layers, wb_plural (layers));
             for (int i = 0; i < set->nparams && !known; i++) known = strcmp (name + n, set->params[i].name) == 0;
         }

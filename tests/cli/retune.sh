@@ -135,7 +135,7 @@ alone () { # CODE PATTERN COMMAND...: the only message
 "$top_builddir/tests/cli/make_model" model >/dev/null || exit 99
 ok "an error of usage, alone" alone 2 'unknown option --stepz' "$WABUN" bench step --stepz 1
 ok "of a configuration" alone 2 'heads' "$WABUN" train cfg --set model.width=33
-ok "of a configuration that fails late" alone 2 'no multiple' "$WABUN" train cfg --set parallel.micro_batch=5
+ok "of a configuration that fails late" alone 2 'not a multiple' "$WABUN" train cfg --set parallel.micro_batch=5
 ok "no model" alone 3 'no such directory' "$WABUN" generate --model nowhere
 ok "too many threads" alone 2 '4096 threads' "$WABUN" score --model model --threads 4096 text
 ok "nothing to train" run 1 WABUN_NO_RETUNE=1 "$WABUN" train cfg --set 'run="slow"' --set train.steps=2
