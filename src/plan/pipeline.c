@@ -1,12 +1,12 @@
 /* How long the stages of a pipeline wait for each other: the schedules of all stages, run against a clock.
  *
- * A forward pass of a chunk takes 1, a backward pass 2, a transfer nothing; a stage goes on as soon as what it receives
- * has been computed.  Not here: stages that cost more than others, time on the network. */
+ * A forward pass of a chunk takes 1, a backward pass 2, a transfer nothing; a stage continues as soon as what it
+ * receives has been computed.  Not here: stages that cost more than others (estimate.c), time on the network. */
 #include "config.h"
 
 #include "plan/plan_priv.h"
 
-/* Micro-batches times chunks of all stages that are counted at most. */
+/* Maximum of micro-batches times chunks of all stages; further micro-batches are not simulated. */
 #define MAX_WORK ((int64_t) 1 << 20)
 
 typedef struct clocks {
@@ -21,7 +21,7 @@ static double *done_at (const clocks_t *c, bool backward, int stage, int micro) 
     return &c->done[((int64_t) (backward ? c->pp * c->chunks : 0) + stage) * c->micros + micro];
 }
 
-/* Run stage p as far as it goes; did it get anywhere? */
+/* Run stage p until it has to wait for another; false: it could not do a single action. */
 static bool run_stage (clocks_t *c, int p) {
     const wb_schedule_t *s = c->schedules[p];
     const int start = c->next[p];

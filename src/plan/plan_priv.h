@@ -25,7 +25,8 @@ wb_status wb_plan_traffic (wb_traffic_t *out, const wb_step_options_t *o, const 
                            int ranks_per_node) WB_NODISCARD;
 
 /* Share of a step in which a stage waits, where all cost the same and a backward pass takes twice as long as a forward
- * pass; *exact = false: at most, for not all micro-batches were counted.  Not collective.  Errors: WB_ENOMEM. */
+ * pass; *exact = false: an upper bound, because not all micro-batches were simulated.  Not collective.  Errors:
+ * WB_ENOMEM. */
 wb_status wb_plan_idle (double *share, bool *exact, const wb_step_options_t *o, const wb_layout_t *lo) WB_NODISCARD;
 
 /* ---- time (estimate.c) ------------------------------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* What a rank sends over the network in a step.
  *
- * Counted in the schedule that the trainer would run and with the form of the ring (wb_ring_traffic), so that it
- * follows the layout: gradients and weights round the data group, the tied embedding between first and last stage, the
- * sums of the tensor group, activations and their gradients between stages, and Muon's products on grids of ranks.
+ * Counted action by action in the schedule that the trainer would run, with the form of the ring (wb_ring_traffic):
+ * gradients and weights round the data group, the tied embedding between first and last stage, the sums of the tensor
+ * group, activations and their gradients between stages, and Muon's products on grids of ranks.
  *
  * Not counted: sums of a few floats (verdict, softmax, norms), messages of MPI itself, and what goes through shared
  * memory.  Muon's shares are those before anything is measured. */
@@ -10,7 +10,7 @@
 
 #include "plan/plan_priv.h"
 
-/* A group of ranks as the ring sees it: nodes with the same number of its ranks each, or single ranks. */
+/* The form of a group's ring: nodes with the same number of its ranks each, or single ranks. */
 typedef struct group {
     int nodes, locals;
 } group_t;
@@ -64,16 +64,16 @@ static void data_traffic (wb_traffic_t *out, const wb_step_options_t *o, const w
     }
 }
 
-/* Passes over an activation [B T, C] that a chunk's forward and backward do, a sum counting as two (block.c, stage.c).
- */
+/* Reduce-scatters and all-gathers of an activation [B T, C] in a chunk's forward and backward pass; a sum is one of
+ * each (block.c, stage.c). */
 static int forward_passes (const wb_step_options_t *o, int layers, bool embed, bool head) {
     return 4 * layers + (o->sequence ? embed + 2 * head : 2 * embed + 2 * head);
 }
 
 static int backward_passes (const wb_step_options_t *o, int layers, bool embed) {
-    static const int again[][2] = {
+    static const int recomputed[][2] = {
         [WB_RECOMPUTE_NONE] = {0, 0}, [WB_RECOMPUTE_ATTENTION] = {0, 1}, [WB_RECOMPUTE_BLOCK] = {2, 3}};
-    return layers * ((o->sequence ? 6 : 4) + again[o->recompute][o->sequence]) + (o->sequence ? embed : 0);
+    return layers * ((o->sequence ? 6 : 4) + recomputed[o->recompute][o->sequence]) + (o->sequence ? embed : 0);
 }
 
 static bool same_node (int a, int b, int ranks_per_node) { return a / ranks_per_node == b / ranks_per_node; }
