@@ -208,7 +208,7 @@ for np in 1 2; do
 done
 # shellcheck disable=SC2086
 bench 1 muon $tiny --steps 1
-ok "muon: a table" table '^adamw ' '^whole .*%' 'c_attn whole'
+ok "muon: a table" table '^adamw ' '^whole .*%' 'qkv whole'
 ok "muon: no steps" refused '[-][-]steps wants' muon --steps 0
 ok "muon: no such preset" refused 'tiny|small' muon --preset smal
 
