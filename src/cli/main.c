@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "wabun/kernels.h"
@@ -112,6 +113,10 @@ int main (int argc, char **argv) {
     if (status != WB_OK && prints) {
         if (wb_error_get ()->status == WB_OK) (void) WB_FAIL (status, "failed: %s", wb_status_name (status));
         wb_error_print ();
+    }
+    if (status != WB_OK && !prints) { /* the first rank that leaves with an error ends the others: let rank 0 print */
+        const struct timespec wait = {.tv_nsec = 300000000};
+        nanosleep (&wait, NULL);
     }
     return (int) status;
 }
