@@ -43,6 +43,10 @@ typedef struct wb_launcher {
     const char *job;             /**< the batch system's job number, borrowed; NULL: none */
 } wb_launcher_t;
 void wb_launcher_find (wb_launcher_t *out);
+/** T: T seconds after Ctrl-C or SIGTERM, Open MPI's mpirun (4.1) passes SIGTERM to its ranks, and T seconds later it
+ * kills them; -1: another launcher, or none.  Only mpirun's own environment and command line set it, which the ranks
+ * see. */
+int wb_launcher_grace (void);
 /** Its rank alone. */
 int wb_launcher_rank (void);
 /** A whole number >= 0 in the environment; -1: not set, or something else. */

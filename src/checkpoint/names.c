@@ -216,7 +216,7 @@ wb_status wb_source_find (const wb_st_tensor_t **out, wb_source_file_t **file, c
         return WB_FAIL (WB_EDATA, "%s: tensor '%s' is %s there, but %s is wanted; %s", (*file)->path, t.tensor->name,
                         shape_text (have, is, t.tensor->ndim), want,
                         transposed
-                            ? "it is transposed: wabun import can read other people's formats"
+                            ? "it is transposed: linear layers are stored [in, out], as Hugging Face's GPT-2 has them"
                             : "the configuration (model.*, the tokenizer's size) has other sizes than this model");
     }
     if (wb_st_element_bytes (t.tensor->dtype) == 0)

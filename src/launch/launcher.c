@@ -34,6 +34,12 @@ int64_t wb_env_number (const char *name) {
     return *end == 0 ? n : -1;
 }
 
+int wb_launcher_grace (void) {
+    const int64_t set = wb_env_number ("OMPI_MCA_odls_base_sigkill_timeout");
+    if (wb_env_number ("OMPI_COMM_WORLD_SIZE") < 0) return -1;
+    return set < 0 ? 1 : set > INT32_MAX ? INT32_MAX : (int) set;
+}
+
 static int number_or (const char *name, int otherwise) {
     int64_t n = wb_env_number (name);
     return n >= 0 && n <= INT32_MAX ? (int) n : otherwise;

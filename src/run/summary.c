@@ -28,6 +28,10 @@ static void report_machine (const wb_run_t *r, double peak) {
     wb_info ("  products    %s", wb_gemm_library_get () == WB_GEMM_ONEDNN ? "oneDNN" : "BLAS");
     wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name,
              peak);
+    if (wb_launcher_grace () >= 0 && wb_launcher_grace () < 10)
+        wb_info ("  stopping    after Ctrl-C, mpirun gives the ranks %d s to save, which may be too short: export "
+                 "OMPI_MCA_odls_base_sigkill_timeout=10 before mpirun, or stop with kill -USR1 of mpirun",
+                 wb_launcher_grace ());
     wb_comm_sum_i64 (r->world, &slow, 1);
     wb_slow_warn ();
     if (blas.want == NULL && slow > 0) /* what is wrong on rank 0 has been said */

@@ -248,7 +248,8 @@ if command -v "$MPIRUN" >/dev/null; then
   verdict "3 ranks: too many bad lines" eval '[ $code -eq 5 ] && [ "$(grep -c "^wabun: .*nothing was written" "$work/err")" -eq 1 ] &&
     ! ls "$work"/x3* 2>/dev/null'
   # shellcheck disable=SC2086
-  verdict "mpirun stopped by SIGTERM leaves nothing" stopped TERM $MPIRUN ${MPIRUN_FLAGS-} -np 2 "$WABUN" encode --tokenizer byte \
+  # mpirun would kill them a second after the signal, which a busy machine may need to schedule them
+  verdict "mpirun stopped by SIGTERM leaves nothing" stopped TERM env OMPI_MCA_odls_base_sigkill_timeout=5 $MPIRUN ${MPIRUN_FLAGS-} -np 2 "$WABUN" encode --tokenizer byte \
     -o "$work/stop" "$work/pipe" "$work/docs.jsonl"
 fi
 echo "1..$point"

@@ -220,4 +220,24 @@ for signal in TERM INT; do
   ok "SIG$signal to mpirun: the next run goes on" goes_on 2 "mpirun-$signal"
   ok "no step twice" once "mpirun-$signal"
 done
+ok "the report says how short that is" grep -q 'mpirun gives the ranks 1 s to save.*sigkill_timeout=10' mpirun-TERM.log
+
+# With the time that README and jobs/ ask for, steps that last longer than that second end in a checkpoint too.
+OMPI_MCA_odls_base_sigkill_timeout=10 OMPI_MCA_orte_execute_quiet=1
+export OMPI_MCA_odls_base_sigkill_timeout OMPI_MCA_orte_execute_quiet
+long_steps () {
+  # shellcheck disable=SC2086 # a list of words
+  $MPIRUN ${MPIRUN_FLAGS-} -np 2 "$WABUN" train cfg --set 'run="long"' --set train.steps=1000 --set train.global_batch=18000 \
+    --set checkpoint.every=0 </dev/null >long.log 2>&1 &
+  pid=$!
+  within 240 grep -q "^step 1/" long.log || echo "# no step within 240 s"
+  kill -TERM $pid
+  finish
+  cat long.log
+  newest=$(steps long | sed 's/.* //')
+  [ -n "$newest" ] && grep -q "at step $newest of" long.log
+}
+ok "SIGTERM to mpirun in a long step: its checkpoint" long_steps
+ok "one message, and none of mpirun's" test "$(grep -c '^wabun: .*stopped on request' long.log) $(grep -c '^mpirun\|^---' long.log)" = "1 0"
+ok "no word of a short time" test "$(grep -c 'gives the ranks' long.log)" -eq 0
 done_testing

@@ -160,7 +160,7 @@ static void test_names (void) {
     loads ("buffers", &(model_t){"transformer.", WB_F32, 1, -1, {buffer, masked}, NULL});
     loads ("another tensor", &(model_t){"transformer.", WB_F32, 2, -1, {buffer, other}, NULL});
     refused ("a layer too many", &(model_t){"transformer.", WB_F32, 1, -1, {layer}, NULL}, WB_EDATA,
-             "of a layer that the model, with 2 layers, does not have");
+             "belongs to a layer that the model, with 2 layers, does not have");
     refused ("a tensor too few", &(model_t){"model.", WB_F32, 1, 5, {{0}}, NULL}, WB_EDATA,
              "no tensor 'model.h.0.attn.c_attn.bias' [24] among its 27; nearest are 'model.h.1.attn.c_attn.bias' and ");
     refused ("another name", &(model_t){"x-", WB_F32, 1, -1, {{0}}, NULL}, WB_EDATA, "no tensor 'wte.weight' [257, 8]");
