@@ -96,7 +96,7 @@ if command -v mpirun >/dev/null 2>&1; then
 run = "run";
 model = { layers = 1; width = 32; heads = 2; context = 32; };
 tokenizer = "byte";
-data = { train = "tok/train"; validation = "tok/valid"; };
+data = { train = "tok/train"; validation = "tok/train-valid"; };
 train = { global_batch = 4; steps = 4; lr = 3e-3; warmup = 2; };
 validation = { every = 2; samples = 4; };
 CFG
