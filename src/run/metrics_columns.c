@@ -72,7 +72,7 @@ static void write_step (wb_run_t *r, const wb_step_result_t *s, const wb_rank_ti
         {"ranks.exposed", 4, .x = {t->exposed}},
         {"ranks.hidden", 3, .x = {t->hidden}},
         {"ranks.slowest", .text = slowest},
-        {"memory", .x = {wb_run_memory_peak (r)}, .largest = true},
+        {"memory", .x = {(double) wb_mem_rss_peak ()}, .largest = true},
     };
     reduce (r, row, COUNT (row));
     write_record (r, WB_RECORD_STEP, row, COUNT (row));

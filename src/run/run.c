@@ -64,7 +64,6 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     wb_blas_threads_set (r->threads);
     WB_TRY (wb_topo_new (&r->topo, r->world, c->parallel.data, c->parallel.pipeline, c->parallel.tensor));
     WB_TRY (wb_run_base_find (r));
-    r->limits.mapped = wb_run_mapped ();
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
     wb_config_step_options (&o, c, &r->data.size);
     WB_TRY (wb_trainer_choose_micro_batch_all (&o, r->topo, r->threads));

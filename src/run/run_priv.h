@@ -9,7 +9,7 @@
  *   resume.c      which checkpoint to go on from, and whether it fits
  *   state.c       state.json: settings and data of a checkpoint, and what has changed since
  *   summary.c     start-up report, memory
- *   metrics_columns.c     columns of the metrics, progress, metrics, samples of text
+ *   metrics_columns.c  columns of the metrics, progress, samples of text
  */
 #ifndef WABUN_RUN_PRIV_H
 #define WABUN_RUN_PRIV_H
@@ -53,7 +53,6 @@ wb_status wb_run_sample (void *reader, int32_t *ids, int64_t k);
 typedef struct wb_run_limits {
     double peak;    /* FMA peak of all ranks, GFLOP/s */
     double planned; /* bytes a rank takes at most, by the plan */
-    double mapped;  /* bytes of mapped files before the token files were opened */
 } wb_run_limits_t;
 
 /* What metrics_columns.c keeps. */
@@ -154,10 +153,6 @@ wb_status wb_run_summary (wb_run_t *r) WB_NODISCARD;
 double wb_run_measure_peak (wb_run_t *r);
 /* Floating-point operations of a token. */
 double wb_run_token_flops (const wb_run_t *r);
-/* Bytes of files that are mapped and in memory now, 0 where the system does not tell. */
-double wb_run_mapped (void);
-/* Most memory this rank has had, in bytes, without token files: their pages are the system's to take back. */
-double wb_run_memory_peak (const wb_run_t *r);
 /* Are texts written while it trains?  Where they are asked for, and a rank holds the whole model. */
 bool wb_run_writes_samples (const wb_run_t *r);
 /* At the end: peak of memory over ranks against the plan.  Collective over world. */

@@ -43,24 +43,8 @@ static void report_machine (const wb_run_t *r, double peak) {
                  "(libopenblas0-openmp)");
 }
 
-double wb_run_mapped (void) {
-    FILE *f = fopen ("/proc/self/status", "re");
-    char line[128];
-    double KiB = 0;
-    if (f == NULL) return 0;
-    while (fgets (line, sizeof line, f) != NULL)
-        if (sscanf (line, "RssFile: %lf", &KiB) == 1) break;
-    fclose (f);
-    return KiB * 1024;
-}
-
-double wb_run_memory_peak (const wb_run_t *r) {
-    double files = wb_run_mapped () - r->limits.mapped;
-    return (double) wb_mem_rss_peak () - (files > 0 ? files : 0);
-}
-
 void wb_run_memory_report (wb_run_t *r) {
-    double peak = wb_run_memory_peak (r);
+    double peak = (double) wb_mem_rss_peak ();
     char a[32], b[32];
     wb_comm_max_f64 (r->world, &peak, 1);
     wb_info ("peak memory %s a rank at most, %s planned", wb_format_bytes (a, peak),
