@@ -34,8 +34,6 @@ typedef struct wb_st {
 /** Rank 0 of c reads and checks, all get it.  Collective over c.  Errors: WB_EIO; WB_EDATA what is wrong where. */
 wb_status wb_st_read (wb_st_t **out, wb_comm_t *c, const char *path) WB_NODISCARD;
 void wb_st_destroy (wb_st_t *s);
-/** By name, NULL when there is none. */
-const wb_st_tensor_t *wb_st_find (const wb_st_t *s, const char *name);
 /** The first bytes of a file that holds these tensors (name, dtype but not WB_OTHER, ndim, shape) one after the other,
  * without holes, in this order; their `begin` and `end` are filled in.  The same input gives the same bytes.  The data
  * begin at a multiple of 8; the file is as long as the last tensor's `end` says (or the header, without tensors). The

@@ -47,7 +47,7 @@ int wb_comm_size (const wb_comm_t *c);
  * one rank.  Collective over c where the library's function is. */
 int wb_comm_lend (const wb_comm_t *c, int (*take) (void));
 /** Host name of the own node; borrowed. */
-const char *wb_comm_host (const wb_comm_t *c);
+const char *wb_comm_host (void);
 /** "Open MPI 4.1.4", "none"; borrowed. */
 const char *wb_comm_library (void);
 

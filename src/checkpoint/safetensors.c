@@ -203,12 +203,6 @@ void wb_st_destroy (wb_st_t *s) {
     wb_free (s);
 }
 
-const wb_st_tensor_t *wb_st_find (const wb_st_t *s, const char *name) {
-    for (int i = 0; i < s->n; i++)
-        if (strcmp (s->tensors[i].name, name) == 0) return &s->tensors[i];
-    return NULL;
-}
-
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
 /* json_object and json_array own what they are given, also when adding it fails, so one check at the end is enough. */

@@ -38,7 +38,7 @@ wb_status wb_same (wb_comm_t *c, const void *data, size_t bytes, const char *wha
     wb_status st = WB_OK;
     if (mine[0] != first[0] || mine[1] != first[1])
         st = WB_FAIL (WB_EUSAGE, "%s differs between ranks %d and %d (%s): give every rank the same", what,
-                      (int) first[2], wb_world_rank (), wb_world_host ());
+                      (int) first[2], wb_world_rank (), wb_comm_host ());
     return wb_agree (c, st);
 }
 

@@ -41,7 +41,6 @@ void wb_mpi_failed (const char *file, int line, const char *call, int rc) WB_NOR
 void wb_world_set (int rank, bool threads);
 int wb_world_rank (void); /* 0 without a world */
 bool wb_world_threads (void);
-const char *wb_world_host (void);
 void wb_mpi_abort (int code); /* a hook for wb_abort_hook() */
 
 /* ---- group.c ----------------------------------------------------------------------------------------------------- */

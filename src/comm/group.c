@@ -47,10 +47,6 @@ int wb_comm_lend (const wb_comm_t *c, int (*take) (void)) {
 
 int wb_comm_rank (const wb_comm_t *c) { return c->rank; }
 int wb_comm_size (const wb_comm_t *c) { return c->size; }
-const char *wb_comm_host (const wb_comm_t *c) {
-    (void) c;
-    return wb_world_host ();
-}
 
 /* ---- splits ------------------------------------------------------------------------------------------------------ */
 

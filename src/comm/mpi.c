@@ -21,7 +21,7 @@ void wb_world_set (int rank, bool threads) {
 
 int wb_world_rank (void) { return world_rank; }
 bool wb_world_threads (void) { return world_threads; }
-const char *wb_world_host (void) { return world_host; }
+const char *wb_comm_host (void) { return world_host; }
 
 void wb_mpi_failed (const char *file, int line, const char *call, int rc) {
     char text[MPI_MAX_ERROR_STRING + 1] = "";

@@ -33,7 +33,7 @@ static wb_status fail_errno (const wb_pfile_t *f, const char *what) {
     const char *advice = err == ENOSPC || err == EDQUOT ? "; free some space or write somewhere else"
                          : err == ENOENT                ? "; is it on a file system that all nodes share?"
                                                         : "";
-    return WB_FAIL (WB_EIO, "%s: %s on %s: %s%s", f->path, what, wb_comm_host (f->comm), strerror (err), advice);
+    return WB_FAIL (WB_EIO, "%s: %s on %s: %s%s", f->path, what, wb_comm_host (), strerror (err), advice);
 }
 
 static int open_file (const char *path, int flags) {

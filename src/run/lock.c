@@ -52,7 +52,7 @@ static wb_status lock (wb_run_t *r, const char *path) {
                  strerror (error));
         return WB_OK;
     }
-    n = snprintf (who, sizeof who, "process %ld on %s\n", (long) getpid (), wb_comm_host (r->world));
+    n = snprintf (who, sizeof who, "process %ld on %s\n", (long) getpid (), wb_comm_host ());
     if (n >= (int) sizeof who) n = (int) sizeof who - 1;
     if (ftruncate (r->lock, 0) != 0 || pwrite (r->lock, who, (size_t) n, 0) != n)
         wb_debug ("%s: cannot write: %s", path, strerror (errno)); /* a full disk: the lock holds all the same */

@@ -105,7 +105,7 @@ wb_status wb_trainer_check_memory (const wb_topo_t *topo, const wb_step_options_
             WB_ENOMEM,
             "the model's weights and gradients alone want %s of a rank, %s has %s free: cut the model over more ranks "
             "(parallel.pipeline, parallel.tensor)",
-            wb_format_bytes (a, min), wb_comm_host (topo->world), wb_format_bytes (b, have));
+            wb_format_bytes (a, min), wb_comm_host (), wb_format_bytes (b, have));
     WB_TRY (wb_agree (topo->world, status));
 
     wb_memory_t m = {0};
@@ -117,6 +117,6 @@ wb_status wb_trainer_check_memory (const wb_topo_t *topo, const wb_step_options_
             WB_ENOMEM,
             "the %d ranks on %s want %s together, %s are free: use more nodes, fewer ranks on a node, a smaller "
             "parallel.micro_batch or parallel.recompute (wabun plan shows what each takes)",
-            wb_comm_size (topo->node), wb_comm_host (topo->world), wb_format_bytes (a, sum), wb_format_bytes (b, have));
+            wb_comm_size (topo->node), wb_comm_host (), wb_format_bytes (a, sum), wb_format_bytes (b, have));
     return wb_agree (topo->world, status);
 }

@@ -30,7 +30,7 @@ void wb_rank_times (wb_rank_times_t *out, wb_rank_record_t *records, wb_comm_t *
     double exposed = 0, transfer = 0;
     mine.compute = s->t_data + s->t_forward + s->t_backward + s->t_update - s->t_wait - s->t_need - s->t_tensor;
     mine.rest = s->t_total - mine.compute;
-    snprintf (mine.host, sizeof mine.host, "%.63s", wb_comm_host (world));
+    snprintf (mine.host, sizeof mine.host, "%.63s", wb_comm_host ());
     wb_comm_all_gather (world, records, &mine, sizeof mine);
 
     memset (out, 0, sizeof *out);

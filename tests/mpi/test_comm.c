@@ -157,7 +157,7 @@ static void splits (wb_comm_t *world) {
     wb_comm_destroy (c);
     if (!T_STATUS (wb_comm_split_node (&node, world), WB_OK)) return;
     T_OK (wb_comm_size (node) >= 1 && wb_comm_size (node) <= P, "node of %d", wb_comm_size (node));
-    T_OK (strcmp (wb_comm_host (node), wb_comm_host (world)) == 0 && wb_comm_host (world)[0] != 0, "host");
+    T_OK (wb_comm_host ()[0] != 0, "host");
     wb_comm_destroy (node);
 }
 
