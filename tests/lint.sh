@@ -42,16 +42,17 @@ house () {
 2 report      base
 3 comm        base launch
 4 parallel    base kernels comm
+4 corpus      base launch comm tokenizer
 5 model       base kernels comm parallel
 5 checkpoint  base kernels comm parallel
-5 dataset     base launch comm tokenizer
+5 dataset     base launch comm tokenizer corpus
 6 train       base kernels comm parallel model
 6 infer       base kernels launch comm parallel tokenizer dataset model checkpoint
-7 config      base kernels launch comm parallel tokenizer dataset model checkpoint train infer
-8 run         base kernels launch report comm parallel tokenizer dataset model checkpoint train infer config
+7 config      base kernels launch comm parallel tokenizer corpus dataset model checkpoint train infer
+8 run         base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config
 8 plan        base kernels parallel model train config
-9 bench       base kernels launch report comm parallel tokenizer dataset model checkpoint train infer config run plan
-10 cli        base kernels launch comm parallel tokenizer dataset model checkpoint train infer config run plan bench
+9 bench       base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config run plan
+10 cli        base kernels launch comm parallel tokenizer corpus dataset model checkpoint train infer config run plan bench
 ROOMS
 }
 rooms=$(house | awk '{ printf "%s ", $2 }')

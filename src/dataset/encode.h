@@ -3,7 +3,7 @@
 #define WABUN_DATASET_ENCODE_H
 
 #include "dataset/inputs.h"
-#include "dataset/jsonl.h"
+#include "corpus/jsonl.h"
 #include "wabun/dataset.h"
 
 /* What went wrong, for people: how often, and the first cases. */

@@ -2,7 +2,7 @@
 #ifndef WABUN_DATASET_INPUTS_H
 #define WABUN_DATASET_INPUTS_H
 
-#include "dataset/charset.h"
+#include "corpus/charset.h"
 #include "wabun/comm.h"
 
 #define WB_UNIT ((int64_t) 1 << 20) /* bytes that a thread encodes at a time; a shorter file is not cut */

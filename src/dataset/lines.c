@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "dataset/jsonl.h"
+#include "corpus/jsonl.h"
 #include "wabun/dataset.h"
 
 /* What the functions below keep between lines. */

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "dataset/inputs.h"
-#include "dataset/jsonl.h"
+#include "corpus/jsonl.h"
 #include "wabun/tokenizer.h"
 
 #define PIECE ((size_t) 1 << 16)

@@ -1,6 +1,6 @@
 /* Encodings of text: which one it is, and conversion to UTF-8. */
-#ifndef WABUN_DATASET_CHARSET_H
-#define WABUN_DATASET_CHARSET_H
+#ifndef WABUN_CORPUS_CHARSET_H
+#define WABUN_CORPUS_CHARSET_H
 
 #include "wabun/base.h"
 

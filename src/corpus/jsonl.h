@@ -1,6 +1,6 @@
 /* Lines of JSON: {"text": ...} and {"ids": [...]}. */
-#ifndef WABUN_DATASET_JSONL_H
-#define WABUN_DATASET_JSONL_H
+#ifndef WABUN_CORPUS_JSONL_H
+#define WABUN_CORPUS_JSONL_H
 
 #include <jansson.h>
 

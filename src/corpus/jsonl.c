@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "dataset/jsonl.h"
+#include "corpus/jsonl.h"
 
 size_t wb_jsonl_trim (const char *s, size_t n) {
     while (n > 0 && isspace ((unsigned char) s[n - 1])) n--;

@@ -16,7 +16,7 @@
 #include <uchardet.h>
 #endif
 
-#include "dataset/charset.h"
+#include "corpus/charset.h"
 #include "wabun/tokenizer.h"
 
 const char *wb_charset_name (wb_charset c) {

@@ -1,0 +1,105 @@
+/* wabun - corpus: from what a crawl leaves on disk to documents, and from documents to a clean corpus.
+ *
+ *   inputs ──container──▶ records ──form──▶ documents ──clean, filter──▶ ──duplicates──▶ shards + manifest
+ *
+ * A container (a directory, an archive, a WARC, a dump, lines of JSON) is read in order by one thread and yields
+ * records; a form (plain text, Aozora Bunko, HTML, wikitext) makes a document of a record, by any number of threads at
+ * once.  Nothing here ends a reading but a file that cannot be read at all: what is broken, too long or of no use is
+ * skipped and told as a complaint, with its name and reason.
+ */
+#ifndef WABUN_CORPUS_H
+#define WABUN_CORPUS_H
+
+#include <wabun/comm.h>
+#include <wabun/tokenizer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- records: what a container holds (records.c and a file a container) ------------------------------------------ */
+
+/** How the bytes of a record become text. */
+typedef enum wb_form {
+    WB_FORM_AUTO, /**< by name, media type and content */
+    WB_FORM_TEXT,
+    WB_FORM_AOZORA,
+    WB_FORM_HTML,
+    WB_FORM_WIKI, /**< wikitext of one page */
+    WB_FORM_JSON, /**< one JSON object: a line of a .jsonl file */
+    WB_FORMS
+} wb_form;
+extern const char *const wb_form_names[]; /**< then NULL */
+
+/** One thing in a container.  Zero-initialised is empty; the buffers are kept between records. */
+typedef struct wb_record {
+    wb_buf_t bytes;
+    wb_buf_t name;    /**< "novels.zip:a/b.txt", a URL, "jawiki.xml.bz2:日本": for ids and messages */
+    wb_buf_t site;    /**< host of the URL, else the name of the input: where repeated lines are looked for */
+    wb_form form;     /**< as the container knows it, or WB_FORM_AUTO */
+    char charset[32]; /**< as a header said, "" where none did */
+    int64_t number;   /**< of the record in its input, from 0; skipped ones count */
+} wb_record_t;
+void wb_record_fini (wb_record_t *r);
+
+typedef struct wb_records_options {
+    int64_t max_bytes;    /**< of a record, unpacked; longer ones are skipped with a complaint (default 64 MiB) */
+    double max_expansion; /**< bytes out of an archive for each byte in: beyond it and max_bytes the rest is left */
+    wb_form form;         /**< WB_FORM_AUTO, or what the user said */
+} wb_records_options_t;
+
+/** What was skipped, with its reason.  One for each case; the caller decides how many it keeps. */
+typedef struct wb_complaint {
+    char kind[24];  /**< a short word to count by: "not UTF-8", "truncated", "too long", "not JSON" ... */
+    char name[256]; /**< of the record or input, cut if longer */
+    char text[256]; /**< what, where (line or byte), in one line */
+} wb_complaint_t;
+typedef void wb_complain_fn (void *ctx, const wb_complaint_t *c);
+
+/** The records of one file (`path`, or "-"): an archive (tar, zip, 7z; also one file packed by gz, bz2, xz, zst), a
+ * WARC or WET, a MediaWiki dump, lines of JSON, or one record that is the file.  Archives in archives are opened to a
+ * depth of 3.  Several may be open at once; each is used by one thread at a time. */
+typedef struct wb_records wb_records_t;
+/** complain is called for what is skipped, from the thread that calls wb_records_next().  Errors: WB_EIO cannot be
+ * opened; WB_ENOMEM. */
+wb_status wb_records_open (wb_records_t **out, const char *path, const wb_records_options_t *o,
+                           wb_complain_fn *complain, void *ctx) WB_NODISCARD;
+/** The next record into *r, in place of what it held; *more = false at the end.  Errors: WB_ENOMEM, WB_EIO the disk
+ * failed.  A container that breaks off is a complaint and the end. */
+wb_status wb_records_next (wb_records_t *rs, wb_record_t *r, bool *more) WB_NODISCARD;
+/** Bytes of the file read so far: for progress. */
+int64_t wb_records_read (const wb_records_t *rs);
+void wb_records_close (wb_records_t *rs); /**< NULL is allowed */
+
+/* ---- documents: what a form makes of a record (extract.c and a file a form) -------------------------------------- */
+
+/** Text for a model: UTF-8, well-formed, lines end with LF.  Zero-initialised is empty. */
+typedef struct wb_document {
+    wb_buf_t text;
+    wb_buf_t id;                     /**< the record's name, or what a line of JSON says */
+    wb_buf_t site;                   /**< as wb_record_t */
+    wb_buf_t genre, source, licence; /**< as a line of JSON says, else empty: the corpus fills them in */
+} wb_document_t;
+void wb_document_clear (wb_document_t *d);
+void wb_document_fini (wb_document_t *d);
+
+typedef struct wb_extract_options {
+    const char *from;       /**< encoding, NULL: what the record says, else found out */
+    const char *text_field; /**< of lines of JSON; NULL: "text" */
+    const char *id_field;   /**< NULL: "id", else "url", else "title" */
+    bool keep_ruby;         /**< Aozora, HTML: ｜漢字《かんじ》 stays */
+    bool keep_crlf;
+} wb_extract_options_t;
+/** What one thread keeps between documents: scratch, parsers. */
+typedef struct wb_extractor wb_extractor_t;
+wb_status wb_extractor_new (wb_extractor_t **out, const wb_extract_options_t *o) WB_NODISCARD;
+/** The document of a record; *got = false: none, with the reason in *c (kind "" where it is no fault: a redirect).
+ * Linear in the bytes.  Errors: WB_ENOMEM. */
+wb_status wb_extract (wb_extractor_t *x, wb_document_t *d, bool *got, wb_complaint_t *c,
+                      const wb_record_t *r) WB_NODISCARD;
+void wb_extractor_destroy (wb_extractor_t *x);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
