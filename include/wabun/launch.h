@@ -43,9 +43,9 @@ typedef struct wb_launcher {
     const char *job;             /**< the batch system's job number, borrowed; NULL: none */
 } wb_launcher_t;
 void wb_launcher_find (wb_launcher_t *out);
-/** T: T seconds after Ctrl-C or SIGTERM, Open MPI's mpirun (4.1) passes SIGTERM to its ranks, and T seconds later it
- * kills them; -1: another launcher, or none.  Only mpirun's own environment and command line set it, which the ranks
- * see. */
+/** T: at Ctrl-C or SIGTERM, Open MPI's mpirun (4.1) sends its ranks SIGCONT at once, SIGTERM T seconds later, and
+ * SIGKILL after T more; -1: another launcher, or none.  Only mpirun's own environment and command line set it, which
+ * the ranks see. */
 int wb_launcher_grace (void);
 /** Its rank alone. */
 int wb_launcher_rank (void);

@@ -4,8 +4,9 @@
 
 #include <stdbool.h>
 
-/* Catch SIGINT, SIGTERM and SIGUSR1.  Until wb_signals_started() they end the process at once with 75, later they only
- * set a flag; a second SIGINT always ends it.  Call it before any other thread is started. */
+/* Catch SIGINT, SIGTERM, SIGUSR1, and what mpirun sends before them.  Until wb_signals_started() they end the process
+ * at once with 75, later they only set a flag; a second SIGINT always ends it.  Call it before any other thread is
+ * started. */
 void wb_signals_catch (void);
 void wb_signals_started (void);
 bool wb_signals_stop (void); /* was this process asked to stop? */

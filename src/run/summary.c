@@ -31,7 +31,7 @@ static void report_machine (const wb_run_t *r, double peak) {
     if (wb_launcher_grace () >= 0 && wb_launcher_grace () < 10)
         wb_info ("  stopping    after Ctrl-C, mpirun gives the ranks %d s to save, which may be too short: export "
                  "OMPI_MCA_odls_base_sigkill_timeout=10 before mpirun, or stop with kill -USR1 of mpirun",
-                 wb_launcher_grace ());
+                 2 * wb_launcher_grace ());
     wb_comm_sum_i64 (r->world, &slow, 1);
     wb_slow_warn ();
     if (blas.want == NULL && slow > 0) /* what is wrong on rank 0 has been said */

@@ -210,8 +210,8 @@ ok "SIGUSR1 to mpirun reaches the ranks" stopped USR1 2 75
 ok "one message" test "$(grep -c '^wabun: .*stopped on request' stop-USR1-2.log)" -eq 1
 ok "the next run goes on" goes_on 2 stop-USR1-2
 ok "no step twice" once stop-USR1-2
-# mpirun ends the ranks itself on these: it sends them SIGTERM, shortly later SIGKILL, and gives an exit code of its
-# own.  Small checkpoints are through before that; in any case the run goes on.
+# mpirun ends the ranks itself on these: it sends them SIGCONT, a second later SIGTERM, another second later SIGKILL, and
+# gives an exit code of its own.  Small checkpoints are through before that; in any case the run goes on.
 for signal in TERM INT; do
   if [ $signal = INT ] && ! env --default-signal=INT true 2>/dev/null; then continue; fi
   endless 2 "mpirun-$signal"
@@ -220,7 +220,18 @@ for signal in TERM INT; do
   ok "SIG$signal to mpirun: the next run goes on" goes_on 2 "mpirun-$signal"
   ok "no step twice" once "mpirun-$signal"
 done
-ok "the report says how short that is" grep -q 'mpirun gives the ranks 1 s to save.*sigkill_timeout=10' mpirun-TERM.log
+ok "the report says how short that is" grep -q 'mpirun gives the ranks 2 s to save.*sigkill_timeout=10' mpirun-TERM.log
+
+# Stopped and continued, as a shell does, is no request to stop.
+endless 2 paused
+kill -TSTP $pid
+sleep 1
+kill -CONT $pid
+newest=$(readlink paused/latest | sed 's/^step-0*//')
+ok "stopped and continued, a run goes on" within 240 reached paused $((newest + 40))
+ok "without a word" test "$(grep -c 'stopped on request' paused.log)" -eq 0
+kill -USR1 $pid
+finish
 
 # With the time that README and jobs/ ask for, steps that last longer than that second end in a checkpoint too.
 OMPI_MCA_odls_base_sigkill_timeout=10 OMPI_MCA_orte_execute_quiet=1
@@ -232,6 +243,8 @@ long_steps () {
   pid=$!
   within 240 grep -q "^step 1/" long.log || echo "# no step within 240 s"
   kill -TERM $pid
+  # The ranks hear of it at once, not only when mpirun's ten seconds are over.
+  within 240 test -e long/latest || echo "# no checkpoint"
   finish
   cat long.log
   newest=$(steps long | sed 's/.* //')
