@@ -174,17 +174,15 @@ void wb_linear_dx (float *dX, const float *dY, const float *A, int64_t n, int64_
 /** dA [k, m] += X^T dY. */
 void wb_linear_dw (float *dA, const float *dY, const float *X, int64_t n, int64_t k, int64_t m);
 
-/** Loss of n rows with the vocabulary cut over the group, logits in blocks of rows so that n V is never stored.
- * \param dh     [n, C] partial gradient of h over the vocabulary shards, overwritten; NULL: loss only.
- * \param dwte   [Vown, C] += ; used when dh is given
- * \param loss   per row loss in nats [n] (0 where the target is < 0), the same on all ranks of the group
- * \param h      [n, C] whole rows;  wte [Vown, C];  targets [n]
- * \param work   wb_head_work_floats () floats
- * \param scale  factor of the gradient: 1 / tokens of the global batch
- * Collective over the group.  6 n C Vown flop (2 without gradient). */
+/** Loss of n rows with the vocabulary cut over the group (wb_split_first/count of V), logits in blocks of rows so that
+ * n V is never stored. \param dh     [n, C] partial gradient of h over the vocabulary shards, overwritten; NULL: loss
+ * only. \param dwte   [own share of V, C] += ; used when dh is given \param loss   per row loss in nats [n] (0 where
+ * the target is < 0), the same on all ranks of the group \param h      [n, C] whole rows;  wte [own share of V, C];
+ * targets [n], in 0 .. V - 1 \param work   wb_head_work_floats () floats \param scale  factor of the gradient: 1 /
+ * tokens of the global batch Collective over the group.  6 n C V / ranks flop (2 without gradient). */
 void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const float *h, const float *wte,
-                   const int32_t *targets, float *work, int64_t n, int64_t C, int64_t v0, int64_t Vown, float scale);
-int64_t wb_head_work_floats (int64_t n, int64_t Vown);
+                   const int32_t *targets, float *work, int64_t n, int64_t C, int64_t V, float scale);
+int64_t wb_head_work_floats (int64_t n, int64_t V, int ranks, int rank);
 
 /* ---- grids of ranks (pblas.c) ------------------------------------------------------------------------------------ */
 

@@ -28,7 +28,7 @@ typedef struct chunk {
 struct wb_stage {
     wb_block_env_t env;
     wb_stage_options_t o;
-    int64_t Vown, v0;
+    int64_t V, Vown, v0;
     chunk_t chunks[WB_MAX_CHUNKS];
     wb_layer_offsets_t *layers;     /* offsets, by layer number */
     int64_t wte, wpe, lnf_g, lnf_b; /* offsets, -1 where not held */
@@ -87,6 +87,7 @@ static void set_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo
     e->F = s->C / lo->tp;
     e->recompute = o->recompute;
     e->hooks = o->hooks;
+    st->V = s->V;
     st->v0 = wb_split_first (s->V, lo->tp, lo->tp_rank);
     st->Vown = wb_split_count (s->V, lo->tp, lo->tp_rank);
     for (int c = 0; c < lo->chunks; c++) {
@@ -111,7 +112,7 @@ static void carve (wb_stage_t *st, wb_arena_t *act, wb_arena_t *work, const wb_l
     if (head) {
         st->lnf = wb_arena_floats (work, e->r * e->C);
         st->dlnf = wb_arena_floats (work, e->n * e->C);
-        st->headwork = wb_arena_floats (work, wb_head_work_floats (e->n, st->Vown));
+        st->headwork = wb_arena_floats (work, wb_head_work_floats (e->n, st->V, lo->tp, lo->tp_rank));
     }
     carve_shared (&shared, work, e);
     for (int c = 0; c < lo->chunks; c++) {
@@ -261,7 +262,7 @@ static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, 
     const float *h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
     wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
     wb_head_loss (&e->tp, dw != NULL ? st->dlnf : NULL, dw != NULL ? dw + st->wte : NULL, loss, h, w + st->wte, targets,
-                  st->headwork, e->n, e->C, st->v0, st->Vown, scale);
+                  st->headwork, e->n, e->C, st->V, scale);
     if (dw == NULL) return;
     t = wb_now ();
     float *dh = wb_tensor_reduce (&e->tp, st->dlnf, e->n, e->C);

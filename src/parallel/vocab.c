@@ -15,21 +15,23 @@
 #define BLOCK_FLOATS ((int64_t) 8 << 20)
 #define BLOCK_ROWS_MIN 64
 
-static int64_t block_rows (int64_t n, int64_t Vown) {
-    int64_t rows = BLOCK_FLOATS / (Vown > 0 ? Vown : 1);
+/* The same on all ranks of the group, whose shards may differ by one row: the largest shard decides. */
+static int64_t block_rows (int64_t n, int64_t V, int ranks) {
+    int64_t rows = BLOCK_FLOATS / wb_split_count (V, ranks, 0);
     if (rows < BLOCK_ROWS_MIN) rows = BLOCK_ROWS_MIN;
     return rows < n ? rows : n;
 }
 
-int64_t wb_head_work_floats (int64_t n, int64_t Vown) {
-    int64_t rows = block_rows (n, Vown);
-    return rows * Vown + 3 * ((rows + 15) / 16 * 16);
+int64_t wb_head_work_floats (int64_t n, int64_t V, int ranks, int rank) {
+    int64_t rows = block_rows (n, V, ranks);
+    return rows * wb_split_count (V, ranks, rank) + 3 * ((rows + 15) / 16 * 16);
 }
 
 void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const float *h, const float *wte,
-                   const int32_t *targets, float *work, int64_t n, int64_t C, int64_t v0, int64_t Vown, float scale) {
+                   const int32_t *targets, float *work, int64_t n, int64_t C, int64_t V, float scale) {
     const wb_kern_t *k = tp->k;
-    int64_t rows = block_rows (n, Vown), pad = (rows + 15) / 16 * 16;
+    const int64_t v0 = wb_split_first (V, tp->ranks, tp->rank), Vown = wb_split_count (V, tp->ranks, tp->rank);
+    int64_t rows = block_rows (n, V, tp->ranks), pad = (rows + 15) / 16 * 16;
     float *mx = work, *sum = work + pad, *hit = work + 2 * pad, *logits = work + 3 * pad;
     for (int64_t i = 0; i < n; i += rows) {
         int64_t m = n - i < rows ? n - i : rows;
