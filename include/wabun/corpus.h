@@ -87,6 +87,7 @@ typedef struct wb_extract_options {
     const char *from;       /**< encoding, NULL: what the record says, else found out */
     const char *text_field; /**< of lines of JSON; NULL: "text" */
     const char *id_field;   /**< NULL: "id", else "url", else "title" */
+    wb_form text_form;      /**< of that text; WB_FORM_AUTO: plain */
     bool keep_ruby;         /**< Aozora, HTML: ｜漢字《かんじ》 stays */
     bool keep_crlf;
 } wb_extract_options_t;

@@ -1,0 +1,59 @@
+/* What bytes are, by their beginning: binary data of some kind, or text with some markup.
+ *
+ * Not done here: encodings (charset.c), archives (they tell themselves, archive.c). */
+#include "config.h"
+
+#include <string.h>
+
+#include "corpus/charset.h"
+#include "corpus/content.h"
+
+static const struct {
+    const char *magic;
+    size_t n;
+    const char *what;
+} magics[] = {{"\xff\xd8\xff", 3, "a JPEG picture"},
+              {"\x89PNG", 4, "a PNG picture"},
+              {"GIF8", 4, "a GIF picture"},
+              {"RIFF", 4, "sound, a film or a picture"},
+              {"OggS", 4, "sound or a film"},
+              {"ID3", 3, "sound"},
+              {"%PDF-", 5, "a PDF document"},
+              {"\xd0\xcf\x11\xe0", 4, "an office document"},
+              {"SQLite format 3", 15, "a database"},
+              {"\x7f"
+               "ELF",
+               4, "a program"},
+              {"MMIDIDX", 7, "a token file"}};
+
+/* Zero bytes and control characters that no text has, more than a stray one. */
+static bool is_binary (const char *s, size_t n) {
+    size_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char c = (unsigned char) s[i];
+        bad += c < 0x20 && !(c >= '\t' && c <= '\r') && c != 0x1b && c != 0x1a;
+    }
+    return bad > 1 && bad > n / 500;
+}
+
+const char *wb_content_binary (const char *s, size_t n) {
+    for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++)
+        if (n >= magics[i].n && memcmp (s, magics[i].magic, magics[i].n) == 0) return magics[i].what;
+    if (!is_binary (s, n)) return NULL;
+    const wb_charset c = wb_charset_guess (s, n, NULL);
+    const bool wide = c >= WB_CHARSET_UTF16LE && c <= WB_CHARSET_UTF32BE;
+    return wide ? NULL : "binary data";
+}
+
+static bool has (const char *s, size_t n, const char *what) { return memmem (s, n, what, strlen (what)) != NULL; }
+
+wb_form wb_content_form (const char *s, size_t n) {
+    enum { START = 1024, PAGE = 1 << 16 };
+    char start[START];
+    const size_t k = n < START ? n : START;
+    for (size_t i = 0; i < k; i++) start[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char) (s[i] - 'A' + 'a') : s[i];
+    if (has (start, k, "<mediawiki")) return WB_FORM_WIKI;
+    if (has (start, k, "<html") || has (start, k, "<!doctype html")) return WB_FORM_HTML;
+    if (n > PAGE) n = PAGE;
+    return has (s, n, "［＃") || (has (s, n, "《") && has (s, n, "｜")) ? WB_FORM_AOZORA : WB_FORM_TEXT;
+}
