@@ -11,7 +11,7 @@
 #define WABUN_CORPUS_H
 
 #include <wabun/comm.h>
-#include <wabun/tokenizer.h>
+#include <wabun/text.h>
 
 #ifdef __cplusplus
 extern "C" {

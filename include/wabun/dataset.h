@@ -7,7 +7,7 @@
 #define WABUN_DATASET_H
 
 #include <wabun/comm.h>
-#include <wabun/tokenizer.h>
+#include <wabun/text.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -17,7 +17,7 @@
 #endif
 
 #include "corpus/charset.h"
-#include "wabun/tokenizer.h"
+#include "wabun/text.h"
 
 const char *wb_charset_name (wb_charset c) {
     static const char *const names[WB_CHARSETS] = {"UTF-8", "UTF-16LE", "UTF-16BE",    "UTF-32LE", "UTF-32BE",

@@ -14,7 +14,7 @@
 
 #include "dataset/inputs.h"
 #include "corpus/jsonl.h"
-#include "wabun/tokenizer.h"
+#include "wabun/text.h"
 
 #define PIECE ((size_t) 1 << 16)
 #define PIECES 256

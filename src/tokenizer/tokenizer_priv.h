@@ -3,7 +3,7 @@
 #define WABUN_TOKENIZER_PRIV_H
 
 #include "tokenizer/utf8.h"
-#include "wabun/tokenizer.h"
+#include "wabun/text.h"
 
 #define WB_EOT_TEXT "<|endoftext|>"
 #define WB_EOT_LEN ((int32_t) sizeof WB_EOT_TEXT - 1)

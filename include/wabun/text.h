@@ -1,7 +1,7 @@
 /* wabun - tokenizer: text to ids and back, by any kind of tokenizer; UTF-8.  Knows neither ranks nor files of ids.
  */
-#ifndef WABUN_TOKENIZER_H
-#define WABUN_TOKENIZER_H
+#ifndef WABUN_TEXT_H
+#define WABUN_TEXT_H
 
 #include <wabun/base.h>
 
