@@ -49,10 +49,11 @@ house () {
 6 train       base kernels comm parallel model
 6 infer       base kernels launch comm parallel tokenizer dataset model checkpoint
 7 config      base kernels launch comm parallel tokenizer corpus dataset model checkpoint train infer
+7 convert     base comm tokenizer dataset model checkpoint infer
 8 run         base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config
 8 plan        base kernels parallel model train config
 9 bench       base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config run plan
-10 cli        base kernels launch comm parallel tokenizer corpus dataset model checkpoint train infer config run plan bench
+10 cli        base kernels launch comm parallel tokenizer corpus dataset model checkpoint train infer config convert run plan bench
 ROOMS
 }
 rooms=$(house | awk '{ printf "%s ", $2 }')

@@ -98,6 +98,19 @@ wb_status wb_ckpt_verify (wb_comm_t *world, const char *dir) WB_NODISCARD;
 wb_status wb_ckpt_load (wb_comm_t *world, const char *dir, const wb_ckpt_set_t *set, const wb_segment_t *segments,
                         int nsegments) WB_NODISCARD;
 
+/** The tensors of a model directory, to be read one by one. */
+typedef struct wb_ckpt_reader wb_ckpt_reader_t;
+/** Find all parameters of the set's table (its data are not used), as wb_ckpt_load() does.  Collective over world.
+ * Errors as there. */
+wb_status wb_ckpt_reader_new (wb_ckpt_reader_t **out, wb_comm_t *world, const char *dir,
+                              const wb_ckpt_set_t *set) WB_NODISCARD;
+/** The number type a parameter of the table is stored in.  Not collective. */
+wb_dtype wb_ckpt_reader_dtype (const wb_ckpt_reader_t *r, const wb_param_t *p);
+/** to [g->count] = values of a segment of the table.  Not collective.  Errors: WB_EIO. */
+wb_status wb_ckpt_reader_read (wb_ckpt_reader_t *r, float *to, const wb_segment_t *g) WB_NODISCARD;
+/** Collective over world; NULL is fine.  Errors: the first failure of a read. */
+wb_status wb_ckpt_reader_destroy (wb_ckpt_reader_t *r);
+
 /* ---- runs (rundir.c): not collective, one rank calls them -------------------------------------------------------- */
 
 /** RUN/step-00001000; NULL when out of memory.  The caller frees it with wb_free(). */

@@ -118,28 +118,77 @@ static wb_status check_all (wb_source_t *s, const wb_comm_t *world, const wb_ckp
     return wb_source_check_head (s, set, wb_comm_rank (world), wb_comm_size (world));
 }
 
-static wb_status read_all (const wb_source_t *s, const wb_ckpt_set_t *set, const wb_segment_t *segments, int n,
-                           char *buf) {
-    const wb_st_tensor_t *t = NULL;
-    wb_source_file_t *file = NULL;
-    for (int i = 0; i < n; i++) {
-        const wb_segment_t *g = &segments[i];
-        if (!wb_ckpt_in_set (set, g->param)) continue;
-        if (i == 0 || g->param != g[-1].param) WB_TRY (wb_source_find (&t, &file, s, g->param));
-        WB_TRY (read_segment (file->file, set->data + (set->by_state ? g->state : g->flat), t, g, buf));
+struct wb_ckpt_reader {
+    wb_source_t source;
+    char *buf;
+    /* of the parameter that was read last */
+    const wb_param_t *param;
+    const wb_st_tensor_t *tensor;
+    wb_source_file_t *file;
+};
+
+static wb_status open_reader (wb_ckpt_reader_t **out, wb_comm_t *world, const char *dir, const wb_ckpt_set_t *set,
+                              const wb_segment_t *segments, int nsegments) {
+    wb_ckpt_reader_t *r = wb_calloc (1, sizeof *r);
+    char *buf = wb_malloc ((size_t) BUFFER_BYTES);
+    wb_status status = wb_agree (world, r != NULL && buf != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
+    if (status == WB_OK) {
+        r->buf = buf;
+        status = wb_source_open (&r->source, world, dir, set->file);
     }
-    return WB_OK;
+    if (status != WB_OK) {
+        wb_free (r);
+        wb_free (buf);
+        return status;
+    }
+    status = wb_agree (world, check_all (&r->source, world, set, segments, nsegments));
+    if (status == WB_OK)
+        *out = r;
+    else
+        wb_ckpt_reader_destroy (r);
+    return status;
+}
+
+wb_status wb_ckpt_reader_new (wb_ckpt_reader_t **out, wb_comm_t *world, const char *dir, const wb_ckpt_set_t *set) {
+    *out = NULL;
+    wb_segment_t *all = wb_calloc ((size_t) set->nparams + 1, sizeof *all);
+    wb_status status = wb_agree (world, all != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
+    for (int i = 0; all != NULL && i < set->nparams; i++) all[i].param = &set->params[i];
+    if (status == WB_OK) status = open_reader (out, world, dir, set, all, set->nparams);
+    wb_free (all);
+    return status;
+}
+
+wb_dtype wb_ckpt_reader_dtype (const wb_ckpt_reader_t *r, const wb_param_t *p) {
+    const wb_st_tensor_t *t;
+    wb_source_file_t *file;
+    return wb_source_find (&t, &file, &r->source, p) == WB_OK ? t->dtype : WB_OTHER;
+}
+
+wb_status wb_ckpt_reader_read (wb_ckpt_reader_t *r, float *to, const wb_segment_t *g) {
+    if (r->param != g->param) WB_TRY (wb_source_find (&r->tensor, &r->file, &r->source, g->param));
+    r->param = g->param;
+    return read_segment (r->file->file, to, r->tensor, g, r->buf);
+}
+
+wb_status wb_ckpt_reader_destroy (wb_ckpt_reader_t *r) {
+    if (r == NULL) return WB_OK;
+    const wb_status closed = wb_source_close (&r->source);
+    wb_free (r->buf);
+    wb_free (r);
+    return closed;
 }
 
 wb_status wb_ckpt_load (wb_comm_t *world, const char *dir, const wb_ckpt_set_t *set, const wb_segment_t *segments,
                         int nsegments) {
-    wb_source_t source;
-    WB_TRY (wb_source_open (&source, world, dir, set->file));
-    char *buf = wb_malloc ((size_t) BUFFER_BYTES);
-    wb_status mine = buf != NULL ? check_all (&source, world, set, segments, nsegments) : WB_NOMEM ("checkpoint");
-    mine = wb_agree (world, mine);
-    if (mine == WB_OK) mine = read_all (&source, set, segments, nsegments, buf);
-    wb_free (buf);
-    const wb_status closed = wb_source_close (&source);
+    wb_ckpt_reader_t *r;
+    wb_status mine = WB_OK;
+    WB_TRY (open_reader (&r, world, dir, set, segments, nsegments));
+    for (int i = 0; i < nsegments && mine == WB_OK; i++) {
+        const wb_segment_t *g = &segments[i];
+        if (!wb_ckpt_in_set (set, g->param)) continue;
+        mine = wb_ckpt_reader_read (r, set->data + (set->by_state ? g->state : g->flat), g);
+    }
+    const wb_status closed = wb_ckpt_reader_destroy (r);
     return wb_agree (world, mine != WB_OK ? mine : closed);
 }

@@ -1,0 +1,89 @@
+/* wabun - convert: models and token files of other programs, in and out.
+ *
+ * One table of formats (formats.c): a new format is one file with one row.  A model of any format is a wb_weights_t,
+ * which gives its tensors one by one, as fp32 in the shapes of the parameter table; an export takes them from it and
+ * writes them its own way.  So each format that can be read goes to each that can be written, and no more than one
+ * tensor is in memory at a time.
+ *
+ * Nothing here is collective: these are commands of one process.  Files come from anywhere: nothing in a header is used
+ * before it was checked against the size of the file, nothing in a file is ever executed.
+ */
+#ifndef WABUN_CONVERT_H
+#define WABUN_CONVERT_H
+
+#include <wabun/checkpoint.h>
+#include <wabun/model.h>
+#include <wabun/tokenizer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- a model that is read tensor by tensor ----------------------------------------------------------------------- */
+
+/** First member of what a format's open() makes. */
+typedef struct wb_weights {
+    wb_size_t size;
+    wb_params_t *params;       /**< of a layout 1 x 1 x 1; owned */
+    wb_tokenizer_t *tokenizer; /**< owned; NULL: the format has none that is known here */
+    char *directory;           /**< where config.json, state.json, ... lie; owned, NULL: nowhere */
+    /** out [rows, cols] of p, as fp32.  Errors: WB_EIO, WB_EDATA, WB_ENOMEM. */
+    wb_status (*read) (struct wb_weights *w, float *out, const wb_param_t *p);
+    void (*close) (struct wb_weights *w); /**< frees what the format added, not the members above */
+} wb_weights_t;
+void wb_weights_close (wb_weights_t *w); /**< NULL is allowed */
+
+/* ---- formats (formats.c) ----------------------------------------------------------------------------------------- */
+
+/** How numbers can be written: --type. */
+typedef enum wb_number { WB_NUMBER_F32, WB_NUMBER_F16, WB_NUMBER_BF16, WB_NUMBER_Q8_0, WB_NUMBERS } wb_number;
+extern const char *const wb_number_names[]; /**< then NULL */
+
+/** What a path is at first sight: what formats recognise themselves by. */
+typedef struct wb_look {
+    const char *path, *name; /**< name: last component */
+    bool directory;
+    int64_t bytes;
+    unsigned char head[64];
+    size_t nhead; /**< bytes of head that there are */
+} wb_look_t;
+
+/** An export; all borrowed. */
+typedef struct wb_export {
+    const char *from, *to, *out; /**< to: the name of a format */
+    wb_number type;
+    int64_t shard; /**< bytes of a file of tensors after which the next one begins */
+} wb_export_t;
+
+struct json_t; /**< of jansson.h */
+
+/** A format: one file, one row.  What it cannot do is NULL. */
+typedef struct wb_format {
+    const char *name;  /**< what --to takes: "hf" */
+    const char *what;  /**< "a directory of Hugging Face" */
+    const char *keeps; /**< what of a model is in it, and what is lost on the way in or out */
+    unsigned types;    /**< of numbers it can be written in: a set of 1u << wb_number */
+    bool (*probe) (const wb_look_t *look);
+    /** Facts about the file, in the order in which they are printed; only headers are read, but for checksums. */
+    wb_status (*inspect) (struct json_t *facts, const char *path);
+    wb_status (*open) (wb_weights_t **out, const char *path);
+    wb_status (*write) (const wb_export_t *x, wb_weights_t *w);
+} wb_format_t;
+extern const wb_format_t *const wb_formats[]; /**< probed in this order; then NULL */
+
+/* ---- the three commands (convert.c, inspect.c) ------------------------------------------------------------------- */
+
+/** Say on the standard output what a file or directory is.  Errors: WB_EIO; WB_EDATA damaged; WB_EUSAGE: of no format
+ * that is known. */
+wb_status wb_convert_inspect (const char *path, bool json) WB_NODISCARD;
+/** Write the model x->from, of any format that can be read, as x->to.  x->out must not be there, unless it is an empty
+ * directory; after an error nothing is left.  Errors: WB_EUSAGE, WB_EIO, WB_EDATA, WB_ENOMEM. */
+wb_status wb_convert_export (const wb_export_t *x) WB_NODISCARD;
+/** Make a model directory `out` of a model of any format that can be read; weights as fp32.  tokenizer: goes into it,
+ * NULL: the model's own, if it has one that is known.  Errors: as wb_convert_export(). */
+wb_status wb_convert_import (const char *from, const char *out, const char *tokenizer) WB_NODISCARD;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,81 @@
+/* wabun export and wabun import: a model of any format that can be read, to any that can be written. */
+#include "config.h"
+
+#include <string.h>
+
+#include "convert/convert_priv.h"
+
+static wb_status open_weights (wb_weights_t **out, const char *path) {
+    wb_look_t look;
+    const wb_format_t *format = NULL;
+    *out = NULL;
+    char *named = wb_dir_latest (path);
+    wb_status status = named != NULL ? wb_look (&look, named) : WB_NOMEM ("%s", path);
+    if (status == WB_OK) status = wb_format_of (&format, &look);
+    if (status == WB_OK && format->open == NULL)
+        status = WB_FAIL (WB_EUSAGE, "%s: is %s: no model can be taken from it", path, format->what);
+    if (status == WB_OK) status = format->open (out, named);
+    wb_free (named);
+    return status;
+}
+
+static wb_status writer_of (const wb_format_t **out, const char *name) {
+    const char *names[16];
+    int n = 0;
+    char known[128] = "";
+    for (int i = 0; wb_formats[i] != NULL; i++) {
+        if (wb_formats[i]->write == NULL) continue;
+        if (strcmp (wb_formats[i]->name, name) == 0) {
+            *out = wb_formats[i];
+            return WB_OK;
+        }
+        snprintf (known + strlen (known), sizeof known - strlen (known), "%s%s", n > 0 ? ", " : "",
+                  wb_formats[i]->name);
+        names[n++] = wb_formats[i]->name;
+    }
+    const char *near = wb_nearest (name, names, n);
+    return WB_FAIL (WB_EUSAGE, "--to %s: no such format; there are %s%s%s%s", name, known,
+                    near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
+}
+
+wb_status wb_convert_export (const wb_export_t *x) {
+    const wb_format_t *to = NULL;
+    wb_weights_t *w;
+    WB_TRY (writer_of (&to, x->to));
+    if ((to->types >> x->type & 1u) == 0) {
+        char known[64] = "";
+        for (int i = 0; i < WB_NUMBERS; i++)
+            if ((to->types >> i & 1u) != 0)
+                snprintf (known + strlen (known), sizeof known - strlen (known), " %s", wb_number_names[i]);
+        return WB_FAIL (WB_EUSAGE, "--type %s: %s can hold%s", wb_number_names[x->type], to->name, known);
+    }
+    WB_TRY (open_weights (&w, x->from));
+    const wb_status status = to->write (x, w);
+    wb_weights_close (w);
+    return status;
+}
+
+wb_status wb_convert_import (const char *from, const char *out, const char *tokenizer) {
+    wb_weights_t *w;
+    char count[32];
+    wb_outdir_t dir = {0};
+    WB_TRY (open_weights (&w, from));
+    wb_status status = WB_OK;
+    if (tokenizer != NULL) {
+        wb_tokenizer_destroy (w->tokenizer);
+        status = wb_tokenizer_new (&w->tokenizer, tokenizer);
+        if (status == WB_OK && wb_tokenizer_size (w->tokenizer) > w->size.V)
+            status = WB_FAIL (WB_EDATA, "tokenizer %s has %d ids, model %s has %lld: they do not belong together",
+                              tokenizer, (int) wb_tokenizer_size (w->tokenizer), from, (long long) w->size.V);
+    }
+    if (status == WB_OK) status = wb_outdir_begin (&dir, out);
+    if (status == WB_OK) status = wb_hf_model (&dir, w, WB_NUMBER_F32, INT64_MAX);
+    if (status == WB_OK) status = wb_outdir_end (&dir);
+    wb_outdir_cancel (&dir);
+    if (status == WB_OK) {
+        wb_info ("%s: %s parameters", out, wb_format_count (count, w->params->total));
+        if (w->tokenizer == NULL) wb_warn ("%s: has no tokenizer that wabun knows: --tokenizer puts one in", from);
+    }
+    wb_weights_close (w);
+    return status;
+}

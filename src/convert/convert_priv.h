@@ -1,0 +1,76 @@
+/* What the files of convert share among themselves. */
+#ifndef WABUN_CONVERT_PRIV_H
+#define WABUN_CONVERT_PRIV_H
+
+#include <jansson.h>
+
+#include "wabun/convert.h"
+
+extern const wb_format_t wb_format_hf, wb_format_safetensors, wb_format_tokens;
+
+/* ---- finding out (formats.c) ----------------------------------------------------------------------------------- */
+
+/** Errors: WB_EIO. */
+wb_status wb_look (wb_look_t *out, const char *path) WB_NODISCARD;
+/** The format of a path.  Errors: WB_EUSAGE, with the formats that are known. */
+wb_status wb_format_of (const wb_format_t **out, const wb_look_t *look) WB_NODISCARD;
+bool wb_ends_with (const char *s, const char *end);
+
+/** Sizes and table of a model: fills w.  Errors: WB_ENOMEM. */
+wb_status wb_weights_init (wb_weights_t *w, const wb_size_t *size) WB_NODISCARD;
+
+/* ---- facts (inspect.c) ----------------------------------------------------------------------------------------- */
+
+/** Add one; value is taken over, also on error.  Errors: WB_ENOMEM. */
+wb_status wb_fact (json_t *facts, const char *name, json_t *value) WB_NODISCARD;
+wb_status wb_fact_text (json_t *facts, const char *name, const char *fmt, ...) WB_PRINTF (3, 4) WB_NODISCARD;
+wb_status wb_fact_int (json_t *facts, const char *name, int64_t value) WB_NODISCARD;
+/** Layers, width, ..., and parameters. */
+wb_status wb_fact_size (json_t *facts, const wb_size_t *size) WB_NODISCARD;
+/** Name and bytes of a file, added to the list "files" of facts. */
+wb_status wb_fact_file (json_t *facts, const char *path) WB_NODISCARD;
+/** A new empty list in facts, which owns it; NULL: out of memory. */
+json_t *wb_fact_list (json_t *facts, const char *name) WB_NODISCARD;
+/** Name, type and shape of a tensor, added to a list.  Errors: WB_ENOMEM. */
+wb_status wb_fact_tensor (json_t *list, const char *name, const char *type, const int64_t *shape,
+                          int ndim) WB_NODISCARD;
+const char *wb_dtype_name (wb_dtype dtype);
+
+/* ---- output (outdir.c, numbers.c) ------------------------------------------------------------------------------ */
+
+/** A directory that appears complete or not at all: filled as OUT.tmp, then renamed.  Zero-initialised is none. */
+typedef struct wb_outdir {
+    char *path, *temp;
+} wb_outdir_t;
+/** Errors: WB_EUSAGE: something is there; WB_EIO, WB_ENOMEM. */
+wb_status wb_outdir_begin (wb_outdir_t *d, const char *path) WB_NODISCARD;
+wb_status wb_outdir_end (wb_outdir_t *d) WB_NODISCARD;
+void wb_outdir_cancel (wb_outdir_t *d); /**< after _end nothing happens */
+/** A small file in it. */
+wb_status wb_outdir_text (const wb_outdir_t *d, const char *name, const char *text, size_t n) WB_NODISCARD;
+/** The same of a JSON value, which is taken over; NULL: out of memory. */
+wb_status wb_outdir_json (const wb_outdir_t *d, const char *name, json_t *value) WB_NODISCARD;
+
+uint16_t wb_to_f16 (float x);  /**< nearest, ties to even; beyond its range infinity */
+uint16_t wb_to_bf16 (float x); /**< nearest, ties to even */
+int64_t wb_number_bytes (wb_number type);
+/** Write n numbers into out; n of a whole number of blocks where the type has blocks. */
+void wb_numbers_pack (void *out, const float *x, int64_t n, wb_number type);
+
+/* ---- Hugging Face (hf.c, hf_write.c, hf_tokenizer.c, card.c, training.c) --------------------------------------- */
+
+wb_status wb_hf_write (const wb_export_t *x, wb_weights_t *w) WB_NODISCARD;
+/** config.json, the tensors, in files of at most `shard` bytes (or one tensor), and wabun's tokenizer files.  Errors:
+ * WB_EIO, WB_EDATA, WB_ENOMEM. */
+wb_status wb_hf_model (const wb_outdir_t *d, wb_weights_t *w, wb_number type, int64_t shard) WB_NODISCARD;
+
+/** Files by which Hugging Face's programs get the same ids.  *note: a line for people, what they are and where they
+ * differ; constant.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_hf_tokenizer (const wb_outdir_t *d, const char **note, const wb_tokenizer_t *t, int64_t T) WB_NODISCARD;
+/** What is known about the training of the model in a directory: step, tokens, data, bits per byte ...; empty where
+ * nothing is.  Errors: WB_EDATA, WB_ENOMEM. */
+wb_status wb_training_facts (json_t *facts, const char *dir) WB_NODISCARD;
+/** The model card.  Appended to out.  Errors: WB_ENOMEM. */
+wb_status wb_card (wb_buf_t *out, const wb_export_t *x, const wb_weights_t *w, const char *tokenizer_note) WB_NODISCARD;
+
+#endif

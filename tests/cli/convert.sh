@@ -1,0 +1,112 @@
+#!/bin/sh
+# timeout: 600 - wabun inspect, export and import: what comes out, round trips bit for bit, damaged files.  Writes TAP.
+. "${top_srcdir:=.}/tests/cli/model.sh"
+
+run () { "$WABUN" "$@" >"$T_TMP/run.out" 2>"$T_TMP/run.err"; }
+has () { grep -q -e "$2" "$1"; }
+# The tensors of two models of one file are the same bytes.
+same () { cmp "$1/model.safetensors" "$2/model.safetensors"; }
+
+# ---- inspect
+run inspect "$model"
+ok "inspect: a checkpoint" has "$T_TMP/run.out" 'a checkpoint of wabun'
+ok "inspect: its parameters" has "$T_TMP/run.out" 'parameters  *34,720$'
+ok "inspect: its tokenizer" has "$T_TMP/run.out" 'tokenizer  *byte, 257 ids$'
+ok "inspect: its checksums" has "$T_TMP/run.out" 'checksums  *good$'
+run inspect --json "$model"
+ok "inspect --json" has "$T_TMP/run.out" '"layers": 2,'
+cp -r "$model" "$T_TMP/damaged"
+printf X | dd of="$T_TMP/damaged/model.safetensors" bs=1 seek=60000 conv=notrunc 2>/dev/null
+run inspect "$T_TMP/damaged"
+ok "inspect: a damaged checkpoint" has "$T_TMP/run.out" 'checksums  *bad: .*model.safetensors'
+run inspect "$model/model.safetensors"
+ok "inspect: tensors" has "$T_TMP/run.out" 'wte.weight, type f32, shape 257 x 32$'
+printf 'some text\nmore of it\n' >"$T_TMP/text.txt"
+run encode --tokenizer byte -o "$T_TMP/tok" "$T_TMP/text.txt"
+for f in tok tok.idx; do
+  run inspect "$T_TMP/$f"
+  ok "inspect: token file $f" has "$T_TMP/run.out" 'tokens  *22$'
+done
+fails "inspect: nothing there" 3 'no/such: cannot open' inspect no/such
+fails "inspect: no format" 2 'text.txt: of no format that is known' inspect "$T_TMP/text.txt"
+fails "inspect: no path" 2 'inspect wants a PATH' inspect
+mkdir "$T_TMP/run" && ln -s ../model "$T_TMP/run/latest"
+fails "inspect: a run" 3 'is a run; its newest model is' inspect "$T_TMP/run"
+run inspect "$T_TMP/run/latest"
+ok "inspect: the newest of a run" has "$T_TMP/run.out" 'a checkpoint of wabun'
+
+# ---- to Hugging Face and back
+hf=$T_TMP/hf
+run export "$model" --to hf -o "$hf"
+ok "hf: exports" test -f "$hf/model.safetensors"
+for f in config.json generation_config.json README.md tokenizer.json tokenizer_config.json wabun-tokenizer.json; do
+  ok "hf: $f" test -s "$hf/$f"
+done
+ok "hf: the format that transformers wants" has "$hf/model.safetensors" '"__metadata__":{"format":"pt"}'
+ok "hf: f32 is bit for bit the same" same "$model" "$hf"
+printf 'abc\nxyz\n' >"$T_TMP/lines"
+score () { "$WABUN" score --model "$1" "$T_TMP/lines"; }
+score "$model" >"$T_TMP/want"
+score "$hf" >"$T_TMP/got"
+ok "hf: the same scores" cmp "$T_TMP/want" "$T_TMP/got"
+run import "$hf" -o "$T_TMP/back"
+ok "hf and back: bit for bit" same "$model" "$T_TMP/back"
+run export "$model" --to hf --shard-size 1 -o "$T_TMP/one"
+ok "hf: below the size there is one file" test -f "$T_TMP/one/model.safetensors"
+
+# A model of several files: 1 MB and more of tensors.
+"$WABUN" inspect --json "$model" >/dev/null
+cat >"$T_TMP/big.cfg" <<END
+run = "$T_TMP/big"; seed = 1; tokenizer = "byte";
+model = { layers = 2; width = 128; heads = 2; context = 32; };
+data = { train = ( { tokens = "$T_TMP/many"; } ); };
+parallel = { threads = 1; };
+train = { global_batch = 2; steps = 2; lr = 1e-3; warmup = 0; };
+checkpoint = { every = 2; };
+END
+yes 'the text that this model sees' | head -n 200 >"$T_TMP/many.txt"
+run encode --tokenizer byte -o "$T_TMP/many" "$T_TMP/many.txt"
+run train "$T_TMP/big.cfg"
+big=$T_TMP/big/latest
+run inspect "$big"
+ok "inspect: steps" has "$T_TMP/run.out" 'step  *2$'
+ok "inspect: data" has "$T_TMP/run.out" 'data  *tokens .*/many, weight 1, bytes'
+run export "$big" --to hf --shard-size 1 -o "$T_TMP/shards"
+ok "hf: several files" test -f "$T_TMP/shards/model-00002-of-00002.safetensors" -a \
+  ! -e "$T_TMP/shards/model.safetensors"
+ok "hf: their index" has "$T_TMP/shards/model.safetensors.index.json" '"wte.weight": "model-00001-of-00002.safetensors"'
+run import "$T_TMP/shards" -o "$T_TMP/unsharded"
+ok "hf: several files and back" same "$big" "$T_TMP/unsharded"
+ok "hf: the card knows the steps" has "$T_TMP/shards/README.md" '^| steps | 2 |$'
+
+for type in f16 bf16; do
+  run export "$model" --to hf --type $type -o "$T_TMP/$type"
+  run inspect "$T_TMP/$type"
+  ok "hf $type: its numbers" has "$T_TMP/run.out" "numbers  *$type$"
+  score "$T_TMP/$type" >"$T_TMP/got"
+  # shellcheck disable=SC2016 # awk
+  ok "hf $type: nearly the same scores" sh -c 'paste "$1" "$2" | awk -F "\t" "
+    { d = \$2 - \$4; n++; if (d * d > 0.01 * \$2 * \$2) exit 1 } END { exit n != 2 }"' - "$T_TMP/want" "$T_TMP/got"
+  run import "$T_TMP/$type" -o "$T_TMP/$type.f32"
+  run export "$T_TMP/$type.f32" --to hf --type $type -o "$T_TMP/$type.again"
+  ok "hf $type: there and back again" same "$T_TMP/$type" "$T_TMP/$type.again"
+done
+ok "config.json says the type" has "$T_TMP/bf16/config.json" '"torch_dtype": "bfloat16"'
+
+# ---- refusals
+fails "export: something is there" 2 'hf: is there already' export "$model" --to hf -o "$hf"
+fails "export: no such format" 2 'no such format; there are hf' export "$model" --to hfx -o "$T_TMP/no"
+fails "export: no such type" 2 'no such type of numbers; there are f32, f16, bf16' export "$model" --to hf --type bf -o "$T_TMP/no"
+fails "export: a type it cannot hold" 2 'hf can hold f32 f16 bf16' export "$model" --to hf --type q8_0 -o "$T_TMP/no"
+fails "export: not a model" 2 'no model can be taken from it' export "$T_TMP/tok" --to hf -o "$T_TMP/no"
+fails "import: no output" 2 '-o is missing' import "$hf"
+printf '{"kind": "byte"}\n' >"$T_TMP/shards/wabun-tokenizer.json"
+head -c 300000 "$T_TMP/shards/model-00002-of-00002.safetensors" >"$T_TMP/cut"
+cp "$T_TMP/cut" "$T_TMP/shards/model-00002-of-00002.safetensors"
+fails "import: a file that was cut off" 5 'was cut off' import "$T_TMP/shards" -o "$T_TMP/no"
+# 200 bytes that claim 2^60 elements.
+header='{"wte.weight":{"dtype":"F32","shape":[1073741824,1073741824],"data_offsets":[0,4611686018427387904]}}'
+{ printf '\145\0\0\0\0\0\0\0%s' "$header"; head -c 100 /dev/zero; } >"$T_TMP/huge.safetensors"
+fails "inspect: a header that claims too much" 5 'huge.safetensors' inspect "$T_TMP/huge.safetensors"
+ok "nothing is left of what failed" test -z "$(find "$T_TMP" -name 'no*' -o -name '*.tmp')"
+done_testing

@@ -1,0 +1,81 @@
+/* Rounding to 16 bits: every f16 and bf16 comes back, halves go to even; an output directory appears whole or not. */
+#include "config.h"
+
+#include <string.h>
+
+#include "convert/convert_priv.h"
+#include "t.h"
+
+static float from_bits (uint32_t b) {
+    float x;
+    memcpy (&x, &b, sizeof x);
+    return x;
+}
+
+/* A half, finite or infinite, by its definition. */
+static float half (unsigned h) {
+    const unsigned e = h >> 10 & 31u, f = h & 1023u;
+    const double x = e == 31 ? (double) INFINITY : e == 0 ? ldexp (f, -24) : ldexp (1024 + f, (int) e - 25);
+    return (float) (h & 0x8000u ? -x : x);
+}
+
+static void halves (void) {
+    int64_t bad = 0;
+    for (unsigned h = 0; h < 0x10000; h++) {
+        if ((h & 0x7fffu) > 0x7c00u) continue;
+        if (wb_to_f16 (half (h)) != h) bad++;
+        if ((h & 0x7fffu) >= 0x7bffu) continue; /* has no finite neighbour above */
+        /* Between this one and the next: below the middle down, above it up, the middle itself to even. */
+        const double middle = ((double) half (h) + (double) half (h + 1)) / 2;
+        const float m = (float) middle, out = h & 0x8000u ? -INFINITY : INFINITY;
+        if ((double) m != middle) bad++;
+        if (wb_to_f16 (m) != h + (h & 1u)) bad++;
+        if (wb_to_f16 (nextafterf (m, -out)) != h) bad++;
+        if (wb_to_f16 (nextafterf (m, out)) != h + 1) bad++;
+    }
+    T_OK (bad == 0, "f16: %lld wrong", (long long) bad);
+    T_OK (wb_to_f16 (65519.996f) == 0x7bff && wb_to_f16 (65520.0f) == 0x7c00, "f16: where infinity begins");
+    T_OK ((wb_to_f16 (NAN) & 0x7fffu) > 0x7c00u, "f16: NaN");
+}
+
+static void brains (void) {
+    int64_t bad = 0;
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        if ((h & 0x7fffu) > 0x7f80u) continue;
+        const uint32_t even = h + (h & 1u);
+        if (wb_to_bf16 (from_bits (h << 16)) != h) bad++;
+        if ((h & 0x7fffu) == 0x7f80u) continue;
+        if (wb_to_bf16 (from_bits (h << 16 | 0x7fffu)) != h) bad++;
+        if (wb_to_bf16 (from_bits (h << 16 | 0x8000u)) != even) bad++;
+        if (wb_to_bf16 (from_bits (h << 16 | 0x8001u)) != h + 1) bad++;
+    }
+    T_OK (bad == 0, "bf16: %lld wrong", (long long) bad);
+    T_OK ((wb_to_bf16 (from_bits (0x7f800001u)) & 0x7fffu) > 0x7f80u, "bf16: NaN stays one");
+}
+
+static void directories (void) {
+    wb_outdir_t d = {0};
+    T_STATUS (wb_outdir_begin (&d, t_tmp ("a/b/out/")), WB_OK);
+    T_STATUS (wb_outdir_text (&d, "file", "x", 1), WB_OK);
+    T_OK (!wb_file_exists (t_tmp ("a/b/out")), "not there before its end");
+    wb_outdir_cancel (&d);
+    wb_names_t names = {0};
+    T_STATUS (wb_dir_list (&names, t_tmp ("a/b")), WB_OK);
+    T_OK (names.len == 0, "nothing is left of one that was cancelled");
+    wb_names_fini (&names);
+    T_STATUS (wb_dir_make (t_tmp ("a/b/out")), WB_OK);
+    T_STATUS (wb_outdir_begin (&d, t_tmp ("a/b/out")), WB_OK); /* empty: allowed */
+    T_STATUS (wb_outdir_text (&d, "file", "x", 1), WB_OK);
+    T_STATUS (wb_outdir_end (&d), WB_OK);
+    T_OK (wb_file_exists (t_tmp ("a/b/out/file")), "there");
+    T_STATUS (wb_outdir_begin (&d, t_tmp ("a/b/out")), WB_EUSAGE);
+    wb_outdir_cancel (&d);
+    T_OK (wb_file_exists (t_tmp ("a/b/out/file")), "still there");
+}
+
+int main (void) {
+    halves ();
+    brains ();
+    directories ();
+    return T_DONE ();
+}
