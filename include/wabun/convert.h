@@ -13,7 +13,7 @@
 
 #include <wabun/checkpoint.h>
 #include <wabun/model.h>
-#include <wabun/tokenizer.h>
+#include <wabun/text.h>
 
 #ifdef __cplusplus
 extern "C" {
