@@ -30,10 +30,10 @@ static wb_status save (const wb_tokenizer_t *t, const char *dir) {
     return WB_OK;
 }
 
-static bool probe (const char *spec) { return strcmp (spec, "byte") == 0; }
+static bool probe (const wb_place_t *place) { return !place->memory && strcmp (place->spec, "byte") == 0; }
 
-static wb_status new_from (wb_tokenizer_t **out, const char *spec) {
-    (void) spec;
+static wb_status new_from (wb_tokenizer_t **out, const wb_place_t *place) {
+    (void) place;
     *out = wb_malloc (sizeof **out);
     if (*out == NULL) return WB_NOMEM ("tokenizer");
     **out = (wb_tokenizer_t){.kind = &wb_tokenizer_byte, .size = 257, .eot = 256, .by_lines = true};

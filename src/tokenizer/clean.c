@@ -25,21 +25,25 @@
 #define DAY "(0?[1-9]|[12][0-9]|3[01])"
 #define TIMES                                                                                          \
     "(\\d{1,2}|:|\\d{1,2}時|\\d{1,2}分|\\(日\\)|\\(月\\)|\\(火\\)|\\(水\\)|\\(木\\)|\\(金\\)|" \
-    "\\(土\\))*"
+    "\\(土\\)"
+#define DATE "([12]\\d{3}[-/年])*" MONTH "[-/月](" DAY "日?)*" TIMES
+#define ERAS "(明治|大正|昭和|平成|令和"
+#define ERA_DATE "\\d{1,2}年" MONTH "月" DAY "日" TIMES
 #define NUMBER "(0|[1-9]\\d*|[1-9]\\d{0,2}(,\\d{3})+)*"
 
+/* Where a second pattern is given, it is that of the second encoder (ja-swe). */
 static const struct {
-    const char *pattern, *tag;
+    const char *pattern, *tag, *other;
 } rules[] = {
-    {"(https?|ftp)(://[-_.!~*'()a-zA-Z0-9;/?:@&=+$,%#]+)", "<URL>"},
-    {"[A-Za-z0-9._+]*@[-_0-9A-Za-z]+(\\.[A-Za-z]+)*", "<EMAIL>"},
-    {"\\(?[0-9]{2,4}[-)(]?[0-9]{2,4}[-)]?[0-9]{3,4}", "<TEL>"},
-    {"([12]\\d{3}[-/年])*" MONTH "[-/月](" DAY "日?)*" TIMES, "<DATE>"},
-    {"(明治|大正|昭和|平成|令和)\\d{1,2}年" MONTH "月" DAY "日" TIMES, "<DATE>"},
+    {"(https?|ftp)(://[-_.!~*'()a-zA-Z0-9;/?:@&=+$,%#]+)", "<URL>", NULL},
+    {"[A-Za-z0-9._+]*@[-_0-9A-Za-z]+(\\.[A-Za-z]+)*", "<EMAIL>", NULL},
+    {"\\(?[0-9]{2,4}[-)(]?[0-9]{2,4}[-)]?[0-9]{3,4}", "<TEL>", NULL},
+    {DATE ")*", "<DATE>", DATE "|㈰|㈪|㈫|㈬|㈭|㈮|㈯)*"},
+    {ERAS ")" ERA_DATE ")*", "<DATE>", ERAS "|㍾|㍽|㍼|㍻|\u32ff)" ERA_DATE "|㈰|㈪|㈫|㈬|㈭|㈮|㈯)*"},
     {"(" NUMBER "億)*(" NUMBER "万)*(" NUMBER "千)*" NUMBER
      "(千円|万円|千万円|円|千ドル|万ドル|千万ドル|ドル|千ユーロ|万ユーロ|千万ユーロ|ユーロ)+"
      "(\\(税込\\)|\\(税抜\\)|\\+tax)*",
-     "<PRICE>"},
+     "<PRICE>", NULL},
 };
 #define RULES ((int) (sizeof rules / sizeof rules[0]))
 
@@ -238,13 +242,17 @@ static void mark_first (wb_clean_t *c, const program_t *p, int pc, uint8_t bit, 
     }
 }
 
-wb_status wb_clean_new (wb_clean_t **out) {
+static const char *pattern_of (int rule, bool other) {
+    return other && rules[rule].other != NULL ? rules[rule].other : rules[rule].pattern;
+}
+
+wb_status wb_clean_new (wb_clean_t **out, bool other_dates) {
     *out = NULL;
     wb_clean_t *c = wb_calloc (1, sizeof *c);
     if (c == NULL) return WB_NOMEM ("patterns");
     for (int r = 0; r < RULES; r++) {
         program_t *p = &c->rules[r];
-        parser_t q = {p, rules[r].pattern};
+        parser_t q = {p, pattern_of (r, other_dates)};
         parse_either (&q);
         WB_ASSERT (*q.at == 0);
         emit (p, (inst_t){.op = DONE});
@@ -263,10 +271,10 @@ wb_status wb_clean_new (wb_clean_t **out) {
 
 void wb_clean_destroy (wb_clean_t *c) { wb_free (c); }
 
-const char *wb_clean_pattern (int i, const char **tag) {
+const char *wb_clean_pattern (int i, bool other_dates, const char **tag) {
     if (i >= RULES) return NULL;
     *tag = rules[i].tag;
-    return rules[i].pattern;
+    return pattern_of (i, other_dates);
 }
 
 /* ---- matching -------------------------------------------------------------------------------------------------- */

@@ -8,14 +8,8 @@
 
 #include "tokenizer/tokenizer_priv.h"
 
-const wb_tokenizer_kind_t *const wb_tokenizer_kinds[] = {&wb_tokenizer_byte, &wb_tokenizer_ja_bpe, NULL};
-
-bool wb_tokenizer_has_file (const char *dir, const char *name) {
-    char *path = wb_format ("%s/%s", dir, name);
-    const bool found = path != NULL && wb_file_exists (path);
-    wb_free (path);
-    return found;
-}
+const wb_tokenizer_kind_t *const wb_tokenizer_kinds[] = {&wb_tokenizer_byte, &wb_tokenizer_ja_bpe, &wb_tokenizer_ja_swe,
+                                                         NULL};
 
 const char *wb_tokenizer_known (char buf[WB_TOKENIZER_KNOWN]) {
     size_t n = (size_t) snprintf (buf, WB_TOKENIZER_KNOWN, "kinds known: ");
@@ -32,12 +26,12 @@ static const wb_tokenizer_kind_t *kind_called (const char *name) {
     return NULL;
 }
 
-static wb_status from_tag (wb_tokenizer_t **out, const char *dir) {
-    char *path = wb_format ("%s/" WB_TOKENIZER_TAG, dir), *data, known[WB_TOKENIZER_KNOWN];
+static wb_status from_tag (wb_tokenizer_t **out, const wb_place_t *place) {
+    char *path = wb_place_path (place, WB_TOKENIZER_TAG), *data, known[WB_TOKENIZER_KNOWN];
     size_t n;
     json_error_t at;
     if (path == NULL) return WB_NOMEM ("tokenizer");
-    wb_status status = wb_file_read (&data, &n, path);
+    wb_status status = wb_place_read (&data, &n, place, WB_TOKENIZER_TAG);
     if (status == WB_OK) {
         json_t *tag = json_loadb (data, n, 0, &at);
         const char *name = json_string_value (json_object_get (tag, "kind"));
@@ -51,32 +45,31 @@ static wb_status from_tag (wb_tokenizer_t **out, const char *dir) {
             status = WB_FAIL (WB_EUSAGE, "%s: a tokenizer of kind \"%s\" is not known; %s", path, name,
                               wb_tokenizer_known (known));
         else
-            status = kind->open (out, dir);
+            status = kind->open (out, place);
         json_decref (tag);
     }
     wb_free (path);
     return status;
 }
 
-static bool probe (const char *spec) {
-    if (wb_tokenizer_has_file (spec, WB_TOKENIZER_TAG)) return true;
+/* The first kind that says that it is there. */
+static const wb_tokenizer_kind_t *kind_at (const wb_place_t *place) {
     for (int i = 0; wb_tokenizer_kinds[i] != NULL; i++)
-        if (wb_tokenizer_kinds[i]->probe (spec)) return true;
-    return false;
+        if (wb_tokenizer_kinds[i]->probe (place)) return wb_tokenizer_kinds[i];
+    return NULL;
 }
 
-bool wb_tokenizer_probe (const char *spec) {
-    char *dir = wb_dir_latest (spec);
-    const bool found = dir != NULL && probe (dir);
-    wb_free (dir);
-    return found;
-}
+/* A file that was named says more than the tag beside it. */
+static bool tagged (const wb_place_t *place) { return place->file == NULL && wb_place_has (place, WB_TOKENIZER_TAG); }
 
-static wb_status open_spec (wb_tokenizer_t **out, const char *spec) {
-    if (wb_tokenizer_has_file (spec, WB_TOKENIZER_TAG)) return from_tag (out, spec);
-    for (int i = 0; wb_tokenizer_kinds[i] != NULL; i++)
-        if (wb_tokenizer_kinds[i]->probe (spec)) return wb_tokenizer_kinds[i]->open (out, spec);
+wb_status wb_tokenizer_open (wb_tokenizer_t **out, const wb_place_t *place) {
+    *out = NULL;
+    if (tagged (place)) return from_tag (out, place);
+    const wb_tokenizer_kind_t *kind = kind_at (place);
+    if (kind != NULL) return kind->open (out, place);
     char known[WB_TOKENIZER_KNOWN];
+    const char *spec = place->spec;
+    if (place->memory) return WB_FAIL (WB_EUSAGE, "%s: no tokenizer; %s", spec, wb_tokenizer_known (known));
     if (!wb_file_exists (spec))
         return WB_FAIL (WB_EIO, "tokenizer %s: no such file or directory; %s", spec[0] != 0 ? spec : "\"\"",
                         wb_tokenizer_known (known));
@@ -86,22 +79,27 @@ static wb_status open_spec (wb_tokenizer_t **out, const char *spec) {
     return WB_FAIL (WB_EUSAGE, "tokenizer %s: no tokenizer in this directory; %s", spec, wb_tokenizer_known (known));
 }
 
+bool wb_tokenizer_probe (const char *spec) {
+    wb_place_t place;
+    const bool found = wb_place_init (&place, spec) == WB_OK && (tagged (&place) || kind_at (&place) != NULL);
+    wb_place_fini (&place);
+    return found;
+}
+
 wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) {
+    wb_place_t place;
     *out = NULL;
-    char *dir = wb_dir_latest (spec);
-    wb_status status = dir != NULL ? open_spec (out, dir) : WB_NOMEM ("tokenizer");
-    wb_free (dir);
+    wb_status status = wb_place_init (&place, spec);
+    if (status == WB_OK) status = wb_tokenizer_open (out, &place);
+    wb_place_fini (&place);
     return status;
 }
 
 wb_status wb_tokenizer_save (const wb_tokenizer_t *t, const char *dir) {
+    char text[64];
     WB_TRY (t->kind->save (t, dir));
-    char text[64], *path = wb_format ("%s/" WB_TOKENIZER_TAG, dir);
-    if (path == NULL) return WB_NOMEM ("tokenizer");
     const int n = snprintf (text, sizeof text, "{\"kind\": \"%s\"}\n", t->kind->name);
-    wb_status status = wb_file_write (path, text, (size_t) n);
-    wb_free (path);
-    return status;
+    return wb_tokenizer_save_file (dir, WB_TOKENIZER_TAG, text, (size_t) n);
 }
 
 const char *wb_tokenizer_file (const wb_tokenizer_t *t, int i) {

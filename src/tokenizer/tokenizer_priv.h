@@ -17,14 +17,48 @@ typedef struct wb_piece {
     unsigned char byte;
 } wb_piece_t;
 
+/* ---- where a tokenizer is (place.c) ----------------------------------------------------------------------------- */
+
+/* A file in memory. */
+typedef struct wb_blob {
+    const char *name;
+    const void *data;
+    size_t bytes;
+} wb_blob_t;
+
+/* What a user named: a word ("byte"), a directory, a file in one; or files in memory that are like a directory. */
+typedef struct wb_place {
+    const char *spec; /* as named, for messages too */
+    const char *dir;  /* of `file`, or `spec` */
+    const char *file; /* the one file that was named, NULL: none */
+    const wb_blob_t *blobs;
+    size_t nblobs;
+    bool memory; /* only the blobs count */
+    char *owned; /* what `dir` points to */
+} wb_place_t;
+wb_status wb_place_init (wb_place_t *p, const char *spec) WB_NODISCARD;
+void wb_place_fini (wb_place_t *p);
+bool wb_place_has (const wb_place_t *p, const char *name); /* out of memory: no */
+/* How many files PREFIX*SUFFIX there are, and the first by name into *name, to be freed; a file that was named is the
+ * only one.  -1: out of memory. */
+int wb_place_find (char **name, const wb_place_t *p, const char *prefix, const char *suffix);
+/* As wb_file_read(). */
+wb_status wb_place_read (char **data, size_t *bytes, const wb_place_t *p, const char *name) WB_NODISCARD;
+/* DIR/NAME, for messages; NULL: out of memory.  To be freed. */
+char *wb_place_path (const wb_place_t *p, const char *name) WB_NODISCARD;
+/* Write DIR/NAME. */
+wb_status wb_tokenizer_save_file (const char *dir, const char *name, const void *data, size_t n) WB_NODISCARD;
+
+/* ---- kinds ------------------------------------------------------------------------------------------------------- */
+
 /* A kind of tokenizer: one file that defines one of these, and a row in the table of kinds.c. */
 typedef struct wb_tokenizer_kind {
     const char *name;     /* what --tokenizer reports and wabun-tokenizer.json says: "ja-bpe" */
     const char *what;     /* how users name one, for messages: "a directory with ja-bpe.txt and emoji.json" */
     const char *files[4]; /* its own files in a model directory; ends with NULL */
     /* Does the name, file or directory mean this kind?  Not whether it loads. */
-    bool (*probe) (const char *spec);
-    wb_status (*open) (wb_tokenizer_t **out, const char *spec);
+    bool (*probe) (const wb_place_t *place);
+    wb_status (*open) (wb_tokenizer_t **out, const wb_place_t *place);
     void (*destroy) (wb_tokenizer_t *t);
     wb_status (*encode) (const wb_tokenizer_t *t, wb_ids_t *out, const char *text, size_t n, bool clean);
     wb_piece_t (*piece) (const wb_tokenizer_t *t, int32_t id);    /* id is in range */
@@ -39,15 +73,15 @@ struct wb_tokenizer { /* first member of each kind's own */
 
 /* The kinds (kinds.c), probed in this order; ends with NULL. */
 extern const wb_tokenizer_kind_t *const wb_tokenizer_kinds[];
-extern const wb_tokenizer_kind_t wb_tokenizer_byte, wb_tokenizer_ja_bpe;
+extern const wb_tokenizer_kind_t wb_tokenizer_byte, wb_tokenizer_ja_bpe, wb_tokenizer_ja_swe;
 
 /* What a model directory says its kind is, where the kind's own files do not. */
 #define WB_TOKENIZER_TAG "wabun-tokenizer.json"
 
-/* Is there such a file in a directory?  (Out of memory: no.) */
-bool wb_tokenizer_has_file (const char *dir, const char *name);
+/* Open what is at a place.  Errors: as wb_tokenizer_new(). */
+wb_status wb_tokenizer_open (wb_tokenizer_t **out, const wb_place_t *place) WB_NODISCARD;
 
-/* ---- text as code points (clean.c, ja_bpe.c) ------------------------------------------------------------------- */
+/* ---- text as code points (utf8.c, clean.c) ------------------------------------------------------------------- */
 
 /* A byte that is not UTF-8 stays in the text as WB_RAW + byte, which is not a character and matches nothing. */
 #define WB_RAW 0x110000u
@@ -61,11 +95,12 @@ void wb_cps_fini (wb_cps_t *v);
 
 /* The six patterns that `clean` turns into tags; read-only once made. */
 typedef struct wb_clean wb_clean_t;
-wb_status wb_clean_new (wb_clean_t **out) WB_NODISCARD;
+/* other_dates: the second encoder's patterns, which know more characters of dates. */
+wb_status wb_clean_new (wb_clean_t **out, bool other_dates) WB_NODISCARD;
 void wb_clean_destroy (wb_clean_t *c);
 /* Replace in `text`, using `spare`; the two may change places.  Time and memory are linear in the text. */
 wb_status wb_clean_run (const wb_clean_t *c, wb_cps_t *text, wb_cps_t *spare) WB_NODISCARD;
 /* Text of pattern i in PCRE's syntax and its tag, NULL after the last (for the test that compares it with PCRE2). */
-const char *wb_clean_pattern (int i, const char **tag);
+const char *wb_clean_pattern (int i, bool other_dates, const char **tag);
 
 #endif

@@ -18,23 +18,24 @@ static wb_status from_cps (wb_buf_t *out, const wb_cps_t *v) {
     return wb_buf_put (out, "", 0);
 }
 
-static void check_patterns (void) {
+static void check_patterns (bool other) {
     static const char *const bits[] = {
-        "0", "1",    "2",    "9",  "12",   "31", "30",     "2020", "年",   "月",   "日",    "時",     "分", "/",
-        "-", ":",    "(",    ")",  "(月)", "円", "千",     "万",   "億",   "千円", "ドル",  "ユーロ", ",",  "(税込)",
-        "٣", "令和", "明治", "a",  "@",    ".",  "_",      "+",    "+tax", "http", "https", "://",    "f",  "ftp",
-        "<", "あ",   "123",  "00", "１",   "%",  "千万円", "1月",  "1日",  "1年",  "Z",     "(税抜)", "!",  "１1"};
+        "0",      "1",      "2",     "9",      "12", "31",     "30",   "2020", "年",  "月", "日", "時",
+        "分",     "/",      "-",     ":",      "(",  ")",      "(月)", "円",   "千",  "万", "億", "千円",
+        "ドル",   "ユーロ", ",",     "(税込)", "٣",  "令和",   "明治", "a",    "@",   ".",  "_",  "+",
+        "+tax",   "http",   "https", "://",    "f",  "ftp",    "<",    "あ",   "123", "00", "１", "%",
+        "千万円", "1月",    "1日",   "1年",    "Z",  "(税抜)", "!",    "１1",  "㈰",  "㈯", "㍻", "\u32ff"};
     pcre2_code *code[8];
     const char *tags[8], *pattern;
     int n = 0, error;
     PCRE2_SIZE offset;
-    for (; (pattern = wb_clean_pattern (n, &tags[n])) != NULL; n++) {
+    for (; (pattern = wb_clean_pattern (n, other, &tags[n])) != NULL; n++) {
         code[n] =
             pcre2_compile ((PCRE2_SPTR) pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &error, &offset, NULL);
         if (!T_OK (code[n] != NULL, "pattern %d", n)) return;
     }
     wb_clean_t *clean;
-    if (!T_STATUS (wb_clean_new (&clean), WB_OK)) return;
+    if (!T_STATUS (wb_clean_new (&clean, other), WB_OK)) return;
     wb_cps_t text = {0}, spare = {0};
     wb_buf_t in = {0}, got = {0};
     static PCRE2_UCHAR a[4096], b[4096];
@@ -77,7 +78,8 @@ static void check_patterns (void) {
 }
 
 int main (void) {
-    check_patterns ();
+    check_patterns (false);
+    check_patterns (true);
     return T_DONE ();
 }
 

@@ -1,15 +1,18 @@
-/* ja-bpe: reading a vocabulary, ja-bpe.txt and emoji.json, and checking what the encoder's short cuts rest on.
+/* ja-bpe and ja-swe: reading a vocabulary, its words and emoji.json, and checking what the encoder's short cuts rest
+ * on.
  *
- * Id i is line i + 1 of ja-bpe.txt.  Whatever is wrong is named with file and line. */
+ * Id i is line i + 1 of the file of words.  Whatever is wrong is named with file and line.
+ *
+ * Not done here: what a line says (ja_bpe.c, ja_swe.c). */
 #include "config.h"
 
 #include <string.h>
 
-#include "tokenizer/ja_bpe.h"
+#include "tokenizer/ja.h"
 
 static const uint32_t br_tag[] = {'<', 'B', 'R', '>'};
 
-static wb_status to_cps (wb_cps_t *out, const char *s, size_t n) {
+wb_status wb_ja_cps (wb_cps_t *out, const char *s, size_t n) {
     out->len = 0;
     WB_TRY (wb_cps_reserve (out, n));
     for (size_t i = 0, length; i < n; i += length) out->data[out->len++] = wb_utf8_get (s + i, n - i, &length);
@@ -34,8 +37,7 @@ static bool begins (const char *s, size_t n, const char *with) {
 
 static bool is (const char *s, size_t n, const char *what) { return n == strlen (what) && memcmp (s, what, n) == 0; }
 
-/* What word `id` stands for in decoded text. */
-static wb_status make_piece (wb_ja_bpe_t *t, const char *path, int32_t id, const char *s, size_t n) {
+wb_status wb_ja_piece (wb_ja_t *t, const char *path, int32_t id, const char *s, size_t n) {
     const int line = (int) id + 1;
     const bool closed = n >= 2 && memcmp (s + n - 2, "|>", 2) == 0;
     wb_piece_t *p = &t->pieces[id];
@@ -52,9 +54,6 @@ static wb_status make_piece (wb_ja_bpe_t *t, const char *path, int32_t id, const
             return WB_FAIL (WB_EDATA, "%s:%d: %.*s is not a byte token: <|byte0|> .. <|byte255|>", path, line, (int) n,
                             s);
         *p = (wb_piece_t){.len = -1, .byte = (unsigned char) byte};
-        char plain[16];
-        int k = snprintf (plain, sizeof plain, "<|byte%d|>", (int) byte);
-        if ((size_t) k == n) t->bytes[byte] = id; /* with leading zeros it is decoded, but never written */
     } else if (closed && begins (s, n, "<|emoji")) {
         char *name = wb_strndup (s, n);
         if (name == NULL) return WB_NOMEM ("%s", path);
@@ -64,42 +63,35 @@ static wb_status make_piece (wb_ja_bpe_t *t, const char *path, int32_t id, const
             return WB_FAIL (WB_EDATA, "%s:%d: %.*s has no entry in \"emoji_inv\" of emoji.json", path, line, (int) n,
                             s);
         *p = (wb_piece_t){.text = json_string_value (face), .len = (int32_t) json_string_length (face)};
-    } else if (is (s, n, WB_EOT_TEXT))
-        t->base.eot = id;
+    }
     return WB_OK;
 }
 
-static wb_status add_word (wb_ja_bpe_t *t, const char *path, int32_t id, const char *s, size_t n, wb_cps_t *cps,
-                           wb_trie_t *seen) {
+bool wb_ja_crosses (const wb_cps_t *word) {
+    for (size_t i = 1; i < word->len; i++)
+        if (word->data[i] == '<') return true;
+    return word->len > 4 && memcmp (word->data, br_tag, sizeof br_tag) == 0;
+}
+
+int32_t wb_ja_tag (const wb_ja_t *t, const char *tag) {
+    int32_t node = t->tags.next.slot != NULL ? 0 : -1;
+    for (; *tag != 0 && node >= 0; tag++) node = wb_map_get (&t->tags.next, (uint32_t) node, (unsigned char) *tag);
+    return node >= 0 ? t->tags.value[node] : -1;
+}
+
+/* One line; the last may be empty. */
+static wb_status add_line (wb_ja_t *t, wb_ja_loading_t *l, int32_t id, const char *s, size_t n) {
     size_t at;
-    int32_t was;
-    const int line = (int) id + 1;
     if (!wb_utf8_valid (s, n, &at))
-        return WB_FAIL (WB_EDATA, "%s:%d: not UTF-8 at byte %zu of the line", path, line, at);
-    WB_TRY (to_cps (cps, s, n));
-    WB_TRY (wb_trie_put (seen, cps->data, cps->len, id, &was));
-    if (was >= 0)
-        return WB_FAIL (WB_EDATA, "%s:%d: duplicate entry: %.*s stands in line %d already", path, line, (int) n, s,
-                        (int) was + 1);
-    WB_TRY (make_piece (t, path, id, s, n));
-    if (cps->data[0] == '<') {
-        /* Something may lie across a <BR>. */
-        for (size_t i = 1; i < cps->len; i++)
-            if (cps->data[i] == '<') t->base.by_lines = false;
-        if (n > 4 && begins (s, n, "<BR>")) t->base.by_lines = false;
-        return wb_trie_put (&t->tags, cps->data, cps->len, id, &was);
-    }
-    if (cps->len == 2) {
-        if (cps->data[1] == '<') t->base.by_lines = false;
-        return wb_map_put (&t->pairs, cps->data[0], cps->data[1], id);
-    }
-    if (cps->len > 2) return WB_OK; /* never found by the original either: it looks at two characters */
-    if (cps->data[0] >= 0x10000) return wb_map_put (&t->pairs, cps->data[0], WB_MAP_NO_CHAR, id);
-    t->one[cps->data[0]] = id;
+        return WB_FAIL (WB_EDATA, "%s:%d: not UTF-8 at byte %zu of the line", l->path, (int) id + 1, at);
+    if (n > 0) return t->form->add (t, l, id, s, n);
+    if (id + 1 < t->base.size || id == 0) return WB_FAIL (WB_EDATA, "%s:%d: empty entry", l->path, (int) id + 1);
+    /* a line end at the very end makes one more id, which nothing is encoded to */
+    t->pieces[id] = (wb_piece_t){.text = "", .len = 0};
     return WB_OK;
 }
 
-static wb_status read_words (wb_ja_bpe_t *t, const char *path) {
+static wb_status read_words (wb_ja_t *t, const char *path) {
     /* Line ends fold as Python's text mode folds them. */
     size_t n = 0;
     int64_t lines = 1;
@@ -117,45 +109,34 @@ static wb_status read_words (wb_ja_bpe_t *t, const char *path) {
         return WB_FAIL (WB_EDATA, "%s: %lld entries, at most %d can be", path, (long long) lines, WB_MAP_MAX_VALUE - 1);
     t->base.size = (int32_t) lines;
     t->pieces = wb_calloc ((size_t) lines, sizeof *t->pieces);
-    t->one = wb_malloc (0x10000 * sizeof *t->one);
-    if (t->pieces == NULL || t->one == NULL) return WB_NOMEM ("%s", path);
-    for (int i = 0; i < 0x10000; i++) t->one[i] = -1;
-    wb_cps_t cps = {0};
-    wb_trie_t seen = {0};
+    if (t->pieces == NULL) return WB_NOMEM ("%s", path);
+    wb_ja_loading_t l = {.path = path};
     wb_status status = WB_OK;
     const char *s = t->words, *end = t->words + n;
     for (int32_t id = 0; id < t->base.size && status == WB_OK; id++) {
         const char *stop = memchr (s, '\n', (size_t) (end - s));
         size_t len = (size_t) ((stop != NULL ? stop : end) - s);
-        if (len > 0)
-            status = add_word (t, path, id, s, len, &cps, &seen);
-        else if (id + 1 < t->base.size || id == 0)
-            status = WB_FAIL (WB_EDATA, "%s:%d: empty entry", path, (int) id + 1);
-        else /* a line end at the very end makes one more id, which nothing is encoded to */
-            t->pieces[id] = (wb_piece_t){.text = "", .len = 0};
+        status = add_line (t, &l, id, s, len);
         s += len + 1;
     }
-    wb_cps_fini (&cps);
-    wb_trie_fini (&seen);
+    wb_cps_fini (&l.cps);
+    wb_trie_fini (&l.seen);
     return status;
 }
 
-static wb_status check_words (wb_ja_bpe_t *t, const char *path) {
-    static const char *const needed[] = {"<SP>", "<BR>", "<TAB>"};
-    if (t->base.eot < 0)
-        return WB_FAIL (WB_EDATA, "%s:%d: no entry " WB_EOT_TEXT " in the file", path, (int) t->base.size);
-    for (size_t i = 0; i < 3; i++) {
-        int32_t node = 0;
-        for (const char *s = needed[i]; *s != 0 && node >= 0; s++)
-            node = wb_map_get (&t->tags.next, (uint32_t) node, (unsigned char) *s);
-        if (node < 0 || t->tags.value[node] < 0)
-            return WB_FAIL (WB_EDATA, "%s:%d: no entry %s in the file", path, (int) t->base.size, needed[i]);
+static wb_status check_words (wb_ja_t *t, const char *path) {
+    const int last = (int) t->base.size;
+    t->base.eot = wb_ja_tag (t, WB_EOT_TEXT);
+    if (t->base.eot < 0) return WB_FAIL (WB_EDATA, "%s:%d: no entry " WB_EOT_TEXT " in the file", path, last);
+    for (const char *const *tag = t->form->needed; *tag != NULL; tag++)
+        if (wb_ja_tag (t, *tag) < 0) return WB_FAIL (WB_EDATA, "%s:%d: no entry %s in the file", path, last, *tag);
+    for (int b = 0; b < 256; b++) {
+        char name[16];
+        snprintf (name, sizeof name, "<|byte%d|>", b);
+        t->bytes[b] = wb_ja_tag (t, name);
+        if (t->bytes[b] < 0 && b <= 0xf4 && b != 0xc0 && b != 0xc1) /* a byte of which UTF-8 is made */
+            return WB_FAIL (WB_EDATA, "%s:%d: no entry %s in the file", path, last, name);
     }
-    for (int b = 0; b <= 0xf4; b++) /* all bytes of which UTF-8 is made */
-        if (t->bytes[b] < 0 && b != 0xc0 && b != 0xc1)
-            return WB_FAIL (WB_EDATA, "%s:%d: no entry <|byte%d|> in the file", path, (int) t->base.size, b);
-    /* Lookups then need not ask whether there is a table. */
-    if (t->pairs.slot == NULL) WB_TRY (wb_map_put (&t->pairs, WB_MAP_NO_CHAR, 0, 0));
     return WB_OK;
 }
 
@@ -187,7 +168,7 @@ static int line_of (const char *file, size_t n, const char *key) {
     return 0;
 }
 
-static wb_status read_emoji (wb_ja_bpe_t *t, const char *path) {
+static wb_status read_emoji (wb_ja_t *t, const char *path) {
     json_error_t at;
     t->json = json_loadb (t->emoji_file, t->emoji_bytes, 0, &at);
     if (t->json == NULL) return WB_FAIL (WB_EDATA, "%s:%d: not JSON: %s", path, at.line, at.text);
@@ -216,14 +197,14 @@ static wb_status read_emoji (wb_ja_bpe_t *t, const char *path) {
             break;
         }
         t->nemoji++;
-        status = to_cps (&cps, key, k);
+        status = wb_ja_cps (&cps, key, k);
         if (status != WB_OK) break;
         e->keylen = cps.len;
         memcpy (e->key, cps.data, cps.len * sizeof *e->key);
         if (e->key[0] < 0x10000) t->first[e->key[0]] = 1;
         e->tag = e->key + e->keylen;
         status = wb_trie_put (&t->keys, e->key, e->keylen, (int32_t) t->nemoji - 1, &was);
-        if (status == WB_OK) status = to_cps (&cps, json_string_value (tag), n);
+        if (status == WB_OK) status = wb_ja_cps (&cps, json_string_value (tag), n);
         if (status != WB_OK) break;
         e->taglen = cps.len;
         memcpy (e->tag, cps.data, cps.len * sizeof *e->tag);
@@ -233,7 +214,7 @@ static wb_status read_emoji (wb_ja_bpe_t *t, const char *path) {
 }
 
 /* Which short cuts are exact with these keys and tags? */
-static void check_emoji (wb_ja_bpe_t *t) {
+static void check_emoji (wb_ja_t *t) {
     const wb_emoji_t *done[64]; /* tags looked at already: there are few */
     size_t ndone = 0;
     for (size_t i = 0; i < t->nemoji && !t->overlap; i++) {
@@ -250,33 +231,29 @@ static void check_emoji (wb_ja_bpe_t *t) {
         t->base.by_lines = !t->overlap && !can_overlap (t->emoji[k].key, t->emoji[k].keylen, br_tag, 4);
 }
 
-wb_status wb_ja_bpe_load (wb_ja_bpe_t *t, const char *dir) {
-    t->base.eot = -1;
+wb_status wb_ja_load (wb_ja_t *t, const wb_place_t *place, const char *words_file) {
     t->base.by_lines = true; /* until something can lie across a <BR> */
-    for (int i = 0; i < 256; i++) t->bytes[i] = -1;
-    char *words = wb_format ("%s/ja-bpe.txt", dir), *emoji = wb_format ("%s/emoji.json", dir);
+    char *words = wb_place_path (place, words_file), *emoji = wb_place_path (place, "emoji.json");
     wb_status status = words != NULL && emoji != NULL ? WB_OK : WB_NOMEM ("vocabulary");
-    if (status == WB_OK) status = wb_file_read (&t->words_file, &t->words_bytes, words);
-    if (status == WB_OK) status = wb_file_read (&t->emoji_file, &t->emoji_bytes, emoji);
+    if (status == WB_OK) status = wb_place_read (&t->words_file, &t->words_bytes, place, words_file);
+    if (status == WB_OK) status = wb_place_read (&t->emoji_file, &t->emoji_bytes, place, "emoji.json");
     if (status == WB_OK) status = read_emoji (t, emoji);
     if (status == WB_OK) status = read_words (t, words);
     if (status == WB_OK) status = check_words (t, words);
-    if (status == WB_OK) status = wb_clean_new (&t->clean);
+    if (status == WB_OK) status = wb_clean_new (&t->clean, t->form->other_dates);
     if (status == WB_OK) check_emoji (t);
     wb_free (words);
     wb_free (emoji);
     return status;
 }
 
-void wb_ja_bpe_fini (wb_ja_bpe_t *t) {
+void wb_ja_fini (wb_ja_t *t) {
     for (size_t i = 0; i < t->nemoji; i++) wb_free (t->emoji[i].key);
     wb_free (t->emoji);
     wb_free (t->words_file);
     wb_free (t->emoji_file);
     wb_free (t->words);
     wb_free (t->pieces);
-    wb_free (t->one);
-    wb_free (t->pairs.slot);
     wb_trie_fini (&t->tags);
     wb_trie_fini (&t->keys);
     json_decref (t->json);
