@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 120 - lint: the rules of the house that a compiler does not check.  Writes TAP.
+# lint: the rules of the house that a compiler does not check.  Writes TAP.
 #
 #   arrows    which module may include which (the table below)
 #   homes     MPI_ only in src/comm, cblas_ and dnnl_ only in src/kernels/gemm.c, PBLAS only in src/parallel/pblas.c, the heap and exit() only in src/base
@@ -112,6 +112,20 @@ xargs awk '
     if (out !~ /^[ \t]*$/) print FILENAME ":" FNR ":" out
   }' <"$work/files" >"$work/code"
 
+# ---- the table of floors itself
+house | awk '
+  { floor[$2] = $1; row[$2] = $0 }
+  END { for (room in row) {
+    n = split (row[room], below, " ")
+    for (i = 3; i <= n; i++)
+      if (!(below[i] in floor)) print room ": there is no room " below[i]
+      else if (floor[below[i]] >= floor[room]) print room ": " below[i] " is on no lower floor"
+  } }' >"$work/floors"
+for room in src/*/; do
+  room=${room#src/} room=${room%/}
+  case " $rooms" in *" $room "*) ;; *) echo "src/$room is on no floor" >>"$work/floors" ;; esac
+done
+
 # ---- arrows
 : >"$work/arrows"
 grep -E '^(src|include)/[^:]*:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]' "$work/code" |
@@ -135,7 +149,8 @@ grep -E '^(src|include)/[^:]*:[0-9]+:[[:space:]]*#[[:space:]]*include[[:space:]]
       *) echo "$(printf '%s\n' "$line" | cut -d: -f1,2): $from may not include $to" ;;
     esac
   done >"$work/arrows"
-echo 1..12
+echo 1..13
+verdict "rooms include lower floors only" "$work/floors"
 verdict "includes follow the arrows" "$work/arrows"
 
 # ---- homes

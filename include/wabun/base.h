@@ -401,6 +401,8 @@ wb_status wb_opts_unknown (wb_opts_t *o) WB_NODISCARD;
 wb_status wb_opt_int (int64_t *out, const char *name, const char *text, int64_t min, int64_t max) WB_NODISCARD;
 /** A finite number. */
 wb_status wb_opt_float (double *out, const char *name, const char *text, double min, double max) WB_NODISCARD;
+/** A whole number >= 0 in the environment; -1: not set, or something else. */
+int64_t wb_env_number (const char *name);
 /** How a shell takes s as one word: s itself where it needs no quotes, else '...' in buf (s when it does not fit). */
 const char *wb_shell_quote (char *buf, size_t bytes, const char *s);
 /** The nearest of `n` names by edit distance, NULL when none is near enough to propose. */

@@ -49,8 +49,6 @@ void wb_launcher_find (wb_launcher_t *out);
 int wb_launcher_grace (void);
 /** Its rank alone. */
 int wb_launcher_rank (void);
-/** A whole number >= 0 in the environment; -1: not set, or something else. */
-int64_t wb_env_number (const char *name);
 
 /* ---- processors and threads (thread_count.c) --------------------------------------------------------------------- */
 

@@ -155,16 +155,12 @@ static size_t available (void) {
     return found ? kib * 1024 : SIZE_MAX;
 }
 
-static int64_t env_number (const char *name) {
-    const char *s = getenv (name);
-    return s != NULL ? strtoll (s, NULL, 10) : 0;
-}
-
 /* What Slurm granted on this node, less what this process holds: clusters without control groups end a job that uses
  * more. */
 static size_t granted (void) {
-    int64_t mib = env_number ("SLURM_MEM_PER_NODE"), pages = 0, all;
-    if (mib <= 0) mib = env_number ("SLURM_MEM_PER_CPU") * env_number ("SLURM_CPUS_ON_NODE");
+    int64_t mib = wb_env_number ("SLURM_MEM_PER_NODE"), pages = 0, all;
+    const int64_t each = wb_env_number ("SLURM_MEM_PER_CPU"), cpus = wb_env_number ("SLURM_CPUS_ON_NODE");
+    if (mib <= 0 && each > 0 && cpus > 0 && cpus < 1 << 20) mib = each < (int64_t) 1 << 40 ? each * cpus : each;
     if (mib <= 0 || mib > (int64_t) 1 << 40) return SIZE_MAX; /* 0: all of the node's */
     FILE *f = fopen ("/proc/self/statm", "re");
     if (f != NULL) {

@@ -130,3 +130,11 @@ wb_status wb_opts_unknown (wb_opts_t *o) {
     if (near != NULL) return WB_FAIL (WB_EUSAGE, "unknown option %s; did you mean %s?", name, near);
     return WB_FAIL (WB_EUSAGE, "unknown option %s", name);
 }
+
+int64_t wb_env_number (const char *name) {
+    const char *s = getenv (name);
+    char *end;
+    if (s == NULL || *s < '0' || *s > '9') return -1;
+    int64_t n = strtoll (s, &end, 10);
+    return *end == 0 ? n : -1;
+}

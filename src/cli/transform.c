@@ -14,6 +14,7 @@ typedef struct options {
 typedef struct printer {
     int64_t C, empty; /* empty: texts without a vector */
     wb_vectors_t *vectors;
+    wb_buf_t line;
 } printer_t;
 
 static wb_status read_options (options_t *p, int argc, char **argv) {
@@ -38,14 +39,16 @@ static wb_status read_options (options_t *p, int argc, char **argv) {
 }
 
 static wb_status print (void *ctx, const float *x) {
-    const printer_t *p = ctx;
+    printer_t *p = ctx;
     char number[32];
     if (x == NULL) return wb_write (stdout, "standard output", "null\n", 5);
+    wb_buf_clear (&p->line);
     for (int64_t i = 0; i < p->C; i++) {
         const int n = snprintf (number, sizeof number, "%s%.9g", i == 0 ? "[" : ", ", (double) x[i]);
-        WB_TRY (wb_write (stdout, "standard output", number, (size_t) n));
+        WB_TRY (wb_buf_put (&p->line, number, (size_t) n));
     }
-    return wb_write (stdout, "standard output", "]\n", 2);
+    WB_TRY (wb_buf_put (&p->line, "]\n", 2));
+    return wb_write (stdout, "standard output", p->line.data, p->line.len);
 }
 
 static wb_status put_line (void *ctx, const wb_text_t *text) {
@@ -75,6 +78,7 @@ static wb_status run (int argc, char **argv) {
         if (status == WB_OK) status = run_lines (&printer);
     }
     wb_vectors_destroy (printer.vectors);
+    wb_buf_fini (&printer.line);
     wb_model_destroy (m);
     return status;
 }

@@ -26,14 +26,6 @@ static const row_t rows[] = {
 };
 static const char *const jobs[] = {"SLURM_JOB_ID", "PBS_JOBID", "PJM_JOBID", "LSB_JOBID"};
 
-int64_t wb_env_number (const char *name) {
-    const char *s = getenv (name);
-    char *end;
-    if (s == NULL || *s < '0' || *s > '9') return -1;
-    int64_t n = strtoll (s, &end, 10);
-    return *end == 0 ? n : -1;
-}
-
 int wb_launcher_grace (void) {
     const int64_t set = wb_env_number ("OMPI_MCA_odls_base_sigkill_timeout");
     if (wb_env_number ("OMPI_COMM_WORLD_SIZE") < 0) return -1;

@@ -1,24 +1,8 @@
 #!/bin/sh
 # timeout: 600 - wabun encode and decode: files, lines, bad input, exit codes, any number of ranks.  Writes TAP.
 # shellcheck disable=SC2016,SC2034 # what verdict evaluates
-: "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}" "${MPIRUN:=mpirun}"
-vocab=$top_srcdir/tests/golden/bpe
-work=$T_TMP
-point=0
-
-"$WABUN" help encode >/dev/null 2>&1 || { echo "1..0 # SKIP this program has no wabun encode"; exit 0; }
-
-verdict () { # WHAT COMMAND...
-  what=$1
-  shift
-  point=$((point + 1))
-  if "$@"; then
-    echo "ok $point - $what"
-  else
-    sed 's/^/# /' "$work/err"
-    echo "not ok $point - $what"
-  fi
-}
+vocab=${top_srcdir:=.}/tests/golden/bpe
+. "$top_srcdir/tests/cli/encode_common.sh"
 
 # check WHAT CODE STDERR-PATTERN ARGUMENT...: stdin is $work/in; stdout stays in $work/out; one line of error at most
 check () {

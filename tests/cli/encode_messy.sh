@@ -1,23 +1,7 @@
 #!/bin/sh
 # timeout: 600 - wabun encode on files as users have them: encodings, suffixes, bad lines, CRLF, splits, signals.  Writes TAP.
 # shellcheck disable=SC2016,SC2034 # what verdict evaluates
-: "${WABUN:=./wabun}" "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}" "${MPIRUN:=mpirun}"
-work=$T_TMP
-point=0
-
-"$WABUN" help encode >/dev/null 2>&1 || { echo "1..0 # SKIP this program has no wabun encode"; exit 0; }
-
-verdict () { # WHAT COMMAND...
-  what=$1
-  shift
-  point=$((point + 1))
-  if "$@"; then
-    echo "ok $point - $what"
-  else
-    sed 's/^/# /' "$work/err"
-    echo "not ok $point - $what"
-  fi
-}
+. "${top_srcdir:=.}/tests/cli/encode_common.sh"
 
 # enc WHAT CODE PATTERN ARGUMENT...: encode into $work/t; the pattern is in what it says
 enc () {

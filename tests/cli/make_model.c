@@ -1,4 +1,4 @@
-/* timeout: 60 - a tiny random model on disk, for the tests of generate, score and transform
+/* a tiny random model on disk, for the tests of generate, score and transform
  *
  *   make_model DIR                 writes one (2 layers, 32 positions, byte tokenizer) that prefers the letters a .. z
  *   make_model --bare DIR          without its tokenizer

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 300 - OpenBLAS takes the processor for a Prescott (tests/cli/blas_core.c): the program starts itself again, once, with
+# OpenBLAS takes the processor for a Prescott (tests/cli/blas_core.c): the program starts itself again, once, with
 # the right core type, and says so; not when it may not, when the user has chosen, or when it does not help.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 unset WABUN_NO_RETUNE

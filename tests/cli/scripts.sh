@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 300 - every script that people start knows --help, and refuses an option it does not know.  Writes TAP.
+# every script that people start knows --help, and refuses an option it does not know.  Writes TAP.
 : "${top_srcdir:=.}" "${T_TMP:=$(mktemp -d)}"
 cd "$top_srcdir" || exit 99
 point=0

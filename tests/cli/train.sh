@@ -237,8 +237,11 @@ finish
 OMPI_MCA_odls_base_sigkill_timeout=10 OMPI_MCA_orte_execute_quiet=1
 export OMPI_MCA_odls_base_sigkill_timeout OMPI_MCA_orte_execute_quiet
 long_steps () {
+  trained 2 speed --set train.steps=2 --set train.warmup=1 --set train.global_batch=600 --set checkpoint.every=0
+  sequences=$(sed -n 's/.*"tokens": \([0-9]*\),.*"total": \([0-9.]*\)}.*/\2/p' speed/metrics.jsonl |
+    awk '{ t = $1 } END { n = 2 * int (3 * 600 / t / 2); print (n > 600 ? n : 600) }') # about 3 s a step
   # shellcheck disable=SC2086 # a list of words
-  $MPIRUN ${MPIRUN_FLAGS-} -np 2 "$WABUN" train cfg --set 'run="long"' --set train.steps=1000 --set train.global_batch=18000 \
+  $MPIRUN ${MPIRUN_FLAGS-} -np 2 "$WABUN" train cfg --set 'run="long"' --set train.steps=1000 --set train.global_batch="$sequences" \
     --set checkpoint.every=0 </dev/null >long.log 2>&1 &
   pid=$!
   within 240 grep -q "^step 1/" long.log || echo "# no step within 240 s"

@@ -1,4 +1,4 @@
-/* ranks: 1 3  timeout: 120 - the model and its optimizers against golden files that another program wrote
+/* ranks: 1 3 - the model and its optimizers against golden files that another program wrote
  * (make_gpt2.py): logits, loss, every gradient, ten steps of each optimizer; every kernel table, every recomputation.
  */
 #include "config.h"

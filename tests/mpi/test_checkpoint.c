@@ -1,5 +1,5 @@
 /* ranks: 1 2 3 4
- * timeout: 120 - checkpoints: the same bytes whatever layout wrote them, any layout loads them, damage and full disks
+ * Checkpoints: the same bytes whatever layout wrote them, any layout loads them, damage and full disks
  *
  *     test_checkpoint --full DIR    is what tests/fault/ckpt_full_disk.sh runs on a disk that is too small */
 #include "config.h"

@@ -1,5 +1,5 @@
 /* ranks: 1 2 3 4 6
- * timeout: 240 - polar factors of whole matrices and on every grid of the ranks against a plain one in double precision
+ * Polar factors of whole matrices and on every grid of the ranks against a plain one in double precision
  * and against the singular values; which rank owns which matrix.  Muon in the trainer: test_layouts.c. */
 #include "config.h"
 

@@ -1,4 +1,4 @@
-/* timeout: 60 - base: errors, memory, random numbers, files, formats */
+/* base: errors, memory, random numbers, files, formats */
 #include "config.h"
 
 #include <dirent.h>

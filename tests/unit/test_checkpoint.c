@@ -1,4 +1,4 @@
-/* timeout: 120 - ckpt on one rank: slices, safetensors headers good and bad, element types, run directories */
+/* ckpt on one rank: slices, safetensors headers good and bad, element types, run directories */
 #include "config.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* timeout: 120 - clean: its patterns by its own matcher and by PCRE2 give the same texts */
+/* clean: its patterns by its own matcher and by PCRE2 give the same texts */
 #include "config.h"
 
 #include <string.h>

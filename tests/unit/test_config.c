@@ -1,4 +1,4 @@
-/* timeout: 60 - configuration: every option from file and --set, every way to be wrong, the round trip */
+/* configuration: every option from file and --set, every way to be wrong, the round trip */
 #include "config.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* timeout: 60 - the table of options: its rows, its help, and that every value written is read back the same */
+/* the table of options: its rows, its help, and that every value written is read back the same */
 #include "config.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* timeout: 60 - the text of a configuration: numbers of 64 bits, included files, encodings, characters that look alike
+/* the text of a configuration: numbers of 64 bits, included files, encodings, characters that look alike
  */
 #include "config.h"
 

@@ -1,4 +1,4 @@
-/* timeout: 120 - documents: encodings, plain text, lines of JSON, markup */
+/* documents: encodings, plain text, lines of JSON, markup */
 #include "config.h"
 
 #include <string.h>

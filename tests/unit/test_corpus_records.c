@@ -1,4 +1,4 @@
-/* timeout: 120 - records: archives, packed files, lines of JSON, in whatever state they are */
+/* records: archives, packed files, lines of JSON, in whatever state they are */
 #include "config.h"
 
 #include <archive.h>

@@ -1,4 +1,4 @@
-/* timeout: 120 - models as other programs write them: names, several files, types, output layers, what is refused */
+/* models as other programs write them: names, several files, types, output layers, what is refused */
 #include "config.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* timeout: 120 - inference and sampling: every way of pushing gives the same result; draws follow the distribution */
+/* inference and sampling: every way of pushing gives the same result; draws follow the distribution */
 #include "config.h"
 
 #include <string.h>

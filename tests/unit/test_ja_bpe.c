@@ -1,4 +1,4 @@
-/* timeout: 120 - ja-bpe with a small vocabulary of its own: order of steps, emoji, matching, bad vocabularies
+/* ja-bpe with a small vocabulary of its own: order of steps, emoji, matching, bad vocabularies
  */
 #include "config.h"
 

@@ -1,6 +1,4 @@
-/* timeout: 300
- *
- * Every kernel of every instruction set this machine has against the plain-C twin, at odd sizes; the twins' backward
+/* Every kernel of every instruction set this machine has against the plain-C twin, at odd sizes; the twins' backward
  * passes against finite differences; accuracy of exp and gelu; same bits for any number of threads; the BLAS wrapper.
  */
 #include <string.h>

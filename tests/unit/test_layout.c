@@ -1,4 +1,4 @@
-/* timeout: 60 - layouts: layers assigned completely, in order and evenly by cost; what is refused, and what is said
+/* layouts: layers assigned completely, in order and evenly by cost; what is refused, and what is said
  * then
  */
 #include "config.h"

@@ -1,4 +1,4 @@
-/* timeout: 60 - the parameter table: counts, names and shapes, every element owned once in any grid, the same values
+/* the parameter table: counts, names and shapes, every element owned once in any grid, the same values
  * too */
 #include "config.h"
 

@@ -1,4 +1,4 @@
-/* timeout: 60 - plan: the model of a step's time, with made-up numbers, and layouts of ranks that do not exist. */
+/* plan: the model of a step's time, with made-up numbers, and layouts of ranks that do not exist. */
 #include "config.h"
 
 #include <string.h>

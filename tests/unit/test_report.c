@@ -1,4 +1,4 @@
-/* timeout: 60 - report: metrics.jsonl and samples.txt, whole lines whatever the disk does */
+/* report: metrics.jsonl and samples.txt, whole lines whatever the disk does */
 #include "config.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* timeout: 60 - pipeline schedules: complete, in order, matched between neighbours, no deadlock, bubbles as published
+/* pipeline schedules: complete, in order, matched between neighbours, no deadlock, bubbles as published
  */
 #include "config.h"
 

@@ -1,4 +1,4 @@
-/* timeout: 120 - text: buffers, UTF-8, byte tokenizer, token files good and bad, the loader */
+/* text: buffers, UTF-8, byte tokenizer, token files good and bad, the loader */
 #include "config.h"
 
 #include <dirent.h>

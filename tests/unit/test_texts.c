@@ -1,4 +1,4 @@
-/* timeout: 120 - texts in and out of a model: texts from ids, scores, vectors, lines of a file */
+/* texts in and out of a model: texts from ids, scores, vectors, lines of a file */
 #include "config.h"
 
 #include <string.h>
