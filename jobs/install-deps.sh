@@ -25,7 +25,7 @@ done
 # Debian's names.  The OpenMP build of OpenBLAS: the pthread one starts its own threads beside ours.
 packages="gcc libc6-dev make autoconf automake libtool pkg-config
   openmpi-bin libopenmpi-dev libopenblas-openmp-dev libscalapack-openmpi-dev
-  libconfig-dev libjansson-dev libpcre2-dev libxxhash-dev libarchive-dev zlib1g-dev libzstd-dev libxml2-dev"
+  libconfig-dev libjansson-dev libpcre2-dev libxxhash-dev libarchive-dev zlib1g-dev libzstd-dev libxml2-dev libutf8proc-dev"
 # Makes it faster, and names encodings; a system that does not have them goes without.
 optional="libdnnl-dev libuchardet-dev"
 [ -n "$dev" ] && packages="$packages clang clang-format shellcheck gdb"

@@ -100,6 +100,56 @@ wb_status wb_extract (wb_extractor_t *x, wb_document_t *d, bool *got, wb_complai
                       const wb_record_t *r) WB_NODISCARD;
 void wb_extractor_destroy (wb_extractor_t *x);
 
+/* ---- a clean corpus (build.c and what it calls) ------------------------------------------------------------------ */
+
+/** One source of a corpus: files of one kind, genre and licence. */
+typedef struct wb_corpus_source {
+    char *path; /**< a file, a directory, or a pattern as of the shell */
+    char *genre, *licence;
+    double weight; /**< in the printed example of data.train */
+    wb_form format;
+    char *from, *text_field, *id_field; /**< as wb_extract_options_t; NULL: not given */
+    bool keep_ruby;
+} wb_corpus_source_t;
+
+/** How a text is cleaned (clean.c). */
+typedef struct wb_clean_options {
+    bool nfkc, fold_kana, fold_ascii;
+} wb_clean_options_t;
+
+/** How duplicates are found (duplicates.c). */
+typedef struct wb_duplicates_options {
+    bool exact, near;
+    int ngram, bands, rows; /**< MinHash: bands x rows permutations over n-grams of characters */
+    double threshold;       /**< of the estimated Jaccard similarity */
+    int lines;              /**< documents of a site from which a repeated line is taken out; 0: never */
+} wb_duplicates_options_t;
+
+#define WB_FILTERS_MAX 24 /**< room for the bounds of all filters */
+typedef struct wb_corpus_options {
+    char *dir;
+    wb_option_groups_t sources; /**< of wb_corpus_source_t */
+    wb_clean_options_t clean;
+    double filters[WB_FILTERS_MAX]; /**< bounds, in the order of the table of filters (filters.h) */
+    char *words, *licences;
+    wb_duplicates_options_t duplicates;
+    double validation;
+    int64_t shard_bytes, max_record, memory, threads;
+    int level;
+    bool keep_work;
+} wb_corpus_options_t;
+extern const wb_option_t wb_corpus_options[];
+
+/** Make the corpus `o->dir` of its sources: DIR/GENRE-00000.jsonl.zst ..., DIR/GENRE-valid-00000.jsonl.zst ...,
+ * DIR/manifest.json; the same bytes on any number of ranks and threads.  What was worked out before an interruption is
+ * kept in DIR/work and is taken from there.  text: the configuration in full, for the manifest and to see what has
+ * changed.  Collective over world.  Errors, agreed: WB_EDATA a source without any document, WB_EIO, WB_EUSAGE,
+ * WB_ENOMEM. */
+wb_status wb_corpus_build (wb_comm_t *world, const wb_corpus_options_t *o, const char *text) WB_NODISCARD;
+/** Write DIR/report.html from DIR/manifest.json: one page that needs no network.  japanese: labels in Japanese.  Not
+ * collective.  Errors: WB_EIO, WB_EDATA, WB_ENOMEM. */
+wb_status wb_corpus_report (const char *dir, bool japanese) WB_NODISCARD;
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,7 +18,8 @@ typedef enum wb_option_kind {
     WB_OPTION_BOOL,   /**< bool: true or false */
     WB_OPTION_TEXT,   /**< char *, owned by the configuration; NULL: not given */
     WB_OPTION_CHOICE, /**< an enum, or an int that may be -1: not given */
-    WB_OPTION_PARTS   /**< wb_option_parts_t */
+    WB_OPTION_PARTS,  /**< wb_option_parts_t */
+    WB_OPTION_GROUPS  /**< wb_option_groups_t: a list of groups, each with rows of its own */
 } wb_option_kind;
 enum { WB_OPTION_ABOVE = 1, WB_OPTION_BELOW = 2 }; /**< the bound itself is excluded */
 #define WB_OPTION_MANY 1e12                        /**< a limit that help does not mention */
@@ -34,6 +35,8 @@ typedef struct wb_option {
     const char *unit;           /**< NULL: none */
     const char *const *choices; /**< names in the order of the enum, then NULL */
     const char *help;
+    const struct wb_option *members; /**< of WB_OPTION_GROUPS: rows of a group, offsets in its struct */
+    size_t member_bytes;             /**< of that struct */
 } wb_option_t;
 #define WB_OPTION_AT(type, field) offsetof (type, field), sizeof (((type *) NULL)->field)
 
@@ -46,6 +49,12 @@ typedef struct wb_option_parts {
     wb_option_part_t *list;
     int n;
 } wb_option_parts_t;
+
+/** A list of groups: structs of the row's member_bytes; owned. */
+typedef struct wb_option_groups {
+    void *list;
+    int n;
+} wb_option_groups_t;
 
 /** Index of `name` in a list of names that ends with NULL: the value of its enum; -1: it is none of them. */
 int wb_choice (const char *const *names, const char *name);

@@ -10,26 +10,37 @@
 
 #include "config/config_priv.h"
 
-wb_status wb_config_set_defaults (wb_config_t *c) {
+static wb_status set_default (void *c, const wb_row_t *r) {
+    void *field = wb_row_field (r, c);
+    if (wb_option_has_default (r->o)) return wb_config_put_text (c, r, r->o->fallback, r->o->path);
+    if (r->o->kind == WB_OPTION_FLOAT) *(double *) field = NAN; /* wb_config_check() fills it in */
+    if (r->o->kind == WB_OPTION_CHOICE) wb_field_set_int (r->o, field, -1);
+    return WB_OK;
+}
+
+wb_status wb_table_defaults (const wb_table_t *t, void *c) {
     wb_row_t r;
-    for (int i = 0; wb_row_at (&r, i); i++) {
-        void *field = wb_row_field (&r, c);
-        if (wb_option_has_default (r.o))
-            WB_TRY (wb_config_put_text (c, &r, r.o->fallback, r.o->path));
-        else if (r.o->kind == WB_OPTION_FLOAT)
-            *(double *) field = NAN; /* wb_config_check() fills it in */
-        else if (r.o->kind == WB_OPTION_CHOICE)
-            wb_field_set_int (r.o, field, -1);
-    }
+    for (int i = 0; wb_table_row (&r, t, i); i++) WB_TRY (set_default (c, &r));
+    return WB_OK;
+}
+
+wb_status wb_members_defaults (const wb_option_t *o, void *into) {
+    for (const wb_option_t *m = o->members; m->path != NULL; m++) WB_TRY (set_default (into, &(wb_row_t){m, 0}));
+    return WB_OK;
+}
+
+wb_status wb_table_fill (const wb_table_t *t, void *c, const char *text, size_t bytes, const char *path,
+                         const char *const *sets, int nsets) {
+    WB_TRY (wb_table_defaults (t, c));
+    WB_TRY (wb_table_read (t, c, text, bytes, path));
+    for (int i = 0; i < nsets; i++) WB_TRY (wb_table_read_set (t, c, sets[i]));
     return WB_OK;
 }
 
 static wb_status fill (wb_config_t *c, const char *text, size_t bytes, const char *path, const char *const *sets,
                        int nsets) {
     WB_TRY (wb_config_set_string (&c->path, path));
-    WB_TRY (wb_config_set_defaults (c));
-    WB_TRY (wb_config_read (c, text, bytes, path));
-    for (int i = 0; i < nsets; i++) WB_TRY (wb_config_read_set (c, sets[i]));
+    WB_TRY (wb_table_fill (&wb_table_train, c, text, bytes, path, sets, nsets));
     return wb_config_check (c);
 }
 
@@ -58,12 +69,27 @@ wb_status wb_config_new (wb_config_t **out, const char *path, const char *const 
     return status;
 }
 
-void wb_config_clear (wb_config_t *c) {
+static void clear_field (const wb_option_t *o, void *field) {
+    if (o->kind == WB_OPTION_TEXT) wb_free (*(char **) field);
+    if (o->kind == WB_OPTION_PARTS) wb_parts_clear (field);
+    if (o->kind == WB_OPTION_GROUPS) wb_groups_clear (o, field);
+}
+
+void wb_groups_clear (const wb_option_t *o, wb_option_groups_t *g) {
+    for (int i = 0; i < g->n; i++)
+        for (const wb_option_t *m = o->members; m->path != NULL; m++)
+            clear_field (m, (char *) g->list + (size_t) i * o->member_bytes + m->offset);
+    wb_free (g->list);
+    *g = (wb_option_groups_t){0};
+}
+
+void wb_table_clear (const wb_table_t *t, void *c) {
     wb_row_t r;
-    for (int i = 0; wb_row_at (&r, i); i++) {
-        if (r.o->kind == WB_OPTION_TEXT) wb_free (*(char **) wb_row_field (&r, c));
-        if (r.o->kind == WB_OPTION_PARTS) wb_parts_clear (wb_row_field (&r, c));
-    }
+    for (int i = 0; wb_table_row (&r, t, i); i++) clear_field (r.o, wb_row_field (&r, c));
+}
+
+void wb_config_clear (wb_config_t *c) {
+    wb_table_clear (&wb_table_train, c);
     wb_free (c->path);
 }
 

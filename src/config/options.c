@@ -43,11 +43,7 @@ static const wb_option_t run[] = {
     {0},
 };
 
-/* In the order of the resolved file; members of a group must be next to each other. */
-static const struct {
-    const wb_option_t *rows;
-    size_t base;
-} rooms[] = {
+static const struct wb_table_room train[] = {
     {top, 0},
     {wb_model_options, offsetof (wb_config_t, model)},
     {wb_data_options, offsetof (wb_config_t, data)},
@@ -55,21 +51,22 @@ static const struct {
     {wb_train_options, offsetof (wb_config_t, step)},
     {run, 0},
 };
+const wb_table_t wb_table_train = {"train", train, sizeof train / sizeof *train};
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-bool wb_row_at (wb_row_t *out, int i) {
-    for (size_t r = 0; r < sizeof rooms / sizeof *rooms; r++)
-        for (const wb_option_t *o = rooms[r].rows; o->path != NULL; o++)
+bool wb_table_row (wb_row_t *out, const wb_table_t *t, int i) {
+    for (int r = 0; r < t->nrooms; r++)
+        for (const wb_option_t *o = t->rooms[r].rows; o->path != NULL; o++)
             if (i-- == 0) {
-                *out = (wb_row_t){o, rooms[r].base};
+                *out = (wb_row_t){o, t->rooms[r].base};
                 return true;
             }
     return false;
 }
 
-bool wb_row_find (wb_row_t *out, const char *path) {
-    for (int i = 0; wb_row_at (out, i); i++)
+bool wb_table_find (wb_row_t *out, const wb_table_t *t, const char *path) {
+    for (int i = 0; wb_table_row (out, t, i); i++)
         if (strcmp (out->o->path, path) == 0) return true;
     return false;
 }
@@ -104,10 +101,10 @@ const char *wb_path_leaf (const char *path) {
     return dot != NULL ? dot + 1 : path;
 }
 
-bool wb_path_is_group (const char *name) {
+bool wb_path_is_group (const wb_table_t *t, const char *name) {
     const size_t n = strlen (name);
     wb_row_t r;
-    for (int i = 0; wb_row_at (&r, i); i++)
+    for (int i = 0; wb_table_row (&r, t, i); i++)
         if (n > 0 && wb_path_group_bytes (r.o->path) == n && memcmp (r.o->path, name, n) == 0) return true;
     return false;
 }
@@ -129,16 +126,16 @@ const char *wb_option_range (char *buf, size_t size, const wb_option_t *o) {
 }
 
 /* A key may be misspelt, or be in the wrong group; its group may be misspelt. */
-wb_status wb_option_unknown (const char *path, const char *where) {
+wb_status wb_option_unknown (const wb_table_t *t, const char *path, const char *where) {
     const char *leaf = wb_path_leaf (path), *near = NULL;
     int best = 1 + (int) strlen (leaf) / 3;
     wb_row_t r;
-    for (int i = 0; wb_row_at (&r, i); i++) {
+    for (int i = 0; wb_table_row (&r, t, i); i++) {
         int far = wb_edit_distance (path, r.o->path);
         if (far > 1 && strcmp (leaf, wb_path_leaf (r.o->path)) == 0) far = 1;
         if (far < best || (far == best && near == NULL)) best = far, near = r.o->path;
     }
-    for (int i = 0; wb_row_at (&r, i) && strchr (path, '.') == NULL; i++) {
+    for (int i = 0; wb_table_row (&r, t, i) && strchr (path, '.') == NULL; i++) {
         char group[32];
         snprintf (group, sizeof group, "%.*s", (int) wb_path_group_bytes (r.o->path), r.o->path);
         int far = wb_edit_distance (path, group);
@@ -146,5 +143,5 @@ wb_status wb_option_unknown (const char *path, const char *where) {
             return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; did you mean `%s`?", where, path, group);
     }
     if (near != NULL) return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; did you mean `%s`?", where, path, near);
-    return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; `wabun help train` lists all keys", where, path);
+    return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; `wabun help %s` lists all keys", where, path, t->command);
 }

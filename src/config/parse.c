@@ -30,6 +30,7 @@ static const char *wanted (const wb_option_t *o) {
     case WB_OPTION_FLOAT: return "a number";
     case WB_OPTION_BOOL: return "true or false";
     case WB_OPTION_PARTS: return "a string or a list of groups { tokens = PREFIX; weight = 1; }";
+    case WB_OPTION_GROUPS: return "a list of groups ( { }, { } )";
     case WB_OPTION_TEXT:
     case WB_OPTION_CHOICE: break;
     }
@@ -96,7 +97,7 @@ static wb_status put_choice (const wb_option_t *o, void *field, const char *s, c
     return WB_OK;
 }
 
-static wb_status put (wb_config_t *c, const wb_row_t *r, const value_t *v, const char *where) {
+static wb_status put (void *c, const wb_row_t *r, const value_t *v, const char *where) {
     const wb_option_t *o = r->o;
     void *field = wb_row_field (r, c);
     switch (o->kind) {
@@ -124,6 +125,7 @@ static wb_status put (wb_config_t *c, const wb_row_t *r, const value_t *v, const
         if (v->is != V_TEXT) break;
         wb_parts_clear (field);
         return add_part (field, o, v->s, 1.0, where);
+    case WB_OPTION_GROUPS: break;
     }
     return wrong_type (where, o->path, wanted (o), v);
 }
@@ -145,7 +147,7 @@ static void read_number (value_t *v, const char *text) {
     if (end != text && *end == 0) v->is = V_FLOAT;
 }
 
-wb_status wb_config_put_text (wb_config_t *c, const wb_row_t *r, const char *text, const char *where) {
+wb_status wb_config_put_text (void *c, const wb_row_t *r, const char *text, const char *where) {
     char called[128];
     const size_t n = strlen (text);
     snprintf (called, sizeof called, "`%.100s`", text);
@@ -160,6 +162,7 @@ wb_status wb_config_put_text (wb_config_t *c, const wb_row_t *r, const char *tex
     case WB_OPTION_TEXT:
     case WB_OPTION_CHOICE:
     case WB_OPTION_PARTS:
+    case WB_OPTION_GROUPS:
         if (n >= 2 && text[0] == '"' && text[n - 1] == '"') {
             char *bare = wb_strndup (text + 1, n - 2);
             if (bare == NULL) return WB_NOMEM ("the configuration");
@@ -177,7 +180,8 @@ wb_status wb_config_put_text (wb_config_t *c, const wb_row_t *r, const char *tex
 
 /* What a text is read into, and where it comes from. */
 typedef struct reader {
-    wb_config_t *c;
+    const wb_table_t *table;
+    void *c;
     wb_source_t source;
     config_t file;
     char where[WB_SOURCE_WHERE];
@@ -243,6 +247,51 @@ static wb_status read_parts (reader_t *p, const wb_row_t *r, const config_settin
     return WB_OK;
 }
 
+/* One group of a list of them: its members have rows of their own. */
+static wb_status read_member (reader_t *p, const wb_option_t *o, void *into, const config_setting_t *s) {
+    const char *known[32];
+    int n = 0;
+    const char *name = config_setting_name (s);
+    for (const wb_option_t *m = o->members; m->path != NULL; m++) {
+        const wb_row_t r = {m, 0};
+        const value_t v = value_of (s);
+        if (strcmp (m->path, name) == 0) return put (into, &r, &v, where_is (p, s));
+        if (n < 32) known[n++] = m->path;
+    }
+    const char *near = wb_nearest (name, known, n);
+    if (near == NULL)
+        return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s.%.40s`; `wabun help %s` lists all keys", where_is (p, s),
+                        o->path, name, p->table->command);
+    return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s.%.40s`; did you mean `%s`?", where_is (p, s), o->path, name, near);
+}
+
+static wb_status read_groups (reader_t *p, const wb_row_t *r, const config_setting_t *s) {
+    const wb_option_t *o = r->o;
+    wb_option_groups_t *g = wb_row_field (r, p->c);
+    const int n = config_setting_length (s);
+    wb_groups_clear (o, g);
+    value_t v = value_of (s);
+    if (!config_setting_is_list (s)) return wrong_type (where_is (p, s), o->path, wanted (o), &v);
+    g->list = wb_calloc ((size_t) n + 1, o->member_bytes);
+    if (g->list == NULL) return WB_NOMEM ("the configuration");
+    for (int i = 0; i < n; i++) {
+        const config_setting_t *one = config_setting_get_elem (s, (unsigned) i);
+        void *into = (char *) g->list + (size_t) i * o->member_bytes;
+        g->n = i + 1;
+        v = value_of (one);
+        if (!config_setting_is_group (one)) return wrong_type (where_is (p, one), o->path, "a group { }", &v);
+        WB_TRY (wb_members_defaults (o, into));
+        for (int k = 0; k < config_setting_length (one); k++)
+            WB_TRY (read_member (p, o, into, config_setting_get_elem (one, (unsigned) k)));
+    }
+    return WB_OK;
+}
+
+static wb_status read_list (reader_t *p, const wb_row_t *r, const config_setting_t *s) {
+    return r->o->kind == WB_OPTION_GROUPS ? read_groups (p, r, s) : read_parts (p, r, s);
+}
+static bool is_list (const wb_option_t *o) { return o->kind == WB_OPTION_PARTS || o->kind == WB_OPTION_GROUPS; }
+
 /* The members of a group; group NULL: of the file. */
 static wb_status read_group (reader_t *p, const config_setting_t *g, const char *group) {
     for (int i = 0; i < config_setting_length (g); i++) {
@@ -252,10 +301,10 @@ static wb_status read_group (reader_t *p, const config_setting_t *g, const char 
         snprintf (path, sizeof path, "%s%s%.100s", group != NULL ? group : "", group != NULL ? "." : "",
                   config_setting_name (s));
         value_t v = value_of (s);
-        if (wb_row_find (&r, path))
-            WB_TRY (r.o->kind == WB_OPTION_PARTS ? read_parts (p, &r, s) : put (p->c, &r, &v, where_is (p, s)));
-        else if (group != NULL || !wb_path_is_group (path))
-            return wb_option_unknown (path, where_is (p, s));
+        if (wb_table_find (&r, p->table, path))
+            WB_TRY (is_list (r.o) ? read_list (p, &r, s) : put (p->c, &r, &v, where_is (p, s)));
+        else if (group != NULL || !wb_path_is_group (p->table, path))
+            return wb_option_unknown (p->table, path, where_is (p, s));
         else if (!config_setting_is_group (s))
             return wrong_type (where_is (p, s), path, "a group { }", &v);
         else
@@ -274,8 +323,8 @@ static wb_status parse (reader_t *p) {
                     config_error_text (&p->file));
 }
 
-wb_status wb_config_read (wb_config_t *c, const char *text, size_t bytes, const char *path) {
-    reader_t p = {.c = c};
+wb_status wb_table_read (const wb_table_t *t, void *c, const char *text, size_t bytes, const char *path) {
+    reader_t p = {.table = t, .c = c};
     wb_status status = wb_source_read (&p.source, text, bytes, path);
     config_init (&p.file);
     if (status == WB_OK) status = parse (&p);
@@ -299,10 +348,10 @@ static wb_status read_set_parts (reader_t *p, const wb_row_t *r, const char *tex
                         where, config_error_text (&p->file), text);
     if (config_setting_length (config_root_setting (&p->file)) != 1)
         return WB_FAIL (WB_EUSAGE, "%s: `%.200s` goes on after its value", where, text);
-    return read_parts (p, r, config_lookup (&p->file, "parts"));
+    return read_list (p, r, config_lookup (&p->file, "parts"));
 }
 
-wb_status wb_config_read_set (wb_config_t *c, const char *set) {
+wb_status wb_table_read_set (const wb_table_t *t, void *c, const char *set) {
     const char *equals = strchr (set, '=');
     if (equals == NULL || equals == set)
         return WB_FAIL (WB_EUSAGE, "--set %s: wants KEY=VALUE, for instance --set train.steps=100", set);
@@ -310,13 +359,13 @@ wb_status wb_config_read_set (wb_config_t *c, const char *set) {
     wb_row_t r;
     snprintf (key, sizeof key, "%.*s", (int) (equals - set < 120 ? equals - set : 120), set);
     snprintf (where, sizeof where, "--set %s", key);
-    if (!wb_row_find (&r, key)) {
-        if (!wb_path_is_group (key)) return wb_option_unknown (key, where);
+    if (!wb_table_find (&r, t, key)) {
+        if (!wb_path_is_group (t, key)) return wb_option_unknown (t, key, where);
         return WB_FAIL (WB_EUSAGE, "%s: is a group: set its members, for instance --set train.steps=100", where);
     }
-    if (r.o->kind != WB_OPTION_PARTS || equals[1] == 0 || strchr ("([{", equals[1]) == NULL)
+    if (!is_list (r.o) || equals[1] == 0 || strchr ("([{", equals[1]) == NULL)
         return wb_config_put_text (c, &r, equals + 1, where);
-    reader_t p = {.c = c};
+    reader_t p = {.table = t, .c = c};
     config_init (&p.file);
     wb_status status = read_set_parts (&p, &r, equals + 1, where);
     config_destroy (&p.file);

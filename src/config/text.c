@@ -48,6 +48,27 @@ static wb_status put_parts (wb_buf_t *b, const wb_option_parts_t *p) {
     return put_str (b, "\n    )");
 }
 
+static wb_status put_value (wb_buf_t *b, const wb_option_t *o, const void *field);
+static bool is_given (const wb_option_t *o, const void *field);
+
+static wb_status put_groups (wb_buf_t *b, const wb_option_t *o, const wb_option_groups_t *g) {
+    WB_TRY (put_str (b, "("));
+    for (int i = 0; i < g->n; i++) {
+        WB_TRY (put_str (b, i > 0 ? ",\n    {" : "\n    {"));
+        for (const wb_option_t *m = o->members; m->path != NULL; m++) {
+            const void *field = (const char *) g->list + (size_t) i * o->member_bytes + m->offset;
+            if (!is_given (m, field)) continue;
+            WB_TRY (put_str (b, " "));
+            WB_TRY (put_str (b, m->path));
+            WB_TRY (put_str (b, " = "));
+            WB_TRY (put_value (b, m, field));
+            WB_TRY (put_str (b, ";"));
+        }
+        WB_TRY (put_str (b, " }"));
+    }
+    return put_str (b, "\n)");
+}
+
 /* Has the field a value that could be written? */
 static bool is_given (const wb_option_t *o, const void *field) {
     if (o->kind == WB_OPTION_TEXT) return *(char *const *) field != NULL;
@@ -68,6 +89,7 @@ static wb_status put_value (wb_buf_t *b, const wb_option_t *o, const void *field
     case WB_OPTION_TEXT: return put_quoted (b, *(char *const *) field);
     case WB_OPTION_CHOICE: return put_quoted (b, o->choices[wb_field_int (o, field)]);
     case WB_OPTION_PARTS: return put_parts (b, field);
+    case WB_OPTION_GROUPS: return put_groups (b, o, field);
     }
     return WB_OK;
 }
@@ -81,10 +103,10 @@ static wb_status put_option (wb_buf_t *b, const wb_option_t *o, const void *fiel
     return put_str (b, ";\n");
 }
 
-static wb_status put_all (wb_buf_t *b, const wb_config_t *c) {
+wb_status wb_table_text (wb_buf_t *b, const wb_table_t *t, const void *c) {
     wb_row_t r, next;
     const char *before = "";
-    for (int i = 0; wb_row_at (&r, i); i++) {
+    for (int i = 0; wb_table_row (&r, t, i); i++) {
         const char *path = r.o->path;
         size_t n = wb_path_group_bytes (path);
         if (n > 0 && strncmp (before, path, n + 1) != 0) {
@@ -92,7 +114,7 @@ static wb_status put_all (wb_buf_t *b, const wb_config_t *c) {
             WB_TRY (put_str (b, " = {\n"));
         }
         WB_TRY (put_option (b, r.o, wb_row_value (&r, c)));
-        if (n > 0 && !(wb_row_at (&next, i + 1) && strncmp (next.o->path, path, n + 1) == 0))
+        if (n > 0 && !(wb_table_row (&next, t, i + 1) && strncmp (next.o->path, path, n + 1) == 0))
             WB_TRY (put_str (b, "};\n"));
         before = path;
     }
@@ -101,7 +123,7 @@ static wb_status put_all (wb_buf_t *b, const wb_config_t *c) {
 
 char *wb_config_text (const wb_config_t *c) {
     wb_buf_t b = {0};
-    char *text = put_all (&b, c) == WB_OK ? wb_strndup (b.data, b.len) : NULL;
+    char *text = wb_table_text (&b, &wb_table_train, c) == WB_OK ? wb_strndup (b.data, b.len) : NULL;
     wb_buf_fini (&b);
     return text;
 }
@@ -115,6 +137,7 @@ static const char *takes (char *buf, size_t size, const wb_option_t *o) {
     case WB_OPTION_CHOICE: return wb_choice_list (buf, size, o->choices);
     case WB_OPTION_BOOL: return "true|false";
     case WB_OPTION_TEXT:
+    case WB_OPTION_GROUPS:
     case WB_OPTION_PARTS: return o->unit;
     case WB_OPTION_INT:
     case WB_OPTION_FLOAT: break;
@@ -124,24 +147,34 @@ static const char *takes (char *buf, size_t size, const wb_option_t *o) {
     return buf;
 }
 
-void wb_config_help (FILE *to, bool man) {
+static void help_row (FILE *to, const char *path, const wb_option_t *o, bool man) {
+    char buf[160];
+    const char *fallback = wb_option_has_default (o) ? o->fallback : o->fallback + 1;
+    const char *what = takes (buf, sizeof buf, o);
+    if (fallback[0] == 0) fallback = "empty";
+    if (!man) {
+        fprintf (to, "  %-28s %s\n  %28s %s; default: %s\n", path, o->help, "", what, fallback);
+        return;
+    }
+    fprintf (to, ".TP\n.B %s\n", path);
+    for (const char *s = o->help; *s != 0; s++) {
+        if (*s == '`') continue;
+        if (*s == '-') fputc ('\\', to);
+        fputc (*s, to);
+    }
+    fprintf (to, ".\n%s; default: %s.\n", what, fallback);
+}
+
+void wb_table_help (FILE *to, const wb_table_t *t, bool man) {
     wb_row_t r;
-    for (int i = 0; wb_row_at (&r, i); i++) {
-        const wb_option_t *o = r.o;
-        char buf[160];
-        const char *fallback = wb_option_has_default (o) ? o->fallback : o->fallback + 1;
-        const char *what = takes (buf, sizeof buf, o);
-        if (fallback[0] == 0) fallback = "empty";
-        if (man) {
-            fprintf (to, ".TP\n.B %s\n", o->path);
-            for (const char *s = o->help; *s != 0; s++) {
-                if (*s == '`') continue;
-                if (*s == '-') fputc ('\\', to);
-                fputc (*s, to);
-            }
-            fprintf (to, ".\n%s; default: %s.\n", what, fallback);
-        } else {
-            fprintf (to, "  %-28s %s\n  %28s %s; default: %s\n", o->path, o->help, "", what, fallback);
+    char path[96];
+    for (int i = 0; wb_table_row (&r, t, i); i++) {
+        help_row (to, r.o->path, r.o, man);
+        for (const wb_option_t *m = r.o->members; m != NULL && m->path != NULL; m++) {
+            snprintf (path, sizeof path, "%s.%s", r.o->path, m->path);
+            help_row (to, path, m, man);
         }
     }
 }
+
+void wb_config_help (FILE *to, bool man) { wb_table_help (to, &wb_table_train, man); }
