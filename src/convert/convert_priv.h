@@ -67,6 +67,10 @@ wb_status wb_hf_model (const wb_outdir_t *d, wb_weights_t *w, wb_number type, in
 /** Files by which Hugging Face's programs get the same ids.  *note: a line for people, what they are and where they
  * differ; constant.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_hf_tokenizer (const wb_outdir_t *d, const char **note, const wb_tokenizer_t *t, int64_t T) WB_NODISCARD;
+#define WB_EOT "<|endoftext|>"
+/** The letter that stands for a byte in byte-level tokenizers, in UTF-8, 0-terminated: printable ones for themselves,
+ * the others U+0100 and on. */
+void wb_byte_letter (char out[4], int byte);
 /** What is known about the training of the model in a directory: step, tokens, data, bits per byte ...; empty where
  * nothing is.  Errors: WB_EDATA, WB_ENOMEM. */
 wb_status wb_training_facts (json_t *facts, const char *dir) WB_NODISCARD;

@@ -1,21 +1,21 @@
 /* A tokenizer's files for Hugging Face's programs: one row a kind of tokenizer.
  *
  * `byte` is a byte-level BPE without merges.  Its <|endoftext|> is no added token of tokenizer.json, so that text which
- * spells it out stays text, as in wabun; tokenizer_config.json makes it the end token. */
+ * spells it out stays text, as in wabun; tokenizer_config.json makes it the end token.
+ *
+ * `ja-bpe` has a tokenizer.json (hf_ja_bpe.c), which AutoTokenizer takes, and a class in Python, which it takes where
+ * its user trusts code of a model. */
 #include "config.h"
 
 #include <string.h>
 
-#include "convert/convert_priv.h"
-
-#define EOT "<|endoftext|>"
+#include "convert/ja_bpe_files.h"
 
 /* ---- bytes as letters, as GPT-2 writes them -------------------------------------------------------------------- */
 
 static bool is_plain (int byte) { return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174; }
 
-/* The letter of a byte in UTF-8, 0-terminated: printable ones stand for themselves, the others for U+0100 and on. */
-static void letter (char out[4], int byte) {
+void wb_byte_letter (char out[4], int byte) {
     int c = byte;
     if (!is_plain (byte)) {
         c = 256;
@@ -38,10 +38,10 @@ static wb_status byte_json (const wb_outdir_t *d) {
     bool good = vocab != NULL;
     for (int b = 0; b < 256; b++) {
         char name[4];
-        letter (name, b);
+        wb_byte_letter (name, b);
         good = good && json_object_set_new (vocab, name, json_integer (b)) == 0;
     }
-    good = good && json_object_set_new (vocab, EOT, json_integer (256)) == 0;
+    good = good && json_object_set_new (vocab, WB_EOT, json_integer (256)) == 0;
     if (!good) json_decref (vocab);
     json_t *j =
         !good ? NULL
@@ -60,9 +60,39 @@ static wb_status byte_files (const wb_outdir_t *d, const wb_tokenizer_t *t, int6
     WB_TRY (byte_json (d));
     return wb_outdir_json (d, "tokenizer_config.json",
                            json_pack ("{s:s, s:s, s:s, s:s, s:I, s:b, s:b}", "tokenizer_class",
-                                      "PreTrainedTokenizerFast", "bos_token", EOT, "eos_token", EOT, "pad_token", EOT,
-                                      "model_max_length", (json_int_t) T, "clean_up_tokenization_spaces", 0,
+                                      "PreTrainedTokenizerFast", "bos_token", WB_EOT, "eos_token", WB_EOT, "pad_token",
+                                      WB_EOT, "model_max_length", (json_int_t) T, "clean_up_tokenization_spaces", 0,
                                       "split_special_tokens", 1));
+}
+
+/* ---- ja-bpe ---------------------------------------------------------------------------------------------------- */
+
+static const char python[] = {
+#include "src/convert/tokenization_wabun.inc"
+};
+
+static wb_status ja_bpe_config (const wb_outdir_t *d, int64_t T, bool json) {
+    return wb_outdir_json (d, "tokenizer_config.json",
+                           json_pack ("{s:s, s:{s:[s,n]}, s:s, s:s, s:s, s:I, s:b}", "tokenizer_class",
+                                      json ? "PreTrainedTokenizerFast" : "WabunTokenizer", "auto_map", "AutoTokenizer",
+                                      "tokenization_wabun.WabunTokenizer", "bos_token", WB_EOT, "eos_token", WB_EOT,
+                                      "pad_token", WB_EOT, "model_max_length", (json_int_t) T,
+                                      "clean_up_tokenization_spaces", 0));
+}
+
+static wb_status ja_bpe_files (const wb_outdir_t *d, const wb_tokenizer_t *t, int64_t T) {
+    (void) t;
+    wb_ja_bpe_files_t f;
+    json_t *j = NULL;
+    wb_status status = wb_ja_bpe_files_read (&f, d->temp);
+    const bool exact = !f.overlap;
+    if (status == WB_OK && exact) status = wb_hf_ja_bpe (&j, &f);
+    if (status == WB_OK && exact) status = wb_outdir_json (d, "tokenizer.json", j);
+    if (status == WB_OK && !exact)
+        wb_warn ("emoji.json: a key can lie across a tag: no tokenizer.json can give the same ids");
+    wb_ja_bpe_files_fini (&f);
+    if (status == WB_OK) status = wb_outdir_text (d, "tokenization_wabun.py", python, sizeof python);
+    return status == WB_OK ? ja_bpe_config (d, T, exact) : status;
 }
 
 /* ---- kinds ----------------------------------------------------------------------------------------------------- */
@@ -72,8 +102,12 @@ static const struct {
     wb_status (*put) (const wb_outdir_t *d, const wb_tokenizer_t *t, int64_t T);
 } kinds[] = {
     {"byte",
-     "The tokenizer is byte: tokenizer.json gives exactly wabun's ids, 0 to 255 for bytes and 256 for `" EOT "`.",
+     "The tokenizer is byte: tokenizer.json gives exactly wabun's ids, 0 to 255 for bytes and 256 for `" WB_EOT "`.",
      byte_files},
+    {"ja-bpe",
+     "The tokenizer is ja-bpe: tokenizer.json gives wabun's ids, except that text which spells `<|byteN|>` out stays "
+     "text; tokenization_wabun.py (trust_remote_code=True) gives exactly wabun's ids. Neither cleans (--clean).",
+     ja_bpe_files},
 };
 
 wb_status wb_hf_tokenizer (const wb_outdir_t *d, const char **note, const wb_tokenizer_t *t, int64_t T) {

@@ -93,6 +93,71 @@ for type in f16 bf16; do
 done
 ok "config.json says the type" has "$T_TMP/bf16/config.json" '"torch_dtype": "bfloat16"'
 
+# ---- ja-bpe for Hugging Face
+vocab=$T_TMP/vocab
+mkdir "$vocab"
+awk 'BEGIN {
+  n = split ("日 本 語 日本 本語 の は 。 、 a b < ab <SP> <BR> <TAB> <URL> <|emoji1|> <|emoji2|>", word, " ")
+  for (i = 1; i <= n; i++) print word[i]
+  for (b = 0; b < 256; b++) print "<|byte" b "|>"
+  printf "<|endoftext|>" }' >"$vocab/ja-bpe.txt"
+# An earlier key takes its characters away from later ones; some can never match.
+cat >"$vocab/emoji.json" <<END
+{"emoji": {"😀": "<|emoji1|>", "XY": "<|emoji1|>", "YZ": "<|emoji2|>", "ZX": "<|emoji1|>", "(^^)": "<|emoji2|>",
+  "aXY": "<|emoji2|>", "😀😀": "<|emoji2|>", "X": "<|emoji2|>"},
+ "emoji_inv": {"<|emoji1|>": "😀", "<|emoji2|>": "(^^)"}}
+END
+cat >"$T_TMP/ja.txt" <<END
+日本語の日本は、日本。
+ abab　a	b—−é😀XYZXYZ(^^)aXY
+<URL><|endoftext|><|byte97|><BR><|emoji1|><<SP>
+END
+run encode --tokenizer "$vocab" -o "$T_TMP/jatok" "$T_TMP/ja.txt" "$T_TMP/ja.txt" "$T_TMP/ja.txt"
+run train "$T_TMP/big.cfg" --set tokenizer="$vocab" --set run="$T_TMP/ja" --set data.train="$T_TMP/jatok" \
+  --set train.steps=1
+sed "s/^/# /" "$T_TMP/run.err"
+run export "$T_TMP/ja/latest" --to hf -o "$T_TMP/jahf"
+for f in tokenizer.json tokenizer_config.json tokenization_wabun.py ja-bpe.txt emoji.json; do
+  ok "ja-bpe: $f" test -s "$T_TMP/jahf/$f"
+done
+ok "ja-bpe: the words as a tree" has "$T_TMP/jahf/tokenizer.json" '"Regex": "(?:<(?:'
+# Keys in one expression but for YZ, between two that it could be taken from, and those that never match.
+ok "ja-bpe: emoji" has "$T_TMP/jahf/tokenizer.json" '"Regex": "😀|XY"'
+if python3 -c '' 2>/dev/null; then
+  mkdir "$T_TMP/py"
+  cat >"$T_TMP/py/transformers.py" <<'END'
+class PreTrainedTokenizer:
+    added_tokens_encoder = {}
+    def __init__(self, **names): pass
+END
+  cat >"$T_TMP/py/ids.py" <<'END'
+import json, sys
+sys.path.insert (0, sys.argv[1])
+from tokenization_wabun import WabunTokenizer
+t = WabunTokenizer (sys.argv[1] + "/ja-bpe.txt", sys.argv[1] + "/emoji.json")
+for line in open (sys.argv[2], encoding="utf-8"):
+    words = t._tokenize (json.loads (line)["text"])
+    print (json.dumps ({"ids": [t._convert_token_to_id (word) for word in words]}), file=sys.stdout)
+    print (json.dumps ({"text": t.convert_tokens_to_string (words)}), file=sys.stderr)
+END
+  {
+    printf '%s\n' '{"text": "日本語の日本は、日本。"}' '{"text": " abab　a\tb—−é😀XYZXYZ(^^)aXY"}' '{"text": ""}' \
+      '{"text": "<URL><|endoftext|><|byte97|><BR><|emoji1|><<SP>\r\n\r\n"}' '{"text": "ZXY XYZX 😀😀 X aX <|byte200|>"}'
+  } >"$T_TMP/lines.jsonl"
+  "$WABUN" encode --tokenizer "$vocab" --jsonl <"$T_TMP/lines.jsonl" >"$T_TMP/ids"
+  "$WABUN" decode --tokenizer "$vocab" --jsonl <"$T_TMP/ids" >"$T_TMP/texts"
+  PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$T_TMP/py python3 "$T_TMP/py/ids.py" "$T_TMP/jahf" "$T_TMP/lines.jsonl" \
+    >"$T_TMP/py/ids" 2>"$T_TMP/py/texts"
+  same_json () { python3 -c 'import json, sys
+a, b = ([json.loads (line) for line in open (f)] for f in sys.argv[1:])
+sys.exit (a != b or len (a) != 5)' "$1" "$2"; }
+  ok "ja-bpe: the ids of tokenization_wabun.py" same_json "$T_TMP/ids" "$T_TMP/py/ids"
+  ok "ja-bpe: its texts" same_json "$T_TMP/texts" "$T_TMP/py/texts"
+else
+  point=$((point + 1))
+  echo "ok $point - ja-bpe: tokenization_wabun.py # SKIP no python3"
+fi
+
 # ---- refusals
 fails "export: something is there" 2 'hf: is there already' export "$model" --to hf -o "$hf"
 fails "export: no such format" 2 'no such format; there are hf' export "$model" --to hfx -o "$T_TMP/no"

@@ -1,0 +1,121 @@
+"""The tokenizer ja-bpe (of gpt2-japanese) for Hugging Face transformers, id for id.
+
+AutoTokenizer.from_pretrained(DIR, trust_remote_code=True) finds it by the auto_map of tokenizer_config.json.  Written
+by `wabun export`; needs ja-bpe.txt and emoji.json beside it.
+"""
+
+import json
+import os
+import re
+import shutil
+
+from transformers import PreTrainedTokenizer
+
+EOT = "<|endoftext|>"
+BLANKS = {" ": "<SP>", "\u3000": "<SP>", "\n": "<BR>", "\r": "<BR>", "\t": "<TAB>", "\u2014": "\u30fc", "\u2212": "\u30fc"}
+
+
+class JaBpe:
+    """Words have one or two characters, those that begin with < any number; the longest one is taken, from left to
+    right; what is no word is written in its bytes."""
+
+    def __init__(self, vocab_file, emoji_file):
+        with open(vocab_file, encoding="utf-8") as f:
+            self.words = f.read().split("\n")
+        with open(emoji_file, encoding="utf-8") as f:
+            emoji = json.load(f)
+        self.ids = {word: i for i, word in enumerate(self.words)}
+        self.short = {word: i for word, i in self.ids.items() if 0 < len(word) <= 2 and word[0] != "<"}
+        tags = sorted((word for word in self.words if word[:1] == "<"), key=len, reverse=True)
+        self.tags = re.compile("|".join(map(re.escape, tags)))
+        self.bytes = [self.ids.get("<|byte%d|>" % b) for b in range(256)]
+        self.keys = list(emoji["emoji"].items())
+        self.keys_by_first = {}
+        for i, (key, _) in enumerate(self.keys):
+            self.keys_by_first.setdefault(key[0], []).append(i)
+        self.faces = {"<SP>": " ", "<BR>": "\n", "<TAB>": "\t"}
+        self.faces.update((word, emoji["emoji_inv"][word]) for word in self.words if word.startswith("<|emoji"))
+        self.blanks = str.maketrans(BLANKS)
+
+    def _replace(self, text):
+        text = text.replace("\r\n", "\n").translate(self.blanks)
+        firsts = set(text) & self.keys_by_first.keys()
+        # One key after the other in the order of the file: an earlier one takes its characters away from later ones.
+        for i in sorted(i for c in firsts for i in self.keys_by_first[c]):
+            key, tag = self.keys[i]
+            if key in text:
+                text = text.replace(key, tag)
+        return text
+
+    def encode(self, text):
+        text = self._replace(text)
+        ids, short, match, at, end = [], self.short, self.tags.match, 0, len(text)
+        while at < end:
+            if text[at] == "<":
+                tag = match(text, at)
+                if tag:
+                    ids.append(self.ids[tag.group()])
+                    at = tag.end()
+                    continue
+            word = text[at:at + 2]
+            token = short.get(word)
+            if token is None or len(word) < 2:
+                word = text[at]
+                token = short.get(word)
+            if token is None:
+                ids.extend(self.bytes[b] for b in word.encode("utf-8", "surrogatepass"))
+            else:
+                ids.append(token)
+            at += len(word)
+        return ids
+
+    def decode(self, words):
+        out, raw = [], bytearray()
+        for word in words:
+            if word.startswith("<|byte") and word.endswith("|>"):
+                raw.append(int(word[6:-2]))
+                continue
+            if raw:
+                out.append(raw.decode("utf-8", "replace"))
+                raw = bytearray()
+            out.append(self.faces.get(word, word))
+        out.append(raw.decode("utf-8", "replace"))
+        return "".join(out)
+
+
+class WabunTokenizer(PreTrainedTokenizer):
+    vocab_files_names = {"vocab_file": "ja-bpe.txt", "emoji_file": "emoji.json"}
+    model_input_names = ["input_ids", "attention_mask"]
+
+    def __init__(self, vocab_file, emoji_file, bos_token=EOT, eos_token=EOT, unk_token=EOT, pad_token=EOT, **kwargs):
+        self.vocab_file, self.emoji_file = vocab_file, emoji_file
+        self.model = JaBpe(vocab_file, emoji_file)
+        super().__init__(bos_token=bos_token, eos_token=eos_token, unk_token=unk_token, pad_token=pad_token, **kwargs)
+
+    @property
+    def vocab_size(self):
+        return len(self.model.words)
+
+    def get_vocab(self):
+        return {**self.model.ids, **self.added_tokens_encoder}
+
+    def _tokenize(self, text, **kwargs):
+        return [self.model.words[i] for i in self.model.encode(text)]
+
+    def _convert_token_to_id(self, token):
+        return self.model.ids.get(token, self.model.ids[EOT])
+
+    def _convert_id_to_token(self, index):
+        return self.model.words[index]
+
+    def convert_tokens_to_string(self, tokens):
+        return self.model.decode(tokens)
+
+    def save_vocabulary(self, save_directory, filename_prefix=None):
+        written = []
+        for path in (self.vocab_file, self.emoji_file):
+            to = os.path.join(save_directory, os.path.basename(path))
+            if os.path.abspath(path) != os.path.abspath(to):
+                shutil.copyfile(path, to)
+            written.append(to)
+        return tuple(written)
