@@ -44,6 +44,7 @@ void wb_extractor_destroy (wb_extractor_t *x) {
     if (x == NULL) return;
     wb_buf_fini (&x->utf8);
     wb_buf_fini (&x->scratch);
+    if (x->has_gaiji && x->gaiji != (iconv_t) -1) iconv_close (x->gaiji);
     wb_free (x);
 }
 
@@ -131,7 +132,8 @@ static wb_status form_text (wb_extractor_t *x, wb_document_t *d, bool *got, wb_c
     return put_lines (&d->text, s, n, x->o.keep_crlf);
 }
 
-static wb_form_fn *const forms[WB_FORMS] = {[WB_FORM_TEXT] = form_text, [WB_FORM_JSON] = wb_form_json};
+static wb_form_fn *const forms[WB_FORMS] = {
+    [WB_FORM_TEXT] = form_text, [WB_FORM_AOZORA] = wb_form_aozora, [WB_FORM_JSON] = wb_form_json};
 
 wb_status wb_extract_form (wb_extractor_t *x, wb_document_t *d, bool *got, wb_complaint_t *c, wb_form form,
                            const char *s, size_t n) {

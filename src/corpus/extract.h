@@ -2,19 +2,23 @@
 #ifndef WABUN_CORPUS_EXTRACT_H
 #define WABUN_CORPUS_EXTRACT_H
 
+#include <iconv.h>
+
 #include "wabun/corpus.h"
 
 struct wb_extractor {
     wb_extract_options_t o;
     wb_buf_t utf8;    /* the record's text, converted */
     wb_buf_t scratch; /* a form's own */
+    iconv_t gaiji;    /* JIS X 0213, once it has been needed */
+    bool has_gaiji;
 };
 
 /* Append the text of s [n], UTF-8, to d->text.  *got = false with a reason in *c: there is none.  Linear in n.  Errors:
  * WB_ENOMEM. */
 typedef wb_status wb_form_fn (wb_extractor_t *x, wb_document_t *d, bool *got, wb_complaint_t *c, const char *s,
                               size_t n);
-wb_form_fn wb_form_json;
+wb_form_fn wb_form_json, wb_form_aozora;
 
 /* Why there is no document. */
 void wb_refuse (wb_complaint_t *c, const char *kind, const char *fmt, ...) WB_PRINTF (3, 4);

@@ -89,10 +89,41 @@ static void test_json (void) {
     T_OK (strcmp (doc.id.data, "7") == 0, "an id by name: %s", doc.id.data);
 }
 
+/* ---- Aozora Bunko ----------------------------------------------------------------------------------------------- */
+
+static void test_aozora (void) {
+    static const char block[] = "題名\r\n著者\r\n\r\n-------------------------------------------------------\r\n"
+                                "【テキスト中に現れる記号について】\r\n\r\n《》：ルビ\r\n"
+                                "-------------------------------------------------------\r\n\r\n";
+    char text[2048];
+    snprintf (
+        text, sizeof text,
+        "%s［＃５字下げ］一［＃「一」は中見出し］\r\n\r\n　或《あ》る一｜枚《まい》の紙。\r\n［＃ここから２字下げ］\r\n"
+        "詩の行\r\n［＃ここで字下げ終わり］\r\n\r\n\r\n底本を読む。\r\n\r\n\r\n\r\n底本：「全集」\r\n入力：人\r\n",
+        block);
+    is ("ruby, notes, block and colophon", WB_FORM_AUTO, text, "一\n\n　或る一枚の紙。\n\n詩の行\n\n底本を読む。\n");
+    is ("gaiji", WB_FORM_AOZORA,
+        "※［＃「木＋靈」、第3水準1-86-29］と※［＃「口＋世」、U+546D、3-4］と※［＃ト音記号、48-12］", "欞と呭と〓\n");
+    is ("gaiji of two code points", WB_FORM_AOZORA, "※［＃半濁点付き平仮名か、1-4-87］。", "か\xe3\x82\x9a。\n");
+    is ("gaiji that do not exist", WB_FORM_AOZORA, "※［＃「？」、1-99-99］※［＃「？」、2-1-0］※［＃「？」、U+D800］",
+        "〓〓〓\n");
+    is ("notes in notes", WB_FORM_AOZORA, "名［＃「名※［＃二の字点、1-2-22］」に傍点］は", "名は\n");
+    is ("a note that is not closed", WB_FORM_AOZORA, "あ［＃い\nう［＃え］お", "あ［＃い\nうお\n");
+    is ("accents", WB_FORM_AOZORA, "〔e'tiquette〕と〔qu'on l'aime, ae&〕と〔注〕",
+        "étiquetteとqu'on l'aime, æと〔注〕\n");
+    is ("other 《》", WB_FORM_AOZORA, "《題》は｜と書《か》く。\n《引用》", "《題》はと書く。\n《引用》\n");
+    is ("the end of the text", WB_FORM_AOZORA, "本文\n［＃本文終わり］\nあとがき", "本文\n");
+    const wb_extract_options_t keep = {.keep_ruby = true};
+    static const char ruby[] = "一｜枚《まい》［＃「枚」に傍点］";
+    T_OK (strcmp (text_of (WB_FORM_AOZORA, "", ruby, strlen (ruby), &keep), "一｜枚《まい》\n") == 0,
+          "ruby is kept: %s", doc.text.data);
+}
+
 int main (void) {
     test_text ();
     test_encodings ();
     test_json ();
+    test_aozora ();
     wb_document_fini (&doc);
     return T_DONE ();
 }
