@@ -16,7 +16,8 @@ const char *const wb_form_names[] = {"auto", "text", "aozora", "html", "wiki", "
 enum { ARCHIVES = 3, HEAD = 1 << 16 };
 
 /* The first that fits is it. */
-static const wb_container_t *const containers[] = {&wb_container_archive, &wb_container_lines, &wb_container_plain};
+static const wb_container_t *const containers[] = {&wb_container_archive, &wb_container_warc, &wb_container_dump,
+                                                   &wb_container_lines, &wb_container_plain};
 
 struct wb_records {
     wb_reading_t reading;
