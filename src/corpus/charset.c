@@ -150,10 +150,12 @@ wb_charset wb_charset_guess (const char *s, size_t n, char seems[32]) {
 /* ---- converting ------------------------------------------------------------------------------------------------- */
 
 wb_status wb_charset_find (const char **out, const char *name) {
-    static const char *const sjis[] = {"shift_jis", "shift-jis", "sjis", "shiftjis", "cp932", "ms932", "windows-31j"};
+    static const char *const sjis[] = {"shift_jis", "shift-jis", "sjis",  "x-sjis",
+                                       "shiftjis",  "cp932",     "ms932", "windows-31j"};
     *out = name;
     for (size_t i = 0; i < sizeof sjis / sizeof sjis[0]; i++)
         if (strcasecmp (name, sjis[i]) == 0) *out = "CP932"; /* what files that are called Shift_JIS hold */
+    if (strcasecmp (name, "x-euc-jp") == 0) *out = "EUC-JP";
     const iconv_t c = iconv_open ("UTF-8", *out);
     if (c == (iconv_t) -1 || name[0] == 0)
         return WB_FAIL (WB_EUSAGE,

@@ -3,6 +3,7 @@
  * Not done here: the forms, one file each; cleaning and choosing among documents. */
 #include "config.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -44,6 +45,8 @@ void wb_extractor_destroy (wb_extractor_t *x) {
     if (x == NULL) return;
     wb_buf_fini (&x->utf8);
     wb_buf_fini (&x->scratch);
+    wb_html_fini (&x->html);
+    wb_pairs_fini (&x->pairs);
     if (x->has_gaiji && x->gaiji != (iconv_t) -1) iconv_close (x->gaiji);
     wb_free (x);
 }
@@ -76,29 +79,63 @@ static wb_status convert (wb_extractor_t *x, bool *good, const char *name, const
     return WB_OK;
 }
 
+/* What a page or XML says of its encoding in its beginning, into name. */
+static void said_inside (char name[32], const char *s, size_t n) {
+    enum { START = 4096 };
+    name[0] = 0;
+    if (n > START) n = START;
+    const char *end = s + n, *xml = n > 5 && memcmp (s, "<?xml", 5) == 0 ? memmem (s, n, "encoding=", 9) : NULL;
+    const char *gt = memchr (s, '>', n), *p = xml != NULL && gt != NULL && xml < gt ? xml + 9 : NULL;
+    for (const char *m = s; p == NULL && (m = memchr (m, '<', (size_t) (end - m))) != NULL; m++) {
+        if (end - m < 5 || strncasecmp (m, "<meta", 5) != 0) continue;
+        gt = memchr (m, '>', (size_t) (end - m));
+        for (const char *k = m; k != NULL && gt != NULL && k + 8 < gt && p == NULL; k++)
+            if (strncasecmp (k, "charset=", 8) == 0) p = k + 8;
+    }
+    while (p != NULL && p < end && (*p == '"' || *p == '\'' || *p == ' ')) p++;
+    size_t k = 0;
+    while (p != NULL && p + k < end && k < 31 && (isalnum ((unsigned char) p[k]) || strchr ("-_:.", p[k]) != NULL)) k++;
+    if (k > 0) snprintf (name, 32, "%.*s", (int) k, p);
+}
+
+/* Convert from an encoding that somebody named; *good = false: it is not in that, or there is none such. */
+static wb_status convert_said (wb_extractor_t *x, bool *good, const char *said, const char *s, size_t n) {
+    wb_error_t before;
+    const char *name;
+    *good = false;
+    if (said[0] == 0) return WB_OK;
+    wb_error_take (&before);
+    const bool known = wb_charset_find (&name, said) == WB_OK;
+    wb_error_clear (); /* a page may name any encoding */
+    wb_error_put (&before);
+    return known ? convert (x, good, name, s, n) : WB_OK;
+}
+
+/* Is it UTF-8, whatever it says of itself? */
+static bool is_utf8 (const char *s, size_t n) {
+    size_t at;
+    return memchr (s, 0x1b, n) == NULL && memchr (s, 0, n) == NULL && wb_utf8_valid (s, n, &at);
+}
+
 /* The record's text as UTF-8, *s [*n]: the record's own bytes, or x->utf8. */
 static wb_status to_utf8 (wb_extractor_t *x, const char **s, size_t *n, bool *got, wb_complaint_t *c,
                           const wb_record_t *r) {
-    const char *bytes = *s = r->bytes.data, *said = x->o.from != NULL ? x->o.from : r->charset;
+    const char *bytes = *s = r->bytes.data;
     const size_t size = *n = r->bytes.len;
-    size_t at;
-    char seems[32] = "";
-    const char *name = said;
+    char seems[32] = "", inside[32] = "";
     *got = true;
-    const bool escapes = memchr (bytes, 0x1b, size) != NULL; /* ISO-2022-JP, whatever a header says */
-    if (said[0] == 0 || strcasecmp (said, "utf-8") == 0) {
-        if (!escapes && wb_utf8_valid (bytes, size, &at)) return WB_OK;
-        if (escapes && x->o.from == NULL) said = "";
-    }
-    wb_error_t before;
-    wb_error_take (&before);
-    if (said[0] != 0 && wb_charset_find (&name, said) == WB_OK) {
-        WB_TRY (convert (x, got, name, bytes, size));
-    } else
+    if (x->o.from == NULL && is_utf8 (bytes, size)) return WB_OK;
+    const bool escapes = memchr (bytes, 0x1b, size) != NULL; /* ISO-2022-JP, whatever is said */
+    if (x->o.from != NULL)
+        WB_TRY (convert_said (x, got, x->o.from, bytes, size));
+    else {
         *got = false;
-    wb_error_put (&before); /* a page may name any encoding */
-    if (!*got && x->o.from == NULL) {
-        const wb_charset found = wb_charset_guess (bytes, size, seems);
+        if (!escapes) WB_TRY (convert_said (x, got, r->charset, bytes, size));
+        if (!*got && !escapes) {
+            said_inside (inside, bytes, size);
+            WB_TRY (convert_said (x, got, inside, bytes, size));
+        }
+        const wb_charset found = *got ? WB_CHARSET_UNKNOWN : wb_charset_guess (bytes, size, seems);
         if (found != WB_CHARSET_UNKNOWN) WB_TRY (convert (x, got, wb_charset_name (found), bytes, size));
     }
     *s = x->utf8.data;
@@ -132,8 +169,11 @@ static wb_status form_text (wb_extractor_t *x, wb_document_t *d, bool *got, wb_c
     return put_lines (&d->text, s, n, x->o.keep_crlf);
 }
 
-static wb_form_fn *const forms[WB_FORMS] = {
-    [WB_FORM_TEXT] = form_text, [WB_FORM_AOZORA] = wb_form_aozora, [WB_FORM_JSON] = wb_form_json};
+static wb_form_fn *const forms[WB_FORMS] = {[WB_FORM_TEXT] = form_text,
+                                            [WB_FORM_AOZORA] = wb_form_aozora,
+                                            [WB_FORM_HTML] = wb_form_html,
+                                            [WB_FORM_WIKI] = wb_form_wiki,
+                                            [WB_FORM_JSON] = wb_form_json};
 
 wb_status wb_extract_form (wb_extractor_t *x, wb_document_t *d, bool *got, wb_complaint_t *c, wb_form form,
                            const char *s, size_t n) {

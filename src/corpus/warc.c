@@ -55,7 +55,6 @@ static size_t header_end (const char *s, size_t n) {
 }
 
 static void parse (header_t *h, const char *s) {
-    h->length = -1;
     for (const char *p = s, *end = s + h->bytes; p < end;) {
         const char *eol = memchr (p, '\n', (size_t) (end - p)), *value;
         const size_t bytes = (size_t) (eol - p); /* there is one */
@@ -153,17 +152,20 @@ static wb_status take_block (wb_level_t *l, wb_record_t *rec, bool *got, const h
     const char *host;
     size_t n;
     *got = false;
-    WB_TRY (wb_reader_peek (r, (size_t) h->length));
-    if (wb_reader_have (r) < (size_t) h->length) {
-        wb_reading_skip (r->c, r->gap ? "broken" : "truncated", rec->name.data, "%zu bytes of %lld are there",
-                         wb_reader_have (r), (long long) h->length);
-        wb_reader_take (r, wb_reader_have (r));
+    WB_TRY (wb_reader_peek (r, (size_t) h->length + 2));
+    const size_t have = wb_reader_have (r), length = (size_t) h->length;
+    /* Line ends follow; anything else is what a broken member of gzip gave in place of the rest. */
+    const char *after = have >= length + 2 ? wb_reader_bytes (r) + length : r->gap ? "?" : "\n";
+    if (have < length || (*after != '\r' && *after != '\n')) {
+        wb_reading_skip (r->c, have < length && !r->gap ? "truncated" : "broken", rec->name.data,
+                         "its %lld bytes are not all there", (long long) h->length);
+        wb_reader_take (r, have < length ? have : length);
         return WB_OK;
     }
     host_of (&host, &n, rec->name.data, rec->name.len);
     WB_TRY (wb_record_set (&rec->site, host, n));
-    WB_TRY (take_page (l, rec, got, h, wb_reader_bytes (r), (size_t) h->length));
-    wb_reader_take (r, (size_t) h->length);
+    WB_TRY (take_page (l, rec, got, h, wb_reader_bytes (r), length));
+    wb_reader_take (r, length);
     return WB_OK;
 }
 
@@ -173,7 +175,7 @@ static wb_status warc_next (wb_level_t *l, wb_step *step, wb_record_t *rec, wb_r
     (void) inner;
     *step = WB_STEP_END;
     for (bool got = false; !got;) {
-        header_t h = {.uri = ""};
+        header_t h = {.length = -1, .uri = ""};
         WB_TRY (find_record (r, complain));
         complain = true;
         if (wb_reader_have (r) == 0) return WB_OK;

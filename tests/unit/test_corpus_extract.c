@@ -119,11 +119,143 @@ static void test_aozora (void) {
           "ruby is kept: %s", doc.text.data);
 }
 
+/* ---- HTML ------------------------------------------------------------------------------------------------------- */
+
+#define LONG_TEXT                                                                       \
+    "長い文章がここに書いてあります。読む人はこれを読んで、" \
+    "次の文を待っています。それでもまだ文は続いていて、"       \
+    "終わりはなかなか来ません。ようやく終わりが来ました。"
+#define PAGE(inside) "<!DOCTYPE html><html><head><title>題</title></head><body>" inside "</body></html>"
+
+static void test_html (void) {
+    is ("menus, scripts, the foot", WB_FORM_AUTO,
+        PAGE ("<nav><ul><li>" LONG_TEXT
+              "</li></ul></nav><ul><li><a href='/'>首頁</a></li><li><a href=/a>次の頁</a></li></ul>"
+              "<script>if (a < b) document.write (\"<p>" LONG_TEXT "\");</script><style>p { color: red }</style>"
+              "<h1>見出し</h1><p>" LONG_TEXT "</p><p>短い行。</p><p>" LONG_TEXT "</p>"
+              "<p hidden>" LONG_TEXT "</p><div style='color: red; display: none'>" LONG_TEXT "</div>"
+              "<!-- " LONG_TEXT " --><footer>" LONG_TEXT "</footer><p>Copyright 2020 会社</p>"),
+        "見出し\n" LONG_TEXT "\n短い行。\n" LONG_TEXT "\n");
+    is ("entities, blanks, line ends", WB_FORM_HTML,
+        PAGE ("<p>山と川&amp;海&#12354;&#x3044;&hearts;&nbsp;&unknown; &lt;p&gt;と\n 言う  English\n "
+              "words<br>次の行で、" LONG_TEXT),
+        "山と川&海あい♥ &unknown; <p>と言う English words\n次の行で、" LONG_TEXT "\n");
+    is ("ruby", WB_FORM_HTML, PAGE ("<p><ruby>漢字<rp>（</rp><rt>かんじ</rt><rp>）</rp></ruby>で書く。" LONG_TEXT),
+        "漢字で書く。" LONG_TEXT "\n");
+    const wb_extract_options_t keep = {.keep_ruby = true};
+    static const char ruby[] = PAGE ("<p><ruby>漢<rt>かん</rt>字<rt>じ</ruby>。" LONG_TEXT);
+    T_OK (strcmp (text_of (WB_FORM_HTML, "", ruby, strlen (ruby), &keep), "｜漢《かん》字《じ》。" LONG_TEXT "\n") == 0,
+          "ruby is kept: %s", doc.text.data);
+    is ("what is never closed", WB_FORM_HTML,
+        PAGE ("<nav><a href=x>頁</a><p title='a>" LONG_TEXT "<p>" LONG_TEXT "<!-- x"), LONG_TEXT "\n" LONG_TEXT "\n");
+    refuses ("only links", WB_FORM_HTML, PAGE ("<a href=1>一</a><a href=2>二</a>"),
+             strlen (PAGE ("<a href=1>一</a><a href=2>二</a>")), "no main text");
+    is ("short lines only", WB_FORM_HTML,
+        PAGE ("<p>一行目の詩は短い</p><p>二行目の詩も短い</p><p>三行目もそう</p><p>四行目の詩は短い</"
+              "p><p>五行目の詩も短い</p>"
+              "<p>六行目もそう</p><p>七行目の詩は短い</p><p>八行目の詩も短い</p>"),
+        "一行目の詩は短い\n二行目の詩も短い\n三行目もそう\n四行目の詩は短い\n五行目の詩も短い\n六行目もそう\n七行目の詩"
+        "は短い\n"
+        "八行目の詩も短い\n");
+}
+
+static void test_html_encodings (void) {
+    static const char page[] =
+        "<html><meta charset=\"utf-8\"><p>\x8a\xbf\x8e\x9a\x82\xcc\x95\xb6\x8f\xcd\x82\xaa\x82\xa0"
+        "\x82\xe9\x81\x42\x82\xbb\x82\xea\x82\xf0\x93\xc7\x82\xde\x90\x6c\x82\xe0\x82\xa2\x82\xe9"
+        "\x81\x42\x8a\xbf\x8e\x9a\x82\xcc\x95\xb6\x8f\xcd\x82\xaa\x82\xa0\x82\xe9\x81\x42";
+    static const char want[] = "漢字の文章がある。それを読む人もいる。漢字の文章がある。\n";
+    const size_t n = sizeof page - 1;
+    T_OK (strcmp (text_of (WB_FORM_HTML, "shift_jis", page, n, NULL), want) == 0, "by the header: %s", doc.text.data);
+    T_OK (strcmp (text_of (WB_FORM_HTML, "", page, n, NULL), want) == 0, "the meta tag is wrong: %s", doc.text.data);
+    T_OK (strcmp (text_of (WB_FORM_HTML, "klingon", page, n, NULL), want) == 0, "no such name: %s", doc.text.data);
+    /* Half-width katakana in CP932 are kanji in EUC-JP. */
+    static const char kana[] =
+        "<html><head><meta http-equiv=Content-Type content='text/html; charset=Shift_JIS'></head><p>"
+        "\xb1\xb2\xb3\xb4\xb5\xb6\xb7\xb8\xb9\xba\xbb\xbc\xbd\xbe\xbf\xc0\xc1\xc2\xc3\xc4\xc5\xc6";
+    T_OK (strstr (text_of (WB_FORM_HTML, "", kana, sizeof kana - 1, NULL), "ｱｲｳｴｵ") != NULL || doc.text.len == 0,
+          "by the meta tag: %s", doc.text.data);
+}
+
+/* ---- wikitext --------------------------------------------------------------------------------------------------- */
+
+static void test_wiki (void) {
+    is ("marks", WB_FORM_WIKI,
+        "{{基礎情報 国\n|a = "
+        "{{lang|en|x}}\n|b={{{1|}}}\n}}\n'''本文'''（{{読み|ほん}}、）は[[記事|文章]]と[[川]]である。<ref>注 [[x]]"
+        "</ref><ref name=a />\n[[ファイル:a.jpg|thumb|説明の[[文]]。]]\n== 節 ==\n* 一 [http://a.jp/ 頁]\n# 二 &amp; "
+        "''三''\n"
+        "=== 空の節 ===\n{| class=x\n|-\n| 表 || [[表]]\n|}\n== 終わりの節 ==\n----\n__NOTOC__<!-- 注\n記 -->\n"
+        ":字下げ<br />次の行 <nowiki>[[x]] {{y}}</nowiki>\n== 何もない節 "
+        "==\n{{DEFAULTSORT:x}}\n[[Category:本]]\n[[en:Book]]\n",
+        "本文は文章と川である。\n節\n一 頁\n二 & 三\n終わりの節\n字下げ\n次の行 [[x]] {{y}}\n");
+    is ("templates that speak", WB_FORM_WIKI,
+        "{{lang|fr|le [[mot|mots]]}}と{{仮リンク|語|en|word}}と{{Nowrap|{{lang|en|go}}}}。", "le motsと語とgo。\n");
+    is ("what is not closed", WB_FORM_WIKI, "一 {{二 [[三 }} 四 ]] 五 [[六|七]] <ref>八 [九] 十 {| 表\n一}}二]]三\n",
+        "一  四  五 七 八 [九] 十 {| 表\n一二三\n");
+    refuses ("a redirect", WB_FORM_WIKI, "#REDIRECT [[x]]", 15, "");
+    refuses ("nothing", WB_FORM_WIKI, "{{a}}\n== b ==\n", 14, "empty");
+}
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+/* Text made of `piece`s takes time linear in its length, whatever form it is read in. */
+static void linear (wb_form form, const char *piece) {
+    enum { SMALL = 1 << 16, TIMES = 16 };
+    wb_buf_t b = {0};
+    double seconds[2];
+    for (int k = 0; k < 2; k++) {
+        wb_status status = WB_OK;
+        while (b.len < (size_t) SMALL * (k == 0 ? 1 : TIMES)) status = wb_buf_put (&b, piece, strlen (piece));
+        T_STATUS (status, WB_OK);
+        seconds[k] = 1e9;
+        for (int again = 0; again < 2; again++) {
+            const double start = wb_now ();
+            text_of (form, "", b.data, b.len, NULL);
+            if (wb_now () - start < seconds[k]) seconds[k] = wb_now () - start;
+        }
+    }
+    T_OK (seconds[1] < 0.1 + 3 * TIMES * seconds[0] && seconds[1] < 5, "%s of \"%s\": %.4f s, %d times the text %.4f s",
+          wb_form_names[form], piece, seconds[0], TIMES, seconds[1]);
+    wb_buf_fini (&b);
+}
+
+static void test_linear (void) {
+    static const char *const wiki[] = {"{{",        "}}",         "[[",      "]]",      "{|\n",       "{{a|",
+                                       "[[a|",      "<ref>",      "<!--",    "''",      "{{{",        "（）",
+                                       "== a ==\n", "[http://a ", "[[a|b]]", "{{lang|", "{{lang|en|", "<nowiki>",
+                                       "&",         "（",         "、）"};
+    static const char *const html[] = {
+        "<div>",    "</span>", "<nav>",      "<a href=x>", "<!--", "<p title=\"", "<p title='a' b=\"",
+        "<script>", "<br>",    "<ruby><rt>", "&amp",       "<",    "<title>",     "<p>長い文。",
+        "<!x"};
+    static const char *const aozora[] = {"［＃",
+                                         "］",
+                                         "《",
+                                         "｜",
+                                         "〔",
+                                         "〔e'",
+                                         "※［＃",
+                                         "底本：",
+                                         "［＃x］",
+                                         "｜x《y》",
+                                         "-----------------------------\n",
+                                         "\n底本：",
+                                         "1-1-"};
+    for (size_t i = 0; i < sizeof wiki / sizeof *wiki; i++) linear (WB_FORM_WIKI, wiki[i]);
+    for (size_t i = 0; i < sizeof html / sizeof *html; i++) linear (WB_FORM_HTML, html[i]);
+    for (size_t i = 0; i < sizeof aozora / sizeof *aozora; i++) linear (WB_FORM_AOZORA, aozora[i]);
+}
+
 int main (void) {
     test_text ();
     test_encodings ();
     test_json ();
     test_aozora ();
+    test_html ();
+    test_html_encodings ();
+    test_wiki ();
+    test_linear ();
     wb_document_fini (&doc);
     return T_DONE ();
 }

@@ -12,6 +12,7 @@
 /* What was read: "NAME=BYTES;" of each record, long ones cut; and "KIND:NAME;" of each complaint. */
 typedef struct read_all {
     wb_buf_t records, complaints;
+    char charsets[200], sites[200]; /* of the first records */
     int64_t n, numbers, bytes;
 } read_all_t;
 
@@ -42,6 +43,10 @@ static void read_it (const char *path, const wb_records_options_t *o) {
         all.n++;
         all.bytes += (int64_t) r.bytes.len;
         if (all.n > 100) continue;
+        if (all.n < 10) {
+            snprintf (all.charsets + strlen (all.charsets), 40, "%.30s;", r.charset);
+            snprintf (all.sites + strlen (all.sites), 20, "%.10s;", r.site.data);
+        }
         T_STATUS (wb_buf_put (&all.records, name, strlen (name)), WB_OK);
         T_STATUS (wb_buf_put (&all.records, "=", 1), WB_OK);
         T_STATUS (wb_buf_put (&all.records, r.bytes.data, r.bytes.len < 40 ? r.bytes.len : 40), WB_OK);
@@ -266,6 +271,121 @@ static void test_lines (void) {
     T_OK (all.n == 1, "JSON over several lines is one record: %lld", (long long) all.n);
 }
 
+/* ---- crawls and dumps -------------------------------------------------------------------------------------------- */
+
+static void put (wb_buf_t *b, const char *s, size_t n) { T_STATUS (wb_buf_put (b, s, n), WB_OK); }
+
+/* A record of a WARC, in a gzip member of its own where `packed`. */
+static void put_warc (wb_buf_t *b, const char *type, const char *uri, const char *content, const char *block, size_t n,
+                      bool packed) {
+    wb_buf_t r = {0};
+    char head[512];
+    const int k = snprintf (head, sizeof head,
+                            "WARC/1.0\r\nWARC-Type: %s\r\nWARC-Target-URI: %s\r\nContent-Type: %s\r\n"
+                            "Content-Length: %zu\r\n\r\n",
+                            type, uri, content, n);
+    put (&r, head, (size_t) k);
+    put (&r, block, n);
+    put (&r, "\r\n\r\n", 4);
+    if (packed)
+        gzip (b, r.data, r.len);
+    else
+        put (b, r.data, r.len);
+    wb_buf_fini (&r);
+}
+
+static void put_page (wb_buf_t *b, const char *uri, const char *block, bool packed) {
+    put_warc (b, "response", uri, "application/http;msgtype=response", block, strlen (block), packed);
+}
+
+static void put_pages (wb_buf_t *b, bool packed) {
+    put_warc (b, "warcinfo", "http://a.jp/", "application/warc-fields", "x: y", 4, packed);
+    put_warc (b, "request", "http://a.jp/", "application/http;msgtype=request", "GET /", 5, packed);
+    put_page (b, "<http://a.jp:80/1>", "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=\"Shift_JIS\"\r\n\r\n<p>1",
+              packed);
+    put_page (b, "http://a.jp/2", "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n<p>2", packed);
+    put_page (b, "http://a.jp/3", "HTTP/1.1 200 OK\nContent-Type: image/png\n\n3", packed);
+    put_page (
+        b, "http://b.jp/4",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: text/plain\r\n\r\n2\r\nab\r\n3;x\r\ncde\r\n"
+        "0\r\n\r\n",
+        packed);
+    put_page (b, "http://b.jp/5", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunks", packed);
+    put_page (b, "http://b.jp/6", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nunpacked", packed);
+    put_page (b, "http://b.jp/7", "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nxx", packed);
+    put_page (b, "http://b.jp/robots.txt", "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nDisallow: /", packed);
+    put_warc (b, "conversion", "http://c.jp/8", "text/plain", "八", 3, packed);
+    put_warc (b, "resource", "http://c.jp/9", "text/html", "<p>9", 4, packed);
+    put_warc (b, "resource", "metadata://gnu.org/wget.log", "text/plain", "log", 3, packed);
+    wb_buf_t z = {0};
+    put (&z, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Type: text/html\r\n\r\n", 72);
+    z.len = strlen (z.data);
+    gzip (&z, "<p>10", 5);
+    put_warc (b, "response", "http://d.jp/10", "application/http", z.data, z.len, packed);
+    wb_buf_fini (&z);
+}
+
+static void test_warc (void) {
+    static const char records[] = "1=<p>1;4=abcde;5=no chunks;6=unpacked;8=八;9=<p>9;10=<p>10;";
+    for (int packed = 0; packed < 2; packed++) {
+        wb_buf_t b = {0};
+        put_pages (&b, packed);
+        const char *path = write_file (packed ? "w.warc.gz" : "w.warc", b.data, b.len);
+        read_it (path, NULL);
+        expect (packed ? "gzip" : "plain", records, "not 200:2;not text:3;not text:7;");
+        T_OK (strcmp (all.charsets, "shift_jis;;;;utf-8;;;") == 0, "encodings: %s", all.charsets);
+        T_OK (strcmp (all.sites, "a.jp;b.jp;b.jp;b.jp;c.jp;c.jp;d.jp;") == 0, "hosts: %s", all.sites);
+        /* A record that is cut off, and one after it; garbage between records. */
+        wb_buf_t cut = {0};
+        put_page (&cut, "http://x.jp/1", "HTTP/1.1 200 OK\r\n\r\nThis one is whole.", packed);
+        const size_t whole = cut.len;
+        put_page (&cut, "http://x.jp/2", "HTTP/1.1 200 OK\r\n\r\nThis one lacks its end, which is here.", packed);
+        cut.len = packed ? cut.len - 30 : cut.len;
+        if (!packed) put (&cut, "no record at all\n", 17);
+        put_page (&cut, "http://x.jp/3", "HTTP/1.1 200 OK\r\n\r\nThis one comes after.", packed);
+        read_it (write_file (packed ? "c.warc.gz" : "c.warc", cut.data, cut.len), NULL);
+        T_OK (strstr (all.records.data, "1=This one is whole.;") != NULL &&
+                  strstr (all.records.data, "3=This one comes after.;") != NULL &&
+                  (strstr (all.records.data, "2=") == NULL) == packed &&
+                  strstr (all.complaints.data, "broken:") != NULL,
+              "%d: %s %s", packed, all.records.data, all.complaints.data);
+        read_it (write_file (packed ? "t.warc.gz" : "t.warc", cut.data, whole + 40), NULL);
+        T_OK (all.n == 1 && all.complaints.len > 0, "cut off: %s %s", all.records.data, all.complaints.data);
+        wb_buf_fini (&cut);
+        wb_buf_fini (&b);
+    }
+}
+
+static void test_dump (void) {
+    static const char dump[] =
+        "<mediawiki xmlns=\"http://www.mediawiki.org/xml/export-0.10/\" version=\"0.10\" xml:lang=\"ja\">\n"
+        "<siteinfo><sitename>x</sitename></siteinfo>\n"
+        "<page><title>猫</title><ns>0</ns><id>1</id><revision><id>2</id><model>wikitext</model>"
+        "<text xml:space=\"preserve\">'''猫'''は&lt;b&gt;&amp;amp; [[犬]]</text></revision></page>\n"
+        "<page><title>ノート:猫</title><ns>1</ns><revision><text>talk</text></revision></page>\n"
+        "<page><title>ねこ</title><ns>0</ns><redirect title=\"猫\" "
+        "/><revision><text>#REDIRECT</text></revision></page>\n"
+        "<page><title>空</title><ns>0</ns><revision><text /></revision></page>\n"
+        "<page><title>犬</title><ns>0</ns><revision><text>一</text></revision><revision><text>二</text></revision></"
+        "page>\n"
+        "</mediawiki>\n";
+    const char *path = write_file ("d.xml", dump, sizeof dump - 1);
+    read_it (path, NULL);
+    expect ("a dump", "d.xml:猫='''猫'''は<b>&amp; [[犬]];d.xml:犬=二;", "");
+    const entry_t e = {.name = "d.xml", .data = dump};
+    read_it (write_archive ("d.zip", ARCHIVE_FORMAT_ZIP, ARCHIVE_FILTER_NONE, &e, 1, NULL), NULL);
+    T_OK (all.n == 2, "in an archive: %s", all.records.data);
+    read_it (write_file ("cut.xml", dump, 500), NULL);
+    expect ("cut off", "cut.xml:猫='''猫'''は<b>&amp; [[犬]];", "truncated:cut.xml;");
+    static const char laughs[] =
+        "<!DOCTYPE mediawiki [<!ENTITY a \"aaaaaaaaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">"
+        "<!ENTITY c \"&b;&b;&b;&b;&b;&b;&b;&b;\"><!ENTITY d \"&c;&c;&c;&c;&c;&c;&c;&c;\">]>"
+        "<mediawiki xmlns=\"http://www.mediawiki.org/xml/export-0.10/\"><page><title>x</title><ns>0</ns>"
+        "<revision><text>&d;y</text></revision></page></mediawiki>";
+    read_it (write_file ("laughs.xml", laughs, sizeof laughs - 1), NULL);
+    T_OK (all.bytes < 1000, "entities are not expanded: %lld bytes", (long long) all.bytes);
+}
+
 static void test_errors (void) {
     wb_records_t *rs;
     T_STATUS (wb_records_open (&rs, t_tmp ("nothing"), NULL, NULL, NULL), WB_EIO);
@@ -279,6 +399,8 @@ int main (void) {
     test_damage ();
     test_bomb ();
     test_lines ();
+    test_warc ();
+    test_dump ();
     test_errors ();
     wb_buf_fini (&all.records);
     wb_buf_fini (&all.complaints);
