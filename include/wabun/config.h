@@ -18,8 +18,10 @@ extern "C" {
 /** What happens around the steps: options run, checkpoint.*, validation.*, log.* and sample.*.  For room run, which is
  * above this one. */
 typedef struct wb_run_options {
-    char *dir; /**< the run directory */
+    char *dir;         /**< the run directory */
+    int64_t bad_steps; /**< steps with NaN or infinity that are skipped in a row */
     int64_t checkpoint_every;
+    int64_t checkpoint_failures;                  /**< saves that may fail in a row */
     int checkpoint_keep;                          /**< 0: all */
     int64_t validation_every, validation_samples; /**< samples (windows) used each time, 0: all */
     int64_t log_every;

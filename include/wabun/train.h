@@ -162,6 +162,9 @@ wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn 
 /** The weights [params->own], complete: after a step they are still on their way round the data group, so code that
  * reads or writes them between steps must get them here.  Collective over the data group. */
 float *wb_trainer_weights (wb_trainer_t *t);
+/** After a step with bad numbers, which changed nothing: go on with the batch after it.  Not collective, but all ranks
+ * do it. */
+void wb_trainer_skip (wb_trainer_t *t);
 /** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights are unchanged.  Apart from rounding the
  * same in all layouts.  Collective over topo->world.  Errors: of `sample` on any rank, agreed; the sums are 0 then. */
 wb_status wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,

@@ -24,10 +24,14 @@ static const wb_option_t top[] = {
 
 /* Of room run, which is above this one. */
 static const wb_option_t run[] = {
+    {"train.bad_steps", WB_OPTION_INT, AT (run.bad_steps), "3", .max = WB_OPTION_MANY, .unit = "steps",
+     .help = "steps with NaN or infinity that are skipped in a row"},
     {"checkpoint.every", WB_OPTION_INT, AT (run.checkpoint_every), "500", .max = WB_OPTION_MANY, .unit = "steps",
      .help = "steps between checkpoints; 0: at the end only"},
     {"checkpoint.keep", WB_OPTION_INT, AT (run.checkpoint_keep), "5", .max = 1e6,
      .help = "newest checkpoints that are kept; 0: all"},
+    {"checkpoint.failures", WB_OPTION_INT, AT (run.checkpoint_failures), "2", .max = WB_OPTION_MANY, .unit = "saves",
+     .help = "saves that may fail in a row (not the last one)"},
     {"validation.every", WB_OPTION_INT, AT (run.validation_every), "250", .max = WB_OPTION_MANY, .unit = "steps",
      .help = "steps between validations; 0: never"},
     {"validation.samples", WB_OPTION_INT, AT (run.validation_samples), "64", .max = WB_OPTION_MANY, .unit = "windows",

@@ -73,6 +73,7 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
     if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
     if (c->model.base != NULL && !r->resumed) WB_TRY (wb_run_base_load (r));
+    WB_TRY (wb_run_check_weights (r));
     WB_TRY (write_config (r));
     return wb_run_log_open (r);
 }
@@ -111,21 +112,6 @@ static void write_sample (wb_run_t *r) {
 }
 
 static bool due (int64_t every, int64_t step) { return every > 0 && step % every == 0; }
-
-/* Drop the sign of a NaN, which printf would show. */
-static double plain (double x) { return isnan (x) ? (double) NAN : x; }
-
-/* Numbers went bad.  The step changed nothing, but it is the present weights that made them bad, so they are not saved:
- * they would become the newest checkpoint, and a good one would be pruned for it. */
-static wb_status bad_numbers (const wb_run_t *r, const wb_step_result_t *s) {
-    char kept[96] = "no checkpoint was written yet; start again";
-    if (r->saved >= 0)
-        snprintf (kept, sizeof kept, "the checkpoint of step %lld is kept; go on from it", (long long) r->saved);
-    return WB_FAIL (WB_ENUMERIC,
-                    "step %lld: loss %g, gradient norm %g: the numbers went bad; %s with a lower train.lr, a longer "
-                    "train.warmup or a smaller train.clip",
-                    (long long) r->trainer->step + 1, plain (s->loss), plain (s->grad_norm), kept);
-}
 
 /* A batch could not be read.  The weights are those of the step before, so nothing that was trained need be lost. */
 static wb_status no_batch (wb_run_t *r, wb_status status) {
@@ -167,12 +153,16 @@ static wb_status loop (wb_run_t *r) {
     while (t->step < steps) {
         wb_status status = wb_trainer_step (t, &s, wb_run_sample, &reader, wb_signals_stop ());
         if (status != WB_OK) return no_batch (r, status);
-        if (s.bad) return bad_numbers (r, &s);
+        if (s.bad) {
+            WB_TRY (wb_run_skip (r, &s));
+            continue;
+        }
+        r->bad_steps = 0;
         r->tokens += (double) t->o.global_batch * (double) t->o.T;
         wb_run_log_step (r, &s);
         if (s.stop && t->step < steps) return stop (r);
         if (due (every->validation_every, t->step) || t->step == steps) validate (r);
-        if (due (every->checkpoint_every, t->step) || t->step == steps) WB_TRY (wb_run_save (r));
+        if (due (every->checkpoint_every, t->step) || t->step == steps) WB_TRY (wb_run_save_due (r));
         if (due (every->sample_every, t->step)) write_sample (r);
     }
     return WB_OK;

@@ -6,6 +6,7 @@
  *   lock.c        one run at a time in a run directory
  *   base_model.c  model.base: the model it starts from
  *   save.c        checkpoints of the run
+ *   health.c      numbers that go bad: steps that are skipped, weights that are not saved
  *   resume.c      which checkpoint to go on from, and whether it fits
  *   state.c       state.json: settings and data of a checkpoint, and what has changed since
  *   summary.c     start-up report, memory
@@ -78,11 +79,13 @@ typedef struct wb_run {
     wb_run_data_t data;
     wb_trainer_t *trainer;
     int threads;
-    double tokens; /* seen since step 0 */
-    int64_t saved; /* step of the newest checkpoint of this run, -1: none */
-    bool accept;   /* token files that have changed are fine */
-    bool resumed;  /* weights and step are those of a checkpoint */
-    char *state;   /* state.json of the checkpoint it was resumed from, rank 0; NULL: none; owned */
+    double tokens;                   /* seen since step 0 */
+    int64_t saved;                   /* step of the newest checkpoint of this run, -1: none */
+    int64_t bad_steps, failed_saves; /* in a row */
+    double weights_rms;              /* root mean square of the weights when the run began, 0: not known yet */
+    bool accept;                     /* token files that have changed are fine */
+    bool resumed;                    /* weights and step are those of a checkpoint */
+    char *state;                     /* state.json of the checkpoint it was resumed from, rank 0; NULL: none; owned */
     int64_t state_step;
     int64_t first; /* step the loop began at */
     double began;  /* wb_now () then */
@@ -110,6 +113,18 @@ void wb_run_unlock (wb_run_t *r); /* not collective */
 
 /* Save step trainer->step, point `latest` at it, prune.  Collective over world.  Errors: WB_EIO, agreed. */
 wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
+/* The same at its interval: where it cannot be written, up to checkpoint.failures times in a row, and it is not the
+ * last one, that is a warning. */
+wb_status wb_run_save_due (wb_run_t *r) WB_NODISCARD;
+
+/* ---- health.c ---------------------------------------------------------------------------------------------------- */
+
+/* A step whose numbers are bad: go on with the next batch, and warn; after train.bad_steps in a row an error.
+ * Collective over world.  Errors: WB_ENUMERIC. */
+wb_status wb_run_skip (wb_run_t *r, const wb_step_result_t *s) WB_NODISCARD;
+/* Are weights and optimizer state finite, and the weights of the size they had at the first call?  Collective over
+ * world.  Errors: WB_ENUMERIC.  Cost: reads both once. */
+wb_status wb_run_check_weights (wb_run_t *r) WB_NODISCARD;
 
 /* ---- resume.c ---------------------------------------------------------------------------------------------------- */
 

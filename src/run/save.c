@@ -21,6 +21,7 @@ static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, co
 
 wb_status wb_run_save (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
+    WB_TRY (wb_run_check_weights (r));
     wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{.file = WB_RUN_MODEL, .prefix = "", .data = wb_trainer_weights (t)}};
     int nslots, nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
@@ -66,4 +67,16 @@ wb_status wb_run_save (wb_run_t *r) {
     wb_free (config);
     wb_free (state);
     return status;
+}
+
+/* A full disk or a server that is away for a while need not end a run: the checkpoint before is there. */
+wb_status wb_run_save_due (wb_run_t *r) {
+    const bool last = r->trainer->step >= r->config->step.optim.steps;
+    const wb_status status = wb_run_save (r);
+    if (status == WB_OK) r->failed_saves = 0;
+    if (status != WB_EIO || last || ++r->failed_saves > r->config->run.checkpoint_failures) return status;
+    wb_warn ("step %lld/%lld: no checkpoint: %s; the next one is tried at its time", (long long) r->trainer->step,
+             (long long) r->config->step.optim.steps, wb_error_get ()->text);
+    wb_error_clear ();
+    return WB_OK;
 }

@@ -207,6 +207,8 @@ wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sa
     return r->unread ? wb_agree (t->topo->world, status) : WB_OK;
 }
 
+void wb_trainer_skip (wb_trainer_t *t) { t->step++; }
+
 /* A rank that cannot read goes on with empty batches, for the others need it in the pipeline. */
 wb_status wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
                                int64_t n) {

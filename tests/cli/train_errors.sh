@@ -217,8 +217,21 @@ ok "no directory for temporary files" env TMPDIR="$PWD/nowhere" "$WABUN" train c
 for n in 1 2 3; do start $n "nan$n" --set train.lr=1e30 --set train.clip=0.0; done
 wait
 for n in 1 2 3; do
-  ok "numbers that go bad on $n ranks: one message" test "$(messages "nan$n.log" | grep -c 'step 2: loss nan.*lower train.lr')" -eq 1
+  ok "numbers that go bad on $n ranks: three steps are skipped, with their windows" test \
+    "$(grep -c '^wabun: warning: step [234]/20: loss nan, .*: skipped; windows [0-9, ]* of tokens' "nan$n.log")" -eq 3
+  ok "then one message" test "$(messages "nan$n.log" | grep -c 'step 5: loss nan.*more than train.bad_steps in a row.*lower train.lr')" -eq 1
   ok "no checkpoint" test -z "$(steps "nan$n")"
+done
+ok "without skipping" ends_with 6 2 nan2 --set train.lr=1e30 --set train.clip=0.0 --set train.bad_steps=0
+ok "the first bad step is the last" test "$(messages log | grep -c 'step 2: loss nan.*lower train.lr')" -eq 1
+# An update that ruins the weights, whose own loss is good: they are not saved, or the last good checkpoint would go.
+for n in 1 2; do
+  ok "a good start on $n ranks" trained $n "ruin$n" --set train.steps=4 --set checkpoint.every=1 --set checkpoint.keep=1
+  ok "ruined weights" ends_with 6 $n "ruin$n" --set train.steps=8 --set checkpoint.every=1 --set checkpoint.keep=1 \
+    --set train.lr=1e30 --set train.min_lr=1e30 --set train.weight_decay=0.0 --set train.clip=0.0
+  ok "are named" test "$(messages log | grep -c 'step 5: the weights have gone bad.*checkpoint of step 4 is kept')" -eq 1
+  ok "and not saved" test "$(steps "ruin$n")" = 4
+  ok "so the run goes on" trained $n "ruin$n" --set train.steps=8 --set checkpoint.keep=1
 done
 damage && rm -r run/step-00000020 run/latest && ln -s step-00000010 run/latest
 for n in 1 2 3; do

@@ -531,6 +531,9 @@ static void test_verdict (int pp, int tp) {
         T_OK (memcmp (before, wb_trainer_weights (t), bytes) == 0, "and nothing is updated");
         T_STATUS (wb_trainer_step (t, &r, sample, &o, false), WB_OK);
         T_OK (!r.bad && t->step == 2 && isfinite (r.loss), "and once it is gone, training goes on");
+        wb_trainer_skip (t);
+        T_STATUS (wb_trainer_step (t, &r, sample, &o, false), WB_OK);
+        T_OK (!r.bad && t->step == 4 && isfinite (r.loss) && same_replicas (t), "also with the batch after it");
         wb_free (before);
         T_OK (wb_mem_now () == held, "steps hold no memory");
     }

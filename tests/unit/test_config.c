@@ -163,6 +163,8 @@ static void test_set (void) {
                                        "train.muon_check=50",
                                        "checkpoint.every=11",
                                        "checkpoint.keep=12",
+                                       "checkpoint.failures=20",
+                                       "train.bad_steps=21",
                                        "validation.every=13",
                                        "validation.samples=14",
                                        "log.every=15",
