@@ -45,6 +45,7 @@ house () {
 4 corpus      base launch comm tokenizer
 5 model       base kernels comm parallel
 5 checkpoint  base kernels comm parallel
+5 vocab       base comm tokenizer corpus
 5 dataset     base launch comm tokenizer corpus
 6 train       base kernels comm parallel model
 6 infer       base kernels launch comm parallel tokenizer dataset model checkpoint
@@ -53,7 +54,7 @@ house () {
 8 run         base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config
 8 plan        base kernels parallel model train config
 9 bench       base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config run plan
-10 cli        base kernels launch comm parallel tokenizer corpus dataset model checkpoint train infer config convert run plan bench
+10 cli        base kernels launch comm parallel tokenizer corpus vocab dataset model checkpoint train infer config convert run plan bench
 ROOMS
 }
 rooms=$(house | awk '{ printf "%s ", $2 }')

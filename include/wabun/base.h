@@ -2,7 +2,7 @@
  *
  * The bottom room: knows nothing of MPI, of models or of text.  The headers are the table of contents of the program;
  * read them from the lowest floor up (`make house` prints it):
- *   base.h  kernels.h launch.h text.h report.h  comm.h  parallel.h corpus.h  model.h checkpoint.h dataset.h
+ *   base.h  kernels.h launch.h text.h report.h  comm.h  parallel.h corpus.h  model.h checkpoint.h vocab.h dataset.h
  *   train.h infer.h  config.h convert.h  run.h plan.h  bench.h
  *
  * Conventions that hold everywhere

@@ -1,0 +1,40 @@
+/* wabun - vocab: vocabularies from documents, and vocabularies compared.
+ */
+#ifndef WABUN_VOCAB_H
+#define WABUN_VOCAB_H
+
+#include <wabun/corpus.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What both commands read: files, directories, shards of a corpus.  The genre of a text is what a line of JSON says,
+ * else the name of the input it came from. */
+typedef struct wb_vocab_inputs {
+    char *const *paths;
+    int npaths;
+    const char *const *weights; /**< "GENRE=WEIGHT": shares of the genres in what is counted; none: as they are */
+    int nweights;
+    uint64_t seed;  /**< chooses the texts where there are more than fit */
+    int64_t memory; /**< bytes that the command may take, about; 0: 2 GiB */
+} wb_vocab_inputs_t;
+
+/* ---- training (train.c; a file a kind) --------------------------------------------------------------------------- */
+
+typedef struct wb_vocab_training {
+    const char *kind; /**< a name of wb_vocab_kind() */
+    const char *dir;  /**< where the files go; made */
+    int64_t size;     /**< ids */
+    wb_vocab_inputs_t in;
+} wb_vocab_training_t;
+/** Make a vocabulary that wb_tokenizer_new (dir) opens.  The same files for the same texts, seed and memory, on any
+ * number of threads.  Not collective.  Errors: WB_EUSAGE, WB_EIO, WB_ENOMEM, WB_EDATA no text. */
+wb_status wb_vocab_train (const wb_vocab_training_t *t) WB_NODISCARD;
+/** Name of the i-th kind and what it is; NULL after the last. */
+const char *wb_vocab_kind (int i, const char **what);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

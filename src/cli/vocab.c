@@ -1,0 +1,91 @@
+/* wabun vocab: the command lines of training and comparing vocabularies (vocab.h). */
+#include "config.h"
+
+#include <string.h>
+
+#include "cli/cli.h"
+#include "wabun/vocab.h"
+
+enum { WEIGHTS = 64 };
+
+/* "512M", "2G": bytes. */
+static wb_status parse_memory (int64_t *out, const char *text) {
+    const size_t n = strlen (text);
+    const char *const units = "KMG", *unit = n > 0 ? strchr (units, text[n - 1]) : NULL;
+    char digits[32];
+    snprintf (digits, sizeof digits, "%.*s", (int) (unit != NULL && *unit != 0 ? n - 1 : n), text);
+    int64_t x;
+    WB_TRY (wb_opt_int (&x, "--memory", digits, 1, (int64_t) 1 << 40));
+    *out = unit != NULL && *unit != 0 ? x << (10 * (unit - units + 1)) : x;
+    if (*out < (int64_t) 64 << 20) return WB_FAIL (WB_EUSAGE, "--memory %s: at least 64M", text);
+    return WB_OK;
+}
+
+/* The options that both have. */
+static wb_status take_input (wb_opts_t *o, wb_vocab_inputs_t *in, const char **weights, char **argv, bool *taken) {
+    const char *text;
+    int64_t seed;
+    *taken = true;
+    if (wb_opts_is (o, "--seed")) {
+        WB_TRY (wb_opts_int (o, &seed, 0, INT64_MAX));
+        in->seed = (uint64_t) seed;
+    } else if (wb_opts_is (o, "--memory")) {
+        WB_TRY (wb_opts_text (o, &text));
+        WB_TRY (parse_memory (&in->memory, text));
+    } else if (wb_opts_is (o, "--weight")) {
+        if (in->nweights == WEIGHTS) return WB_FAIL (WB_EUSAGE, "--weight: %d at most", WEIGHTS);
+        WB_TRY (wb_opts_text (o, &weights[in->nweights++]));
+    } else if (wb_opts_is_file (o))
+        argv[1 + in->npaths++] = argv[o->at]; /* the inputs are moved to the front */
+    else
+        *taken = false;
+    return WB_OK;
+}
+
+static wb_status train (int argc, char **argv) {
+    const char *weights[WEIGHTS];
+    wb_vocab_training_t t = {.in = {.paths = argv + 1, .weights = weights, .seed = 1}};
+    bool taken;
+    wb_opts_t o = wb_opts_begin (argc, argv);
+    while (wb_opts_next (&o)) {
+        if (wb_opts_is (&o, "--kind"))
+            WB_TRY (wb_opts_text (&o, &t.kind));
+        else if (wb_opts_is (&o, "--size"))
+            WB_TRY (wb_opts_int (&o, &t.size, 1, INT32_MAX));
+        else if (wb_opts_is (&o, "-o"))
+            WB_TRY (wb_opts_text (&o, &t.dir));
+        else {
+            WB_TRY (take_input (&o, &t.in, weights, argv, &taken));
+            if (!taken) return wb_opts_unknown (&o);
+        }
+    }
+    if (t.kind == NULL) return WB_FAIL (WB_EUSAGE, "--kind is missing: ja-bpe, unigram or bpe");
+    if (t.size == 0) return WB_FAIL (WB_EUSAGE, "--size is missing: how many ids, for instance 8000");
+    if (t.dir == NULL || t.dir[0] == 0) return WB_FAIL (WB_EUSAGE, "-o DIR is missing");
+    if (t.in.npaths == 0) return WB_FAIL (WB_EUSAGE, "no INPUT: a file or a directory");
+    wb_temp_guard ();
+    return wb_vocab_train (&t);
+}
+
+static wb_status run (int argc, char **argv) {
+    if (argc > 1 && strcmp (argv[1], "train") == 0) return train (argc - 1, argv + 1);
+    if (argc < 2) return WB_FAIL (WB_EUSAGE, "wabun vocab train or wabun vocab compare?");
+    return WB_FAIL (WB_EUSAGE, "wabun vocab %s: it is train or compare", argv[1]);
+}
+
+const wb_cmd_t wb_cmd_vocab = {
+    .name = "vocab",
+    .usage = "train --kind K --size N -o DIR INPUT...",
+    .line = "make vocabularies from text",
+    .run = run,
+    .text = "  --kind K            ja-bpe: characters and pairs, as gpt2-japanese\n"
+            "  --size N            number of ids\n"
+            "  -o DIR              where its files go; --tokenizer DIR then takes them\n"
+            "  INPUT               files and directories of text, archives and lines of JSON\n"
+            "  --weight GENRE=W    what share a genre has; any number of times (default: as there is of it)\n"
+            "  --seed S            chooses the texts where there are more than fit (1)\n"
+            "  --memory M          how much it may take, such as 512M or 4G (2G); it reads any amount of text\n"
+            "\n"
+            "The genre of a text is what its line of JSON says, else the name of the input: a file or a directory.\n"
+            "The same text, seed and memory make the same files.  doc/vocabulary.md tells how they are made.\n",
+};

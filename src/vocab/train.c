@@ -1,0 +1,64 @@
+/* Training a vocabulary: the table of kinds, and what is the same for all: sample, train, say what came of it. */
+#include "config.h"
+
+#include <string.h>
+
+#include "vocab/vocab_priv.h"
+#include "wabun/text.h"
+
+static const wb_vocab_kind_t *const kinds[] = {&wb_vocab_ja_bpe, NULL};
+
+const char *wb_vocab_kind (int i, const char **what) {
+    if (kinds[i] != NULL) *what = kinds[i]->what;
+    return kinds[i] != NULL ? kinds[i]->name : NULL;
+}
+
+int64_t wb_vocab_memory (const wb_vocab_inputs_t *in) { return in->memory > 0 ? in->memory : (int64_t) 2 << 30; }
+
+wb_status wb_vocab_sample (wb_sample_t *s, const wb_vocab_inputs_t *in, int64_t per_byte) {
+    const wb_sample_options_t o = {
+        in->paths, in->npaths, in->weights, in->nweights, in->seed, wb_vocab_memory (in) / per_byte,
+    };
+    WB_TRY (wb_sample_read (s, &o));
+    char read[32], kept[32];
+    for (int g = 0; g < s->genres; g++)
+        wb_info ("%-12s %s of text, %s taken%s", s->genre[g], wb_format_bytes (read, (double) s->read[g]),
+                 s->read[g] == s->kept[g] ? "all" : wb_format_bytes (kept, (double) s->kept[g]),
+                 s->weighted ? ", weighted" : "");
+    return WB_OK;
+}
+
+static wb_status find_kind (const wb_vocab_kind_t **out, const char *name) {
+    const char *names[8];
+    int n = 0;
+    for (; kinds[n] != NULL; n++) {
+        names[n] = kinds[n]->name;
+        *out = kinds[n];
+        if (strcmp (name, names[n]) == 0) return WB_OK;
+    }
+    const char *near = wb_nearest (name, names, n);
+    return WB_FAIL (WB_EUSAGE, "--kind %s: it is ja-bpe, unigram or bpe%s%s%s", name,
+                    near != NULL ? "; did you mean `" : "", near != NULL ? near : "", near != NULL ? "`?" : "");
+}
+
+wb_status wb_vocab_train (const wb_vocab_training_t *t) {
+    const wb_vocab_kind_t *kind = NULL;
+    WB_TRY (find_kind (&kind, t->kind));
+    if (t->size < kind->min || t->size > kind->max)
+        return WB_FAIL (WB_EUSAGE, "--size %lld: a vocabulary of %s has from %lld to %lld ids", (long long) t->size,
+                        kind->name, (long long) kind->min, (long long) kind->max);
+    const double start = wb_now ();
+    wb_sample_t sample = {0};
+    wb_status status = wb_vocab_sample (&sample, &t->in, kind->per_byte);
+    if (status == WB_OK) status = kind->train (t, &sample);
+    wb_sample_fini (&sample);
+    wb_tokenizer_t *made;
+    WB_TRY (status);
+    WB_TRY (wb_tokenizer_new (&made, t->dir)); /* it must open */
+    char seconds[32], peak[32], count[32];
+    wb_info ("%s: %s, %s ids, in %s, peak memory %s", t->dir, wb_tokenizer_kind (made),
+             wb_format_count (count, wb_tokenizer_size (made)), wb_format_seconds (seconds, wb_now () - start),
+             wb_format_bytes (peak, (double) wb_mem_rss_peak ()));
+    wb_tokenizer_destroy (made);
+    return WB_OK;
+}

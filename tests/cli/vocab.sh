@@ -1,0 +1,66 @@
+#!/bin/sh
+# timeout: 120 - wabun vocab: a vocabulary trained, read back, the same again.  Writes TAP.
+: "${top_srcdir:=.}" "${WABUN:=./wabun}"
+work=${T_TMP:-$(mktemp -d)}
+point=0
+verdict () { # WHAT COMMAND...
+  point=$((point + 1))
+  what=$1
+  shift
+  if "$@"; then
+    echo "ok $point - $what"
+  else
+    sed 's/^/# /' "$work/err"
+    echo "not ok $point - $what"
+  fi
+}
+fails () { # CODE PATTERN ARGUMENT...
+  want=$1 pattern=$2
+  shift 2
+  "$WABUN" "$@" >"$work/out" 2>"$work/err" </dev/null
+  [ $? -eq "$want" ] && grep -q -e "$pattern" "$work/err"
+}
+does () { "$WABUN" "$@" >"$work/out" 2>"$work/err" </dev/null; }
+ids () { "$WABUN" encode --tokenizer "$1" --jsonl <"$work/line"; }
+
+# ---- a corpus of two genres
+mkdir -p "$work/in/plain"
+i=0
+while [ $i -lt 60 ]; do
+  i=$((i + 1))
+  echo "今日は日曜日で天気がよいので、公園を散歩する。カタカナ$i回目の言葉と日本語の文章である。" >"$work/in/plain/$i.txt"
+  echo "{\"genre\": \"novel\", \"text\": \"吾輩は猫である。名前はまだ無い。$i匹の猫が東京の公園を見ている。\"}" >>"$work/in/lines.jsonl"
+done
+
+verdict "ja-bpe is trained" does vocab train --kind ja-bpe --size 512 -o "$work/a" "$work/in/plain" "$work/in/lines.jsonl"
+verdict "it says what it read, by genre" grep -q "^novel" "$work/err"
+verdict "the last word is the end of text, without a line end" eval '[ "$(tail -c 13 "$work/a/ja-bpe.txt")" = "<|endoftext|>" ]'
+verdict "no pair lies across scripts: one of kanji is there, one of kanji and kana is not" \
+  eval 'grep -qx 日本 "$work/a/ja-bpe.txt" && ! grep -qx 輩は "$work/a/ja-bpe.txt"'
+verdict "no word is longer than two characters" eval '! LC_ALL=C.UTF-8 grep -qE "^[^<]..+$" "$work/a/ja-bpe.txt"'
+
+verdict "the same again, from the inputs in another order, on other threads" eval '
+  OMP_NUM_THREADS=3 does vocab train --kind ja-bpe --size 512 -o "$work/b" "$work/in/lines.jsonl" "$work/in/plain" &&
+  cmp "$work/a/ja-bpe.txt" "$work/b/ja-bpe.txt" && cmp "$work/a/emoji.json" "$work/b/emoji.json"'
+verdict "with weights it is another one" eval '
+  does vocab train --kind ja-bpe --size 512 --weight novel=1 --weight plain=0.01 -o "$work/c" "$work/in/lines.jsonl" "$work/in/plain" &&
+  ! cmp -s "$work/a/ja-bpe.txt" "$work/c/ja-bpe.txt"'
+
+# ---- it encodes and decodes
+printf '%s\n' '{"text": "日本の公園で猫を見た👍🏻、鬱！\n(^_^)"}' >"$work/line"
+ids "$work/a" >"$work/ids"
+"$WABUN" decode --tokenizer "$work/a" --jsonl <"$work/ids" >"$work/back"
+verdict "text comes back, but for the tone of skin" eval 'grep -q "日本の公園で猫を見た👍、鬱！..(^_^)" "$work/back"'
+id () { echo $(($(grep -n -x -F -e "$1" "$work/a/ja-bpe.txt" | cut -d : -f 1) - 1)); }
+verdict "an emoji with its tone is one id" grep -q "[ []$(id '<|emoji5|>'), " "$work/ids"
+verdict "a character that the text lacked is bytes" \
+  grep -q "$(id '<|byte233|>'), $(id '<|byte172|>'), $(id '<|byte177|>')" "$work/ids"
+
+# ---- errors
+verdict "an unknown kind, and the nearest" fails 2 'did you mean `ja-bpe`' vocab train --kind jabpe --size 600 -o "$work/x" "$work/in"
+verdict "a size too small" fails 2 'from 512 to' vocab train --kind ja-bpe --size 100 -o "$work/x" "$work/in"
+verdict "no text" fails 5 'no text' vocab train --kind ja-bpe --size 600 -o "$work/x" /dev/null
+verdict "no such input" fails 3 'nowhere' vocab train --kind ja-bpe --size 600 -o "$work/x" "$work/nowhere"
+verdict "a weight for a genre that is not there" fails 2 'no text of that genre' vocab train --kind ja-bpe --size 600 --weight poem=1 -o "$work/x" "$work/in"
+verdict "after errors nothing is left" test ! -e "$work/x"
+echo "1..$point"
