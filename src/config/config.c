@@ -110,6 +110,9 @@ wb_status wb_config_args_option (wb_config_args_t *a, wb_opts_t *o, bool *taken)
         WB_TRY (wb_opts_text (o, &a->sets[a->nsets]));
         a->nsets++;
     } else if (wb_opts_is_file (o)) {
+        const char *set = a->nsets > 0 ? a->sets[a->nsets - 1] : "=";
+        if (strchr (set, '=') == NULL)
+            return WB_FAIL (WB_EUSAGE, "--set %s %s: write --set %s=%s", set, o->arg, set, o->arg);
         if (a->path != NULL)
             return WB_FAIL (WB_EUSAGE, "two configurations, %s and %s: one is enough", a->path, o->arg);
         a->path = o->arg;

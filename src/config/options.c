@@ -129,7 +129,39 @@ const char *wb_option_range (char *buf, size_t size, const wb_option_t *o) {
     return buf;
 }
 
-/* A key may be misspelt, or be in the wrong group; its group may be misspelt. */
+/* What other trainers call it. */
+static const char *other_name (const wb_table_t *t, const char *leaf) {
+    static const char *const names[][2] = {
+        {"learning_rate", "train.lr"},
+        {"batch_size", "train.global_batch"},
+        {"max_steps", "train.steps"},
+        {"train_steps", "train.steps"},
+        {"max_iters", "train.steps"},
+        {"warmup_steps", "train.warmup"},
+        {"grad_clip", "train.clip"},
+        {"max_grad_norm", "train.clip"},
+        {"hidden_size", "model.width"},
+        {"n_embd", "model.width"},
+        {"n_layer", "model.layers"},
+        {"num_layers", "model.layers"},
+        {"n_head", "model.heads"},
+        {"num_heads", "model.heads"},
+        {"block_size", "model.context"},
+        {"seq_length", "model.context"},
+        {"n_ctx", "model.context"},
+        {"output_dir", "run"},
+        {"out_dir", "run"},
+        {"save_steps", "checkpoint.every"},
+        {"save_interval", "checkpoint.every"},
+        {"save_total_limit", "checkpoint.keep"},
+    };
+    wb_row_t r;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp (names[i][0], leaf) == 0 && wb_table_find (&r, t, names[i][1])) return names[i][1];
+    return NULL;
+}
+
+/* A key may be misspelt, or be in the wrong group; its group may be misspelt; or it is another trainer's. */
 wb_status wb_option_unknown (const wb_table_t *t, const char *path, const char *where) {
     const char *leaf = wb_path_leaf (path), *near = NULL;
     int best = 1 + (int) strlen (leaf) / 3;
@@ -146,6 +178,7 @@ wb_status wb_option_unknown (const wb_table_t *t, const char *path, const char *
         if (group[0] != 0 && (far < best || (far == best && near == NULL)))
             return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; did you mean `%s`?", where, path, group);
     }
+    if (near == NULL) near = other_name (t, leaf);
     if (near != NULL) return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; did you mean `%s`?", where, path, near);
     return WB_FAIL (WB_EUSAGE, "%s: unknown key `%s`; `wabun help %s` lists all keys", where, path, t->command);
 }

@@ -319,8 +319,12 @@ static wb_status parse (reader_t *p) {
     const wb_source_t *s = &p->source;
     if (config_read_string (&p->file, s->text.data) == CONFIG_TRUE) return WB_OK;
     if (s->suspect[0] != 0) return wb_encoding_refuse (s->suspect, strlen (s->suspect), s->where);
-    return WB_FAIL (WB_EUSAGE, "%s: %s", wb_source_where (p->where, s, (unsigned) config_error_line (&p->file)),
-                    config_error_text (&p->file));
+    const char *error = config_error_text (&p->file);
+    char why[WB_SOURCE_WHERE + 64] = "";
+    if (strcmp (error, "syntax error") == 0 && !wb_source_bracket (why, sizeof why, s))
+        snprintf (why, sizeof why, "write key = value; with text in \"quotes\"");
+    return WB_FAIL (WB_EUSAGE, "%s: %s%s%s", wb_source_where (p->where, s, (unsigned) config_error_line (&p->file)),
+                    error, why[0] != 0 ? ": " : "", why);
 }
 
 wb_status wb_table_read (const wb_table_t *t, void *c, const char *text, size_t bytes, const char *path) {

@@ -25,6 +25,8 @@ wb_status wb_source_read (wb_source_t *s, const char *text, size_t bytes, const 
 void wb_source_fini (wb_source_t *s);
 /* "FILE:LINE" of line `line` (from 1) of the text. */
 const char *wb_source_where (char buf[WB_SOURCE_WHERE], const wb_source_t *s, unsigned line);
+/* Is there a bracket that does not match?  What is wrong with it, and where it stands, into `what` (brackets.c). */
+bool wb_source_bracket (char *what, size_t bytes, const wb_source_t *s);
 
 /* Is the text UTF-8, without characters that look like others (encoding.c)?  WB_EUSAGE with file:line, what to do. */
 wb_status wb_encoding_check (const char *text, size_t bytes, const char *path) WB_NODISCARD;

@@ -224,6 +224,13 @@ static void test_set (void) {
         T_OK (strcmp (c->run.dir, "r") == 0, "a byte order mark");
         wb_config_destroy (c);
     }
+    REFUSED (BASE "train = { learning_rate = 1; };", NULL,
+             "a.cfg:5: unknown key `train.learning_rate`; did you mean `train.lr`?");
+    REFUSED (BASE "log = { every = 1; // }\n", NULL, "a.cfg:6: syntax error: the `{` of line 5 is not closed");
+    REFUSED (BASE "log = { every = 1; \"};\" };\nx = [ 1 );", NULL,
+             "a.cfg:5: syntax error: `)` comes before the `[` of line 6 is closed");
+    REFUSED (BASE "log = ( 1 };\n", NULL, "a.cfg:5: syntax error: `}` comes before the `(` of line 5 is closed");
+    REFUSED (BASE "};\n", NULL, "a.cfg:5: syntax error: `}` closes nothing");
     REFUSED ("\xef\xbb\xbf" BASE "trian = { lr = 1; };", NULL, "a.cfg:5: unknown key `trian`; did you mean `train`?");
     /* A base needs neither sizes nor tokenizer; --set takes a preset back. */
     if (T_STATUS (make (&c, "run = \"r\"; data = { train = [ \"a\", \"b\" ]; }; model = { base = \"m\"; };", NULL),
@@ -267,7 +274,7 @@ static void test_refused (void) {
     REFUSED (BASE "train = { eps = -1e-9; };", NULL, "a.cfg:5: `train.eps` = -1e-09 is out of range: 0 < x <= 1");
     REFUSED (BASE "train = { lr = 1e999; };", NULL, "a.cfg:5: `train.lr` = inf is out of range: x > 0");
     REFUSED (BASE "parallel = { zero = 2; };", NULL, "a.cfg:5: `parallel.zero` = 2 is out of range: 0 <= x <= 1");
-    REFUSED (BASE "train = { lr = };", NULL, "a.cfg:5: syntax error");
+    REFUSED (BASE "train = { lr = };", NULL, "a.cfg:5: syntax error: write key = value; with text in \"quotes\"");
     REFUSED (BASE "seed = 1;\nseed = 2;", NULL, "a.cfg:6: duplicate setting name");
     REFUSED ("run = \"r", NULL, "a.cfg:1: the string that begins here does not end: a \" is missing");
 
