@@ -84,9 +84,35 @@ typedef struct wb_ckpt_job {
 wb_status wb_ckpt_save (wb_comm_t *world, const char *dir, const wb_ckpt_job_t *job) WB_NODISCARD;
 
 /** Check files of a checkpoint against its checksums.json; a directory without one (somebody else's model) passes, and
- * files that it does not name are not checked.  Collective over world; the blocks are shared over the ranks. Errors:
- * WB_EDATA file and bytes of the first bad block, a file that is missing or has another size; WB_EIO. */
+ * so do files that it does not name, but config.json, state.json and *.safetensors.  Collective over world; the blocks
+ * are shared over the ranks.  Errors: WB_EDATA file and bytes of the first bad block, a file that is missing, not named
+ * or has another size; WB_EIO. */
 wb_status wb_ckpt_verify (wb_comm_t *world, const char *dir) WB_NODISCARD;
+
+/* ---- all that is wrong with a directory (check.c): one process, no MPI ------------------------------------------- */
+
+typedef enum wb_ckpt_depth {
+    WB_CKPT_SIZES,  /**< which files are there, and how long they are */
+    WB_CKPT_SUMS,   /**< their checksums too */
+    WB_CKPT_NUMBERS /**< NaN and infinity in the tensors too */
+} wb_ckpt_depth;
+/** A check, and what it found. */
+typedef struct wb_ckpt_check {
+    wb_ckpt_depth depth;
+    bool checkpoint;    /**< it must be one: without checksums.json it is not whole */
+    const char *except; /**< a file to leave out; NULL: none */
+    /** Called with each fault, one line that begins with the path; ctx is handed on. */
+    void (*fault) (void *ctx, const char *text);
+    void *ctx;
+    bool sums;              /**< out: there is a checksums.json */
+    int files, faults;      /**< out: files looked at */
+    int64_t bytes, tensors; /**< out: of those files */
+} wb_ckpt_check_t;
+/** Look at every file that dir/checksums.json names, and for others of those that wb_ckpt_verify() wants named; without
+ * a checksums.json at the *.safetensors (no fault, but of a checkpoint, which has a state.json).  Each file is
+ * read once, by the threads of OpenMP.  Not collective.  Errors: WB_EIO no such directory, WB_ENOMEM; what is wrong
+ * with the files is no error, but a fault. */
+wb_status wb_ckpt_check (wb_ckpt_check_t *c, const char *dir) WB_NODISCARD;
 
 /** Fill data of the given segments from dir/file (which may overlap those of other ranks, and need not be all), or from
  * the files that dir/file.index.json names.  fp16 and bf16 are widened, fp64 is rounded.  Without a prefix in the set,
@@ -118,6 +144,9 @@ char *wb_ckpt_path (const char *run, int64_t step) WB_NODISCARD;
 /** Steps of the finished checkpoints in RUN (those with state.json and checksums.json), newest first, at most `max`; *n
  * may be 0, also when there is no RUN.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_ckpt_list (int64_t *steps, int *n, const char *run, int max) WB_NODISCARD;
+/** Steps of all directories in RUN with the name of a checkpoint, whole or not, newest first; the caller frees *steps
+ * with wb_free().  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_ckpt_list_named (int64_t **steps, int *n, const char *run) WB_NODISCARD;
 /** RUN/latest -> step-..., atomically: a symbolic link, or, where the file system has none, a file with that name in it
  * (wb_dir_latest()).  A directory that is there steps aside, as in wb_ckpt_adopt_latest().  Errors: WB_EIO. */
 wb_status wb_ckpt_set_latest (const char *run, int64_t step) WB_NODISCARD;

@@ -32,18 +32,20 @@ void wb_model_destroy (wb_model_t *m); /**< only what wb_model_load() gave; NULL
 
 /* ---- what commands that use a model share (args.c) -------------------------------------------------------------- */
 
-/** --model, --tokenizer and --threads; zero-initialised is empty; borrowed from argv. */
+/** --model, --tokenizer, --threads and --no-verify; zero-initialised is empty; borrowed from argv. */
 typedef struct wb_model_args {
     const char *model, *tokenizer;
     int64_t threads; /**< 0: OMP_NUM_THREADS, or the cores */
+    bool no_verify;  /**< load it without a look at its checksums */
 } wb_model_args_t;
-/** The next argument that is none of these three, which are stored.  False: there are no more, or *status is an error
+/** The next argument that is none of these, which are stored.  False: there are no more, or *status is an error
  * (WB_EUSAGE). */
 bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) WB_NODISCARD;
 /** wb_opts_unknown(), which also says how the model is given when it was not. */
 wb_status wb_model_args_unknown (const wb_model_args_t *a, wb_opts_t *o) WB_NODISCARD;
-/** Set threads, load the model with a tokenizer.  The caller destroys it.  Errors: WB_EUSAGE when no model is named,
- * WB_EDATA when there is no tokenizer, and those of wb_model_load(). */
+/** Set threads, compare the checksums where there are any, load the model with a tokenizer.  The caller destroys it.
+ * Errors: WB_EUSAGE when no model is named, WB_EDATA when there is no tokenizer or a file is damaged, and those of
+ * wb_model_load(). */
 wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char *command) WB_NODISCARD;
 
 /** The ids of a context given as text, or as a file ("-": the standard input) whose last newline does not count; both

@@ -1,4 +1,5 @@
-/* wabun - run: a training run around its steps: start, loop, signals, lock, save and resume, metrics.
+/* wabun - run: a training run around its steps: start, loop, signals, lock, save and resume, metrics; what others ask
+ * about its directory: whether its checkpoints are whole.
  */
 #ifndef WABUN_RUN_H
 #define WABUN_RUN_H
@@ -19,6 +20,11 @@ typedef struct wb_run_args {
 /** Train: starts and ends the world.  Collective over all processes; the status is agreed.  Errors: those of every room
  * below; WB_ESTOP after a signal. */
 wb_status wb_run_train (const wb_run_args_t *a) WB_NODISCARD;
+
+/** Print on the standard output what is wrong with a model directory, a checkpoint, or all checkpoints of a run, one
+ * line each, and one for each that is good.  Not collective; one process, its threads; reads every byte once.  Errors:
+ * WB_EDATA something is wrong, WB_EUSAGE there is no model and no checkpoint, WB_EIO, WB_ENOMEM. */
+wb_status wb_run_verify (const char *path) WB_NODISCARD;
 
 #ifdef __cplusplus
 }

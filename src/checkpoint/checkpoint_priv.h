@@ -12,6 +12,30 @@ _Static_assert(sizeof (float) == 4 && sizeof (double) == 8, "IEEE fp32 and fp64"
 
 #define WB_SUMS_FILE "checksums.json"
 #define WB_SUMS_BLOCK ((int64_t) 4 << 20)
+#define WB_SUMS_ADVICE "go back to an older checkpoint, or fetch this one again"
+
+typedef struct wb_sums_file {
+    char *path, *name;             /* name points into path */
+    int64_t bytes, nblocks, first; /* first: its first block among the blocks of all files */
+} wb_sums_file_t;
+
+/** A list of files and of the hashes of their blocks; zero-initialised is empty. */
+typedef struct wb_sums {
+    wb_sums_file_t *files;
+    int n;
+    int64_t block, nblocks;
+    uint64_t *hashes; /* of all blocks of all files */
+} wb_sums_t;
+void wb_sums_fini (wb_sums_t *s);
+/** Add files, with the sizes they have on disk; s->files has room for them.  Not collective. */
+wb_status wb_sums_add (wb_sums_t *s, const char *dir, const char *const *names, int n) WB_NODISCARD;
+/** The text of dir/checksums.json, which is `path`.  Not collective.  Errors: WB_EDATA, WB_ENOMEM. */
+wb_status wb_sums_parse (wb_sums_t *s, const char *dir, const char *path, const char *text, size_t length) WB_NODISCARD;
+/** Is the file there, and as long as the list says?  Not collective.  Errors: WB_EDATA, WB_EIO. */
+wb_status wb_sums_check_size (const wb_sums_file_t *f) WB_NODISCARD;
+/** Is a file of dir in the list, if it is one of those that a checkpoint always lists (config.json, state.json,
+ * *.safetensors)?  Errors: WB_EDATA. */
+wb_status wb_sums_check_named (const wb_sums_t *s, const char *dir, const char *name) WB_NODISCARD;
 
 /** Write dir/checksums.json: of the shared files, read by all ranks, then of small ones, read by rank 0.
  * Collective over c.  Errors: WB_EIO, WB_ENOMEM; agreed. */

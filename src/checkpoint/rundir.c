@@ -99,6 +99,8 @@ wb_status wb_ckpt_list (int64_t *steps, int *n, const char *run, int max) {
     return status;
 }
 
+wb_status wb_ckpt_list_named (int64_t **steps, int *n, const char *run) { return scan (steps, n, run, ""); }
+
 /* ---- latest ---------------------------------------------------------------------------------------------------- */
 
 int (*wb_ckpt_symlink) (const char *target, const char *path) = symlink;

@@ -142,6 +142,7 @@ const wb_cmd_t wb_cmd_generate = {
             "  --seed S             the same seed gives the same texts (default: another one each time)\n"
             "  --output-file F      write there instead of to the standard output\n"
             "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
+            "  --no-verify          do not compare the model with its checksums.json (0.1 s for 400 MB in memory)\n"
             "\n"
             "Lengths are tokens of the continuation.  A text longer than the model's context goes on with its second\n"
             "half as context.\n",

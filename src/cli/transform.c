@@ -90,7 +90,7 @@ const wb_cmd_t wb_cmd_transform = {
     .run = run,
     .flags = WB_CMD_COMPUTES,
     .text =
-        "  --model DIR       as in wabun generate; also --tokenizer, --threads\n"
+        "  --model DIR       as in wabun generate; also --tokenizer, --threads, --no-verify\n"
         "  --context TEXT    the text\n"
         "  --input FILE      one text a line; - is the standard input\n"
         "\n"

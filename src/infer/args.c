@@ -22,6 +22,8 @@ bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) {
             *status = wb_opts_text (o, &a->tokenizer);
         else if (wb_opts_is (o, "--threads"))
             *status = wb_opts_int (o, &a->threads, 1, 4096);
+        else if (wb_opts_is (o, "--no-verify"))
+            *status = wb_opts_flag (o, &a->no_verify);
         else
             return true;
     }
@@ -78,6 +80,24 @@ void wb_sampling_seed (wb_sampling_t *s, int64_t asked) {
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
+/* The first fault of a model that is to be loaded. */
+static void damaged (void *ctx, const char *text) {
+    wb_status *status = ctx;
+    if (*status == WB_OK) *status = WB_FAIL (WB_EDATA, "%s (--no-verify loads the model as it is)", text);
+}
+
+/* What a model is loaded from is as it was written; the optimizer's state is not read. */
+static wb_status verify (const char *model) {
+    wb_status found = WB_OK;
+    wb_ckpt_check_t c = {.depth = WB_CKPT_SUMS, .except = "optimizer.safetensors", .fault = damaged, .ctx = &found};
+    char *dir = wb_dir_latest (model), *sums = dir != NULL ? wb_format ("%s/checksums.json", dir) : NULL;
+    wb_status status = sums != NULL ? WB_OK : WB_NOMEM ("model %s", model);
+    if (status == WB_OK && wb_file_exists (sums)) status = wb_ckpt_check (&c, dir);
+    wb_free (dir);
+    wb_free (sums);
+    return status == WB_OK ? found : status;
+}
+
 wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char *command) {
     *out = NULL;
     if (a->model == NULL)
@@ -89,6 +109,7 @@ wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char 
         wb_kern_threads_set (threads);
         wb_blas_threads_set (threads);
     }
+    if (!a->no_verify) WB_TRY (verify (a->model));
     WB_TRY (wb_model_load (out, a->model, a->tokenizer));
     if ((*out)->tokenizer != NULL) {
         wb_slow_warn ();

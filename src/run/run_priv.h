@@ -9,6 +9,7 @@
  *   health.c      numbers that go bad: steps that are skipped, weights that are not saved
  *   resume.c      which checkpoint to go on from, and whether it fits
  *   state.c       state.json: settings and data of a checkpoint, and what has changed since
+ *   verify.c      are its checkpoints whole?
  *   summary.c     start-up report, memory
  *   metrics_columns.c  columns of the metrics, progress, samples of text
  */
