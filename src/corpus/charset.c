@@ -17,6 +17,7 @@
 #endif
 
 #include "corpus/charset.h"
+#include "tokenizer/utf8.h"
 #include "wabun/text.h"
 
 const char *wb_charset_name (wb_charset c) {
@@ -178,6 +179,31 @@ static size_t stray_bytes (const char *from, const char *s, size_t at, size_t n)
     return s[at] == 0x1b && s[at + 1] == '$' ? 2 : 1;
 }
 
+wb_status wb_charset_repair (wb_buf_t *out, const char *s, size_t n) {
+    wb_utf8_t u = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (out->cap - (int64_t) out->len < 16) WB_TRY (wb_buf_reserve (out, n - i + 64));
+        wb_utf8_feed (&u, out, (unsigned char) s[i]);
+    }
+    WB_TRY (wb_buf_reserve (out, 8));
+    wb_utf8_flush (&u, out);
+    return WB_OK;
+}
+
+/* iconv gives what it takes for UTF-8: characters above U+10FFFF too, for some encodings. */
+static wb_status check (wb_buf_t *out, int64_t *stray, size_t start) {
+    size_t at;
+    WB_TRY (wb_buf_put (out, "", 0));
+    if (wb_utf8_valid (out->data + start, out->len - start, &at)) return WB_OK;
+    wb_buf_t good = {0};
+    wb_status status = wb_charset_repair (&good, out->data + start + at, out->len - start - at);
+    out->len = start + at;
+    if (status == WB_OK) status = wb_buf_put (out, good.data, good.len);
+    wb_buf_fini (&good);
+    (*stray)++;
+    return status;
+}
+
 wb_status wb_charset_convert (wb_buf_t *out, int64_t *stray, const char *from, const char *s, size_t n) {
     const bool euc = strcasecmp (from, "EUC-JP") == 0;
     iconv_t c = iconv_open ("UTF-8", euc ? "EUC-JP-MS" : from); /* with the characters that Windows added */
@@ -186,6 +212,7 @@ wb_status wb_charset_convert (wb_buf_t *out, int64_t *stray, const char *from, c
         return WB_FAIL (WB_EUSAGE, "iconv of this system has no %s (glibc-gconv-extra on Fedora); convert elsewhere",
                         from);
     wb_status status = WB_OK;
+    const size_t start = out->len;
     for (size_t at = 0; at < n && status == WB_OK;) {
         status = wb_buf_reserve (out, (n - at) + (n - at) / 2 + 64);
         if (status != WB_OK) break;
@@ -202,5 +229,5 @@ wb_status wb_charset_convert (wb_buf_t *out, int64_t *stray, const char *from, c
         (*stray)++;
     }
     iconv_close (c);
-    return status != WB_OK ? status : wb_buf_put (out, "", 0);
+    return status != WB_OK ? status : check (out, stray, start);
 }

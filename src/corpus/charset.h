@@ -32,4 +32,7 @@ wb_status wb_charset_find (const char **out, const char *name) WB_NODISCARD;
  * system has no such conversion; WB_ENOMEM. */
 wb_status wb_charset_convert (wb_buf_t *out, int64_t *stray, const char *from, const char *s, size_t n) WB_NODISCARD;
 
+/* Append well-formed UTF-8 of what nearly is: U+FFFD for what is not.  Errors: WB_ENOMEM. */
+wb_status wb_charset_repair (wb_buf_t *out, const char *s, size_t n) WB_NODISCARD;
+
 #endif

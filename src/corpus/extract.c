@@ -53,18 +53,6 @@ void wb_extractor_destroy (wb_extractor_t *x) {
 
 /* ---- encodings -------------------------------------------------------------------------------------------------- */
 
-/* Well-formed UTF-8 of what nearly is. */
-static wb_status repair (wb_buf_t *out, const char *s, size_t n) {
-    wb_utf8_t u = {0};
-    for (size_t i = 0; i < n; i++) {
-        if (out->cap - (int64_t) out->len < 16) WB_TRY (wb_buf_reserve (out, n - i + 64));
-        wb_utf8_feed (&u, out, (unsigned char) s[i]);
-    }
-    WB_TRY (wb_buf_reserve (out, 8));
-    wb_utf8_flush (&u, out);
-    return WB_OK;
-}
-
 /* Convert from `name` into x->utf8; *good = false: too much of it is not in that encoding. */
 static wb_status convert (wb_extractor_t *x, bool *good, const char *name, const char *s, size_t n) {
     int64_t stray = 0;
@@ -72,7 +60,7 @@ static wb_status convert (wb_extractor_t *x, bool *good, const char *name, const
     wb_buf_clear (&x->utf8);
     if (utf8) {
         stray = wb_text_stray (s, n);
-        WB_TRY (repair (&x->utf8, s, n));
+        WB_TRY (wb_charset_repair (&x->utf8, s, n));
     } else
         WB_TRY (wb_charset_convert (&x->utf8, &stray, name, s, n));
     *good = !wb_charset_garbled (stray, (int64_t) (utf8 ? n : n / 2));
@@ -148,16 +136,19 @@ static wb_status to_utf8 (wb_extractor_t *x, const char **s, size_t *n, bool *go
 
 /* ---- text and forms --------------------------------------------------------------------------------------------- */
 
-/* Append s [n]; CRLF becomes LF. */
+/* Append s [n]; CRLF becomes LF, also CR CR LF, which files have that were converted twice. */
 static wb_status put_lines (wb_buf_t *out, const char *s, size_t n, bool keep_crlf) {
     size_t done = 0;
     WB_TRY (wb_buf_reserve (out, n));
     while (done < n && !keep_crlf) {
         const char *cr = memchr (s + done, '\r', n - done);
-        if (cr == NULL || cr + 1 == s + n) break;
+        if (cr == NULL) break;
         const size_t to = (size_t) (cr - s);
-        WB_TRY (wb_buf_put (out, s + done, to - done + (cr[1] != '\n')));
-        done = to + 1;
+        size_t end = to;
+        while (end < n && s[end] == '\r') end++;
+        if (end == n) break;
+        WB_TRY (wb_buf_put (out, s + done, (s[end] == '\n' ? to : end) - done));
+        done = end;
     }
     return wb_buf_put (out, s + done, n - done);
 }
