@@ -42,6 +42,11 @@ wb_status wb_st_header (char **header, size_t *bytes, wb_st_tensor_t *tensors, i
 
 /* ---- save and load (save.c, load.c) ------------------------------------------------------------------------------ */
 
+/** Bytes of a number in a tensor; 0: not one that is computed with. */
+int64_t wb_st_element_bytes (wb_dtype dtype);
+/** n numbers as floats: fp16 and bf16 are widened, fp64 is rounded. */
+void wb_st_widen (float *out, const char *from, int64_t n, wb_dtype dtype);
+
 /** A set of tensors that share one file, as this rank holds them: segment i's values are data[base_i ..]. */
 typedef struct wb_ckpt_set {
     const char *file;   /**< "model.safetensors", "optimizer.safetensors" */

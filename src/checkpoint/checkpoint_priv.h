@@ -50,9 +50,4 @@ static inline bool wb_ckpt_in_set (const wb_ckpt_set_t *set, const wb_param_t *p
     return set->classes == 0 || (set->classes >> p->cls & 1u) != 0;
 }
 
-/** Bytes of a number in a tensor; 0: not one that is computed with (load.c). */
-int64_t wb_st_element_bytes (wb_dtype dtype);
-/** n numbers as floats. */
-void wb_st_widen (float *out, const char *from, int64_t n, wb_dtype dtype);
-
 #endif

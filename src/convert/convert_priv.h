@@ -6,7 +6,7 @@
 
 #include "wabun/convert.h"
 
-extern const wb_format_t wb_format_hf, wb_format_safetensors, wb_format_tokens;
+extern const wb_format_t wb_format_hf, wb_format_safetensors, wb_format_tokens, wb_format_gguf;
 
 /* ---- finding out (formats.c) ----------------------------------------------------------------------------------- */
 
@@ -56,6 +56,7 @@ uint16_t wb_to_bf16 (float x); /**< nearest, ties to even */
 int64_t wb_number_bytes (wb_number type);
 /** Write n numbers into out; n of a whole number of blocks where the type has blocks. */
 void wb_numbers_pack (void *out, const float *x, int64_t n, wb_number type);
+void wb_numbers_unpack (float *out, const void *from, int64_t n, wb_number type);
 
 /* ---- Hugging Face (hf.c, hf_write.c, hf_tokenizer.c, card.c, training.c) --------------------------------------- */
 

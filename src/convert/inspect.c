@@ -99,6 +99,22 @@ static void print_object (const json_t *object) {
     printf ("\n");
 }
 
+/* One a line. */
+static void print_members (const json_t *object, const char *name) {
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *) object, key, value) {
+        printf ("  %-16s %s ", name, key);
+        if (json_is_object (value))
+            print_object (value);
+        else {
+            print_value (value, key);
+            printf ("\n");
+        }
+        name = "";
+    }
+}
+
 static void print_facts (const char *path, const json_t *facts) {
     const char *name;
     json_t *value, *one;
@@ -106,9 +122,9 @@ static void print_facts (const char *path, const json_t *facts) {
     printf ("%s: %s\n", path, json_string_value (json_object_get (facts, "format")));
     json_object_foreach ((json_t *) facts, name, value) {
         if (strcmp (name, "path") == 0 || strcmp (name, "format") == 0) continue;
-        if (!json_is_array (value)) printf ("  %-16s ", name);
+        if (!json_is_array (value) && !json_is_object (value)) printf ("  %-16s ", name);
         if (json_is_object (value))
-            print_object (value);
+            print_members (value, name);
         else if (!json_is_array (value)) {
             print_value (value, name);
             printf ("\n");

@@ -1,6 +1,10 @@
-/* Numbers of other widths: fp32 rounded to the nearest, ties to even. */
+/* Numbers of other widths: fp32 rounded to the nearest, ties to even; and blocks of Q8_0.
+ *
+ * Q8_0 as llama.cpp's reference code has it (ggml-quants.c, quantize_row_q8_0_ref): 32 numbers share a scale, an f16,
+ * and take a byte each, rounded half away from zero. */
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "convert/convert_priv.h"
@@ -30,6 +34,28 @@ uint16_t wb_to_f16 (float x) {
     return (uint16_t) (sign | round_off ((a & 0x7fffffu) | 0x800000u, drop));
 }
 
+#define BLOCK 32 /* of Q8_0 */
+#define BLOCK_BYTES (2 + BLOCK)
+
+static void pack_q8_0 (char *out, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += BLOCK, out += BLOCK_BYTES) {
+        float most = 0.0f;
+        for (int k = 0; k < BLOCK; k++) most = fmaxf (most, fabsf (x[i + k]));
+        const float scale = most / 127.0f, inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
+        const uint16_t half = wb_to_f16 (scale);
+        memcpy (out, &half, sizeof half);
+        for (int k = 0; k < BLOCK; k++) out[2 + k] = (char) (int8_t) roundf (x[i + k] * inverse);
+    }
+}
+
+static void unpack_q8_0 (float *out, const char *from, int64_t n) {
+    for (int64_t i = 0; i < n; i += BLOCK, from += BLOCK_BYTES) {
+        float scale;
+        wb_st_widen (&scale, from, 1, WB_F16);
+        for (int k = 0; k < BLOCK; k++) out[i + k] = scale * (float) (int8_t) from[2 + k];
+    }
+}
+
 int64_t wb_number_bytes (wb_number type) { return type == WB_NUMBER_F32 ? 4 : 2; }
 
 void wb_numbers_pack (void *out, const float *x, int64_t n, wb_number type) {
@@ -37,4 +63,12 @@ void wb_numbers_pack (void *out, const float *x, int64_t n, wb_number type) {
     if (type == WB_NUMBER_F32) memcpy (out, x, (size_t) n * sizeof *x);
     for (int64_t i = 0; type == WB_NUMBER_F16 && i < n; i++) half[i] = wb_to_f16 (x[i]);
     for (int64_t i = 0; type == WB_NUMBER_BF16 && i < n; i++) half[i] = wb_to_bf16 (x[i]);
+    if (type == WB_NUMBER_Q8_0) pack_q8_0 (out, x, n);
+}
+
+void wb_numbers_unpack (float *out, const void *from, int64_t n, wb_number type) {
+    if (type == WB_NUMBER_Q8_0)
+        unpack_q8_0 (out, from, n);
+    else
+        wb_st_widen (out, from, n, type == WB_NUMBER_F16 ? WB_F16 : type == WB_NUMBER_BF16 ? WB_BF16 : WB_F32);
 }

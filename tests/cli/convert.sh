@@ -93,6 +93,27 @@ for type in f16 bf16; do
 done
 ok "config.json says the type" has "$T_TMP/bf16/config.json" '"torch_dtype": "bfloat16"'
 
+# ---- GGUF
+run export "$model" --to gguf -o "$T_TMP/f32.gguf"
+run inspect "$T_TMP/f32.gguf"
+ok "gguf: what it is" has "$T_TMP/run.out" 'numbers  *f32 (28)$'
+ok "gguf: its tokenizer" has "$T_TMP/run.out" 'tokenizer  *rwkv, 257 ids$'
+run import "$T_TMP/f32.gguf" -o "$T_TMP/gguf"
+ok "gguf and back: bit for bit" same "$model" "$T_TMP/gguf"
+"$WABUN" score --model "$T_TMP/gguf" "$T_TMP/lines" >"$T_TMP/got"
+ok "gguf and back: the same scores, with its tokenizer" cmp "$T_TMP/want" "$T_TMP/got"
+run export "$T_TMP/hf" --to gguf --type q8_0 -o "$T_TMP/q8.gguf"
+run export "$T_TMP/q8.gguf" --to gguf --type q8_0 -o "$T_TMP/q8again.gguf"
+run inspect "$T_TMP/q8.gguf"
+ok "gguf: Q8_0 for matrices, f32 for the rest" has "$T_TMP/run.out" 'numbers  *q8_0 (9), f32 (19)$'
+ok "gguf: Q8_0 again is the same" sh -c 'tail -c 40000 "$1" >"$1.end"; tail -c 40000 "$2" | cmp - "$1.end"' - \
+  "$T_TMP/q8.gguf" "$T_TMP/q8again.gguf"
+fails "gguf: something is there" 2 'is there already' export "$model" --to gguf -o "$T_TMP/q8.gguf"
+head -c 100000 "$T_TMP/f32.gguf" >"$T_TMP/cut.gguf"
+fails "gguf: cut off" 5 'cut.gguf: tensor .*the file was cut off' import "$T_TMP/cut.gguf" -o "$T_TMP/no"
+printf 'GGUF\3\0\0\0\0\0\0\0\0\0\0\20\0\0\0\0\0\0\0\0%0176d' 0 >"$T_TMP/huge.gguf"
+fails "gguf: 2^60 tensors in 200 bytes" 5 '1152921504606846976 tensors' inspect "$T_TMP/huge.gguf"
+
 # ---- ja-bpe for Hugging Face
 vocab=$T_TMP/vocab
 mkdir "$vocab"
@@ -160,7 +181,7 @@ fi
 
 # ---- refusals
 fails "export: something is there" 2 'hf: is there already' export "$model" --to hf -o "$hf"
-fails "export: no such format" 2 'no such format; there are hf' export "$model" --to hfx -o "$T_TMP/no"
+fails "export: no such format" 2 'no such format; there are hf, gguf' export "$model" --to hfx -o "$T_TMP/no"
 fails "export: no such type" 2 'no such type of numbers; there are f32, f16, bf16' export "$model" --to hf --type bf -o "$T_TMP/no"
 fails "export: a type it cannot hold" 2 'hf can hold f32 f16 bf16' export "$model" --to hf --type q8_0 -o "$T_TMP/no"
 fails "export: not a model" 2 'no model can be taken from it' export "$T_TMP/tok" --to hf -o "$T_TMP/no"
@@ -173,5 +194,8 @@ fails "import: a file that was cut off" 5 'was cut off' import "$T_TMP/shards" -
 header='{"wte.weight":{"dtype":"F32","shape":[1073741824,1073741824],"data_offsets":[0,4611686018427387904]}}'
 { printf '\145\0\0\0\0\0\0\0%s' "$header"; head -c 100 /dev/zero; } >"$T_TMP/huge.safetensors"
 fails "inspect: a header that claims too much" 5 'huge.safetensors' inspect "$T_TMP/huge.safetensors"
+run export "$T_TMP/ja/latest" --to gguf -o "$T_TMP/ja.gguf"
+run inspect "$T_TMP/ja.gguf"
+ok "ja-bpe: gguf" has "$T_TMP/run.out" 'general.description The tokenizer is ja-bpe: llama.cpp gives'
 ok "nothing is left of what failed" test -z "$(find "$T_TMP" -name 'no*' -o -name '*.tmp')"
 done_testing

@@ -53,6 +53,24 @@ static void brains (void) {
     T_OK ((wb_to_bf16 (from_bits (0x7f800001u)) & 0x7fffu) > 0x7f80u, "bf16: NaN stays one");
 }
 
+/* 32 numbers: an f16 of the largest / 127, then each over it, rounded half away from zero. */
+static void blocks (void) {
+    float x[32] = {0}, back[32];
+    unsigned char packed[34];
+    x[0] = -127.0f, x[1] = 126.5f, x[2] = -0.5f, x[3] = 0.49f, x[31] = 64.25f;
+    wb_numbers_pack (packed, x, 32, WB_NUMBER_Q8_0);
+    T_OK (packed[0] == 0x00 && packed[1] == 0x3c, "q8_0: the scale is 1");
+    T_OK ((signed char) packed[2] == -127 && packed[3] == 127 && (signed char) packed[4] == -1,
+          "q8_0: half away from zero");
+    T_OK (packed[5] == 0 && packed[33] == 64, "q8_0: nearest");
+    wb_numbers_unpack (back, packed, 32, WB_NUMBER_Q8_0);
+    T_OK (back[0] == -127.0f && back[1] == 127.0f && back[2] == -1.0f && back[31] == 64.0f, "q8_0: and back");
+    memset (x, 0, sizeof x);
+    wb_numbers_pack (packed, x, 32, WB_NUMBER_Q8_0);
+    wb_numbers_unpack (back, packed, 32, WB_NUMBER_Q8_0);
+    T_OK (memcmp (x, back, sizeof x) == 0, "q8_0: zeros");
+}
+
 static void directories (void) {
     wb_outdir_t d = {0};
     T_STATUS (wb_outdir_begin (&d, t_tmp ("a/b/out/")), WB_OK);
@@ -76,6 +94,7 @@ static void directories (void) {
 int main (void) {
     halves ();
     brains ();
+    blocks ();
     directories ();
     return T_DONE ();
 }
