@@ -75,6 +75,20 @@ typedef struct wb_config_args {
  * without a value. */
 wb_status wb_config_args_option (wb_config_args_t *a, wb_opts_t *o, bool *taken) WB_NODISCARD;
 
+/** The configuration of a corpus, and its text in full. */
+typedef struct wb_corpus_config {
+    struct wb_corpus_options *options; /**< corpus.h */
+    wb_buf_t text;
+} wb_corpus_config_t;
+/** As wb_config_share(), for `wabun corpus build`.  To be freed by _fini also after an error. */
+wb_status wb_corpus_config_share (wb_corpus_config_t *out, wb_comm_t *world, const char *path, const char *const *sets,
+                                  int nsets) WB_NODISCARD;
+/** The defaults, without any configuration; nothing in it needs to be freed.  Errors: WB_ENOMEM. */
+wb_status wb_corpus_config_defaults (struct wb_corpus_options *o) WB_NODISCARD;
+void wb_corpus_config_fini (wb_corpus_config_t *c);
+/** As wb_config_help(), of that configuration's options. */
+void wb_corpus_config_help (FILE *to, bool man);
+
 #ifdef __cplusplus
 }
 #endif

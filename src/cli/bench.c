@@ -41,6 +41,8 @@ const wb_cmd_t wb_cmd_bench = {
             "Options of encode, followed by files of text (default: text made from random numbers):\n"
             "  --tokenizer T     a vocabulary directory (default: a small vocabulary made for the bench)\n"
             "  --threads N       the other number of threads beside 1 (default: cores); also --repeats (5)\n"
+            "Options of corpus, followed by files of any kind (default: text and pages made from random numbers):\n"
+            "  --repeats N       repeats of each stage (5)\n"
             "Option of all:\n"
             "  --json            one object instead of a table; doc/performance.md has its fields\n"
             "\n"

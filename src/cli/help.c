@@ -36,9 +36,9 @@ void wb_help_command (FILE *to, const wb_cmd_t *c) {
     fputs (c->text, to);
     if ((c->flags & WB_CMD_RANKS) == 0)
         fprintf (to, "\nUses one process: under mpirun or srun every task runs it by itself.\n");
-    if ((c->flags & WB_CMD_CONFIG) == 0) return;
+    if ((c->flags & (WB_CMD_CONFIG | WB_CMD_CORPUS)) == 0) return;
     fprintf (to, "\nKeys of the configuration\n\n");
-    wb_config_help (to, false);
+    ((c->flags & WB_CMD_CORPUS) != 0 ? wb_corpus_config_help : wb_config_help) (to, false);
 }
 
 /* ---- finding a subcommand -------------------------------------------------------------------------------------- */

@@ -31,11 +31,13 @@ static void body (FILE *to, const wb_cmd_t *c) {
     fprintf (to, ".fi\n");
 }
 
-static void configuration (FILE *to) {
-    fprintf (to, ".SH CONFIGURATION\n"
-                 "A file in the form of libconfig: group.key below is key in the group { }.\n"
-                 ".B \\-\\-set\nKEY=VALUE overrides it.\n");
-    wb_config_help (to, true);
+static void configuration (FILE *to, void (*keys) (FILE *, bool), const char *of) {
+    fprintf (to,
+             ".SH \"CONFIGURATION%s\"\n"
+             "A file in the form of libconfig: group.key below is key in the group { }.\n"
+             ".B \\-\\-set\nKEY=VALUE overrides it.\n",
+             of);
+    keys (to, true);
 }
 
 static void exit_status (FILE *to) {
@@ -56,7 +58,8 @@ void wb_help_man_command (FILE *to, const wb_cmd_t *c) {
     body (to, c);
     if ((c->flags & WB_CMD_RANKS) == 0)
         fprintf (to, ".PP\nUses one process: under mpirun or srun only the first runs.\n");
-    if ((c->flags & WB_CMD_CONFIG) != 0) configuration (to);
+    if ((c->flags & WB_CMD_CONFIG) != 0) configuration (to, wb_config_help, "");
+    if ((c->flags & WB_CMD_CORPUS) != 0) configuration (to, wb_corpus_config_help, "");
     exit_status (to);
     fprintf (to, ".SH \"SEE ALSO\"\n.BR wabun (1)\n");
 }
@@ -83,7 +86,8 @@ void wb_help_man (FILE *to) {
         fprintf (to, ".\n.PP\n");
         body (to, c);
     }
-    configuration (to);
+    configuration (to, wb_config_help, " OF A RUN");
+    configuration (to, wb_corpus_config_help, " OF A CORPUS");
     exit_status (to);
     fprintf (
         to,

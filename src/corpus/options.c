@@ -36,7 +36,7 @@ const wb_option_t wb_corpus_options[] = {
     {"shard_bytes", WB_OPTION_INT, AT (shard_bytes), "268435456", .min = 1024, .max = WB_OPTION_MANY, .unit = "bytes",
      .help = "text in a shard, before it is packed"},
     {"level", WB_OPTION_INT, AT (level), "6", .min = 1, .max = 19, .help = "of zstd, for the shards"},
-    {"max_record", WB_OPTION_INT, AT (max_record), "67108864", .min = 1024, .max = WB_OPTION_MANY, .unit = "bytes",
+    {"max_record", WB_OPTION_INT, AT (max_record), "67108864", .min = 1024, .max = 2147483647, .unit = "bytes",
      .help = "longer records are skipped"},
     {"memory", WB_OPTION_INT, AT (memory), "268435456", .min = 1048576, .max = WB_OPTION_MANY, .unit = "bytes",
      .help = "of a rank, for sorting; more goes to disk"},

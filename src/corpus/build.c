@@ -1,0 +1,171 @@
+/* A corpus from its sources: parts, duplicates, shards, manifest, one after the other, on all ranks.
+ *
+ * The manifest comes last, so where it is the corpus is whole; it is removed before anything in the corpus changes.
+ * Ctrl-C ends the program at once: parts that are done are in DIR/work, and the next run takes them from there.
+ *
+ * Not done here: the configuration's file (src/config/corpus.c). */
+#include "config.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "corpus/build.h"
+
+static wb_status check (const wb_corpus_options_t *o) {
+    const wb_duplicates_options_t *d = &o->duplicates;
+    if (d->bands * d->rows > WB_MINHASH_MAX)
+        return WB_FAIL (WB_EUSAGE, "`duplicates.bands` x `duplicates.rows` = %d: %d at most", d->bands * d->rows,
+                        WB_MINHASH_MAX);
+    for (int i = 0; i < o->sources.n; i++) {
+        const wb_corpus_source_t *s = wb_corpus_source (o, i);
+        const size_t n = strlen (s->genre);
+        if (n == 0 || n > 100 || strchr (s->genre, '/') != NULL || s->genre[0] == '.' ||
+            (n > 6 && strcmp (s->genre + n - 6, "-valid") == 0))
+            return WB_FAIL (WB_EUSAGE,
+                            "source %d: genre `%s`: it names files: a word without / that does not end in -valid",
+                            i + 1, s->genre);
+    }
+    return WB_OK;
+}
+
+/* What rank 0 sees: nothing to do, or what is different. */
+static wb_status look (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, bool *same) {
+    bool done;
+    char *work = wb_format ("%s/work", o->dir);
+    wb_status status = work != NULL ? wb_manifest_look (o->dir, &done, same, wb_corpus_identity (text, f), text)
+                                    : WB_NOMEM ("%s", o->dir);
+    if (status == WB_OK && !*same) status = wb_dir_make (work);
+    wb_free (work);
+    return status;
+}
+
+/* Shards of before, and the manifest first. */
+static wb_status clear (const char *dir) {
+    wb_names_t names;
+    char *path = wb_format ("%s/manifest.json", dir);
+    if (path == NULL) return WB_NOMEM ("%s", dir);
+    json_t *m = json_load_file (path, 0, NULL);
+    unlink (path);
+    wb_free (path);
+    const json_t *shards = json_object_get (m, "shards");
+    for (size_t i = 0; i < json_array_size (shards); i++) {
+        const char *name = json_string_value (json_object_get (json_array_get (shards, i), "file"));
+        if (name == NULL || strchr (name, '/') != NULL || (path = wb_format ("%s/%s", dir, name)) == NULL) continue;
+        unlink (path);
+        wb_free (path);
+    }
+    json_decref (m);
+    WB_TRY (wb_dir_list (&names, dir));
+    for (int64_t i = 0; i < names.len; i++)
+        if (strstr (names.data[i], ".jsonl.zst.tmp-") != NULL &&
+            (path = wb_format ("%s/%s", dir, names.data[i])) != NULL) {
+            unlink (path);
+            wb_free (path);
+        }
+    wb_names_fini (&names);
+    return WB_OK;
+}
+
+/* ---- what is printed --------------------------------------------------------------------------------------------- */
+
+static void print_example (const wb_corpus_options_t *o) {
+    wb_info ("For training: encode each genre, then");
+    wb_info ("  data = { train = (");
+    for (int i = 0; i < o->sources.n; i++) {
+        const wb_corpus_source_t *s = wb_corpus_source (o, i);
+        double weight = 0;
+        bool first = true;
+        for (int k = 0; k < o->sources.n; k++) {
+            if (strcmp (wb_corpus_source (o, k)->genre, s->genre) != 0) continue;
+            if (k < i) first = false;
+            weight += wb_corpus_source (o, k)->weight;
+        }
+        if (first) wb_info ("    %s{ tokens = \"tok/%s\"; weight = %g; }", i > 0 ? ", " : "", s->genre, weight);
+    }
+    wb_info ("  ); };");
+}
+
+static void print (const wb_corpus_options_t *o, const wb_parts_t *p, const wb_shards_t *s, const unsigned char *state,
+                   const wb_corpus_files_t *f, double seconds) {
+    char a[32], b[32], c[32], d[32];
+    int64_t documents = 0, chars = 0, bytes = 0, exact = 0, near = 0;
+    for (int64_t i = 0; i < s->len; i++)
+        documents += s->data[i].documents, chars += s->data[i].characters, bytes += s->data[i].packed;
+    for (int64_t i = 0; i < p->documents; i++) exact += state[i] == WB_REASON_EXACT, near += state[i] == WB_REASON_NEAR;
+    wb_info ("%s: %s documents, %s characters in %lld shard%s (%s); %lld exact and %lld near duplicates dropped; %s, "
+             "%.1f MB/s",
+             o->dir, wb_format_count (a, documents), wb_format_count (b, chars), (long long) s->len, wb_plural (s->len),
+             wb_format_bytes (c, (double) bytes), (long long) exact, (long long) near, wb_format_seconds (d, seconds),
+             (double) f->bytes / seconds * 1e-6);
+    print_example (o);
+}
+
+/* ---- one after the other ----------------------------------------------------------------------------------------- */
+
+typedef struct build {
+    wb_corpus_files_t files;
+    wb_parts_t parts;
+    wb_shards_t shards;
+    unsigned char *state;
+    int64_t *first;
+    uint64_t *lines;
+    int64_t nlines;
+} build_t;
+
+static wb_status make_parts (build_t *b, wb_comm_t *world, const wb_corpus_options_t *o, int threads) {
+    int64_t done = 0;
+    WB_TRY (wb_parts_plan (&b->parts, world, o, &b->files));
+    for (int64_t i = 0; i < b->parts.len; i++) done += b->parts.data[i].done;
+    if (done > 0) wb_info ("%lld of %lld parts are there from before", (long long) done, (long long) b->parts.len);
+    return wb_parts_make (&b->parts, world, o, &b->files, threads);
+}
+
+static wb_status finish (build_t *b, wb_comm_t *world, const wb_corpus_options_t *o, const char *text, int threads) {
+    const bool root = wb_comm_rank (world) == 0;
+    const size_t n = (size_t) b->parts.documents + 1;
+    b->state = wb_malloc (n);
+    b->first = wb_malloc (n * sizeof *b->first);
+    WB_TRY (wb_agree (world, b->state != NULL && b->first != NULL ? WB_OK : WB_NOMEM ("%zu documents", n)));
+    WB_TRY (wb_duplicates_find (b->state, b->first, world, &b->parts, o));
+    WB_TRY (wb_site_lines_find (&b->lines, &b->nlines, world, &b->parts, o));
+    WB_TRY (wb_agree (world, root ? clear (o->dir) : WB_OK));
+    WB_TRY (wb_shards_write (&b->shards, world, &b->parts, o, b->state, b->lines, b->nlines, threads));
+    return wb_agree (world,
+                     root ? wb_manifest_write (o, text, &b->files, &b->parts, &b->shards, b->state, b->first) : WB_OK);
+}
+
+static wb_status build (build_t *b, wb_comm_t *world, const wb_corpus_options_t *o, const char *text) {
+    const bool root = wb_comm_rank (world) == 0;
+    const double start = wb_now ();
+    bool same = false;
+    int threads;
+    WB_TRY (check (o));
+    WB_TRY (wb_comm_threads (&threads, world, o->threads));
+    WB_TRY (wb_corpus_files_find (&b->files, world, o));
+    WB_TRY (wb_agree (world, root ? look (o, text, &b->files, &same) : WB_OK));
+    wb_comm_bcast (world, &same, sizeof same, 0);
+    if (same) {
+        wb_info ("%s is done: nothing has changed since", o->dir);
+        return WB_OK;
+    }
+    WB_TRY (make_parts (b, world, o, threads));
+    WB_TRY (finish (b, world, o, text, threads));
+    if (root) print (o, &b->parts, &b->shards, b->state, &b->files, wb_now () - start);
+    if (!root || o->keep_work) return WB_OK;
+    char *work = wb_format ("%s/work", o->dir);
+    const wb_status status = work != NULL ? wb_dir_remove (work) : WB_NOMEM ("%s", o->dir);
+    wb_free (work);
+    return status;
+}
+
+wb_status wb_corpus_build (wb_comm_t *world, const wb_corpus_options_t *o, const char *text) {
+    build_t b = {0};
+    const wb_status status = wb_agree (world, build (&b, world, o, text));
+    wb_parts_fini (&b.parts);
+    wb_corpus_files_fini (&b.files);
+    wb_free (b.shards.data);
+    wb_free (b.state);
+    wb_free (b.first);
+    wb_free (b.lines);
+    return status;
+}

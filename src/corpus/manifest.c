@@ -1,0 +1,232 @@
+/* manifest.json: what a corpus was made of, what was kept and what went, and why.
+ *
+ * Counts come from the parts, in the order of the files, so it is the same on any number of ranks. */
+#include "config.h"
+
+#include <string.h>
+
+#include "corpus/build.h"
+#include "tokenizer/utf8.h"
+
+uint64_t wb_corpus_identity (const char *text, const wb_corpus_files_t *f) {
+    uint64_t h = wb_hash64 (text, strlen (text));
+    for (int64_t i = 0; i < f->len; i++) {
+        const uint64_t x[4] = {h, wb_hash64 (f->data[i].path, strlen (f->data[i].path)), (uint64_t) f->data[i].bytes,
+                               (uint64_t) f->data[i].mtime};
+        h = wb_hash64 (x, sizeof x);
+    }
+    return h;
+}
+
+static void hex (char buf[17], uint64_t x) { snprintf (buf, 17, "%016llx", (unsigned long long) x); }
+
+wb_status wb_manifest_look (const char *dir, bool *done, bool *same, uint64_t identity, const char *text) {
+    char want[17], *path = wb_format ("%s/manifest.json", dir);
+    *done = *same = false;
+    if (path == NULL) return WB_NOMEM ("%s", dir);
+    json_t *m = json_load_file (path, 0, NULL);
+    wb_free (path);
+    if (m == NULL) return WB_OK;
+    const char *was = json_string_value (json_object_get (m, "identity"));
+    const char *options = json_string_value (json_object_get (m, "options"));
+    hex (want, identity);
+    *done = was != NULL;
+    *same = *done && strcmp (was, want) == 0;
+    if (*done && !*same)
+        wb_info ("%s: %s; it is made again", dir,
+                 options != NULL && strcmp (options, text) != 0 ? "the configuration has changed"
+                                                                : "files of its sources have changed");
+    json_decref (m);
+    return WB_OK;
+}
+
+/* ---- parts of it ------------------------------------------------------------------------------------------------- */
+
+static void put_document (json_t *list, wb_part_reader_t *r, const wb_parts_t *p, int64_t document, const char *key,
+                          int64_t n) {
+    const wb_part_t *part = wb_parts_of (p, document);
+    wb_texts_t t;
+    if (wb_part_read (r, &t, part, document - part->first_document) != WB_OK) return;
+    json_t *o = wb_counts_text (t.s[0], t.n[0], t.s[3], t.n[3]);
+    json_object_set_new (o, key, json_integer (n));
+    json_array_append_new (list, o);
+}
+
+/* Duplicates of each source into its counts; size [documents]: how many hang together with each. */
+static void count_duplicates (json_t *counts, const wb_part_t *part, const unsigned char *state, const int64_t *first,
+                              int64_t *size, const wb_parts_t *p, wb_part_reader_t *r) {
+    for (int64_t i = 0; i < part->n; i++) {
+        const int64_t d = part->first_document + i;
+        size[first[d]]++;
+        if (state[d] == WB_KEPT) continue;
+        const char *reason = wb_reason_name (state[d]);
+        wb_counts_add (counts, "dropped", reason, 1);
+        json_t *list = json_array (), *o;
+        if (json_array_size (json_object_get (json_object_get (counts, "samples"), reason)) < WB_SAMPLES)
+            put_document (list, r, p, d, "of", first[d]);
+        o = json_array_get (list, 0);
+        if (o != NULL) {
+            json_t *of = json_array ();
+            put_document (of, r, p, first[d], "of", first[d]);
+            json_object_set (o, "of", json_object_get (json_array_get (of, 0), "id"));
+            json_decref (of);
+            wb_counts_sample (counts, "samples", reason, json_incref (o));
+        }
+        json_decref (list);
+    }
+}
+
+static json_t *most_frequent (const wb_parts_t *p, int64_t *size, wb_part_reader_t *r) {
+    json_t *list = json_array ();
+    for (int k = 0; k < 10; k++) {
+        int64_t best = -1;
+        for (int64_t d = 0; d < p->documents; d++)
+            if (size[d] > 1 && (best < 0 || size[d] > size[best])) best = d;
+        if (best < 0) break;
+        put_document (list, r, p, best, "times", size[best]);
+        size[best] = 0;
+    }
+    return list;
+}
+
+static json_t *shard_json (const wb_shard_t *s, const wb_corpus_options_t *o) {
+    char hash[17], *name = wb_shard_name (s, o);
+    json_t *j = json_object ();
+    hex (hash, (uint64_t) s->hash);
+    json_object_set_new (j, "file", json_string (name != NULL ? name : ""));
+    json_object_set_new (j, "genre", json_string (wb_corpus_source (o, s->genre)->genre));
+    json_object_set_new (j, "validation", json_boolean (s->valid));
+    json_object_set_new (j, "documents", json_integer (s->documents));
+    json_object_set_new (j, "characters", json_integer (s->characters));
+    json_object_set_new (j, "text_bytes", json_integer (s->bytes));
+    json_object_set_new (j, "bytes", json_integer (s->packed));
+    json_object_set_new (j, "xxh64", json_string (hash));
+    wb_free (name);
+    return j;
+}
+
+static json_t *source_json (const wb_corpus_source_t *s, json_t *counts) {
+    json_t *j = json_object ();
+    json_object_set_new (j, "path", json_string (s->path));
+    json_object_set_new (j, "genre", json_string (s->genre));
+    json_object_set_new (j, "licence", json_string (s->licence));
+    json_object_set_new (j, "weight", json_real (s->weight));
+    json_object_set_new (j, "counts", counts);
+    return j;
+}
+
+static json_t *filters_json (const wb_corpus_options_t *o) {
+    json_t *list = json_array ();
+    for (int i = 0; i < WB_FILTERS_N; i++) {
+        json_t *f = json_object ();
+        json_object_set_new (f, "reason", json_string (wb_filters[i].reason));
+        json_object_set_new (f, "option", json_string (wb_filters[i].option));
+        json_object_set_new (f, "bound", json_real (o->filters[i]));
+        json_object_set_new (f, "from", json_string (wb_filters[i].source));
+        json_array_append_new (list, f);
+    }
+    return list;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
+
+/* A source of which nothing stays is an error: the user named it for something. */
+static wb_status check (const wb_corpus_source_t *s, int i, const json_t *counts) {
+    const int64_t documents = json_integer_value (json_object_get (counts, "documents"));
+    const json_t *dropped = json_object_get (counts, "dropped");
+    const char *key, *why = "";
+    json_t *n;
+    int64_t all = 0, most = 0;
+    json_object_foreach ((json_t *) (uintptr_t) dropped, key, n) {
+        const bool late =
+            strcmp (key, wb_reason_name (WB_REASON_EXACT)) == 0 || strcmp (key, wb_reason_name (WB_REASON_NEAR)) == 0;
+        if (!late) all += json_integer_value (n);
+        if (!late && json_integer_value (n) > most) most = json_integer_value (n), why = key;
+    }
+    if (documents == 0) {
+        const json_t *first = json_object_get (counts, "complaints");
+        const char *kind = json_object_iter_key (json_object_iter ((json_t *) (uintptr_t) first));
+        return WB_FAIL (WB_EDATA, "source %d, %s: no text in it%s%s%s", i + 1, s->path, kind != NULL ? " (" : "",
+                        kind != NULL ? kind : "", kind != NULL ? ")" : "");
+    }
+    if (all == documents)
+        return WB_FAIL (WB_EDATA,
+                        "source %d, %s: the filters leave nothing of its %lld document%s, most for \"%s\": see "
+                        "filters.* in `wabun help corpus`",
+                        i + 1, s->path, (long long) documents, wb_plural (documents), why);
+    return WB_OK;
+}
+
+static wb_status put_sources (json_t *m, const wb_corpus_options_t *o, wb_parts_t *p, const unsigned char *state,
+                              const int64_t *first) {
+    wb_part_reader_t reader = {0};
+    json_t *sources = json_array (), *total = wb_counts_new ();
+    int64_t *size = wb_calloc ((size_t) p->documents + 1, sizeof *size), i = 0;
+    wb_status status = size != NULL ? WB_OK : WB_NOMEM ("duplicates");
+    for (int s = 0; s < o->sources.n && status == WB_OK; s++) {
+        json_t *counts = wb_counts_new ();
+        for (; i < p->len && p->data[i].source == s; i++) {
+            json_t *c = wb_part_counts (&p->data[i]);
+            wb_counts_merge (counts, c);
+            json_decref (c);
+            count_duplicates (counts, &p->data[i], state, first, size, p, &reader);
+        }
+        wb_counts_merge (total, counts);
+        status = check (wb_corpus_source (o, s), s, counts);
+        json_array_append_new (sources, source_json (wb_corpus_source (o, s), counts));
+    }
+    json_object_set_new (m, "total", total);
+    json_object_set_new (m, "sources", sources);
+    if (status == WB_OK) json_object_set_new (m, "most_frequent", most_frequent (p, size, &reader));
+    wb_part_reader_fini (&reader);
+    wb_free (size);
+    return status;
+}
+
+static void put_files (json_t *m, const wb_corpus_files_t *f) {
+    json_t *list = json_array ();
+    for (int64_t i = 0; i < f->len && i < 10000; i++) {
+        json_t *j = json_object ();
+        size_t at;
+        const char *path = f->data[i].path;
+        json_object_set_new (j, "path", json_string (wb_utf8_valid (path, strlen (path), &at) ? path : "?"));
+        json_object_set_new (j, "bytes", json_integer (f->data[i].bytes));
+        json_array_append_new (list, j);
+    }
+    json_object_set_new (m, "nfiles", json_integer (f->len));
+    json_object_set_new (m, "files", list);
+}
+
+static void put_shards (json_t *m, const wb_corpus_options_t *o, const wb_shards_t *s) {
+    json_t *shards = json_array (), *total = json_object_get (m, "total");
+    int64_t emptied = 0, gone = 0;
+    for (int64_t i = 0; i < s->len; i++) {
+        json_array_append_new (shards, shard_json (&s->data[i], o));
+        emptied += s->data[i].emptied;
+        gone += s->data[i].lines_gone;
+    }
+    if (emptied > 0) wb_counts_add (total, "dropped", wb_reason_name (WB_REASON_LINES), emptied);
+    json_object_set_new (m, "lines_gone", json_integer (gone));
+    json_object_set_new (m, "shards", shards);
+}
+
+wb_status wb_manifest_write (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, wb_parts_t *p,
+                             const wb_shards_t *s, const unsigned char *state, const int64_t *first) {
+    char identity[17], *path = wb_format ("%s/manifest.json", o->dir);
+    json_t *m = json_object ();
+    hex (identity, wb_corpus_identity (text, f));
+    json_object_set_new (m, "wabun", json_string (PACKAGE_VERSION));
+    json_object_set_new (m, "identity", json_string (identity));
+    json_object_set_new (m, "options", json_string (text));
+    json_object_set_new (m, "filters", filters_json (o));
+    wb_status status = path != NULL ? put_sources (m, o, p, state, first) : WB_NOMEM ("the manifest");
+    put_files (m, f);
+    put_shards (m, o, s);
+    char *out = status == WB_OK ? json_dumps (m, JSON_INDENT (1)) : NULL;
+    if (status == WB_OK && out == NULL) status = WB_NOMEM ("the manifest");
+    if (status == WB_OK) status = wb_file_write (path, out, strlen (out));
+    wb_free_foreign (out);
+    json_decref (m);
+    wb_free (path);
+    return status;
+}
