@@ -1,6 +1,7 @@
 /* Values to text: the resolved configuration, and the help and manual page of the table. */
 #include "config.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,10 +28,11 @@ static wb_status put_quoted (wb_buf_t *b, const char *s) {
 
 /* The shortest text that reads back as the same number. */
 static wb_status put_number (wb_buf_t *b, double x) {
-    char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
+    char text[40] = "";
+    if (x == floor (x) && fabs (x) < 1e6) snprintf (text, sizeof text, "%.0f", x);
+    for (int digits = 1; digits <= 17 && text[0] == 0; digits++) {
         snprintf (text, sizeof text, "%.*g", digits, x);
-        if (strtod (text, NULL) == x) break;
+        if (strtod (text, NULL) != x && digits < 17) text[0] = 0;
     }
     if (strpbrk (text, ".e") == NULL) strcat (text, ".0");
     return put_str (b, text);

@@ -76,13 +76,19 @@ void wb_words_destroy (wb_words_t *w);
 
 /* ---- measuring (measure.c) --------------------------------------------------------------------------------------- */
 
+/* A line, and how many characters were read when it was seen last. */
+typedef struct wb_seen_line {
+    uint64_t line;
+    int64_t place;
+} wb_seen_line_t;
+
 /* What a thread keeps between texts, and what measuring leaves for what comes after. */
 typedef struct wb_measurer {
     uint32_t *chars; /* [n] the text without white space, full-width ASCII narrowed, letters small */
     int64_t n, cap;
     uint64_t *lines; /* [nlines] hashes of the lines that are not empty, each once, in order */
     int64_t nlines, lines_cap;
-    uint64_t *seen;
+    wb_seen_line_t *seen;
     int64_t seen_cap;
     void *tables; /* of n-grams */
 } wb_measurer_t;

@@ -10,7 +10,10 @@
 #include "tokenizer/utf8.h"
 
 enum { HIRAGANA = 1, KATAKANA = 2, KANJI = 4, STOP = 8, DIGIT = 16, BRACKET = 32, SPACE = 64, END = 128 };
-enum { SHORT_LINE = 10 };
+enum {
+    SHORT_LINE = 10,
+    NEAR = 16384 /* characters within which a line counts as repeated: a book has more than a page */
+};
 
 static bool is_one_of (uint32_t c, const uint16_t *list, size_t n) {
     for (size_t i = 0; i < n; i++)
@@ -84,14 +87,13 @@ static void end_line (wb_measurer_t *x, sums_t *t, const char *s, size_t n, int6
     t->shorts += chars < SHORT_LINE && (last & END) == 0;
     const uint64_t hash = wb_line_hash (s, n);
     uint64_t at = hash & (uint64_t) (x->seen_cap - 1);
-    while (x->seen[at] != 0 && x->seen[at] != hash) at = (at + 1) & (uint64_t) (x->seen_cap - 1);
-    if (x->seen[at] == hash) {
+    while (x->seen[at].line != 0 && x->seen[at].line != hash) at = (at + 1) & (uint64_t) (x->seen_cap - 1);
+    if (x->seen[at].line == 0) x->lines[x->nlines++] = hash;
+    if (x->seen[at].line != 0 && x->n - x->seen[at].place <= NEAR) {
         t->repeated++;
         t->repeated_chars += chars;
-        return;
     }
-    x->seen[at] = hash;
-    x->lines[x->nlines++] = hash;
+    x->seen[at] = (wb_seen_line_t){hash, x->n};
 }
 
 /* Room for a text of n bytes. */
