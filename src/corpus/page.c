@@ -28,6 +28,7 @@ static const char *const labels[][2] = {
     {"Samples", "例"},
     {"Most frequent duplicates", "最も多い重複"},
     {"Shards", "出力ファイル"},
+    {"bytes", "バイト"},
     {"What could not be read", "読めなかったもの"},
     {"Configuration", "設定"},
     {"read", "読み込み"},
@@ -114,11 +115,12 @@ static void cell_number (page_t *p, int64_t n) {
     raw (p, "</td>");
 }
 
+/* names: '#' in front of those of columns of numbers. */
 static void head (page_t *p, const char *const *names) {
     raw (p, "<div class=\"wide\"><table><thead><tr>");
     for (; *names != NULL; names++) {
-        raw (p, "<th>");
-        said (p, *names);
+        raw (p, **names == '#' ? "<th class=\"n\">" : "<th>");
+        said (p, *names + (**names == '#'));
         raw (p, "</th>");
     }
     raw (p, "</tr></thead><tbody>\n");
@@ -160,7 +162,7 @@ static void facts (page_t *p, const json_t *m) {
 }
 
 static void sources (page_t *p, const json_t *m) {
-    static const char *const names[] = {"source", "genre", "licence", "read", "kept", "dropped", NULL};
+    static const char *const names[] = {"source", "genre", "licence", "#read", "#kept", "#dropped", NULL};
     const json_t *list = json_object_get (m, "sources");
     open_section (p, "Sources");
     head (p, names);
@@ -181,17 +183,19 @@ static void sources (page_t *p, const json_t *m) {
 
 static void bar (page_t *p, int64_t n, int64_t most, const char *class) {
     char buf[96];
+    if (n == 0) return;
     snprintf (buf, sizeof buf, "<i class=\"bar %s\" style=\"width:%.1f%%\"></i>", class,
               most > 0 ? 100.0 * (double) n / (double) most : 0.0);
     raw (p, buf);
 }
 
 static void reasons (page_t *p, const json_t *m) {
-    static const char *const names[] = {"reason", "documents", "", NULL};
+    static const char *const names[] = {"reason", "#documents", "", NULL};
     const json_t *dropped = json_object_get (json_object_get (m, "total"), "dropped");
     int64_t most = 0;
     for (int r = 0; r < WB_REASONS; r++)
         if (integer (dropped, wb_reason_name (r)) > most) most = integer (dropped, wb_reason_name (r));
+    if (most == 0) return;
     open_section (p, "Why documents went");
     head (p, names);
     for (int r = 0; r < WB_REASONS; r++) {
@@ -209,7 +213,7 @@ static void reasons (page_t *p, const json_t *m) {
 }
 
 static void lengths (page_t *p, const json_t *m) {
-    static const char *const names[] = {"characters", "kept", "dropped", "", NULL};
+    static const char *const names[] = {"#characters", "#kept", "#dropped", "", NULL};
     const json_t *l = json_object_get (json_object_get (m, "total"), "lengths");
     const json_t *kept = json_object_get (l, "kept"), *gone = json_object_get (l, "dropped");
     int64_t most = 0, k[WB_LENGTHS], g[WB_LENGTHS];
@@ -279,7 +283,7 @@ static void samples (page_t *p, const json_t *m) {
 }
 
 static void complaints (page_t *p, const json_t *m) {
-    static const char *const names[] = {"reason", "times", "file", NULL};
+    static const char *const names[] = {"reason", "#times", "file", NULL};
     const json_t *total = json_object_get (m, "total"), *kinds = json_object_get (total, "complaints");
     const char *key;
     json_t *n;
@@ -304,7 +308,7 @@ static void complaints (page_t *p, const json_t *m) {
 }
 
 static void shards (page_t *p, const json_t *m) {
-    static const char *const names[] = {"file", "documents", "characters", "bytes", NULL};
+    static const char *const names[] = {"file", "#documents", "#characters", "#bytes", NULL};
     const json_t *list = json_object_get (m, "shards");
     open_section (p, "Shards");
     head (p, names);
@@ -334,7 +338,7 @@ static const char style[] =
     "b{display:block;font-size:1.35rem;color:var(--f);font-variant-numeric:tabular-nums}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th{text-align:left;color:var(--m);font-weight:500;"
     "white-space:nowrap}"
-    "td,th{padding:.3rem .9rem .3rem 0;border-bottom:1px solid "
+    "td:first-child{min-width:9rem}th.n{text-align:right}td,th{padding:.3rem .9rem .3rem 0;border-bottom:1px solid "
     "var(--l);vertical-align:top}td{overflow-wrap:anywhere;min-width:4.5rem}.n{text-align:right;"
     "white-space:nowrap;font-variant-numeric:tabular-nums}td.bars{width:45%;min-width:7rem}.bar{display:block;height:."
     "6rem;min-width:1px;margin:.25rem 0;"

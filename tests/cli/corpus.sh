@@ -112,4 +112,9 @@ ok "an empty directory" eval 'build 5 cfg --set "sources=({path=\"empty\";})" &&
 ok "a genre that is no name" eval 'build 2 cfg --set "sources=({path=\"texts\"; genre=\"a/b\";})" && says "genre"'
 ok "no manifest" eval '"$WABUN" corpus report empty 2>err; [ $? -eq 3 ]'
 ok "no such thing to do" eval '"$WABUN" corpus biuld cfg 2>err; [ $? -eq 2 ] && says "did you mean build"'
+mkdir -p text
+cp texts/plain.txt text/
+ok "jobs/corpus.cfg" build 0 "$top_srcdir/jobs/corpus.cfg"
+ok "... makes a corpus" test -s corpus/general-00000.jsonl.zst
+ok "a bench" eval '"$WABUN" bench corpus --repeats 1 --json texts/base.jsonl | grep -q "filters, MinHash"'
 echo "1..$point"
