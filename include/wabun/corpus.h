@@ -64,6 +64,11 @@ typedef struct wb_records wb_records_t;
  * opened; WB_ENOMEM. */
 wb_status wb_records_open (wb_records_t **out, const char *path, const wb_records_options_t *o,
                            wb_complain_fn *complain, void *ctx) WB_NODISCARD;
+/** The same of a stream that is open (and stays the caller's), of which `begun` has been read; its bytes are taken
+ * over.
+ */
+wb_status wb_records_stream (wb_records_t **out, const char *name, int fd, wb_buf_t *begun,
+                             const wb_records_options_t *o, wb_complain_fn *complain, void *ctx) WB_NODISCARD;
 /** The next record into *r, in place of what it held; *more = false at the end.  Errors: WB_ENOMEM, WB_EIO the disk
  * failed.  A container that breaks off is a complaint and the end. */
 wb_status wb_records_next (wb_records_t *rs, wb_record_t *r, bool *more) WB_NODISCARD;

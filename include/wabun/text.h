@@ -41,8 +41,10 @@ const char *wb_tokenizer_kind (const wb_tokenizer_t *t); /**< "byte", "ja-bpe" *
 /** May a text be cut after line ends (LF) and its pieces be encoded one by one, with the same ids?  ja-bpe: not if the
  * vocabulary has words, emoji or tags that can lie across a line end. */
 bool wb_tokenizer_by_lines (const wb_tokenizer_t *t);
-/** Number of bytes outside well-formed UTF-8 characters.  More than 1 % means that the text is in another encoding. */
+/** Number of bytes outside well-formed UTF-8 characters; a last character that is not finished does not count. */
 int64_t wb_text_stray (const char *text, size_t n);
+/** Is text in another encoding than UTF-8?  One hundredth that is not UTF-8 says so; a few stray bytes do not. */
+bool wb_text_garbled (int64_t stray, int64_t bytes);
 /** Shown where text or a file, named in front of it, is not UTF-8. */
 #define WB_NOT_UTF8                                                                                                 \
     "%s is not UTF-8: what it holds becomes bytes, not words; convert it first: iconv -f ENCODING -t UTF-8 (CP932 " \

@@ -74,11 +74,9 @@ static bool is_zip (const char *s, size_t n) {
     return n >= 4 && (memcmp (s, "PK\3\4", 4) == 0 || memcmp (s, "PK\5\6", 4) == 0);
 }
 
-static bool archive_is (const wb_reader_t *r) {
-    const char *s = wb_reader_bytes (r);
-    const size_t n = wb_reader_have (r);
-    return is_tar (s, n) || is_zip (s, n) || is_7z (s, n);
-}
+bool wb_archive_is (const char *s, size_t n) { return is_tar (s, n) || is_zip (s, n) || is_7z (s, n); }
+
+static bool archive_is (const wb_reader_t *r) { return wb_archive_is (wb_reader_bytes (r), wb_reader_have (r)); }
 
 /* libarchive's code; the directory must be within reach. */
 static int begin (wb_level_t *l, entries_t *e, bool memory) {

@@ -14,5 +14,7 @@ typedef struct wb_archive_in {
 } wb_archive_in_t;
 /* Begin reading `a` from r, from where that is; `in` lives as long as a.  Returns libarchive's code. */
 int wb_archive_begin (struct archive *a, wb_archive_in_t *in, wb_reader_t *r);
+/* Does it begin like tar, zip or 7z? */
+bool wb_archive_is (const char *s, size_t n);
 
 #endif

@@ -26,8 +26,6 @@ const char *wb_charset_name (wb_charset c) {
     return names[c];
 }
 
-bool wb_charset_garbled (int64_t stray, int64_t bytes) { return stray > 1 && stray > bytes / 100; }
-
 /* ---- guessing --------------------------------------------------------------------------------------------------- */
 
 /* Characters of a text, if it is in an encoding. */
@@ -139,7 +137,7 @@ wb_charset wb_charset_guess (const char *s, size_t n, char seems[32]) {
     const int64_t stray = wb_text_stray (s, n);
     int64_t high = 0;
     for (size_t i = 0; i < n; i++) high += u[i] >= 0x80;
-    if (!wb_charset_garbled (stray, (int64_t) n) && (stray <= 1 || stray <= high / 10)) return WB_CHARSET_UTF8;
+    if (!wb_text_garbled (stray, (int64_t) n) && (stray <= 1 || stray <= high / 10)) return WB_CHARSET_UTF8;
     if (is_utf16 (u, n, 1)) return WB_CHARSET_UTF16LE;
     if (is_utf16 (u, n, 0)) return WB_CHARSET_UTF16BE;
     const scan_t sjis = scan_cp932 (u, n), euc = scan_euc (u, n);

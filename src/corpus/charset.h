@@ -23,8 +23,6 @@ const char *wb_charset_name (wb_charset c);
 /* The encoding of a text, or of its first n bytes: one that it is for certain, or WB_CHARSET_UNKNOWN.  seems, NULL
  * allowed: where it is unknown, the name that comes nearest, or "". */
 wb_charset wb_charset_guess (const char *s, size_t n, char seems[32]);
-/* Is text in another encoding than UTF-8?  One hundredth that is not UTF-8 says so; a few stray bytes do not. */
-bool wb_charset_garbled (int64_t stray, int64_t bytes);
 /* What iconv is given for a name that the user typed ("sjis" is CP932).  Errors: WB_EUSAGE where iconv has none such.
  */
 wb_status wb_charset_find (const char **out, const char *name) WB_NODISCARD;

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "corpus/charset.h"
+#include "corpus/archive.h"
 #include "corpus/content.h"
+#include "corpus/reader.h"
 
 static const struct {
     const char *magic;
@@ -26,6 +28,8 @@ static const struct {
                4, "a program"},
               {"MMIDIDX", 7, "a token file"}};
 
+enum { MAGICS = sizeof magics / sizeof magics[0] };
+
 /* Zero bytes and control characters that no text has, more than a stray one. */
 static bool is_binary (const char *s, size_t n) {
     size_t bad = 0;
@@ -36,13 +40,21 @@ static bool is_binary (const char *s, size_t n) {
     return bad > 1 && bad > n / 500;
 }
 
-const char *wb_content_binary (const char *s, size_t n) {
-    for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++)
-        if (n >= magics[i].n && memcmp (s, magics[i].magic, magics[i].n) == 0) return magics[i].what;
-    if (!is_binary (s, n)) return NULL;
+int wb_content_binary (const char *s, size_t n) {
+    for (int i = 0; i < MAGICS; i++)
+        if (n >= magics[i].n && memcmp (s, magics[i].magic, magics[i].n) == 0) return i + 1;
+    if (!is_binary (s, n)) return 0;
     const wb_charset c = wb_charset_guess (s, n, NULL);
     const bool wide = c >= WB_CHARSET_UTF16LE && c <= WB_CHARSET_UTF32BE;
-    return wide ? NULL : "binary data";
+    return wide ? 0 : MAGICS + 1;
+}
+
+const char *wb_content_name (int binary) {
+    return binary <= 0 ? NULL : binary <= MAGICS ? magics[binary - 1].what : "binary data";
+}
+
+bool wb_content_packed (const char *s, size_t n) {
+    return wb_packing_is (s, n) || wb_archive_is (s, n) || (n >= 8 && memcmp (s, "WARC/1.", 7) == 0);
 }
 
 static bool has (const char *s, size_t n, const char *what) { return memmem (s, n, what, strlen (what)) != NULL; }

@@ -63,7 +63,7 @@ static wb_status convert (wb_extractor_t *x, bool *good, const char *name, const
         WB_TRY (wb_charset_repair (&x->utf8, s, n));
     } else
         WB_TRY (wb_charset_convert (&x->utf8, &stray, name, s, n));
-    *good = !wb_charset_garbled (stray, (int64_t) (utf8 ? n : n / 2));
+    *good = !wb_text_garbled (stray, (int64_t) (utf8 ? n : n / 2));
     return WB_OK;
 }
 

@@ -85,6 +85,20 @@ wb_status wb_reader_file (wb_reader_t **out, wb_reading_t *c, const char *path) 
     return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (error));
 }
 
+wb_status wb_reader_stream (wb_reader_t **out, wb_reading_t *c, const char *name, int fd, wb_buf_t *b) {
+    wb_reader_t *r = wb_reader_new (c, name);
+    if (r == NULL) return WB_NOMEM ("a reader of %s", name);
+    r->read = file_read;
+    r->fd = fd;
+    c->size = -1;
+    c->read = r->out = (int64_t) b->len;
+    wb_buf_fini (&r->buf);
+    r->buf = *b;
+    *b = (wb_buf_t){0};
+    *out = r;
+    return WB_OK;
+}
+
 int64_t wb_reader_place (const wb_reader_t *r) {
     return (int64_t) lseek (r->fd, 0, SEEK_CUR) - (int64_t) wb_reader_have (r);
 }

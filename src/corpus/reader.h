@@ -40,6 +40,8 @@ struct wb_reader {
 
 /* The file, "-": the standard input.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_reader_file (wb_reader_t **out, wb_reading_t *c, const char *path) WB_NODISCARD;
+/* A stream of which b's bytes have been read already; they are taken over.  name: for messages. */
+wb_status wb_reader_stream (wb_reader_t **out, wb_reading_t *c, const char *name, int fd, wb_buf_t *b) WB_NODISCARD;
 /* A layer that is not set up yet; name: copied.  NULL when out of memory. */
 wb_reader_t *wb_reader_new (wb_reading_t *c, const char *name) WB_NODISCARD;
 void wb_reader_close (wb_reader_t *r); /* with those below; NULL is allowed */
@@ -58,6 +60,8 @@ bool wb_reader_seek (wb_reader_t *r, int64_t to);
 
 /* While *r is packed (gz, bz2, xz, zst ...), put what unpacks it on top.  After an error *r is still to be closed. */
 wb_status wb_reader_unpack (wb_reader_t **r) WB_NODISCARD;
+/* Is it packed like that, by its first bytes? */
+bool wb_packing_is (const char *s, size_t n);
 /* Does the name end like that, whatever it is packed with: "a.jsonl.gz" in ".jsonl"? */
 bool wb_reader_named (const wb_reader_t *r, const char *suffix);
 

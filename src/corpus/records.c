@@ -51,8 +51,9 @@ static wb_status plain_next (wb_level_t *l, wb_step *step, wb_record_t *rec, wb_
     *step = WB_STEP_END;
     if (l->state != NULL) return WB_OK;
     l->state = r;
-    if (wb_content_binary (wb_reader_bytes (r), wb_reader_have (r)) != NULL) {
-        wb_reading_skip (r->c, "not text", r->name, "%s", wb_content_binary (wb_reader_bytes (r), wb_reader_have (r)));
+    const int binary = wb_content_binary (wb_reader_bytes (r), wb_reader_have (r));
+    if (binary > 0) {
+        wb_reading_skip (r->c, "not text", r->name, "%s", wb_content_name (binary));
         return WB_OK;
     }
     WB_TRY (wb_reader_peek (r, (size_t) max + 1));
@@ -94,8 +95,9 @@ static wb_status push (wb_records_t *rs, wb_reader_t *r) {
     return l->kind->open != NULL ? l->kind->open (l) : WB_OK;
 }
 
-wb_status wb_records_open (wb_records_t **out, const char *path, const wb_records_options_t *o,
-                           wb_complain_fn *complain, void *ctx) {
+/* From `path`, or from fd, of which `begun` has been read. */
+static wb_status open_records (wb_records_t **out, const char *path, int fd, wb_buf_t *begun,
+                               const wb_records_options_t *o, wb_complain_fn *complain, void *ctx) {
     wb_reader_t *r;
     wb_records_t *rs = wb_calloc (1, sizeof *rs);
     if (rs == NULL) return WB_NOMEM ("reading %s", path);
@@ -103,13 +105,24 @@ wb_status wb_records_open (wb_records_t **out, const char *path, const wb_record
     if (o != NULL) rs->reading.o = *o;
     if (rs->reading.o.max_bytes <= 0) rs->reading.o.max_bytes = (int64_t) 64 << 20;
     if (rs->reading.o.max_expansion <= 0) rs->reading.o.max_expansion = 200;
-    wb_status status = wb_reader_file (&r, &rs->reading, path);
+    wb_status status =
+        begun == NULL ? wb_reader_file (&r, &rs->reading, path) : wb_reader_stream (&r, &rs->reading, path, fd, begun);
     if (status == WB_OK) status = push (rs, r);
     if (status == WB_OK)
         *out = rs;
     else
         wb_records_close (rs);
     return status;
+}
+
+wb_status wb_records_open (wb_records_t **out, const char *path, const wb_records_options_t *o,
+                           wb_complain_fn *complain, void *ctx) {
+    return open_records (out, path, -1, NULL, o, complain, ctx);
+}
+
+wb_status wb_records_stream (wb_records_t **out, const char *name, int fd, wb_buf_t *begun,
+                             const wb_records_options_t *o, wb_complain_fn *complain, void *ctx) {
+    return open_records (out, name, fd, begun, o, complain, ctx);
 }
 
 wb_status wb_records_next (wb_records_t *rs, wb_record_t *r, bool *more) {

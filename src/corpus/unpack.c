@@ -182,14 +182,21 @@ static const struct {
                 {"\x28\xb5\x2f\xfd", 4, filter_open},
                 {"\x04\x22\x4d\x18", 4, filter_open}};
 
+enum { PACKINGS = sizeof packings / sizeof packings[0] };
+
+static int packing (const char *s, size_t n) {
+    int i = 0;
+    while (i < PACKINGS && (n < 10 || memcmp (s, packings[i].magic, packings[i].n) != 0)) i++;
+    return i;
+}
+
+bool wb_packing_is (const char *s, size_t n) { return packing (s, n) < PACKINGS; }
+
 wb_status wb_reader_unpack (wb_reader_t **r) {
     for (int layer = 0; layer < LAYERS; layer++) {
         WB_TRY (wb_reader_peek (*r, 10));
-        size_t i = 0;
-        for (; i < sizeof packings / sizeof packings[0]; i++)
-            if (wb_reader_have (*r) >= 10 && memcmp (wb_reader_bytes (*r), packings[i].magic, packings[i].n) == 0)
-                break;
-        if (i == sizeof packings / sizeof packings[0]) return WB_OK;
+        const int i = packing (wb_reader_bytes (*r), wb_reader_have (*r));
+        if (i == PACKINGS) return WB_OK;
         wb_reader_t *top = wb_reader_new ((*r)->c, (*r)->name);
         if (top == NULL) return WB_NOMEM ("unpacking %s", (*r)->name);
         top->below = *r;

@@ -127,7 +127,7 @@ static wb_status take_page (wb_level_t *l, wb_record_t *rec, bool *got, const he
         wb_reading_skip (c, "not text", name, "%s", http.type);
     else {
         WB_TRY (wb_http_body (&rec->bytes, &fault, &w->spare, &http, s, n, (size_t) c->o.max_bytes));
-        if (fault == NULL) fault = wb_content_binary (rec->bytes.data, rec->bytes.len);
+        if (fault == NULL) fault = wb_content_name (wb_content_binary (rec->bytes.data, rec->bytes.len));
         if (fault != NULL) wb_reading_skip (c, "not text", name, "%s", fault);
         *got = fault == NULL;
     }

@@ -12,12 +12,11 @@
  * A document is for validation by its hash, so it stays there when the corpus grows.  If that leaves none for
  * validation, or there are fewer than ten documents, all is encoded again by another rule.
  *
- * Not done here: finding documents in other formats, cleaning beyond the tokenizer's own. */
+ * Not done here: taking markup apart (corpus), cleaning beyond the tokenizer's own. */
 #include "config.h"
 
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "dataset/dataset_priv.h"
 #include "dataset/encode.h"
@@ -31,6 +30,7 @@ typedef struct counts {
     int64_t skipped, garbled;                  /* documents without text; documents that are not UTF-8 */
     int64_t lines;                             /* of JSON, bad ones too */
     int64_t converted[WB_CHARSETS];            /* files */
+    int64_t markup[WB_FORMS];                  /* documents of archives whose markup is taken as text */
 } counts_t;
 
 typedef struct job {
@@ -38,7 +38,7 @@ typedef struct job {
     const wb_dataset_encoding_t *e;
     wb_tokens_writer_t *writer[2]; /* [1]: validation, NULL without */
     counts_t count;
-    wb_notes_t garbled, bad;
+    wb_notes_t garbled, bad, left;
     int64_t read;                  /* bytes, for the progress line */
     int64_t open_text, open_stray; /* of the text whose end has not been written */
     int open_side;
@@ -90,12 +90,25 @@ static wb_status note_bad (job_t *j, const wb_unit_t *u) {
     return WB_OK;
 }
 
+/* What a unit of records says. */
+static wb_status note_records (job_t *j, const wb_unit_t *u) {
+    if (u->bad_records.n > 0 && j->e->bad_lines == WB_BAD_LINES_STOP)
+        return WB_FAIL (WB_EDATA, "%s", u->bad_records.text[0]);
+    wb_notes_add (&j->bad, &u->bad_records);
+    wb_notes_add (&j->left, &u->left);
+    wb_notes_add (&j->garbled, &u->garbled);
+    j->count.garbled += u->garbled.n;
+    j->count.lines += u->json;
+    for (int f = 0; f < WB_FORMS; f++) j->count.markup[f] += u->markup[f];
+    return WB_OK;
+}
+
 /* The end of a text. */
 static wb_status end_text (job_t *j, const wb_unit_t *u) {
     const int32_t eot = wb_tokenizer_eot (j->encoder.tokenizer);
     const int64_t text = j->open_text, stray = j->open_stray;
     j->open_text = j->open_stray = 0;
-    if (wb_charset_garbled (stray, text)) {
+    if (wb_text_garbled (stray, text)) {
         j->count.garbled++;
         note_garbled (j, u);
     }
@@ -150,11 +163,12 @@ static wb_status write_unit (void *ctx, void *unit) {
     job_t *j = ctx;
     const wb_unit_t *u = unit;
     WB_TRY (note_bad (j, u));
-    j->read += u->in->kind == WB_INPUT_STREAM ? (int64_t) u->stream.len : u->to - u->from;
+    j->read += u->in->kind == WB_INPUT_STREAM && !u->records ? (int64_t) u->stream.len : u->to - u->from;
     if (u->converted != WB_CHARSET_UTF8) j->count.converted[u->converted]++;
     if (u->hash < j->hash) j->hash = u->hash;
-    if (!u->lines) WB_TRY (write_text (j, u));
-    if (u->lines || u->whole) WB_TRY (write_documents (j, u));
+    if (u->records) WB_TRY (note_records (j, u));
+    if (!u->lines && !u->records) WB_TRY (write_text (j, u));
+    if (u->lines || u->records || u->whole) WB_TRY (write_documents (j, u));
     show_progress (j);
     return WB_OK;
 }
@@ -185,52 +199,15 @@ static wb_status encode_part (job_t *j, int rank, int ranks, int threads) {
         {
             wb_encoder_own_t own = {0};
             wb_team_work (team, &own);
-            wb_buf_fini (&own.raw);
-            wb_buf_fini (&own.text);
+            wb_encoder_own_fini (&own);
         }
         status = wb_team_end (team);
     }
     wb_encoder_fini (r);
-    for (int64_t i = 0; i < n; i++) {
-        wb_buf_fini (&units[i].stream);
-        wb_ids_fini (&units[i].ids);
-        wb_buf_fini (&units[i].documents);
-    }
+    for (int64_t i = 0; i < n; i++) wb_unit_fini (&units[i]);
     wb_free (units);
     wb_log_progress ("%s", "");
     return status;
-}
-
-/* PREFIX or PREFIX-valid; rank >= 0: that rank's part of it.  Freed with wb_free(). */
-static char *token_file (const job_t *j, int side, int rank) {
-    const char *valid = side == 1 ? "-valid" : "";
-    return rank < 0 ? wb_format ("%s%s", j->e->prefix, valid) : wb_format ("%s%s.rank%d", j->e->prefix, valid, rank);
-}
-
-/* The files of this rank's parts, [side][.bin, .idx], which a signal removes. */
-typedef struct parts {
-    char *path[4];
-    int place[4];
-} parts_t;
-
-static wb_status name_parts (parts_t *p, const job_t *j, int part) {
-    for (int i = 0; i < 4; i++) p->place[i] = -1;
-    for (int i = 0; i < 4 && part >= 0; i++) {
-        char *name = token_file (j, i / 2, part);
-        p->path[i] = name != NULL ? wb_format ("%s.%s", name, i % 2 == 0 ? "bin" : "idx") : NULL;
-        wb_free (name);
-        if (p->path[i] == NULL) return WB_NOMEM ("%s", j->e->prefix);
-        p->place[i] = wb_temp_add (p->path[i]);
-    }
-    return WB_OK;
-}
-
-static void remove_parts (parts_t *p) {
-    for (int i = 0; i < 4; i++) {
-        if (p->path[i] != NULL) unlink (p->path[i]);
-        wb_temp_drop (p->place[i]);
-        wb_free (p->path[i]);
-    }
 }
 
 /* ---- what went wrong --------------------------------------------------------------------------------------------- */
@@ -245,6 +222,8 @@ static wb_status judge (const job_t *j) {
                      i == WB_CHARSET_NAMED ? j->encoder.from : wb_charset_name ((wb_charset) i));
     wb_notes_print (&j->garbled, "files that are not UTF-8");
     wb_notes_print (&j->bad, "lines that cannot be read");
+    if (documents > 0) wb_notes_print (&j->left, "things that were left out");
+    wb_markup_warn (c->markup, "document");
     if (j->bad.n > 0)
         wb_warn ("%lld of %lld lines left out, which cannot be read", (long long) j->bad.n, (long long) c->lines);
     if (j->bad.n > 100 && j->bad.n > c->lines / 100 && j->e->bad_lines == WB_BAD_LINES_FEW)
@@ -254,9 +233,10 @@ static wb_status judge (const job_t *j) {
             "the others)",
             (long long) j->bad.n, (long long) c->lines, j->bad.text[0]);
     if (documents == 0)
-        return WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s there, but no document has any text", j->e->inputs[0],
-                        j->e->ninputs > 1 ? " and the other inputs" : "", (long long) j->encoder.inputs->len,
-                        wb_plural (j->encoder.inputs->len));
+        return WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s there, but no document has any text%s%s",
+                        j->e->inputs[0], j->e->ninputs > 1 ? " and the other inputs" : "",
+                        (long long) j->encoder.inputs->len, wb_plural (j->encoder.inputs->len),
+                        j->left.n > 0 ? "; left out: " : "", j->left.n > 0 ? j->left.text[0] : "");
     if (c->garbled > documents / 10 && !j->e->keep_garbled)
         return WB_FAIL (
             WB_EDATA,
@@ -268,20 +248,6 @@ static wb_status judge (const job_t *j) {
 
 /* ---- all ranks -------------------------------------------------------------------------------------------------- */
 
-static wb_status join (const char *prefix, int32_t vocab, int ranks) {
-    wb_tokens_writer_t *w;
-    WB_TRY (wb_tokens_writer_new (&w, prefix, vocab));
-    wb_status status = WB_OK;
-    for (int r = 0; r < ranks && status == WB_OK; r++) {
-        char *part = wb_format ("%s.rank%d", prefix, r);
-        status = part != NULL ? wb_tokens_writer_join (w, part) : WB_NOMEM ("%s", prefix);
-        wb_free (part);
-    }
-    if (status == WB_OK) return wb_tokens_writer_end (w, NULL, NULL);
-    wb_tokens_writer_cancel (w);
-    return status;
-}
-
 static wb_status make_dir (const char *prefix) {
     char *dir = wb_file_dir (prefix);
     wb_status status = dir != NULL ? wb_dir_make (dir) : WB_NOMEM ("%s", prefix);
@@ -291,7 +257,7 @@ static wb_status make_dir (const char *prefix) {
 
 static wb_status open_writers (job_t *j, int rank) {
     for (int side = 0; side < (j->e->validation > 0 ? 2 : 1); side++) {
-        char *name = token_file (j, side, rank);
+        char *name = wb_encoded_name (j->e->prefix, side, rank);
         const wb_status status =
             name != NULL ? wb_tokens_writer_new (&j->writer[side], name, wb_tokenizer_size (j->encoder.tokenizer))
                          : WB_NOMEM ("%s", j->e->prefix);
@@ -311,7 +277,7 @@ static void cancel_writers (job_t *j) {
 /* Encode all inputs once; afterwards the counts are those of all ranks.  part: the rank, -1 where there is only one. */
 static wb_status encode_once (job_t *j, wb_comm_t *world, int part, int threads) {
     memset (&j->count, 0, sizeof j->count);
-    j->garbled.n = j->bad.n = j->read = j->open_text = j->open_stray = 0;
+    j->garbled.n = j->bad.n = j->left.n = j->read = j->open_text = j->open_stray = 0;
     j->encoder.input = j->encoder.at = 0;
     j->hash = UINT64_MAX;
     wb_status status = open_writers (j, part);
@@ -322,6 +288,7 @@ static wb_status encode_once (job_t *j, wb_comm_t *world, int part, int threads)
     wb_comm_max_i64 (world, &hash, 1);
     j->hash = ~((uint64_t) hash << 1);
     WB_TRY (wb_notes_gather (&j->garbled, world));
+    WB_TRY (wb_notes_gather (&j->left, world));
     return wb_notes_gather (&j->bad, world);
 }
 
@@ -361,8 +328,8 @@ static wb_status finish (job_t *j, wb_comm_t *world, int part) {
     wb_comm_sum_i64 (world, j->count.tokens, 2);
     if (part < 0) return WB_OK;
     for (int side = j->e->validation > 0; side >= 0 && part == 0 && status == WB_OK; side--) {
-        char *name = token_file (j, side, -1);
-        status = name != NULL ? join (name, wb_tokenizer_size (j->encoder.tokenizer), wb_comm_size (world))
+        char *name = wb_encoded_name (j->e->prefix, side, -1);
+        status = name != NULL ? wb_encoded_join (name, wb_tokenizer_size (j->encoder.tokenizer), wb_comm_size (world))
                               : WB_NOMEM ("%s", j->e->prefix);
         wb_free (name);
     }
@@ -385,17 +352,17 @@ static void report (const job_t *j, int side, const char *name) {
 /* A rank's part is written as PREFIX.rankR, or as PREFIX where there is one rank only. */
 static wb_status encode (job_t *j, wb_comm_t *world, int threads) {
     const int rank = wb_comm_rank (world), part = wb_comm_size (world) > 1 ? rank : -1;
-    parts_t parts = {0};
+    wb_encoded_parts_t parts;
     WB_TRY (wb_agree (world, rank == 0 ? make_dir (j->e->prefix) : WB_OK));
     if (rank == 0) wb_temp_sweep (j->e->prefix);
     wb_threads_warn ();
-    wb_status status = wb_agree (world, name_parts (&parts, j, part));
+    wb_status status = wb_agree (world, wb_encoded_parts_init (&parts, j->e->prefix, part));
     if (status == WB_OK) status = encode_sides (j, world, part, threads);
     if (status == WB_OK) status = finish (j, world, part);
     cancel_writers (j);
-    remove_parts (&parts);
+    wb_encoded_parts_fini (&parts);
     for (int side = 0; side < 2 && status == WB_OK && rank == 0; side++) {
-        char *name = token_file (j, side, -1);
+        char *name = wb_encoded_name (j->e->prefix, side, -1);
         if (name != NULL && (side == 0 || j->e->validation > 0)) report (j, side, name);
         wb_free (name);
     }

@@ -4,6 +4,7 @@
 
 #include "dataset/inputs.h"
 #include "corpus/jsonl.h"
+#include "wabun/corpus.h"
 #include "wabun/dataset.h"
 
 /* What went wrong, for people: how often, and the first cases. */
@@ -12,6 +13,8 @@ typedef struct wb_notes {
     int64_t n;
     char text[WB_NOTES][512];
 } wb_notes_t;
+void wb_note (wb_notes_t *notes, const char *fmt, ...) WB_PRINTF (2, 3);
+void wb_notes_add (wb_notes_t *notes, const wb_notes_t *more);
 /* The first notes of all ranks in the order of ranks, and their number; on every rank.  Collective over world.  Errors,
  * agreed: WB_ENOMEM. */
 wb_status wb_notes_gather (wb_notes_t *notes, wb_comm_t *world) WB_NODISCARD;
@@ -35,11 +38,14 @@ typedef struct wb_unit {
     const wb_input_t *in;
     int64_t from, to; /* bytes of the file */
     bool lines;
+    bool records;     /* whole documents, from `stream` and `parts` (unit_records.c) */
     bool first, last; /* of a text */
     bool whole;       /* all of the file at once, since it is converted */
     bool cut;         /* this text is one half of a file: */
     int side;         /* which one; a text that is not cut tells by its first unit */
-    wb_buf_t stream;  /* the bytes, of a stream: it is read when the unit is taken */
+    wb_buf_t stream;  /* the bytes, of a stream or of records: they are read when the unit is taken */
+    wb_buf_t parts;   /* which records they are */
+    wb_notes_t left;  /* what was left out of them */
     /* results */
     int64_t start, start_line; /* of the bytes that were read: in the file, -1: line start_line of it */
     wb_ids_t ids;
@@ -49,7 +55,9 @@ typedef struct wb_unit {
     char seems[32];               /* encoding of garbled text, "": unknown */
     int64_t bad;                  /* lines that cannot be read, and the first of them */
     wb_bad_line_t bad_lines[WB_NOTES];
-    uint64_t hash; /* the smallest of its documents' */
+    uint64_t hash;                   /* the smallest of its documents' */
+    wb_notes_t bad_records, garbled; /* of records: lines that cannot be read, what is in an unknown encoding */
+    int64_t json, markup[WB_FORMS];  /* lines of JSON; documents by form */
 } wb_unit_t;
 
 typedef struct wb_encoder {
@@ -63,10 +71,13 @@ typedef struct wb_encoder {
     uint64_t limit;      /* documents whose hash is not above it are for validation, unless texts are cut */
     /* taking */
     int64_t input, at;
-    int fd;              /* of the stream that is being read, -1: none */
-    bool stream_lines;   /* it is lines of JSON */
-    int64_t stream_line; /* lines of it that were taken */
-    wb_buf_t rest;       /* its bytes after the last line end */
+    int fd;                /* of the stream that is being read, -1: none */
+    bool stream_lines;     /* it is lines of JSON */
+    int64_t stream_line;   /* lines of it that were taken */
+    wb_buf_t rest;         /* its bytes after the last line end */
+    wb_records_t *records; /* that are being read, NULL: none */
+    wb_record_t record;
+    wb_unit_t *filling; /* the unit that they go to */
 } wb_encoder_t;
 
 /* wb_team_ops_t: the next unit of this rank's part. */
@@ -74,8 +85,38 @@ wb_status wb_encoder_take (void *encoder, void *unit, bool *more) WB_NODISCARD;
 /* wb_team_ops_t: read and encode.  own: a wb_encoder_own_t of the thread, kept between units. */
 typedef struct wb_encoder_own {
     wb_buf_t raw, text;
+    wb_extractor_t *extractor; /* NULL until it is needed */
+    wb_document_t document;
 } wb_encoder_own_t;
 wb_status wb_encoder_work (void *encoder, void *unit, void *own) WB_NODISCARD;
+void wb_encoder_own_fini (wb_encoder_own_t *own);
+void wb_unit_fini (wb_unit_t *u);
 void wb_encoder_fini (wb_encoder_t *j); /* what a failure left open */
+
+/* Encode a document that is here whole, s [n], into the unit. */
+wb_status wb_encoder_document (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) WB_NODISCARD;
+
+/* ---- records (unit_records.c) ------------------------------------------------------------------------------------ */
+
+/* The next unit of the input that is being read; u->last: there is no more of it. */
+wb_status wb_encoder_take_records (wb_encoder_t *j, wb_unit_t *u) WB_NODISCARD;
+/* The stream j->fd holds records; its first bytes are in the unit. */
+wb_status wb_encoder_begin_records (wb_encoder_t *j, wb_unit_t *u) WB_NODISCARD;
+wb_status wb_encoder_work_records (const wb_encoder_t *j, wb_unit_t *u, wb_encoder_own_t *own) WB_NODISCARD;
+
+/* ---- files (encode_files.c) -------------------------------------------------------------------------------------- */
+
+/* PREFIX or PREFIX-valid (side 1); rank >= 0: that rank's part of it.  NULL when out of memory.  Freed with wb_free().
+ */
+char *wb_encoded_name (const char *prefix, int side, int rank) WB_NODISCARD;
+/* The files of a rank's parts, [side][.bin, .idx]: a signal removes them, and fini does.  rank < 0: none. */
+typedef struct wb_encoded_parts {
+    char *path[4];
+    int place[4];
+} wb_encoded_parts_t;
+wb_status wb_encoded_parts_init (wb_encoded_parts_t *p, const char *prefix, int rank) WB_NODISCARD;
+void wb_encoded_parts_fini (wb_encoded_parts_t *p);
+/* Join the ranks' parts of `prefix`. */
+wb_status wb_encoded_join (const char *prefix, int32_t vocab, int ranks) WB_NODISCARD;
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Rank 0 walks the directories and tells the others, so that nobody works from another view of the file system.
  *
- * Not done here: opening them (look.c); formats beyond text and JSON lines. */
+ * Not done here: opening them (look.c, units.c, unit_records.c). */
 #include "config.h"
 
 #include <errno.h>
@@ -101,7 +101,7 @@ static wb_status find_in_dir (wb_inputs_t *l, const char *path) {
 
 /* named: the user gave this very path. */
 static wb_status find (wb_inputs_t *l, const char *path, bool named) {
-    static const char *const packed[] = {".gz", ".bz2", ".xz", ".zst", ".zip"};
+    static const char *const packed[] = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z"};
     static const char *const lines[] = {".jsonl", ".ndjson"};
     static const char *const texts[] = {".txt", ".text", ".md", ".json"};
     struct stat st;
@@ -112,13 +112,12 @@ static wb_status find (wb_inputs_t *l, const char *path, bool named) {
     if (named && !S_ISREG (st.st_mode)) return put (l, path, WB_INPUT_STREAM, true, 0);
     if (S_ISREG (st.st_mode)) {
         if (ENDS_IN (path, lines)) return put_file (l, path, WB_INPUT_LINES, named, &st);
-        if (ENDS_IN (path, texts)) return put_file (l, path, WB_INPUT_TEXT, named, &st);
+        if (ENDS_IN (path, texts) || ENDS_IN (path, packed)) return put_file (l, path, WB_INPUT_TEXT, named, &st);
     }
     if (!named) {
         wb_inputs_leave_out (l, path);
         return WB_OK;
     }
-    if (ENDS_IN (path, packed)) return WB_FAIL (WB_EUSAGE, "%s: compressed files are not read; unpack it first", path);
     return put_file (l, path, WB_INPUT_TEXT, true, &st);
 }
 
@@ -178,7 +177,7 @@ static wb_status check (wb_inputs_t *l, char *const *paths, int n) {
     if (l->len == 0)
         return WB_FAIL (WB_EDATA,
                         "no text in %s%s: %lld file%s there, but none that ends in .txt, .text, .md, .jsonl, "
-                        ".ndjson or .json and is text (%s)",
+                        ".ndjson or .json, or is packed (.gz, .zst, .zip ...), and is text (%s)",
                         paths[0], more, (long long) l->others, wb_plural (l->others), left_out (out, sizeof out, l));
     if (l->bytes == 0 && !stream)
         return WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s there, all empty", paths[0], more, (long long) l->len,

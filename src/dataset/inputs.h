@@ -3,12 +3,12 @@
 #define WABUN_DATASET_INPUTS_H
 
 #include "corpus/charset.h"
-#include "wabun/comm.h"
+#include "wabun/corpus.h"
 
 #define WB_UNIT ((int64_t) 1 << 20) /* bytes that a thread encodes at a time; a shorter file is not cut */
 
-/* A stream has no size: the standard input, a pipe. */
-typedef enum { WB_INPUT_TEXT, WB_INPUT_LINES, WB_INPUT_STREAM } wb_input_kind;
+/* Records: a packed file, an archive, a WARC (wb_records_open()).  A stream has no size: the standard input, a pipe. */
+typedef enum { WB_INPUT_TEXT, WB_INPUT_LINES, WB_INPUT_RECORDS, WB_INPUT_STREAM } wb_input_kind;
 
 typedef struct wb_input {
     char *path;
@@ -37,12 +37,13 @@ typedef struct wb_inputs {
 } wb_inputs_t;
 
 /* Rank 0's view of the file system on all ranks: "-", files, and directories, walked in the order of names (.txt,
- * .text, .md, .jsonl, .ndjson and .json files in them; links to directories are not followed, they may lead in a
- * circle).  A .jsonl or .ndjson file holds one document a line; so does any other file whose first line is a JSON
- * object with the text field.  Any other is one document.  The beginning of each file is read, each rank its share of
- * the files.  Prints what was left out, what is there twice and what is markup.  from: the encoding the user gave,
- * NULL: find out. Collective over world.  Errors, agreed: WB_EIO what cannot be opened; WB_EDATA no text at all, or a
- * file that was named is not text; WB_EUSAGE a packed file, a pipe that several ranks would have to share; WB_ENOMEM.
+ * .text, .md, .jsonl, .ndjson, .json files in them, and those packed and archived; links to directories are not
+ * followed, they may lead in a circle).  A .jsonl or .ndjson file holds one document a line; so does any other file
+ * whose first line is a JSON object with the text field.  Any other is one document.  The beginning of each file is
+ * read, each rank its share of the files.  Prints what was left out, what is there twice and what is markup.  from: the
+ * encoding the user gave, NULL: find out. Collective over world.  Errors, agreed: WB_EIO what cannot be opened;
+ * WB_EDATA no text at all, or a file that was named is not text; WB_EUSAGE a pipe that several ranks would have to
+ * share; WB_ENOMEM.
  */
 wb_status wb_inputs_find (wb_inputs_t *out, wb_comm_t *world, char *const *paths, int n, const char *field,
                           const char *from) WB_NODISCARD;
@@ -52,19 +53,21 @@ void wb_inputs_leave_out (wb_inputs_t *l, const char *path);
 
 /* ---- what files hold (look.c) ------------------------------------------------------------------------------------ */
 
-typedef enum { WB_MARKUP_NONE, WB_MARKUP_HTML, WB_MARKUP_WIKI, WB_MARKUP_RUBY, WB_MARKUPS } wb_markup;
-
 typedef struct wb_look {
-    bool lines; /* the first line is a JSON object with the text field */
-    bool json;  /* it begins like JSON */
+    bool lines;  /* the first line is a JSON object with the text field */
+    bool json;   /* it begins like JSON */
+    bool packed; /* it is opened as records */
     wb_charset charset;
-    wb_markup markup;
-    const char *binary; /* "a JPEG picture"; NULL: text */
+    wb_form form;
+    int binary; /* of wb_content_name(); 0: text */
 } wb_look_t;
-/* What a text is, by its first n bytes; `whole`: that is all of it.  Errors: WB_ENOMEM. */
+/* What a text is, by its first n bytes.  field: of lines of JSON; from: the encoding the user gave, NULL: find out.
+ * Errors: WB_ENOMEM. */
 wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *field, const char *from) WB_NODISCARD;
 /* Look at all files of the list, each rank at its share, set kind and charset, and take away what is not text.
  * Collective over world.  Errors, agreed: as wb_inputs_find(). */
 wb_status wb_inputs_look (wb_inputs_t *l, wb_comm_t *world, const char *field, const char *from) WB_NODISCARD;
+/* A warning of markup that is taken as text, by form; what: "file", "document". */
+void wb_markup_warn (const int64_t count[WB_FORMS], const char *what);
 
 #endif

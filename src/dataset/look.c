@@ -13,66 +13,14 @@
 #include <unistd.h>
 
 #include "dataset/inputs.h"
+#include "corpus/content.h"
 #include "corpus/jsonl.h"
 #include "wabun/text.h"
 
 #define PIECE ((size_t) 1 << 16)
 #define PIECES 256
 
-/* ---- binary files ------------------------------------------------------------------------------------------------ */
-
-static const struct {
-    const char *magic;
-    size_t n;
-    const char *what;
-} magics[] = {{"\xff\xd8\xff", 3, "a JPEG picture"},
-              {"\x89PNG", 4, "a PNG picture"},
-              {"GIF8", 4, "a GIF picture"},
-              {"%PDF-", 5, "a PDF document"},
-              {"PK\3\4", 4, "a ZIP archive (or an office document, an EPUB)"},
-              {"\x7f"
-               "ELF",
-               4, "a program"},
-              {"\x1f\x8b", 2, "compressed (gzip); unpack it first"},
-              {"BZh", 3, "compressed (bzip2); unpack it first"},
-              {"\xfd"
-               "7zXZ",
-               5, "compressed (xz); unpack it first"},
-              {"\x28\xb5\x2f\xfd", 4, "compressed (zstd); unpack it first"},
-              {"MMIDIDX", 7, "a token file"},
-              {"", 0, "binary data"}};
-enum { MAGICS = sizeof magics / sizeof magics[0] };
-
-/* Zero bytes and control characters that no text has, more than a stray one. */
-static bool is_binary (const char *s, size_t n) {
-    size_t bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char c = (unsigned char) s[i];
-        bad += c < 0x20 && !(c >= '\t' && c <= '\r') && c != 0x1b && c != 0x1a;
-    }
-    return bad > 1 && bad > n / 500;
-}
-
-static const char *binary (const char *s, size_t n) {
-    for (size_t i = 0; i + 1 < MAGICS; i++)
-        if (n >= magics[i].n && memcmp (s, magics[i].magic, magics[i].n) == 0) return magics[i].what;
-    return is_binary (s, n) ? magics[MAGICS - 1].what : NULL;
-}
-
 /* ---- text ------------------------------------------------------------------------------------------------------- */
-
-static bool has (const char *s, const char *what) { return strstr (s, what) != NULL; }
-
-static wb_markup markup (const char *s) {
-    char start[1024];
-    size_t n = 0;
-    for (; n + 1 < sizeof start && s[n] != 0; n++)
-        start[n] = s[n] >= 'A' && s[n] <= 'Z' ? (char) (s[n] - 'A' + 'a') : s[n];
-    start[n] = 0;
-    if (has (start, "<mediawiki")) return WB_MARKUP_WIKI;
-    if (has (start, "<html") || has (start, "<!doctype html")) return WB_MARKUP_HTML;
-    return has (s, "［＃") || (has (s, "《") && has (s, "｜")) ? WB_MARKUP_RUBY : WB_MARKUP_NONE;
-}
 
 /* Is the first line a JSON object with the text field? */
 static bool first_line (const char *s, size_t n, const char *field) {
@@ -86,15 +34,16 @@ static bool first_line (const char *s, size_t n, const char *field) {
 }
 
 wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *field, const char *from) {
-    *out = (wb_look_t){.charset = WB_CHARSET_UTF8};
+    *out = (wb_look_t){.charset = WB_CHARSET_UTF8, .form = WB_FORM_TEXT};
     if (n == 0) return WB_OK;
     out->charset = from == NULL                      ? wb_charset_guess (s, n, NULL)
                    : strcasecmp (from, "UTF-8") == 0 ? WB_CHARSET_UTF8
                                                      : WB_CHARSET_NAMED;
     const char *name = from != NULL ? from : wb_charset_name (out->charset);
     const bool wide = strncasecmp (name, "UTF-16", 6) == 0 || strncasecmp (name, "UTF-32", 6) == 0;
-    if (!wide) out->binary = binary (s, n);
-    if (out->binary != NULL) return WB_OK;
+    out->packed = wb_content_packed (s, n);
+    if (!wide && !out->packed) out->binary = wb_content_binary (s, n);
+    if (out->binary > 0 || out->packed) return WB_OK;
     wb_buf_t text = {0};
     int64_t stray = 0;
     wb_status status = WB_OK;
@@ -107,7 +56,7 @@ wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *fi
         while (*p == ' ' || (*p >= '\t' && *p <= '\r')) p++;
         out->json = *p == '{' || *p == '[';
         out->lines = *p == '{' && first_line (p, text.len - (size_t) (p - text.data), field);
-        out->markup = out->lines ? WB_MARKUP_NONE : markup (text.data);
+        out->form = out->lines ? WB_FORM_JSON : wb_content_form (text.data, text.len);
     }
     wb_buf_fini (&text);
     return status;
@@ -136,19 +85,16 @@ static wb_status read_start (wb_buf_t *b, int fd, const char *path, bool is_long
 
 /* ---- all files --------------------------------------------------------------------------------------------------- */
 
-/* A finding as one number: bits of lines, json, charset, markup, and which kind of binary file (0: text). */
+/* A finding as one number: bits of lines, json, packed, charset, form, and which kind of binary file (0: text). */
 static int64_t pack (const wb_look_t *k) {
-    int64_t b = 0;
-    for (int i = 0; i < MAGICS; i++)
-        if (k->binary == magics[i].what) b = i + 1;
-    return (int64_t) k->lines | (int64_t) k->json << 1 | (int64_t) k->charset << 8 | (int64_t) k->markup << 16 |
-           b << 24;
+    return (int64_t) k->lines | (int64_t) k->json << 1 | (int64_t) k->packed << 2 | (int64_t) k->charset << 8 |
+           (int64_t) k->form << 16 | (int64_t) k->binary << 24;
 }
 
 static wb_look_t unpack (int64_t x) {
-    const int64_t b = x >> 24 & 0xff;
-    return (wb_look_t){(x & 1) != 0, (x & 2) != 0, (wb_charset) (x >> 8 & 0xff), (wb_markup) (x >> 16 & 0xff),
-                       b > 0 ? magics[b - 1].what : NULL};
+    return (wb_look_t){
+        (x & 1) != 0,          (x & 2) != 0, (x & 4) != 0, (wb_charset) (x >> 8 & 0xff), (wb_form) (x >> 16 & 0xff),
+        (int) (x >> 24 & 0xff)};
 }
 
 static wb_status look_at (int64_t *found, const wb_input_t *in, wb_buf_t *b, const char *field, const char *from) {
@@ -168,19 +114,19 @@ static bool is_json_name (const char *path) {
 }
 
 /* Set kinds and encodings; take away what is not text.  The same on every rank. */
-static wb_status apply (wb_inputs_t *l, const int64_t *found, int64_t count[WB_MARKUPS]) {
+static wb_status apply (wb_inputs_t *l, const int64_t *found, int64_t count[WB_FORMS]) {
     int64_t kept = 0;
     l->bytes = 0;
     for (int64_t i = 0; i < l->len; i++) {
         wb_input_t in = l->data[i];
         const wb_look_t look = unpack (found[i]);
         const bool strange = in.kind == WB_INPUT_TEXT && !look.lines && look.json && is_json_name (in.path);
-        if (in.named && look.binary != NULL)
-            return WB_FAIL (WB_EDATA, "%s is not text: it is %s", in.path, look.binary);
+        if (in.named && look.binary > 0)
+            return WB_FAIL (WB_EDATA, "%s is not text: it is %s", in.path, wb_content_name (look.binary));
         if (in.named && strange)
             return WB_FAIL (WB_EDATA, "%s is JSON, but not a document in each line, such as {\"text\": \"...\"}",
                             in.path);
-        if (look.binary != NULL || strange) {
+        if (look.binary > 0 || strange) {
             wb_inputs_leave_out (l, in.path);
             wb_free (in.path);
             l->data[i].path = NULL;
@@ -188,8 +134,9 @@ static wb_status apply (wb_inputs_t *l, const int64_t *found, int64_t count[WB_M
         }
         if (in.kind != WB_INPUT_STREAM) {
             if (look.lines) in.kind = WB_INPUT_LINES;
+            if (look.packed) in.kind = WB_INPUT_RECORDS;
             in.charset = look.charset;
-            if (in.kind == WB_INPUT_TEXT) count[look.markup]++;
+            if (in.kind == WB_INPUT_TEXT) count[look.form]++;
         }
         in.start = l->bytes;
         l->bytes += in.bytes;
@@ -200,10 +147,19 @@ static wb_status apply (wb_inputs_t *l, const int64_t *found, int64_t count[WB_M
     return WB_OK;
 }
 
+void wb_markup_warn (const int64_t count[WB_FORMS], const char *what) {
+    static const char *const names[WB_FORMS] = {[WB_FORM_AOZORA] = "Aozora Bunko's notes (《》 ［＃］)",
+                                                [WB_FORM_HTML] = "HTML",
+                                                [WB_FORM_WIKI] = "MediaWiki XML"};
+    for (int f = 0; f < WB_FORMS; f++)
+        if (count[f] > 0 && names[f] != NULL)
+            wb_warn ("%lld %s%s of %s: the markup is taken as text; wabun corpus build takes it out",
+                     (long long) count[f], what, wb_plural (count[f]), names[f]);
+}
+
 wb_status wb_inputs_look (wb_inputs_t *l, wb_comm_t *world, const char *field, const char *from) {
-    static const char *const names[WB_MARKUPS] = {"", "HTML", "MediaWiki XML", "Aozora Bunko's notes (《》 ［＃］)"};
     const int rank = wb_comm_rank (world), ranks = wb_comm_size (world);
-    int64_t *found = wb_calloc ((size_t) l->len + 1, sizeof *found), count[WB_MARKUPS] = {0};
+    int64_t *found = wb_calloc ((size_t) l->len + 1, sizeof *found), count[WB_FORMS] = {0};
     wb_status status = found != NULL ? WB_OK : WB_NOMEM ("list of inputs");
     wb_buf_t b = {0};
     for (int64_t i = rank; i < l->len && status == WB_OK; i += ranks)
@@ -219,9 +175,6 @@ wb_status wb_inputs_look (wb_inputs_t *l, wb_comm_t *world, const char *field, c
         status = wb_agree (world, apply (l, found, count));
     }
     wb_free (found);
-    for (int m = 1; m < WB_MARKUPS && status == WB_OK; m++)
-        if (count[m] > 0)
-            wb_warn ("%lld file%s of %s: the markup is taken as text; take it out first", (long long) count[m],
-                     wb_plural (count[m]), names[m]);
+    if (status == WB_OK) wb_markup_warn (count, "file");
     return status;
 }

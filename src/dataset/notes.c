@@ -7,6 +7,20 @@
 
 #include "dataset/encode.h"
 
+void wb_note (wb_notes_t *notes, const char *fmt, ...) {
+    va_list ap;
+    va_start (ap, fmt);
+    if (notes->n < WB_NOTES) vsnprintf (notes->text[notes->n], sizeof notes->text[0], fmt, ap);
+    va_end (ap);
+    notes->n++;
+}
+
+void wb_notes_add (wb_notes_t *notes, const wb_notes_t *more) {
+    for (int64_t i = 0; i < more->n && i < WB_NOTES && notes->n + i < WB_NOTES; i++)
+        memcpy (notes->text[notes->n + i], more->text[i], sizeof notes->text[0]);
+    notes->n += more->n;
+}
+
 wb_status wb_notes_gather (wb_notes_t *notes, wb_comm_t *world) {
     const int ranks = wb_comm_size (world);
     int64_t n = notes->n;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "corpus/content.h"
 #include "dataset/encode.h"
 
 #define WHOLE_MAX ((int64_t) 1 << 30) /* bytes of a file that is converted */
@@ -44,7 +45,9 @@ static wb_status look_at_stream (wb_encoder_t *j, wb_unit_t *u) {
     wb_look_t look;
     wb_buf_t *b = &u->stream;
     WB_TRY (wb_look_bytes (&look, b->data, b->len, j->e->field, j->from));
-    if (look.binary != NULL) return WB_FAIL (WB_EDATA, "%s is not text: it is %s", u->in->path, look.binary);
+    if (look.binary > 0)
+        return WB_FAIL (WB_EDATA, "%s is not text: it is %s", u->in->path, wb_content_name (look.binary));
+    if (look.packed) return wb_encoder_begin_records (j, u);
     j->stream_lines = look.lines;
     j->stream_line = 0;
     u->whole = look.charset != WB_CHARSET_UTF8 && look.charset != WB_CHARSET_UNKNOWN;
@@ -63,6 +66,7 @@ static wb_status take_stream (wb_encoder_t *j, wb_unit_t *u) {
     if (j->fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", u->in->path, strerror (errno));
     wb_buf_t *b = &u->stream;
     wb_buf_clear (b);
+    if (j->records != NULL) return wb_encoder_take_records (j, u);
     WB_TRY (wb_buf_put (b, j->rest.data, j->rest.len)); /* there is no line end in the rest */
     size_t whole = 0;
     for (u->last = false; whole == 0 && !u->last;) {
@@ -70,6 +74,7 @@ static wb_status take_stream (wb_encoder_t *j, wb_unit_t *u) {
         WB_TRY (read_more (b, j->fd, (size_t) WB_UNIT, u->in->path));
         u->last = b->len - before < (size_t) WB_UNIT;
         if (u->first && before == 0) WB_TRY (look_at_stream (j, u));
+        if (j->records != NULL) return wb_encoder_take_records (j, u);
         const bool cut = j->stream_lines || wb_tokenizer_by_lines (j->tokenizer);
         const char *end = cut && !u->last ? memrchr (b->data + before, '\n', b->len - before) : NULL;
         if (end != NULL) whole = (size_t) (end - b->data) + 1;
@@ -91,7 +96,8 @@ static wb_status take_stream (wb_encoder_t *j, wb_unit_t *u) {
 /* The bytes of a file that this rank encodes; false: none. */
 static bool mine (const wb_encoder_t *j, const wb_input_t *in, bool whole, int64_t *from, int64_t *end) {
     if (in->kind == WB_INPUT_STREAM) return j->root;
-    if (in->kind == WB_INPUT_TEXT || whole) return in->start >= j->first && in->start < j->last;
+    if (in->kind == WB_INPUT_TEXT || in->kind == WB_INPUT_RECORDS || whole)
+        return in->start >= j->first && in->start < j->last;
     if (*from < j->first - in->start) *from = j->first - in->start;
     if (*end > j->last - in->start) *end = j->last - in->start;
     return in->start < j->last && in->start + in->bytes > j->first;
@@ -101,6 +107,7 @@ static void begin_unit (wb_unit_t *u, const wb_input_t *in, bool whole) {
     u->in = in;
     u->lines = in->kind == WB_INPUT_LINES;
     u->whole = whole;
+    u->records = in->kind == WB_INPUT_RECORDS;
     u->cut = false;
     u->side = 0;
     u->start = u->start_line = 0;
@@ -108,8 +115,12 @@ static void begin_unit (wb_unit_t *u, const wb_input_t *in, bool whole) {
     u->converted = WB_CHARSET_UTF8;
     u->seems[0] = 0;
     u->hash = UINT64_MAX;
+    u->left.n = u->bad_records.n = u->garbled.n = u->json = 0;
+    memset (u->markup, 0, sizeof u->markup);
     wb_ids_clear (&u->ids);
     wb_buf_clear (&u->documents);
+    wb_buf_clear (&u->parts);
+    if (u->records) wb_buf_clear (&u->stream);
 }
 
 wb_status wb_encoder_take (void *encoder, void *unit, bool *more) {
@@ -117,10 +128,16 @@ wb_status wb_encoder_take (void *encoder, void *unit, bool *more) {
     wb_unit_t *u = unit;
     for (; j->input < j->inputs->len; j->input++) {
         const wb_input_t *in = &j->inputs->data[j->input];
-        const bool whole = in->charset != WB_CHARSET_UTF8 && in->charset != WB_CHARSET_UNKNOWN;
+        const bool whole =
+            in->kind != WB_INPUT_RECORDS && in->charset != WB_CHARSET_UTF8 && in->charset != WB_CHARSET_UNKNOWN;
         int64_t from = j->at, end = in->bytes;
         if (!mine (j, in, whole, &from, &end)) continue;
         begin_unit (u, in, whole);
+        if (u->records) {
+            WB_TRY (wb_encoder_take_records (j, u));
+            j->input += u->last;
+            return WB_OK;
+        }
         if (whole && end > WHOLE_MAX) return too_large (in->path);
         int64_t begin = 0;
         if (j->cut && in->kind == WB_INPUT_TEXT && !whole) { /* two documents: lines before, and from, a byte */
@@ -155,6 +172,23 @@ void wb_encoder_fini (wb_encoder_t *j) {
     if (j->fd >= 0) close (j->fd);
     j->fd = -1;
     wb_buf_fini (&j->rest);
+    wb_records_close (j->records);
+    j->records = NULL;
+    wb_record_fini (&j->record);
+}
+
+void wb_encoder_own_fini (wb_encoder_own_t *own) {
+    wb_buf_fini (&own->raw);
+    wb_buf_fini (&own->text);
+    wb_extractor_destroy (own->extractor);
+    wb_document_fini (&own->document);
+}
+
+void wb_unit_fini (wb_unit_t *u) {
+    wb_buf_fini (&u->stream);
+    wb_buf_fini (&u->parts);
+    wb_ids_fini (&u->ids);
+    wb_buf_fini (&u->documents);
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------------------- */
@@ -216,7 +250,7 @@ static wb_status convert (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *text, c
     int64_t stray = 0;
     wb_buf_clear (text);
     WB_TRY (wb_charset_convert (text, &stray, name, *s, *n));
-    if (from != WB_CHARSET_NAMED && wb_charset_garbled (stray, (int64_t) *n / 2)) return WB_OK; /* as it is */
+    if (from != WB_CHARSET_NAMED && wb_text_garbled (stray, (int64_t) *n / 2)) return WB_OK; /* as it is */
     const size_t mark = wb_bom (text->data, text->len);
     u->converted = from;
     u->stray = stray;
@@ -244,8 +278,7 @@ static wb_status encode_document (const wb_encoder_t *j, wb_unit_t *u, const cha
     return wb_buf_put (&u->documents, &d, sizeof d);
 }
 
-/* A document that is here whole. */
-static wb_status encode_whole (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
+wb_status wb_encoder_document (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
     if (n == 0) u->skipped++;
     if (!j->cut || n == 0) return encode_document (j, u, s, n, side_of (j, u, s, n));
     size_t at = (size_t) ((double) n * (1 - j->e->validation));
@@ -274,7 +307,7 @@ static wb_status encode_line (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *own
             if (status == WB_OK) bytes = fold (own->data, bytes);
             text = own->data;
         }
-        if (status == WB_OK) status = encode_whole (j, u, text, bytes);
+        if (status == WB_OK) status = wb_encoder_document (j, u, text, bytes);
     }
     json_decref (line);
     return status;
@@ -296,6 +329,7 @@ wb_status wb_encoder_work (void *encoder, void *unit, void *own) {
     const wb_encoder_t *j = encoder;
     wb_unit_t *u = unit;
     wb_encoder_own_t *o = own;
+    if (u->records) return wb_encoder_work_records (j, u, o);
     wb_buf_t *b = u->in->kind == WB_INPUT_STREAM ? &u->stream : &o->raw;
     size_t start = 0;
     if (u->in->kind != WB_INPUT_STREAM) {
@@ -312,7 +346,7 @@ wb_status wb_encoder_work (void *encoder, void *unit, void *own) {
     if (u->lines) return encode_lines (j, u, u->converted != WB_CHARSET_UTF8 ? &o->raw : &o->text, s, n);
     if (!j->e->keep_crlf) n = fold (s, n);
     u->text = (int64_t) n;
-    if (u->whole) return encode_whole (j, u, s, n);
+    if (u->whole) return wb_encoder_document (j, u, s, n);
     if (u->first && !u->cut) u->side = side_of (j, u, s, n);
     return n > 0 ? wb_tokenizer_encode (j->tokenizer, &u->ids, s, n, j->e->clean) : WB_OK;
 }

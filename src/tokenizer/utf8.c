@@ -118,16 +118,19 @@ int64_t wb_text_stray (const char *text, size_t n) {
         while (k < want && i + k < n && (u[i + k] & 0xc0) == 0x80) k++;
         if (k == want)
             i += k;
+        else if (want > k && i + k == n)
+            break; /* the last character is not finished */
         else
             i++, stray++;
     }
     return stray;
 }
 
+bool wb_text_garbled (int64_t stray, int64_t bytes) { return stray > 1 && stray > bytes / 100; }
+
 void wb_text_warn (const char *name, const char *text, size_t n, bool *told) {
     if (told != NULL && *told) return;
-    const int64_t stray = wb_text_stray (text, n);
-    if (stray <= 1 || stray <= (int64_t) n / 100) return;
+    if (!wb_text_garbled (wb_text_stray (text, n), (int64_t) n)) return;
     wb_warn (WB_NOT_UTF8, name);
     if (told != NULL) *told = true;
 }

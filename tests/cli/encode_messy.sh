@@ -111,6 +111,43 @@ enc "markup" 0 "1 file of HTML" "$work/raw"
 says "markup of a wiki" "1 file of MediaWiki XML"
 says "ruby" "1 file of Aozora"
 
+# ---- packed files and archives
+mkdir -p "$work/pack"
+i=0
+while [ $i -lt 400 ]; do
+  i=$((i + 1))
+  printf '{"text": "%d 番目の文書。"}\n' $i
+done >"$work/lines.jsonl"
+head -n 200 "$work/lines.jsonl" | gzip >"$work/pack/1.jsonl.gz"
+tail -n +201 "$work/lines.jsonl" | zstd -q >"$work/pack/2.jsonl.zst" 2>/dev/null || tail -n +201 "$work/lines.jsonl" | gzip >"$work/pack/2.jsonl.gz"
+"$WABUN" encode --tokenizer byte -o "$work/plain" "$work/lines.jsonl" 2>"$work/err"
+enc "packed lines in a directory" 0 "400 documents" "$work/pack"
+same () { verdict "$1" eval 'cmp "$work/plain.bin" "$work/t.bin" && cmp "$work/plain.idx" "$work/t.idx"'; }
+same "packed lines: the same ids"
+cat "$work/pack/"* | "$WABUN" encode --tokenizer byte -o "$work/t" - 2>"$work/err" # zstd after gzip is damage
+verdict "a packed pipe" grep -q "200 documents" "$work/err"
+gzip -c "$work/lines.jsonl" | "$WABUN" encode --tokenizer byte -o "$work/t" - 2>"$work/err"
+same "a packed pipe: the same ids"
+gzip -c "$work/x.txt" >"$work/sjis.txt.gz"
+enc "packed Shift_JIS" 0 "1 document," "$work/sjis.txt.gz"
+iconv -f CP932 -t UTF-8 "$work/x.txt" >"$work/want"
+echo >>"$work/want"
+text "packed Shift_JIS: the text" "$work/want"
+mkdir "$work/tree"
+echo 一 >"$work/tree/1.txt"
+cp "$work/photo.txt" "$work/tree/2.jpg"
+echo '<html><p>三' >"$work/tree/3.html"
+printf '{"text": "四"}\n{"text": 4}\n' >"$work/tree/4.jsonl"
+(cd "$work" && tar -cf tree.tar tree)
+gzip -c "$work/tree.tar" | head -c -12 >"$work/cut.tar.gz"
+enc "an archive" 0 "3 documents" "$work/tree.tar"
+says "a picture in it is left out" "tree.tar:tree/2.jpg: not text: a JPEG picture"
+says "markup in it" "1 document of HTML"
+says "a bad line in it" "tree.tar:tree/4.jsonl:2: no string"
+enc "--bad-lines stop in an archive" 5 "tree.tar:tree/4.jsonl:2: no string" --bad-lines stop "$work/tree.tar"
+enc "an archive that is cut off" 0 "cut.tar.gz: truncated" "$work/cut.tar.gz"
+enc "validation from packed lines" 0 "t-valid: " --validation 0.05 "$work/pack"
+
 # ---- bad lines
 big=9223372036854775808
 { echo '{"text": "一", "n": '$big'}'; echo '{"text": "二", "x": NaN}'; echo '{"text": null}'; echo '{"text": "\ud800"}'
@@ -218,7 +255,7 @@ if command -v "$MPIRUN" >/dev/null; then
     # shellcheck disable=SC2086 # MPIRUN_FLAGS is a list of words
     timeout 240 $MPIRUN ${MPIRUN_FLAGS-} -np 3 "$WABUN" encode --tokenizer byte -o "$prefix" "$@" </dev/null 2>"$work/err"
   }
-  set -- "$work/dir" "$work/x.txt" "$work/bad.jsonl" "$work/some" "$work/docs.jsonl" "$work/late.txt"
+  set -- "$work/dir" "$work/pack" "$work/tree.tar" "$work/x.txt" "$work/bad.jsonl" "$work/some" "$work/docs.jsonl" "$work/late.txt"
   OMP_NUM_THREADS=2 "$WABUN" encode --tokenizer byte -o "$work/serial" --validation 0.05 "$@" 2>"$work/err"
   grep -v MB/s "$work/err" | sort >"$work/said1"
   mpi "$work/r3" --validation 0.05 "$@"

@@ -111,7 +111,7 @@ refused "an .idx of something else" 5 'bad.idx' --set 'data.train="bad"'
 tokens && printf '\377\377' | dd of=bad.bin bs=1 seek=6000 conv=notrunc 2>/dev/null
 refused "an id beyond the vocabulary" 5 'bad.*65535.*0 .. 256' --set 'data.train="bad"'
 refused "the same in the validation" 5 'bad.*65535.*0 .. 256' --set 'data.validation="bad"'
-corpus 1 | head -c 21 >short && "$WABUN" encode --tokenizer byte -o short short >/dev/null 2>&1
+corpus 1 | head -c 20 >short && "$WABUN" encode --tokenizer byte -o short short >/dev/null 2>&1
 refused "fewer tokens than one window" 5 'short' --set 'data.train="short"'
 
 # A file that is truncated while it is in use.
