@@ -7,12 +7,13 @@ usage () {
 usage: jobs/quickstart.sh [OPTION]...
 
 Installs what is missing (jobs/install-deps.sh), builds wabun, takes Japanese text from packages of Debian
-(jobs/corpus-debian.sh), turns it into tokens, trains a tiny GPT-2 on two ranks and lets it write.
+(jobs/corpus-debian.sh), makes a vocabulary of it, turns it into tokens, trains a tiny GPT-2 on two ranks and lets it write.
   --corpus DIR     train on your own text: .txt files (a document each) and .jsonl files (a line {"text": ...} each),
                    in UTF-8 or a Japanese encoding; also a single file
   --ranks N        ranks of the training (2)
   --minutes M      time of the training (5); its number of steps follows from the speed of this machine
-  --tokenizer T    byte (the default), or a directory with ja-bpe.txt and emoji.json
+  --tokenizer T    own (the default): a vocabulary of 4,096 ids made from the text; byte; or a directory with
+                   ja-bpe.txt and emoji.json
   --build DIR      where to build (build/quickstart)
   --work DIR       where text, tokens and the model go (quickstart-run)
   --no-install     do not install anything
@@ -26,7 +27,7 @@ END
 say () { printf '\n==> %s\n' "$*"; }
 fail () { code=$1; shift; echo "quickstart: $*" >&2; exit "$code"; }
 
-corpus='' ranks=2 minutes=5 tokenizer=byte build='' work=quickstart-run install=yes
+corpus='' ranks=2 minutes=5 tokenizer=own build='' work=quickstart-run install=yes
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage; exit 0 ;;
@@ -54,7 +55,7 @@ jobs=$(cd -P "$(dirname "$0")" && pwd)
 top=${jobs%/*}
 absolute () { case $1 in /*) echo "$1" ;; *) echo "$here/$1" ;; esac; }
 [ -z "$corpus" ] || { corpus=$(absolute "$corpus"); [ -e "$corpus" ] || fail 3 "$corpus does not exist"; }
-case $tokenizer in byte) ;; *) tokenizer=$(absolute "$tokenizer") ;; esac
+case $tokenizer in byte | own) ;; *) tokenizer=$(absolute "$tokenizer") ;; esac
 if [ -n "$build" ]; then build=$(absolute "$build"); else build=$top/build/quickstart; fi
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
@@ -111,6 +112,15 @@ if [ -e inputs ] && [ "$(cat inputs)" != "$inputs" ]; then
 fi
 echo "$inputs" >inputs
 
+# vocabulary INPUT...: the vocabulary, once.  Without SentencePiece's words, which take minutes.
+making () { echo "    still making the vocabulary"; }
+vocabulary () {
+  [ "$tokenizer" = own ] || return 0
+  [ -e vocab/ja-bpe.txt ] ||
+    with_progress making "$wabun" vocab train --kind ja-bpe --no-words --size 4096 -o vocab "$@" || exit
+  tokenizer=$work/vocab
+}
+
 # encode PREFIX INPUT...: a token file, once.
 encoding () { [ -t 2 ] || echo "    tokens of $prefix: $(du -ck "$prefix"* 2>/dev/null | tail -n 1 | cut -f 1) KB so far"; }
 encode () {
@@ -124,6 +134,7 @@ valid=tok/valid
 mkdir -p split tok
 if [ -z "$corpus" ]; then
   "$jobs/corpus-debian.sh" corpus
+  vocabulary corpus/text/manuals corpus/text/stories
   for part in manuals stories; do
     encode tok/$part --validation 0.02 corpus/text/$part
     [ -e tok/valid.idx ] || "$wabun" decode --tokenizer "$tokenizer" --jsonl tok/$part-valid >split/$part.jsonl
@@ -132,6 +143,7 @@ if [ -z "$corpus" ]; then
   # There is little of the stories: each is seen more often.
   train='( { tokens = "tok/manuals"; weight = 0.85; }, { tokens = "tok/stories"; weight = 0.15; } )'
 else
+  vocabulary "$corpus"
   encode tok/train --validation 0.02 "$corpus"
   train='"tok/train"' valid=tok/train-valid
 fi
@@ -159,10 +171,10 @@ batch=8 context=256
 if [ $((batch % ranks)) -ne 0 ]; then batch=$((ranks * ((batch + ranks - 1) / ranks))); fi
 if [ ! -e train.cfg ]; then
   say "measuring the speed of this machine"
-  vocabulary=257
-  case $tokenizer in byte) ;; *) vocabulary=20573 ;; esac
+  ids=257
+  case $tokenizer in byte) ;; *) ids=$(($(wc -l <"$tokenizer/ja-bpe.txt") + 1)) ;; esac
   measuring () { echo "    still measuring: $ranks ranks, 51 steps"; }
-  with_progress measuring mpi "$wabun" bench step --layers 4 --width 128 --heads 4 --context $context --vocab "$vocabulary" --batch $batch --steps 50 \
+  with_progress measuring mpi "$wabun" bench step --layers 4 --width 128 --heads 4 --context $context --vocab "$ids" --batch $batch --steps 50 \
     --json >speed || fail $? "no speed"
   speed=$(sed -n 's/.*"tokens_per_s": *\([0-9]*\).*/\1/p' speed)
   [ -n "$speed" ] || fail 3 "wabun bench gave no speed"
@@ -216,7 +228,7 @@ for context; do
 done
 cat <<END
 
-The model has learnt for minutes, letter by letter; hours and a larger model make sense of it.  Next:
+The model has learnt for minutes; hours and a larger model make sense of it.  Next:
   $wabun generate --model $work/run/latest --context '昔々'
   $jobs/quickstart.sh --corpus DIR --work DIR2 --minutes 60
       your own text, a longer training

@@ -26,6 +26,7 @@ typedef struct wb_vocab_training {
     const char *kind; /**< a name of wb_vocab_kind() */
     const char *dir;  /**< where the files go; made */
     int64_t size;     /**< ids */
+    bool no_words;    /**< ja-bpe: any pair of one script, not only those inside SentencePiece's words */
     wb_vocab_inputs_t in;
 } wb_vocab_training_t;
 /** Make a vocabulary that wb_tokenizer_new (dir) opens.  The same files for the same texts, seed and memory, on any
@@ -33,6 +34,20 @@ typedef struct wb_vocab_training {
 wb_status wb_vocab_train (const wb_vocab_training_t *t) WB_NODISCARD;
 /** Name of the i-th kind and what it is; NULL after the last. */
 const char *wb_vocab_kind (int i, const char **what);
+
+/* ---- comparing (compare.c, print.c, page.c) ---------------------------------------------------------------------- */
+
+typedef struct wb_vocab_comparison {
+    const char *const *tokenizers; /**< as wb_tokenizer_new() takes them */
+    int ntokenizers;
+    bool clean;       /**< encode with tags for URLs, dates ... */
+    bool json;        /**< print an object instead of a table */
+    const char *page; /**< also a page of HTML that needs no other file; NULL: none */
+    wb_vocab_inputs_t in;
+} wb_vocab_comparison_t;
+/** What tokenizers make of the same text, by genre: a table on the standard output.  One thread, whose speed it says.
+ * Not collective.  Errors: as wb_vocab_train(). */
+wb_status wb_vocab_compare (const wb_vocab_comparison_t *c) WB_NODISCARD;
 
 #ifdef __cplusplus
 }

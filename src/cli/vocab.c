@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "wabun/vocab.h"
 
-enum { WEIGHTS = 64 };
+enum { WEIGHTS = 64, TOKENIZERS = 32 };
 
 /* "512M", "2G": bytes. */
 static wb_status parse_memory (int64_t *out, const char *text) {
@@ -54,6 +54,8 @@ static wb_status train (int argc, char **argv) {
             WB_TRY (wb_opts_int (&o, &t.size, 1, INT32_MAX));
         else if (wb_opts_is (&o, "-o"))
             WB_TRY (wb_opts_text (&o, &t.dir));
+        else if (wb_opts_is (&o, "--no-words"))
+            WB_TRY (wb_opts_flag (&o, &t.no_words));
         else {
             WB_TRY (take_input (&o, &t.in, weights, argv, &taken));
             if (!taken) return wb_opts_unknown (&o);
@@ -67,25 +69,62 @@ static wb_status train (int argc, char **argv) {
     return wb_vocab_train (&t);
 }
 
+static wb_status compare (int argc, char **argv) {
+    const char *weights[WEIGHTS], *tokenizers[TOKENIZERS];
+    wb_vocab_comparison_t c = {.tokenizers = tokenizers, .in = {.paths = argv + 1, .weights = weights, .seed = 1}};
+    bool taken;
+    wb_opts_t o = wb_opts_begin (argc, argv);
+    while (wb_opts_next (&o)) {
+        if (wb_opts_is (&o, "-t") || wb_opts_is (&o, "--tokenizer")) {
+            if (c.ntokenizers == TOKENIZERS) return WB_FAIL (WB_EUSAGE, "-t: %d at most", TOKENIZERS);
+            WB_TRY (wb_opts_text (&o, &tokenizers[c.ntokenizers++]));
+        } else if (wb_opts_is (&o, "-o"))
+            WB_TRY (wb_opts_text (&o, &c.page));
+        else if (wb_opts_is (&o, "--json"))
+            WB_TRY (wb_opts_flag (&o, &c.json));
+        else if (wb_opts_is (&o, "--clean"))
+            WB_TRY (wb_opts_flag (&o, &c.clean));
+        else {
+            WB_TRY (take_input (&o, &c.in, weights, argv, &taken));
+            if (!taken) return wb_opts_unknown (&o);
+        }
+    }
+    if (c.ntokenizers == 0) return WB_FAIL (WB_EUSAGE, "-t T is missing: byte, or a vocabulary directory");
+    if (c.in.npaths == 0) return WB_FAIL (WB_EUSAGE, "no INPUT: a file or a directory");
+    wb_temp_guard ();
+    return wb_vocab_compare (&c);
+}
+
 static wb_status run (int argc, char **argv) {
     if (argc > 1 && strcmp (argv[1], "train") == 0) return train (argc - 1, argv + 1);
+    if (argc > 1 && strcmp (argv[1], "compare") == 0) return compare (argc - 1, argv + 1);
     if (argc < 2) return WB_FAIL (WB_EUSAGE, "wabun vocab train or wabun vocab compare?");
     return WB_FAIL (WB_EUSAGE, "wabun vocab %s: it is train or compare", argv[1]);
 }
 
 const wb_cmd_t wb_cmd_vocab = {
     .name = "vocab",
-    .usage = "train --kind K --size N -o DIR INPUT...",
-    .line = "make vocabularies from text",
+    .usage = "train --kind K --size N -o DIR INPUT... | compare -t A -t B... [-o FILE.html] INPUT...",
+    .line = "make vocabularies from text, and compare them",
     .run = run,
-    .text = "  --kind K            ja-bpe: characters and pairs, as gpt2-japanese\n"
-            "  --size N            number of ids\n"
-            "  -o DIR              where its files go; --tokenizer DIR then takes them\n"
-            "  INPUT               files and directories of text, archives and lines of JSON\n"
-            "  --weight GENRE=W    what share a genre has; any number of times (default: as there is of it)\n"
-            "  --seed S            chooses the texts where there are more than fit (1)\n"
-            "  --memory M          how much it may take, such as 512M or 4G (2G); it reads any amount of text\n"
-            "\n"
-            "The genre of a text is what its line of JSON says, else the name of the input: a file or a directory.\n"
-            "The same text, seed and memory make the same files.  doc/vocabulary.md tells how they are made.\n",
+    .text =
+        "Options of train:\n"
+        "  --kind K            ja-bpe: characters and pairs, as gpt2-japanese; unigram, bpe: models of SentencePiece\n"
+        "  --size N            number of ids\n"
+        "  -o DIR              where its files go; --tokenizer DIR then takes them\n"
+        "  --no-words          ja-bpe: any pair of one script, not only those inside words that SentencePiece finds\n"
+        "Options of compare:\n"
+        "  -t T                a tokenizer, as --tokenizer takes it; any number of times\n"
+        "  -o FILE.html        also a page with plots\n"
+        "  --json              an object instead of a table\n"
+        "  --clean             as in wabun encode\n"
+        "Of both:\n"
+        "  INPUT               files and directories of text, archives and lines of JSON\n"
+        "  --weight GENRE=W    what share a genre has; any number of times (default: as there is of it)\n"
+        "  --seed S            chooses the texts where there are more than fit (1)\n"
+        "  --memory M          how much it may take, such as 512M or 4G (2G); it reads any amount of text\n"
+        "\n"
+        "The genre of a text is what its line of JSON says, else the name of the input: a file or a directory.\n"
+        "The same text, seed and memory make the same files.  A word of compare is a run of two or more kanji,\n"
+        "katakana or Latin letters; it is whole if one token is this run.  doc/vocabulary.md has more.\n",
 };

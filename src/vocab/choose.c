@@ -120,11 +120,13 @@ static void value_chars (choosing_t *c, int64_t *alone) {
         wb_entry_t *e = &c->chars.data[i];
         char bytes[4];
         const int64_t n = (int64_t) wb_utf8_put (bytes, e->a), all = c->counts->one[e->a];
-        e->saves = (n > 2 ? n - 1 : 1) * (alone[e->a] + (all - alone[e->a]) / 8);
+        const int64_t left = alone[e->a] > 0 ? alone[e->a] : 0; /* at first, of overlapping pairs, it is less than 0 */
+        e->saves = (n > 2 ? n - 1 : 1) * (left + (all - left) / 8);
     }
 }
 
-/* The best `size` of both stay, of what is used at all. */
+/* The best `size` of both stay, of what is used at all.  A pair that is left out is so for good; a character comes back
+ * when pairs with it have gone. */
 static wb_status cut (choosing_t *c, wb_choice_t *all, int64_t size) {
     all->len = 0;
     for (int64_t i = 0; i < c->pairs.len + c->chars.len; i++) {
@@ -133,11 +135,9 @@ static wb_status cut (choosing_t *c, wb_choice_t *all, int64_t size) {
     }
     qsort (all->data, (size_t) all->len, sizeof *all->data, by_value);
     if (all->len > size) all->len = size;
-    c->pairs.len = c->chars.len = 0;
-    for (int64_t i = 0; i < all->len; i++) {
-        wb_choice_t *to = all->data[i].b != 0 ? &c->pairs : &c->chars;
-        to->data[to->len++] = all->data[i];
-    }
+    c->pairs.len = 0;
+    for (int64_t i = 0; i < all->len; i++)
+        if (all->data[i].b != 0) c->pairs.data[c->pairs.len++] = all->data[i];
     return index_pairs (c);
 }
 

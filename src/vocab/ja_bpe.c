@@ -1,7 +1,9 @@
 /* ja-bpe: a vocabulary in the form of gpt2-japanese's, ja-bpe.txt and emoji.json.
  *
  * Its words are characters and pairs of characters of one script; then come tags, twelve emoji, 256 bytes and
- * <|endoftext|>.  Which pairs and characters get the places: choose.c. */
+ * <|endoftext|>.  The original took its pairs from the 50,000 words of a SentencePiece model, so that none lies across
+ * the border of a word; so do we.  Without words all pairs may be chosen, as in the original's second version.  Which
+ * pairs and characters get the places: choose.c. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 
 static const char *const tags[] = {"<BR>", "<SP>", "<TAB>", "<URL>", "<EMAIL>", "<TEL>", "<DATE>", "<PRICE>"};
 enum { TAGS = sizeof tags / sizeof tags[0], EMOJI = 12, FIXED = TAGS + EMOJI + 256 + 1 };
+enum { WORDS = 16 << 20 }; /* bytes of text that words are found in: more takes long and changes little */
 
 static wb_status put_words (wb_buf_t *b, const wb_choice_t *c, bool pairs) {
     for (int64_t i = 0; i < c->len; i++) {
@@ -66,11 +69,15 @@ static wb_status write_files (const char *dir, const wb_buf_t *words, const wb_b
 
 static wb_status choose (wb_choice_t *out, const wb_vocab_training_t *t, const wb_sample_t *s) {
     wb_counts_t counts = {0};
-    wb_status status = wb_counts_make (&counts, s, wb_vocab_memory (&t->in) / 2);
+    wb_choice_t pairs = {0};
+    const int64_t memory = wb_vocab_memory (&t->in), words = memory / 128 < WORDS ? memory / 128 : WORDS;
+    wb_status status = t->no_words ? WB_OK : wb_sentencepiece_pairs (&pairs, s, words);
+    if (status == WB_OK) status = wb_counts_make (&counts, s, memory / 2);
     if (status == WB_OK && counts.dropped > 0)
         wb_info ("runs seen %lld times or less were forgotten to keep to the memory: --memory",
                  (long long) counts.dropped / 16);
-    if (status == WB_OK) status = wb_choose (out, &counts, NULL, t->size - FIXED);
+    if (status == WB_OK) status = wb_choose (out, &counts, t->no_words ? NULL : &pairs, t->size - FIXED);
+    wb_choice_fini (&pairs);
     wb_counts_fini (&counts);
     return status;
 }

@@ -231,10 +231,14 @@ wb_status wb_sample_read (wb_sample_t *s, const wb_sample_options_t *o) {
     WB_TRY (read_weights (s, o));
     WB_TRY (read_all (&r));
     WB_TRY (gather (s));
+    const wb_complaint_t *c = &s->first;
+    if (s->len == 0)
+        return s->left_out == 0
+                   ? WB_FAIL (WB_EDATA, "there is no text in what was given")
+                   : WB_FAIL (WB_EDATA, "there is no text in what was given: %s: %s, %s", c->name, c->kind, c->text);
     if (s->left_out > 0)
-        wb_warn ("%lld record%s left out; the first: %s: %s", (long long) s->left_out,
-                 s->left_out == 1 ? " was" : "s were", s->first.name, s->first.text);
-    if (s->len == 0) return WB_FAIL (WB_EDATA, "there is no text in what was given");
+        wb_warn ("%lld record%s left out; the first: %s: %s, %s", (long long) s->left_out,
+                 s->left_out == 1 ? " was" : "s were", c->name, c->kind, c->text);
     return set_times (s);
 }
 

@@ -6,7 +6,7 @@
 #include "vocab/vocab_priv.h"
 #include "wabun/text.h"
 
-static const wb_vocab_kind_t *const kinds[] = {&wb_vocab_ja_bpe, NULL};
+static const wb_vocab_kind_t *const kinds[] = {&wb_vocab_ja_bpe, &wb_vocab_unigram, &wb_vocab_bpe, NULL};
 
 const char *wb_vocab_kind (int i, const char **what) {
     if (kinds[i] != NULL) *what = kinds[i]->what;

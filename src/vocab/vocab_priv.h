@@ -8,13 +8,12 @@
 /* A kind of vocabulary: one file, and a row in the table of train.c. */
 typedef struct wb_vocab_kind {
     const char *name, *what;
-    int64_t min, max;   /* sizes */
-    int64_t per_byte;   /* bytes of memory that training takes for a byte of the sample */
-    bool sentencepiece; /* does not work without the library */
+    int64_t min, max; /* sizes */
+    int64_t per_byte; /* bytes of memory that training takes for a byte of the sample */
     wb_status (*train) (const wb_vocab_training_t *t, const wb_sample_t *s);
 } wb_vocab_kind_t;
 
-extern const wb_vocab_kind_t wb_vocab_ja_bpe;
+extern const wb_vocab_kind_t wb_vocab_ja_bpe, wb_vocab_unigram, wb_vocab_bpe;
 
 wb_status wb_vocab_sample (wb_sample_t *s, const wb_vocab_inputs_t *in, int64_t per_byte) WB_NODISCARD;
 int64_t wb_vocab_memory (const wb_vocab_inputs_t *in);
@@ -44,5 +43,10 @@ wb_status wb_choose (wb_choice_t *out, const wb_counts_t *c, const wb_choice_t *
 /* All pairs inside runs of one script in a text, to what is there already. */
 wb_status wb_choice_add (wb_choice_t *c, const char *text, size_t n) WB_NODISCARD;
 void wb_choice_fini (wb_choice_t *c);
+
+/* ---- sentencepiece.c --------------------------------------------------------------------------------------------- */
+
+/* Pairs inside the 50,000 words of a SentencePiece model of at most `bytes` of the sample. */
+wb_status wb_sentencepiece_pairs (wb_choice_t *out, const wb_sample_t *s, int64_t bytes) WB_NODISCARD;
 
 #endif

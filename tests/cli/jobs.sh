@@ -81,7 +81,7 @@ mkdir -p "$T_TMP/kept"
 cat >"$T_TMP/kept/train.cfg" <<'END'
 run = "run";
 model = { layers = 1; width = 32; heads = 2; context = 32; };
-tokenizer = "byte";
+tokenizer = "vocab";
 data = { train = "tok/train"; validation = "tok/train-valid"; };
 train = { global_batch = 4; steps = 6; lr = 3e-3; warmup = 2; };
 validation = { every = 3; samples = 4; };
@@ -91,7 +91,7 @@ ok "quickstart" code 0 'bits per byte.*after step 6' quick
 ok "quickstart again" code 0 'run is done: 6 of 6' quick
 printf '\223\372\226\173\214\352\n' >"$T_TMP/garbled.txt"
 garbled () { "$jobs/quickstart.sh" --corpus "$T_TMP/garbled.txt" --work "$T_TMP/work2"; }
-ok "what is wrong with the text is said of the user's file" code 5 'garbled.txt is not UTF-8' garbled
+ok "what is wrong with the text is said of the user's file" code 5 'garbled.txt: not UTF-8' garbled
 ok "quickstart, other text" code 2 'choose another --work' quick --corpus "$T_TMP/text"
 
 echo "1..$point"

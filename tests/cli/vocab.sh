@@ -32,7 +32,7 @@ while [ $i -lt 60 ]; do
   echo "{\"genre\": \"novel\", \"text\": \"吾輩は猫である。名前はまだ無い。$i匹の猫が東京の公園を見ている。\"}" >>"$work/in/lines.jsonl"
 done
 
-verdict "ja-bpe is trained" does vocab train --kind ja-bpe --size 512 -o "$work/a" "$work/in/plain" "$work/in/lines.jsonl"
+verdict "ja-bpe is trained" does vocab train --kind ja-bpe --no-words --size 512 -o "$work/a" "$work/in/plain" "$work/in/lines.jsonl"
 verdict "it says what it read, by genre" grep -q "^novel" "$work/err"
 verdict "the last word is the end of text, without a line end" eval '[ "$(tail -c 13 "$work/a/ja-bpe.txt")" = "<|endoftext|>" ]'
 verdict "no pair lies across scripts: one of kanji is there, one of kanji and kana is not" \
@@ -40,10 +40,10 @@ verdict "no pair lies across scripts: one of kanji is there, one of kanji and ka
 verdict "no word is longer than two characters" eval '! LC_ALL=C.UTF-8 grep -qE "^[^<]..+$" "$work/a/ja-bpe.txt"'
 
 verdict "the same again, from the inputs in another order, on other threads" eval '
-  OMP_NUM_THREADS=3 does vocab train --kind ja-bpe --size 512 -o "$work/b" "$work/in/lines.jsonl" "$work/in/plain" &&
+  OMP_NUM_THREADS=3 does vocab train --kind ja-bpe --no-words --size 512 -o "$work/b" "$work/in/lines.jsonl" "$work/in/plain" &&
   cmp "$work/a/ja-bpe.txt" "$work/b/ja-bpe.txt" && cmp "$work/a/emoji.json" "$work/b/emoji.json"'
 verdict "with weights it is another one" eval '
-  does vocab train --kind ja-bpe --size 512 --weight novel=1 --weight plain=0.01 -o "$work/c" "$work/in/lines.jsonl" "$work/in/plain" &&
+  does vocab train --kind ja-bpe --no-words --size 512 --weight novel=1 --weight plain=0.01 -o "$work/c" "$work/in/lines.jsonl" "$work/in/plain" &&
   ! cmp -s "$work/a/ja-bpe.txt" "$work/c/ja-bpe.txt"'
 
 # ---- it encodes and decodes
@@ -55,6 +55,35 @@ id () { echo $(($(grep -n -x -F -e "$1" "$work/a/ja-bpe.txt" | cut -d : -f 1) - 
 verdict "an emoji with its tone is one id" grep -q "[ []$(id '<|emoji5|>'), " "$work/ids"
 verdict "a character that the text lacked is bytes" \
   grep -q "$(id '<|byte233|>'), $(id '<|byte172|>'), $(id '<|byte177|>')" "$work/ids"
+
+# ---- compare
+verdict "compare: a table by genre" does vocab compare -t byte -t "$work/a" -o "$work/page.html" "$work/in/plain" "$work/in/lines.jsonl"
+verdict "compare: a byte is a token, and no word of several is whole" \
+  eval 'awk "\$1 == \"all\" && \$2 == \"byte\" { exit !(\$6 == 1 && \$8 == 100 && \$9 == 0) }" "$work/out"'
+verdict "compare: two characters at most are a token" \
+  eval 'awk -v t="$work/a" "\$1 == \"novel\" && \$2 == t { found = \$5 > 1 && \$5 <= 2 } END { exit !found }" "$work/out"'
+verdict "compare: the page has a plot and needs no other file" \
+  eval 'grep -q "<svg" "$work/page.html" && ! grep -qE "<script|src=|href=" "$work/page.html"'
+verdict "compare: JSON" does vocab compare --json -t "$work/a" "$work/in/plain"
+printf 'カタカナ 公園 言葉\n' >"$work/words.txt"
+verdict "compare: words kept whole are counted, those of one token" eval '
+  does vocab compare --json -t "$work/a" "$work/words.txt" && grep -q "\"words\": 3" "$work/out" && grep -q "\"words_whole\": 2" "$work/out"'
+verdict "compare: without a tokenizer" fails 2 "-t T is missing" vocab compare "$work/in"
+
+# ---- models of SentencePiece, where it was built in
+if "$WABUN" vocab train --kind unigram --size 350 -o "$work/u" "$work/in" 2>"$work/err"; then
+  verdict "unigram: text comes back byte for byte" eval '
+    ids "$work/u" >"$work/ids" && "$WABUN" decode --tokenizer "$work/u" --jsonl <"$work/ids" | cmp - "$work/line"'
+  verdict "unigram: the same again, on other threads" eval '
+    OMP_NUM_THREADS=3 does vocab train --kind unigram --size 350 -o "$work/u3" "$work/in" && cmp "$work/u/spiece.model" "$work/u3/spiece.model"'
+  verdict "bpe" does vocab train --kind bpe --size 350 -o "$work/s" "$work/in"
+  verdict "too many pieces for the text" fails 5 "SentencePiece cannot" vocab train --kind bpe --size 90000 -o "$work/x" "$work/in"
+  verdict "ja-bpe with words has pairs" eval '
+    does vocab train --kind ja-bpe --size 512 -o "$work/w" "$work/in" && grep -qxE "[^<]." "$work/w/ja-bpe.txt"'
+else
+  verdict "without SentencePiece it is said what to do" grep -q "libsentencepiece-dev" "$work/err"
+  verdict "words too" fails 2 "--no-words" vocab train --kind ja-bpe --size 512 -o "$work/x" "$work/in"
+fi
 
 # ---- errors
 verdict "an unknown kind, and the nearest" fails 2 'did you mean `ja-bpe`' vocab train --kind jabpe --size 600 -o "$work/x" "$work/in"
