@@ -153,16 +153,21 @@ static wb_status read_file (reading_t *r, const char *path, const char *input) {
     return status;
 }
 
-/* Files that go with shards and say what is in them. */
-static bool is_note (const char *name) { return name[0] == '.' || strncmp (name, "manifest", 8) == 0; }
+/* Of what wabun corpus has made only the shards are text. */
+static bool is_corpus (const wb_names_t *names) {
+    for (int64_t i = 0; i < names->len; i++)
+        if (strcmp (names->data[i], "manifest.json") == 0) return true;
+    return false;
+}
 
 static wb_status read_input (reading_t *r, const char *path, const char *input, int depth) {
     if (strcmp (path, "-") == 0 || !wb_file_is_dir (path)) return read_file (r, path, input);
     if (depth > 64) return WB_FAIL (WB_EIO, "%s: directories in directories, 64 deep", path);
     wb_names_t names = {0};
     wb_status status = wb_dir_list (&names, path);
+    const bool corpus = is_corpus (&names);
     for (int64_t i = 0; i < names.len && status == WB_OK; i++) {
-        if (is_note (names.data[i])) continue;
+        if (names.data[i][0] == '.' || (corpus && strstr (names.data[i], ".jsonl") == NULL)) continue;
         char *inner = wb_format ("%s%s%s", path, path[strlen (path) - 1] == '/' ? "" : "/", names.data[i]);
         status = inner == NULL ? WB_NOMEM ("a path") : read_input (r, inner, input, depth + 1);
         wb_free (inner);
