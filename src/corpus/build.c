@@ -31,10 +31,12 @@ static wb_status check (const wb_corpus_options_t *o) {
 /* What rank 0 sees: nothing to do, or what is different. */
 static wb_status look (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, bool *same) {
     bool done;
-    char *work = wb_format ("%s/work", o->dir);
+    char *work = wb_format ("%s/work", o->dir), *inside = wb_format ("%s/work/", o->dir);
     wb_status status = work != NULL ? wb_manifest_look (o->dir, &done, same, wb_corpus_identity (text, f), text)
                                     : WB_NOMEM ("%s", o->dir);
     if (status == WB_OK && !*same) status = wb_dir_make (work);
+    if (status == WB_OK && !*same && inside != NULL) wb_temp_sweep (inside);
+    wb_free (inside);
     wb_free (work);
     return status;
 }

@@ -70,6 +70,12 @@ ok "what is not alike stays" test "${far#* }" -eq 0
 ok "the same text with other blanks goes" test "${same% *}" -eq 20
 ok "none of it when it is not wanted" eval 'build 0 cfg --set corpus=pair --set duplicates.near=false --set duplicates.exact=false --set duplicates.lines=0 && says " 0 exact and 0 near"'
 
+# ---- lines that a site repeats
+sed 's|"id": "base-\([0-9]*\)", "text": "|"id": "https://a.example/\1", "text": "この行はどのページにもあります。\\n|' texts/base.jsonl >texts/site.jsonl
+ok "lines of a site" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/site.jsonl\";})" && grep -q "\"lines_gone\": 400," site.out/manifest.json'
+ok "... are left alone when that is wanted" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/site.jsonl\";})" --set duplicates.lines=0 && grep -q "\"lines_gone\": 0," site.out/manifest.json'
+ok "... and where there is no site" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/base.jsonl\";})" --set duplicates.lines=1 && grep -q "\"lines_gone\": 0," site.out/manifest.json'
+
 # ---- interrupted
 ok "a source of which nothing stays" eval 'build 5 cfg --set corpus=cut --set "sources=({path=\"texts/base.jsonl\"; genre=\"general\"; licence=\"CC0\";}, {path=\"texts/near.jsonl\"; genre=\"general\";}, {path=\"cfg\";})"'
 ok "... is named" says "source 3, cfg: .*too short"

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "corpus/filters.h"
+#include "corpus/build.h"
 #include "t.h"
 
 static void cleans (const char *what, const char *s, size_t n, wb_clean_options_t o, const char *want) {
@@ -101,10 +101,39 @@ static void test_minhash (void) {
     T_OK (wb_minhash_same (s, t, K) == 1, "a text shorter than an n-gram");
 }
 
+/* Pairs in order, from memory and from runs on disk. */
+static void test_sort (void) {
+    enum { N = 50000 };
+    for (int64_t memory = 1 << 16; memory <= 1 << 24; memory <<= 8) {
+        wb_sorter_t *s;
+        wb_pair_t x, before = {0};
+        bool more, order = true;
+        uint64_t n = 0, sum = 0, want = 0;
+        if (!T_STATUS (wb_sorter_new (&s, t_tmp ("sort"), memory), WB_OK)) return;
+        for (uint64_t i = 0; i < N; i++) {
+            const uint64_t key = wb_rng_u64 (1, 2, i) % 1000;
+            want += key * 1000003 + i;
+            T_STATUS (wb_sorter_put (s, key, i), WB_OK);
+        }
+        T_STATUS (wb_sorter_sort (s), WB_OK);
+        for (;; n++) {
+            T_STATUS (wb_sorter_next (s, &x, &more), WB_OK);
+            if (!more) break;
+            order = order && (n == 0 || x.key > before.key || (x.key == before.key && x.value > before.value));
+            sum += x.key * 1000003 + x.value;
+            before = x;
+        }
+        T_OK (order && n == N && sum == want, "memory %lld: %lld pairs in order", (long long) memory, (long long) n);
+        wb_sorter_destroy (s);
+        T_OK (!wb_file_exists (t_tmp ("sort.runs")), "no runs are left");
+    }
+}
+
 int main (void) {
     test_clean ();
     test_measures ();
     test_filters ();
     test_minhash ();
+    test_sort ();
     return T_DONE ();
 }
