@@ -338,7 +338,7 @@ static const char style[] =
     "b{display:block;font-size:1.35rem;color:var(--f);font-variant-numeric:tabular-nums}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th{text-align:left;color:var(--m);font-weight:500;"
     "white-space:nowrap}"
-    "td:first-child{min-width:9rem}th.n{text-align:right}td,th{padding:.3rem .9rem .3rem 0;border-bottom:1px solid "
+    "td:first-child:not(.n){min-width:9rem}th.n{text-align:right}td,th{padding:.3rem .9rem .3rem 0;border-bottom:1px solid "
     "var(--l);vertical-align:top}td{overflow-wrap:anywhere;min-width:4.5rem}.n{text-align:right;"
     "white-space:nowrap;font-variant-numeric:tabular-nums}td.bars{width:45%;min-width:7rem}.bar{display:block;height:."
     "6rem;min-width:1px;margin:.25rem 0;"
