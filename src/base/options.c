@@ -122,11 +122,33 @@ wb_status wb_opts_flag (wb_opts_t *o, bool *out) {
     return WB_OK;
 }
 
+/* What other programs call an option of this command. */
+static const char *other_name (const wb_opts_t *o, const char *name) {
+    static const char *const names[][2] = {
+        {"--length", "--max-length"},
+        {"--max-tokens", "--max-length"},
+        {"--max-new-tokens", "--max-length"},
+        {"--prompt", "--context"},
+        {"--text", "--context"},
+        {"--n", "--num-generate"},
+        {"--num-samples", "--num-generate"},
+        {"--output", "-o"},
+        {"--input-file", "--input"},
+        {"--vocab", "--tokenizer"},
+        {"--checkpoint", "--model"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (int k = 0; k < o->nasked && strcmp (names[i][0], name) == 0; k++)
+            if (strcmp (names[i][1], o->asked[k]) == 0) return names[i][1];
+    return NULL;
+}
+
 wb_status wb_opts_unknown (wb_opts_t *o) {
     if (wb_opts_is_file (o)) return WB_FAIL (WB_EUSAGE, "`%s` is one argument too many", o->arg);
     char name[64];
     snprintf (name, sizeof name, "%.*s", name_bytes (o), o->arg);
-    const char *near = wb_nearest (name, o->asked, o->nasked);
+    const char *near = other_name (o, name);
+    if (near == NULL) near = wb_nearest (name, o->asked, o->nasked);
     if (near != NULL) return WB_FAIL (WB_EUSAGE, "unknown option %s; did you mean %s?", name, near);
     return WB_FAIL (WB_EUSAGE, "unknown option %s", name);
 }

@@ -261,7 +261,8 @@ static void print_table (const result_t *r, const wb_bench_t *b) {
             wb_format_bytes (planned, r->planned));
     printf ("tokens/s    %10.1f   (median of %lld step%s; %.1f to %.1f)\n", r->rate.median, (long long) b->steps,
             wb_plural (b->steps), r->rate.min, r->rate.max);
-    printf ("GFLOP/s     %10.1f\n", gflops (r, b));
+    printf ("GFLOP/s     %10.1f   (a rank %.1f: what wabun plan --gflops wants)\n", gflops (r, b),
+            gflops (r, b) / b->ranks);
     printf ("peak        %10.1f   (multiply-adds of all ranks, measured)\n", r->fma);
     printf ("MFU         %9.1f%%\n\n", 100 * gflops (r, b) / r->fma);
     print_seconds (r);

@@ -162,6 +162,7 @@ wb_status wb_lines_each (const char *path, wb_status (*put) (void *ctx, const wb
         if (status != WB_OK) break;
         waiting = text.bytes != NULL;
     }
+    if (status == WB_OK && in.number == 0) wb_warn ("%s: there is no text in it", in.name);
     wb_lines_close (&in);
     return status;
 }

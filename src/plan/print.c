@@ -155,8 +155,12 @@ static void print_time (const wb_plan_t *p) {
                 wb_format_seconds (c, t->exposed));
     printf ("; %s tokens/s.\n", number (a, p->own.tokens_per_s));
     const double seconds = t->total * (double) p->o.optim.steps;
-    printf ("The run: %s days, %s node-hours on %d node%s, without validation and checkpoints.\n",
-            number (a, seconds / 86400), number (b, seconds / 3600 * p->nodes), p->nodes, wb_plural (p->nodes));
+    if (seconds < 86400)
+        printf ("The run: %s", wb_format_seconds (a, seconds));
+    else
+        printf ("The run: %s days", number (a, seconds / 86400));
+    printf (", %s node-hours on %d node%s, without validation and checkpoints.\n",
+            number (b, seconds / 3600 * p->nodes), p->nodes, wb_plural (p->nodes));
 }
 
 /* ---- layouts ----------------------------------------------------------------------------------------------------- */

@@ -47,6 +47,21 @@ static wb_status find (wb_run_base_t *b, const char *name) {
     return WB_OK;
 }
 
+/* Rank 0: a run whose base is its own checkpoint would go on from the newest one, with other data, and prune the rest.
+ */
+static wb_status check_elsewhere (const wb_run_t *r) {
+    char *run = realpath (r->config->run.dir, NULL), *base = realpath (r->base.path, NULL);
+    const size_t n = run != NULL ? strlen (run) : 0;
+    const bool own = run != NULL && base != NULL && strncmp (base, run, n) == 0 && (base[n] == '/' || base[n] == 0);
+    wb_free_foreign (run);
+    wb_free_foreign (base);
+    if (!own) return WB_OK;
+    return WB_FAIL (WB_EUSAGE,
+                    "model.base = \"%s\" is a checkpoint of this very run: set another `run` to train further from it, "
+                    "or leave out model.base to go on with the run",
+                    r->config->model.base);
+}
+
 wb_status wb_run_base_share (wb_run_t *r) {
     wb_run_base_t *b = &r->base;
     bool root = wb_comm_rank (r->world) == 0;
@@ -69,7 +84,10 @@ wb_status wb_run_base_share (wb_run_t *r) {
 
 wb_status wb_run_base_find (wb_run_t *r) {
     if (r->config->model.base == NULL) return WB_OK;
-    WB_TRY (wb_agree (r->world, wb_comm_rank (r->world) == 0 ? find (&r->base, r->config->model.base) : WB_OK));
+    wb_status status = WB_OK;
+    if (wb_comm_rank (r->world) == 0) status = find (&r->base, r->config->model.base);
+    if (wb_comm_rank (r->world) == 0 && status == WB_OK) status = check_elsewhere (r);
+    WB_TRY (wb_agree (r->world, status));
     return wb_run_base_share (r);
 }
 

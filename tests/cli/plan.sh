@@ -77,17 +77,18 @@ ok "products of Muon" row '^0: 0-1( +[1-9][0-9.]* [MK]iB){3}$'
 ok "no rate, no time: one line says how to get it" prints '^How long: give --gflops' cfg
 ok "and nothing else about time" sh -c '! grep -q "tokens/s\|node-hours" out'
 # flop of the run = GFLOP a token x tokens a step x steps
-ok "seconds of a run at a rate" prints '^The run: .* days, .* node-hours on 1 node,' cfg --gflops 1
-days_of () { # PFLOP at 1 GFLOP/s in days, against those printed
+ok "seconds of a run at a rate" prints '^The run: .* days, .* node-hours on 1 node,' cfg --gflops 0.001 --set train.steps=1000000
+days_of () { # PFLOP at 0.001 GFLOP/s in days, against those printed
   awk '/ PFLOP for / { p = $9 } /^The run:/ { gsub (",", ""); d = $3 }
-       END { print p, d; w = p * 1e6 / 86400; exit !(d > 0.98 * w && d < 1.02 * w) }' out
+       END { print p, d; w = p * 1e9 / 86400; exit !(d > 0.98 * w && d < 1.02 * w) }' out
 }
 ok "which are flop by rate" days_of
 ok "two ranks on a slow link" prints '^A step: .* computing and .* of communication that nothing hides' cfg --ranks 2 \
   --gflops 100 --link 0.001
-echo '{"bench": "step", "ranks": 1, "gflops": 1, "mfu": 0.5, "threads": 3, "tokens_per_s": 1}' >bench.json
-ok "the rate of a bench" prints '^A rank sustains 1 GFLOP/s (bench.json: MFU 50 %, 3 threads a rank)' cfg --bench bench.json
+echo '{"bench": "step", "ranks": 1, "gflops": 0.001, "mfu": 0.5, "threads": 3, "tokens_per_s": 1}' >bench.json
+ok "the rate of a bench" prints '^A rank sustains .* GFLOP/s (bench.json: MFU 50 %, 3 threads a rank)' cfg --bench bench.json --set train.steps=1000000
 ok "gives the same days" days_of
+ok "less than a day is not said in days" prints "^The run: [0-9.]* m\{0,1\}s, " cfg --gflops 1000
 ok "one of both" refused 'both say how fast' cfg --bench bench.json --gflops 1
 echo '{"bench": "gemm"}' >gemm.json
 plan cfg --bench gemm.json

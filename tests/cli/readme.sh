@@ -3,7 +3,8 @@
 #
 # A command is a line of a block that is indented by four blanks, or `code` in a sentence that begins with wabun, mpirun or
 # ./jobs/ and names nothing that the reader must fill in (CFG, DIR, ...).  They run one after the other, in one directory
-# that holds what the page has told the reader to make: text/train, text/valid, lines.txt, and mine.cfg from the page itself.
+# that holds what the page has told the reader to make: text/train, text/valid, author, lines.txt, and mine.cfg and author.cfg
+# from the page itself.
 #
 # What takes long is shortened, by these rules only:
 #   ./jobs/quickstart.sh and ./tests/run.sh       become --help
@@ -27,7 +28,8 @@ case $1 in
   train)
     case "$*" in *mine.cfg* | *jobs/*.cfg*) set -- "$@" --set train.steps=3 --set model.layers=1 --set model.width=32 \
       --set model.heads=2 --set model.context=64 --set train.global_batch=4 --set validation.samples=2 \
-      --set sample.length=4 --set sample.every=3 --set train.warmup=1 ;; esac ;;
+      --set sample.length=4 --set sample.every=3 --set train.warmup=1 ;;
+      *author.cfg*) set -- "$@" --set train.steps=3 --set train.global_batch=4 --set validation.samples=2 --set train.warmup=1 ;; esac ;;
   bench)
     short=
     for a; do case $a in small) a=tiny ;; esac; short="$short $a"; done
@@ -66,10 +68,11 @@ lines () { # what the page says goes before the commands
   mkdir -p "$1" && cd "$1" || exit 99
   ln -s "$top/jobs" jobs && ln -s "$top/tests" tests && ln -s "$top/doc" doc
   ln -s "$top/autogen.sh" "$top/README.md" "$top/README.ja.md" .
-  mkdir -p text/train text/valid
+  mkdir -p text/train text/valid author
   corpus 300 >text/train/a.txt
   corpus 120 >text/valid/b.txt
   corpus 3 >lines.txt
+  corpus 100 >author/c.txt
 }
 
 # The page as a list of commands, one a line: BLOCK-NUMBER<TAB>LINE; and of code in sentences: 0<TAB>CODE.
@@ -107,8 +110,9 @@ page () { # FILE: all of its commands
     first=$(sed 1q ../block)
     case $first in
       'run = '*)
-        cp ../block mine.cfg
-        ok "$name: the configuration can be planned" wabun plan mine.cfg
+        cfg=$(printf '%s' "$first" | sed 's/.*runs\/\(.*\)".*/\1/').cfg
+        cp ../block "$cfg"
+        ok "$name: $cfg can be planned" wabun plan "$cfg"
         continue ;;
       'import '*)
         if python3 -c 'import torch, transformers' 2>/dev/null; then
@@ -128,7 +132,7 @@ page () { # FILE: all of its commands
     esac
     while IFS= read -r line; do
       [ -n "$line" ] || continue
-      rm -rf tok/a* tok/b*
+      rm -rf tok/a.* tok/b.*
       cp tok/train.bin tok/a.bin 2>/dev/null && cp tok/train.idx tok/a.idx && cp tok/train.bin tok/b.bin && cp tok/train.idx tok/b.idx
       ok "$name: $(printf '%s' "$line" | tr '#' ' ')" run_line "$line"
     done <../block

@@ -61,6 +61,10 @@ ok "model.base" trained 2 based --set train.steps=2
 real=$(cd plain/step-00000004 && pwd -P)
 ok "is reported by its real path, step and checksum" grep -q "^  base  *$real (step 4, checksums.json has XXH64 [0-9a-f]\{16\})" log
 ok "and so in config.cfg" sh -c 'grep -q "// model.base: step 4, checksums.json" based/config.cfg && grep -q "base = \"$1\"" based/config.cfg' sh "$real"
+before=$(names plain)
+ok "of the run itself is refused" ends_with 2 2 plain --set train.steps=90
+ok "and says so" grep -q 'plain/latest" is a checkpoint of this very run: set another .run' log
+ok "nothing was touched" test "$(names plain)" = "$before"
 ok "which can be run again" ranks 2 "$WABUN" train based/config.cfg --set 'run="again"'
 ok "to the same end" cmp based/latest/model.safetensors again/latest/model.safetensors
 cp -R plain spoilt && rm spoilt/step-00000004/checksums.json
@@ -119,9 +123,9 @@ ok "a checkpoint copied to another run" trained 2 twin --resume good/latest --se
 ok "is the same bytes, whatever is set" same_files good/step-00000008 twin/step-00000008
 # a checkpoint of an older release
 old () {
-  cp -R good old && rm -r old/step-0000000[246] old/step-00000008/checksums.json && sed -n '1,8p' good/latest/state.json |
+  cp -R good old && rm -r old/step-0000000[246] && sed -n '1,8p' good/latest/state.json |
     sed 's/"optimizer": "adamw",/"optimizer": "adamw"\n}/' >old/step-00000008/state.json
-  echo '{"algorithm": "xxh64", "block": 4194304, "files": {}}' >old/step-00000008/checksums.json
+  "$top_builddir/tests/cli/make_model" --sums old/step-00000008 state.json
 }
 old
 ok "a checkpoint without settings" trained 2 old --set train.steps=9 --set train.lr=1e-3
