@@ -1,5 +1,5 @@
 /* wabun - run: a training run around its steps: start, loop, signals, lock, save and resume, metrics; what others ask
- * about its directory: whether its checkpoints are whole.
+ * about its directory: how it goes, whether its checkpoints are whole.
  */
 #ifndef WABUN_RUN_H
 #define WABUN_RUN_H
@@ -25,6 +25,10 @@ wb_status wb_run_train (const wb_run_args_t *a) WB_NODISCARD;
  * line each, and one for each that is good.  Not collective; one process, its threads; reads every byte once.  Errors:
  * WB_EDATA something is wrong, WB_EUSAGE there is no model and no checkpoint, WB_EIO, WB_ENOMEM. */
 wb_status wb_run_verify (const char *path) WB_NODISCARD;
+/** Print on the standard output how a run goes: state, step, loss, speed, time left, starts and how they ended, newest
+ * checkpoint.  Not collective; reads files only, a few hundred KB of them, and works while the run goes on.  Errors:
+ * WB_EIO no such directory, WB_EUSAGE it is no run, WB_ENOMEM. */
+wb_status wb_run_status (const char *run, bool json) WB_NODISCARD;
 
 #ifdef __cplusplus
 }

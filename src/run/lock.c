@@ -118,6 +118,18 @@ wb_status wb_run_lock (wb_run_t *r) {
     return wb_agree (r->world, status);
 }
 
+int wb_run_is_locked (const char *run) {
+    char *path = wb_format ("%s/.lock", run);
+    const int fd = path != NULL ? open (path, O_RDONLY | O_CLOEXEC) : -1;
+    int held = 0;
+    wb_free (path);
+    if (fd < 0) return 0;
+    /* Shared, and given back at once: a run that starts at this moment waits for it. */
+    if (flock (fd, LOCK_SH | LOCK_NB) != 0) held = errno == EWOULDBLOCK ? 1 : -1;
+    close (fd);
+    return held;
+}
+
 void wb_run_unlock (wb_run_t *r) {
     if (r->lock >= 0) close (r->lock);
     r->lock = -1;

@@ -148,6 +148,7 @@ static wb_status loop (wb_run_t *r) {
         wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->dp_rank * rows + i);
     r->began = wb_now ();
     r->first = t->step;
+    wb_run_history_start (r);
     if (t->step == 0) validate (r);
     wb_signals_started ();
     while (t->step < steps) {
@@ -199,6 +200,7 @@ wb_status wb_run_train (const wb_run_args_t *a) {
     status = wb_world_new (&r.world);
     if (status == WB_OK) {
         status = wb_agree (r.world, run (&r, a));
+        wb_run_history_end (&r, status);
         wb_run_log_close (&r);
         wb_run_unlock (&r);
         wb_trainer_destroy (r.trainer);

@@ -10,6 +10,8 @@
  *   resume.c      which checkpoint to go on from, and whether it fits
  *   state.c       state.json: settings and data of a checkpoint, and what has changed since
  *   verify.c      are its checkpoints whole?
+ *   history.c     history.jsonl: starts and ends
+ *   status.c      how does a run go, by its files?
  *   summary.c     start-up report, memory
  *   metrics_columns.c  columns of the metrics, progress, samples of text
  */
@@ -88,9 +90,10 @@ typedef struct wb_run {
     bool resumed;                    /* weights and step are those of a checkpoint */
     char *state;                     /* state.json of the checkpoint it was resumed from, rank 0; NULL: none; owned */
     int64_t state_step;
-    int64_t first; /* step the loop began at */
-    double began;  /* wb_now () then */
-    int lock;      /* lock.c: descriptor of the locked file, rank 0; -1: none */
+    int64_t first;   /* step the loop began at */
+    double began;    /* wb_now () then */
+    bool in_history; /* its start is written */
+    int lock;        /* lock.c: descriptor of the locked file, rank 0; -1: none */
     wb_run_base_t base;
     wb_run_limits_t limits;
     wb_run_log_t log;
@@ -106,6 +109,17 @@ typedef struct wb_run {
  * WB_EIO, also when another run holds it; agreed. */
 wb_status wb_run_lock (wb_run_t *r) WB_NODISCARD;
 void wb_run_unlock (wb_run_t *r); /* not collective */
+
+/* ---- history.c --------------------------------------------------------------------------------------------------- */
+
+#define WB_RUN_HISTORY "history.jsonl"
+
+/* The first step is about to begin; and how it all ended, which does nothing where none had begun.  Rank 0 writes. */
+void wb_run_history_start (wb_run_t *r);
+void wb_run_history_end (wb_run_t *r, wb_status status);
+
+/* Is RUN/.lock held by a run?  1, 0; -1: not known, for the file system has no locks (lock.c).  Not collective. */
+int wb_run_is_locked (const char *run);
 
 /* ---- save.c ------------------------------------------------------------------------------------------------------ */
 

@@ -1,0 +1,267 @@
+/* How does a run go?  Answered by its files alone, also while it goes on and on another machine.
+ *
+ *   .lock           held: it runs
+ *   history.jsonl   starts, and how they ended
+ *   metrics.jsonl   its last records: step, loss, speed; its time: of the last record
+ *   step-*          the newest one that is complete
+ *
+ * Time left is what a step took since the last start, with saves and validations.
+ *
+ * Not done here: checksums (verify.c). */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "run/run_priv.h"
+
+#define METRICS_TAIL (256 << 10)
+#define SILENCE 600 /* seconds; without locks, a run that wrote later than so is running */
+
+typedef struct report {
+    const char *run;
+    json_t *starts; /* owned: the lines of starts, each with its end in it */
+    json_t *record; /* owned: the last with a loss; NULL: none */
+    double val_loss;
+    bool validated;
+    double written;     /* when metrics were, seconds since 1970; 0: never */
+    int64_t checkpoint; /* step, -1: none */
+    int aside;          /* checkpoints that were set aside as damaged */
+    const char *state, *why;
+    int64_t step, steps; /* steps 0: not known */
+    double left;         /* seconds; -1: not known */
+} report_t;
+
+static int64_t integer (const json_t *j, const char *key) {
+    return (int64_t) json_integer_value (json_object_get (j, key));
+}
+static double number (const json_t *j, const char *key) { return json_number_value (json_object_get (j, key)); }
+static const char *text_of (const json_t *j, const char *key) {
+    const char *s = json_string_value (json_object_get (j, key));
+    return s != NULL ? s : "";
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/* Give each whole line of the last `most` bytes of RUN/name to `take`, parsed; a file that is not there has none. */
+static wb_status each_line (report_t *r, const char *name, int64_t most, void (*take) (report_t *r, json_t *line)) {
+    char *path = wb_format ("%s/%s", r->run, name), *buf = wb_malloc ((size_t) most);
+    const int fd = path != NULL ? open (path, O_RDONLY | O_CLOEXEC) : -1;
+    struct stat st;
+    size_t got = 0;
+    wb_status status = path != NULL && buf != NULL ? WB_OK : WB_NOMEM ("%s", r->run);
+    if (status == WB_OK && fd >= 0 && fstat (fd, &st) == 0) {
+        const int64_t at = st.st_size > most ? st.st_size - most : 0;
+        const int error = wb_fd_read (fd, buf, &got, (size_t) most, at);
+        if (error != 0) status = WB_FAIL (WB_EIO, "%s: cannot read: %s", path, strerror (error));
+    }
+    const char *end, *line = buf;
+    for (; status == WB_OK && (end = memchr (line, '\n', (size_t) (buf + got - line))) != NULL; line = end + 1) {
+        json_t *j = json_loadb (line, (size_t) (end - line), 0, NULL); /* the first may have lost its beginning */
+        if (j != NULL) take (r, j);
+        json_decref (j);
+    }
+    if (fd >= 0) close (fd);
+    wb_free (path);
+    wb_free (buf);
+    return status;
+}
+
+static void take_event (report_t *r, json_t *line) {
+    json_t *last = json_array_get (r->starts, json_array_size (r->starts) - 1);
+    if (strcmp (text_of (line, "event"), "start") == 0)
+        json_array_append (r->starts, line);
+    else if (last != NULL && json_object_get (last, "end") == NULL)
+        json_object_set (last, "end", line);
+}
+
+static void take_record (report_t *r, json_t *line) {
+    const json_t *loss = json_object_get (line, "val_loss");
+    if (json_object_get (line, "loss") != NULL) {
+        json_decref (r->record);
+        r->record = json_incref (line);
+    }
+    if (loss != NULL) r->val_loss = json_number_value (loss), r->validated = true;
+}
+
+static wb_status read_checkpoints (report_t *r) {
+    int64_t *steps;
+    int n;
+    wb_names_t names;
+    r->checkpoint = -1;
+    WB_TRY (wb_ckpt_list_named (&steps, &n, r->run));
+    wb_status status = WB_OK;
+    for (int i = 0; i < n && status == WB_OK && r->checkpoint < 0; i++) {
+        char *dir = wb_ckpt_path (r->run, steps[i]);
+        wb_ckpt_check_t c = {.depth = WB_CKPT_SIZES, .checkpoint = true};
+        status = dir != NULL ? wb_ckpt_check (&c, dir) : WB_NOMEM ("%s", r->run);
+        if (status == WB_OK && c.faults == 0) r->checkpoint = steps[i];
+        if (status == WB_EIO) { /* removed at this moment */
+            wb_error_clear ();
+            status = WB_OK;
+        }
+        wb_free (dir);
+    }
+    wb_free (steps);
+    WB_TRY (status);
+    WB_TRY (wb_dir_list (&names, r->run));
+    for (int64_t i = 0; i < names.len; i++)
+        r->aside += strncmp (names.data[i], "step-", 5) == 0 && strstr (names.data[i], ".damaged") != NULL;
+    wb_names_fini (&names);
+    return WB_OK;
+}
+
+static bool there (report_t *r, const char *name) {
+    char *path = wb_format ("%s/%s", r->run, name);
+    struct stat st;
+    const bool is = path != NULL && stat (path, &st) == 0;
+    if (is && strcmp (name, "metrics.jsonl") == 0)
+        r->written = (double) st.st_mtim.tv_sec + 1e-9 * (double) st.st_mtim.tv_nsec;
+    wb_free (path);
+    return is;
+}
+
+/* ---- judging ----------------------------------------------------------------------------------------------------- */
+
+static void judge_state (report_t *r) {
+    const json_t *last = json_array_get (r->starts, json_array_size (r->starts) - 1),
+                 *end = json_object_get (last, "end");
+    const int locked = wb_run_is_locked (r->run);
+    const bool fresh = locked < 0 && end == NULL && (double) time (NULL) - r->written < SILENCE;
+    r->why = NULL;
+    if (locked > 0 || fresh) {
+        r->state = "running";
+    } else if (end != NULL) {
+        const int64_t code = integer (end, "code");
+        r->state = code == WB_OK ? "finished" : code == WB_ESTOP ? "stopped" : "failed";
+        if (code != WB_OK) r->why = text_of (end, "why");
+    } else if (last != NULL) {
+        r->state = "failed";
+        r->why = "its end was not recorded: it was killed, or its node was lost";
+    } else {
+        r->state = "stopped";
+        r->why = "no start is recorded";
+    }
+}
+
+static void judge_step (report_t *r) {
+    const json_t *last = json_array_get (r->starts, json_array_size (r->starts) - 1);
+    r->step = r->record != NULL ? integer (r->record, "step") : 0;
+    if (r->checkpoint > r->step) r->step = r->checkpoint;
+    r->steps = integer (last, "steps");
+    const int64_t done = r->step - integer (last, "step");
+    const double took = r->written - number (last, "time");
+    r->left = last != NULL && done > 0 && took > 0 ? took / (double) done * (double) (r->steps - r->step) : -1;
+}
+
+/* ---- printing ---------------------------------------------------------------------------------------------------- */
+
+static wb_status print_json (const report_t *r) {
+    json_t *j = json_object ();
+    json_object_set_new (j, "run", json_string (r->run));
+    json_object_set_new (j, "state", json_string (r->state));
+    json_object_set_new (j, "why", r->why != NULL ? json_string (r->why) : json_null ());
+    json_object_set_new (j, "step", json_integer (r->step));
+    json_object_set_new (j, "steps", r->steps > 0 ? json_integer (r->steps) : json_null ());
+    static const char *const copied[] = {"loss", "tokens", "tokens_per_s", "grad_norm", "lr"};
+    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
+        json_t *x = json_object_get (r->record, copied[i]);
+        json_object_set_new (j, copied[i], x != NULL ? json_incref (x) : json_null ());
+    }
+    json_object_set_new (j, "val_loss", r->validated ? json_real (r->val_loss) : json_null ());
+    json_object_set_new (j, "seconds_left", r->left >= 0 ? json_real (r->left) : json_null ());
+    json_object_set_new (j, "written", r->written > 0 ? json_real (r->written) : json_null ());
+    json_object_set_new (j, "checkpoint", r->checkpoint >= 0 ? json_integer (r->checkpoint) : json_null ());
+    json_object_set_new (j, "set_aside", json_integer (r->aside));
+    json_object_set (j, "starts", r->starts);
+    char *text = json_dumps (j, JSON_INDENT (1) | JSON_REAL_PRECISION (13));
+    json_decref (j);
+    if (text == NULL) return WB_NOMEM ("%s", r->run);
+    printf ("%s\n", text);
+    wb_free_foreign (text);
+    return WB_OK;
+}
+
+static const char *clock_text (char buf[32], double seconds) {
+    const time_t t = (time_t) seconds;
+    struct tm tm;
+    if (localtime_r (&t, &tm) == NULL || strftime (buf, 32, "%Y-%m-%d %H:%M:%S", &tm) == 0) buf[0] = 0;
+    return buf;
+}
+
+static void print_starts (const report_t *r) {
+    char when[32];
+    size_t i;
+    const json_t *start;
+    json_array_foreach (r->starts, i, start) {
+        const json_t *end = json_object_get (start, "end");
+        const bool last = i + 1 == json_array_size (r->starts);
+        printf ("start %-5zu %s, step %" PRId64 ", %" PRId64 " rank%s on %s%s%s; ", i + 1,
+                clock_text (when, number (start, "time")), integer (start, "step"), integer (start, "ranks"),
+                wb_plural (integer (start, "ranks")), text_of (start, "host"),
+                json_object_get (start, "job") != NULL ? ", job " : "", text_of (start, "job"));
+        if (end != NULL)
+            printf ("ended with %" PRId64 " at step %" PRId64 ": %s\n", integer (end, "code"), integer (end, "step"),
+                    text_of (end, "why"));
+        else
+            printf ("%s\n", last && strcmp (r->state, "running") == 0 ? "goes on"
+                                                                      : "killed, or its node lost: no end is recorded");
+    }
+}
+
+static void print_text (const report_t *r) {
+    char buf[32];
+    const double ago = (double) time (NULL) - r->written;
+    printf ("run         %s\n", r->run);
+    printf ("state       %s%s%s\n", r->state, r->why != NULL ? ": " : "", r->why != NULL ? r->why : "");
+    printf ("step        %" PRId64, r->step);
+    if (r->steps > 0) printf (" of %" PRId64 " (%.1f %%)", r->steps, 100.0 * (double) r->step / (double) r->steps);
+    printf ("\n");
+    if (r->record != NULL) {
+        printf ("loss        %.4f", number (r->record, "loss"));
+        if (r->validated) printf (", validation %.4f", r->val_loss);
+        printf ("\nspeed       %.4g tokens/s; last record %s ago\n", number (r->record, "tokens_per_s"),
+                wb_format_seconds (buf, ago > 0 ? ago : 0));
+    }
+    if (r->left > 0)
+        printf ("time left   %s%s, saves and validations counted\n", wb_format_seconds (buf, r->left),
+                strcmp (r->state, "running") == 0 ? "" : " once it goes on");
+    if (r->checkpoint >= 0)
+        printf ("checkpoint  step %" PRId64 ", all files with their sizes\n", r->checkpoint);
+    else
+        printf ("checkpoint  none\n");
+    if (r->aside > 0) printf ("damaged     %d checkpoint%s set aside\n", r->aside, wb_plural (r->aside));
+    print_starts (r);
+}
+
+static wb_status report (report_t *r, bool json) {
+    if (!wb_file_is_dir (r->run)) return WB_FAIL (WB_EIO, "%s: no such directory", r->run);
+    if (there (r, "state.json"))
+        return WB_FAIL (WB_EUSAGE, "%s is a checkpoint: name the run, the directory around it", r->run);
+    const bool is_run = there (r, "metrics.jsonl") || there (r, ".lock") || there (r, WB_RUN_HISTORY);
+    if (r->starts == NULL) return WB_NOMEM ("%s", r->run);
+    WB_TRY (each_line (r, WB_RUN_HISTORY, 4 << 20, take_event));
+    WB_TRY (each_line (r, "metrics.jsonl", METRICS_TAIL, take_record));
+    WB_TRY (read_checkpoints (r));
+    if (!is_run && r->checkpoint < 0)
+        return WB_FAIL (WB_EUSAGE, "%s is no run: name the directory that `run` of a configuration names", r->run);
+    judge_state (r);
+    judge_step (r);
+    if (json) return print_json (r);
+    print_text (r);
+    return WB_OK;
+}
+
+wb_status wb_run_status (const char *run, bool json) {
+    report_t r = {.run = run, .starts = json_array ()};
+    const wb_status status = report (&r, json);
+    json_decref (r.starts);
+    json_decref (r.record);
+    return status == WB_OK ? wb_flush (stdout, "standard output") : status;
+}

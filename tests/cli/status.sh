@@ -1,0 +1,92 @@
+#!/bin/sh
+# timeout: 600 - wabun status: a run that is killed, stopped, goes on, fails, ends; and while it runs.  Writes TAP.
+. "${top_srcdir:=.}/tests/cli/train_common.sh"
+prepare
+
+status () { # CODE ARGUMENT...
+  want=$1
+  shift
+  # as on a login node: no launcher, and MPI would not start
+  OMPI_MCA_btl=none OMPI_MCA_pml=none "$WABUN" status "$@" >out 2>err
+  got=$?
+  cat out err
+  [ $got -eq "$want" ]
+}
+field () { sed -n "s/^$1  *//p" out; }
+says () { # FIELD PATTERN
+  field "$1" | grep -q -e "$2" && return
+  cat out
+  return 1
+}
+at_step () { [ "$(losses "$1" 2>/dev/null | wc -l)" -ge "$2" ]; }
+# killed RUN STEP: SIGKILL once it has logged so many steps; state and time are looked at before
+killed () {
+  dir=$1
+  "$WABUN" train cfg --set "run=\"$dir\"" --set train.steps=100000 --set checkpoint.every=4 >"$dir.log" 2>&1 </dev/null &
+  pid=$!
+  within 100 at_step "$dir" "$2"
+  status 0 "$dir" >/dev/null
+  cp out running
+  kill -9 $pid
+  wait $pid 2>/dev/null
+}
+
+killed a 6
+cp running out
+ok "while it runs" says state '^running$'
+ok "step" says step '^[0-9]* of 100000 (0.0 %)$'
+ok "loss" says loss '^[0-9.]*$'
+ok "speed" says speed '^[0-9.e+]* tokens/s; last record .* ago$'
+ok "checkpoint" says checkpoint '^step [0-9]*, all files'
+ok "one start" test "$(grep -c '^start ' out)" -eq 1 -a "$(grep -c 'on .*; goes on$' out)" -eq 1
+
+ok "killed" status 0 a
+ok "has failed" says state '^failed: its end was not recorded: it was killed'
+killed a $(($(losses a | tail -n 1 | cut -d ' ' -f 1) + 4))
+cp running out
+ok "it goes on" says state '^running$'
+ok "the first start with its reason" test "$(grep -c '^start 1 .*step 0, 1 rank on .*; killed, or its node lost' out)" -eq 1
+killed a $(($(losses a | tail -n 1 | cut -d ' ' -f 1) + 4))
+ok "killed three times" status 0 a
+ok "three starts" test "$(grep -c '^start [123] .*killed, or its node lost' out)" -eq 3
+ok "as JSON" status 0 a --json
+cat >json.pl <<'EOF'
+local $/;
+$_ = <>;
+exit !(/"state": "failed"/ && /"steps": 100000/ && /"loss": [\d.]+,/ && /"checkpoint": \d+/ && 3 == (() = /"event": "start"/g) && /\A\{.*\}\n\z/s);
+EOF
+ok "one object" perl json.pl out
+
+"$WABUN" train cfg --set 'run="a"' --set train.steps=100000 >log 2>&1 </dev/null &
+pid=$!
+last=$(losses a | tail -n 1 | cut -d ' ' -f 1)
+within 100 grep -q "step $((last + 3))/" log
+kill -TERM $pid
+wait $pid
+ok "stopped" test $? -eq 75
+status 0 a >/dev/null
+ok "is stopped" says state '^stopped: stopped on request at step'
+ok "time left" says 'time left' 'once it goes on, saves and validations counted$'
+ok "the fourth start" test "$(grep -c '^start 4 .*; ended with 75 at step [0-9]*: stopped on request' out)" -eq 1
+
+ok "on two ranks to its end" trained 2 b
+ok "a finished run" status 0 b
+ok "is finished" says state '^finished$'
+ok "at its last step" says step '^20 of 20 (100.0 %)$'
+ok "on two ranks" test "$(grep -c '^start 1 .*step 0, 2 ranks on .*; ended with 0 at step 20: done$' out)" -eq 1
+ok "no error" test ! -s err
+ok "numbers that go bad" ends_with 6 1 c --set train.lr=1e30 --set train.clip=0 --set train.weight_decay=0 --set train.warmup=0
+status 0 c >/dev/null
+ok "have failed" says state '^failed: .*numbers went bad'
+
+rm -f b/step-00000020/state.json
+mv b/step-00000010 b/step-00000010.damaged
+status 0 b >/dev/null
+ok "no whole checkpoint" says checkpoint '^none$'
+ok "one set aside" says damaged '^1 checkpoint set aside$'
+
+mkdir empty
+ok "no run" status 2 empty
+ok "a checkpoint" status 2 a/latest
+ok "no such directory" status 3 nowhere
+done_testing
