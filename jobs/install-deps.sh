@@ -27,7 +27,7 @@ packages="gcc libc6-dev make autoconf automake libtool pkg-config
   openmpi-bin libopenmpi-dev libopenblas-openmp-dev libscalapack-openmpi-dev
   libconfig-dev libjansson-dev libpcre2-dev libxxhash-dev libarchive-dev zlib1g-dev libzstd-dev libxml2-dev libutf8proc-dev"
 # Makes it faster, and names encodings; a system that does not have them goes without.
-optional="libdnnl-dev libuchardet-dev"
+optional="libdnnl-dev libuchardet-dev libsentencepiece-dev g++"
 [ -n "$dev" ] && packages="$packages clang clang-format shellcheck gdb"
 
 is_installed () {

@@ -81,7 +81,7 @@ const wb_cmd_t wb_cmd_encode = {
     .flags = WB_CMD_RANKS,
     .alone = "--jsonl",
     .text =
-        "  --tokenizer T     byte, a vocabulary directory or a model directory\n"
+        "  --tokenizer T     byte, a vocabulary directory, a SentencePiece *.model or a model directory\n"
         "  --clean           replace URLs, e-mail addresses, telephone numbers, dates and prices by tags\n"
         "  -o PREFIX         write PREFIX.bin and PREFIX.idx\n"
         "  INPUT             files and directories; - is the standard input. A text is one document; lines of JSON\n"

@@ -9,7 +9,7 @@
 #include "tokenizer/tokenizer_priv.h"
 
 const wb_tokenizer_kind_t *const wb_tokenizer_kinds[] = {&wb_tokenizer_byte, &wb_tokenizer_ja_bpe, &wb_tokenizer_ja_swe,
-                                                         NULL};
+                                                         &wb_tokenizer_sentencepiece, NULL};
 
 const char *wb_tokenizer_known (char buf[WB_TOKENIZER_KNOWN]) {
     size_t n = (size_t) snprintf (buf, WB_TOKENIZER_KNOWN, "kinds known: ");

@@ -28,6 +28,7 @@ static const wb_blob_t *blob_called (const wb_place_t *p, const char *name) {
 }
 
 char *wb_place_path (const wb_place_t *p, const char *name) {
+    if (p->file != NULL && strcmp (p->file, name) == 0) return wb_strdup (p->spec);
     return wb_format ("%s/%s", p->memory ? p->spec : p->dir, name);
 }
 

@@ -65,15 +65,22 @@ typedef struct wb_tokenizer_kind {
     wb_status (*save) (const wb_tokenizer_t *t, const char *dir); /* the kind's own files */
 } wb_tokenizer_kind_t;
 
+/* Spaces that pieces at the beginning of a text lose: none, one, or one of each piece until there is text. */
+typedef enum wb_trims { WB_TRIM_NONE, WB_TRIM_ONE, WB_TRIM_ALL } wb_trims;
+
 struct wb_tokenizer { /* first member of each kind's own */
     const wb_tokenizer_kind_t *kind;
     int32_t size, eot;
-    bool by_lines; /* texts may be cut at line ends */
+    bool by_lines;   /* texts may be cut at line ends */
+    wb_trims trims;  /* of what is decoded */
+    int32_t unknown; /* keeps its spaces; -1: none */
+    bool each_byte;  /* U+FFFD for each byte that is no UTF-8, instead of for each maximal subpart */
 };
 
 /* The kinds (kinds.c), probed in this order; ends with NULL. */
 extern const wb_tokenizer_kind_t *const wb_tokenizer_kinds[];
-extern const wb_tokenizer_kind_t wb_tokenizer_byte, wb_tokenizer_ja_bpe, wb_tokenizer_ja_swe;
+extern const wb_tokenizer_kind_t wb_tokenizer_byte, wb_tokenizer_ja_bpe, wb_tokenizer_ja_swe,
+    wb_tokenizer_sentencepiece;
 
 /* What a model directory says its kind is, where the kind's own files do not. */
 #define WB_TOKENIZER_TAG "wabun-tokenizer.json"

@@ -77,7 +77,7 @@ static void append (wb_buf_t *b, const void *p, size_t n) {
 }
 
 void wb_utf8_flush (wb_utf8_t *u, wb_buf_t *b) {
-    if (u->n > 0) append (b, "\xef\xbf\xbd", 3);
+    for (unsigned i = 0; i < (u->each ? u->n : u->n > 0); i++) append (b, "\xef\xbf\xbd", 3);
     u->n = 0;
 }
 

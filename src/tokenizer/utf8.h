@@ -16,10 +16,12 @@ bool wb_utf8_valid (const char *s, size_t n, size_t *at);
 typedef struct wb_utf8 {
     unsigned char held[4];
     unsigned char n, want, low, high; /* bytes held, wanted in all, range of the next one */
+    bool each;                        /* U+FFFD for each byte that is held, not one for all */
 } wb_utf8_t;
-/* Append what byte c completes; at most 3 + 4 bytes are put into b, for which room must be there. */
+/* Append what byte c completes; at most 3 + 4 bytes (9 + 4 with `each`) are put into b, for which room must be there.
+ */
 void wb_utf8_feed (wb_utf8_t *u, wb_buf_t *b, unsigned char c);
-/* Append what is held, as U+FFFD: at most 3 bytes. */
+/* Append what is held, as U+FFFD: at most 3 bytes, 9 with `each`. */
 void wb_utf8_flush (wb_utf8_t *u, wb_buf_t *b);
 
 #endif
