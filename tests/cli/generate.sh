@@ -70,6 +70,7 @@ ok "whatever is drawn, UTF-8 comes out" iconv -f UTF-8 -t UTF-16 "$T_TMP/raw"
 # A config.json with fewer layers than the file would load, and compute another model.
 cp -r "$model" "$T_TMP/fewer"
 sed -i 's/"n_layer": [0-9]*/"n_layer": 1/' "$T_TMP/fewer/config.json"
+"$top_builddir/tests/cli/make_model" --sums "$T_TMP/fewer" config.json
 fails "fewer layers than the file has" 5 "'h.1.*1 layer, does not have" generate --model "$T_TMP/fewer" --seed 1
 
 # Files.
