@@ -17,7 +17,7 @@ static wb_status parse_memory (int64_t *out, const char *text) {
     int64_t x;
     WB_TRY (wb_opt_int (&x, "--memory", digits, 1, (int64_t) 1 << 40));
     *out = unit != NULL && *unit != 0 ? x << (10 * (unit - units + 1)) : x;
-    if (*out < (int64_t) 64 << 20) return WB_FAIL (WB_EUSAGE, "--memory %s: at least 64M", text);
+    if (*out < (int64_t) 128 << 20) return WB_FAIL (WB_EUSAGE, "--memory %s: at least 128M", text);
     return WB_OK;
 }
 

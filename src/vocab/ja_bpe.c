@@ -70,7 +70,7 @@ static wb_status write_files (const char *dir, const wb_buf_t *words, const wb_b
 static wb_status choose (wb_choice_t *out, const wb_vocab_training_t *t, const wb_sample_t *s) {
     wb_counts_t counts = {0};
     wb_choice_t pairs = {0};
-    const int64_t memory = wb_vocab_memory (&t->in), words = memory / 128 < WORDS ? memory / 128 : WORDS;
+    const int64_t memory = wb_vocab_memory (&t->in), words = memory / 64 < WORDS ? memory / 64 : WORDS;
     wb_status status = t->no_words ? WB_OK : wb_sentencepiece_pairs (&pairs, s, words);
     if (status == WB_OK) status = wb_counts_make (&counts, s, memory / 2);
     if (status == WB_OK && counts.dropped > 0)
@@ -90,8 +90,9 @@ static wb_status train (const wb_vocab_training_t *t, const wb_sample_t *s) {
     if (status == WB_OK) status = wb_emoji_json (&emoji);
     if (status == WB_OK) status = write_files (t->dir, &words, &emoji);
     if (status == WB_OK && c.len + FIXED < t->size)
-        wb_warn ("%lld ids, not %lld: no other character or pair stands in the text twice", (long long) (c.len + FIXED),
-                 (long long) t->size);
+        wb_warn ("%lld ids, not %lld: no other character or pair%s occurs twice in the text that was taken",
+                 (long long) (c.len + FIXED), (long long) t->size,
+                 t->no_words ? "" : " inside SentencePiece's words (--no-words or more --memory gives more)");
     wb_choice_fini (&c);
     wb_buf_fini (&words);
     wb_buf_fini (&emoji);

@@ -169,7 +169,7 @@ const wb_vocab_kind_t wb_vocab_unigram = {
     .what = "a unigram model of SentencePiece",
     .min = 300,
     .max = 1000000,
-    .per_byte = 24,
+    .per_byte = 32,
     .train = train,
 };
 
@@ -178,6 +178,6 @@ const wb_vocab_kind_t wb_vocab_bpe = {
     .what = "a BPE model of SentencePiece",
     .min = 300,
     .max = 1000000,
-    .per_byte = 48,
+    .per_byte = 64,
     .train = train,
 };
