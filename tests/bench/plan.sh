@@ -2,10 +2,15 @@
 # plan.sh - what `wabun plan` says beside what `wabun train` measures, on 1, 2 and 4 ranks of this machine: a table of
 # seconds a step.  About five minutes on two cores; a machine with nothing else to do.
 #
+# usage: tests/bench/plan.sh
 #   WABUN=PROGRAM        (default: wabun)
 #   PRESET=small STEPS=4 BATCH=4
 set -eu
-case ${1-} in '') ;; *) sed -n '2,/^set -eu/{s/^# \{0,1\}//;/^set -eu/d;p;}' "$0"; exit 0 ;; esac
+case ${1-} in
+  '') ;;
+  -h | --help) sed -n '2,/^set -eu/{s/^# \{0,1\}//;/^set -eu/d;p;}' "$0"; exit 0 ;;
+  *) echo "plan.sh: unknown argument $1; tests/bench/plan.sh --help" >&2; exit 2 ;;
+esac
 : "${WABUN:=wabun}" "${PRESET:=small}" "${STEPS:=4}" "${BATCH:=4}" "${MPIRUN:=mpirun --oversubscribe --bind-to none}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -102,7 +102,7 @@ validation = { every = 2; samples = 4; };
 CFG
   "$prefix/bin/wabun" help --man >own.txt
   ok "quickstart.sh beside the README, with the installed wabun" said "taking $prefix/bin/wabun" \
-    "$doc/jobs/quickstart.sh" --corpus own.txt --work kept
+    "$doc/jobs/quickstart.sh" --corpus own.txt --tokenizer byte --work kept
 fi
 
 # ---- and away again

@@ -12,7 +12,7 @@
 #   mpirun -n N                                   at most 2 ranks; --map-by and -x OMP_NUM_THREADS=16 go (16 cores)
 #   wabun train                                   3 steps of a model with one narrow layer, validated on 2 windows
 #   wabun bench step                              --preset tiny for small, 1 step
-#   `wabun NAME` and `wabun bench NAME` in a sentence   are names: their help is asked for
+#   `wabun NAME`, `wabun bench|corpus|vocab NAME` in a sentence   are names: their help is asked for
 #   sbatch                                        the script is checked by bash -n, its configuration by wabun plan
 # A Python block runs where torch and transformers are installed.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
@@ -137,7 +137,7 @@ page () { # FILE: all of its commands
       ok "$name: $(printf '%s' "$line" | tr '#' ' ')" run_line "$line"
     done <../block
   done
-  sed -n 's/^0\t//p' ../"$name.list" | sort -u | sed 's/^wabun \([a-z]*\)$/wabun help \1/; s/^wabun bench [a-z]*$/wabun help bench/' >../block
+  sed -n 's/^0\t//p' ../"$name.list" | sort -u | sed 's/^wabun \([a-z]*\)$/wabun help \1/; s/^wabun \(bench\|corpus\|vocab\) [a-z]*$/wabun help \1/' >../block
   while IFS= read -r line; do
     ok "$name: $(printf '%s' "$line" | tr '#' ' ')" run_line "$line"
   done <../block

@@ -4,6 +4,11 @@
 # Then, with wabun in the PATH or in $WABUN:
 #     WABUN_PEERS=.../peers tests/peers/run.sh
 # Checks of packages that are not there are skipped.  Text and vocabulary are made of README.ja.md.  Writes TAP.
+case ${1-} in
+  '') ;;
+  -h | --help) echo "usage: tests/peers/run.sh"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+  *) echo "run.sh: unknown argument $1; tests/peers/run.sh --help" >&2; exit 2 ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 : "${WABUN:=wabun}" "${WABUN_PEERS:=$PWD}"
 export WABUN_NO_RETUNE=1 OMP_NUM_THREADS=1 LC_ALL=C.UTF-8
