@@ -217,8 +217,12 @@ wb_status wb_charset_convert (wb_buf_t *out, int64_t *stray, const char *from, c
         char *i = (char *) (uintptr_t) (s + at), *o = out->data + out->len;
         size_t i_left = n - at, o_left = (size_t) out->cap - out->len - 1;
         const size_t r = iconv (c, &i, &i_left, &o, &o_left);
-        const int error = r == (size_t) -1 ? errno : 0;
-        out->len = (size_t) (o - out->data);
+        int error = r == (size_t) -1 ? errno : 0;
+        if (error == E2BIG && i_left == n - at) { /* glibc's SHIFT_JISX0213 writes on for ever after some bytes */
+            iconv (c, NULL, NULL, NULL, NULL);
+            error = EILSEQ;
+        } else
+            out->len = (size_t) (o - out->data);
         at = n - i_left;
         if (error != EILSEQ && error != EINVAL) continue;
         const size_t skip = error == EINVAL ? n - at : stray_bytes (from, s, at, n);
