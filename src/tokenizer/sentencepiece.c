@@ -202,10 +202,6 @@ static wb_status new_from (wb_tokenizer_t **out, const wb_place_t *place) {
                     "libsentencepiece-dev), then configure and make again",
                     place->spec);
 }
-#define destroy NULL
-#define encode NULL
-#define piece NULL
-#define save NULL
 #endif
 
 const wb_tokenizer_kind_t wb_tokenizer_sentencepiece = {
@@ -214,8 +210,10 @@ const wb_tokenizer_kind_t wb_tokenizer_sentencepiece = {
     .files = {MODEL},
     .probe = probe,
     .open = new_from,
+#ifdef HAVE_SENTENCEPIECE
     .destroy = destroy,
     .encode = encode,
     .piece = piece,
     .save = save,
+#endif
 };
