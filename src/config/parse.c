@@ -12,6 +12,7 @@
 
 #include "config/config_priv.h"
 #include "config/source.h"
+#include "tokenizer/utf8.h"
 
 /* ---- one value --------------------------------------------------------------------------------------------------- */
 
@@ -367,6 +368,9 @@ wb_status wb_table_read_set (const wb_table_t *t, void *c, const char *set) {
         if (!wb_path_is_group (t, key)) return wb_option_unknown (t, key, where);
         return WB_FAIL (WB_EUSAGE, "%s: is a group: set its members, for instance --set train.steps=100", where);
     }
+    size_t at;
+    if (!wb_utf8_valid (set, strlen (set), &at))
+        return WB_FAIL (WB_EUSAGE, "%s: byte %zu is not UTF-8: type it in a terminal that is", where, at);
     if (!is_list (r.o) || equals[1] == 0 || strchr ("([{", equals[1]) == NULL)
         return wb_config_put_text (c, &r, equals + 1, where);
     reader_t p = {.table = t, .c = c};
