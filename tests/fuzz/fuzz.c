@@ -12,10 +12,8 @@
 #include "fuzz.h"
 #include "tokenizer/utf8.h"
 
-const fuzz_harness_t *const fuzz_harnesses[] = {
-    &fuzz_encode, &fuzz_decode, &fuzz_vocabulary, &fuzz_jsonl,       &fuzz_charset,   &fuzz_records,
-    &fuzz_json,   &fuzz_plain,  &fuzz_aozora,     &fuzz_html,        &fuzz_wiki,      &fuzz_tokens,
-    &fuzz_model,  &fuzz_config, &fuzz_state,      &fuzz_safetensors, &fuzz_checksums, NULL};
+#define FUZZ_ROW(name) &fuzz_##name,
+const fuzz_harness_t *const fuzz_harnesses[] = {FUZZ_HARNESSES (FUZZ_ROW) NULL};
 
 static const fuzz_harness_t *harness;
 static char *work;

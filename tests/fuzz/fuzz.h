@@ -2,7 +2,7 @@
  *
  * A harness gives bytes to one reader, as if a file held them, and checks what must be true whatever they are: no error
  * without a message, nothing left over, results inside their bounds, what was read comes out again.  AddressSanitizer
- * and UndefinedBehaviorSanitizer check the rest.  A new harness is a file and a row in fuzz.c.
+ * and UndefinedBehaviorSanitizer check the rest.  A new harness is a file and a name in FUZZ_HARNESSES.
  *
  * Files a reader opens are made in a directory of this process, which is its working directory as well. */
 #ifndef WABUN_FUZZ_H
@@ -17,11 +17,23 @@ typedef struct fuzz_harness {
     void (*run) (const uint8_t *data, size_t n);
     void (*seeds) (void); /* calls fuzz_seed(); NULL: files in tests/fuzz/seeds only */
 } fuzz_harness_t;
-/* One a file, and all in the table of fuzz.c. */
-extern const fuzz_harness_t fuzz_encode, fuzz_decode, fuzz_vocabulary, fuzz_jsonl, fuzz_charset, fuzz_records,
-    fuzz_json, fuzz_plain, fuzz_aozora, fuzz_html, fuzz_wiki, fuzz_tokens, fuzz_safetensors, fuzz_checksums, fuzz_model,
-    fuzz_config, fuzz_state;
-
+/* All there are: X (NAME) has fuzz_NAME. */
+#define FUZZ_HARNESSES(X) \
+    X (encode)            \
+    X (decode)            \
+    X (vocabulary)        \
+    X (swe)               \
+    X (jsonl)             \
+    X (charset)           \
+    X (records)           \
+    X (json)              \
+    X (plain)             \
+    X (aozora)            \
+    X (html)              \
+    X (wiki)              \
+    X (clean) X (corpus) X (tokens) X (model) X (safetensors) X (checksums) X (state) X (hf) X (gguf) X (config)
+#define FUZZ_DECLARE(name) extern const fuzz_harness_t fuzz_##name;
+FUZZ_HARNESSES (FUZZ_DECLARE)
 extern const fuzz_harness_t *const fuzz_harnesses[]; /* ends with NULL */
 
 /* Get ready for inputs of a harness; once a process. */

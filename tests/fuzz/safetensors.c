@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "models.h"
 #include "wabun/checkpoint.h"
 #include "wabun/comm.h"
 #include "wabun/model.h"
@@ -66,14 +67,13 @@ static void run (const uint8_t *data, size_t n) {
     load ("exp_avg.");
 }
 
-/* Parameters first .. end - 1. */
-static void put_file (wb_buf_t *out, int first, int end, wb_dtype dtype) {
+void fuzz_put_safetensors (wb_buf_t *out, const wb_params_t *of, int first, int end, wb_dtype dtype) {
     wb_st_tensor_t t[64];
     char *header;
     size_t bytes;
     wb_buf_t b = {0};
     for (int i = first; i < end; i++) {
-        const wb_param_t *p = &params->list[i];
+        const wb_param_t *p = &of->list[i];
         t[i - first] = (wb_st_tensor_t){.name = (char *) (uintptr_t) p->name, .dtype = dtype, .ndim = p->ndim};
         t[i - first].shape[0] = p->ndim == 2 ? p->rows : p->cols;
         t[i - first].shape[1] = p->cols;
@@ -88,14 +88,14 @@ static void put_file (wb_buf_t *out, int first, int end, wb_dtype dtype) {
 
 static void seeds (void) {
     wb_buf_t b = {0};
-    put_file (&b, 0, params->n, WB_F32);
+    fuzz_put_safetensors (&b, params, 0, params->n, WB_F32);
     fuzz_seed ("fp32", b.data, b.len);
     wb_buf_fini (&b);
-    put_file (&b, 0, params->n, WB_BF16);
+    fuzz_put_safetensors (&b, params, 0, params->n, WB_BF16);
     fuzz_seed ("bf16", b.data, b.len);
     wb_buf_fini (&b);
-    put_file (&b, 0, 3, WB_F16);
-    put_file (&b, 3, params->n, WB_F64);
+    fuzz_put_safetensors (&b, params, 0, 3, WB_F16);
+    fuzz_put_safetensors (&b, params, 3, params->n, WB_F64);
     wb_buf_t index = {0};
     FUZZ_MUST (wb_buf_put (&index, "{\"weight_map\": {", 16));
     for (int i = 0; i < params->n; i++) {

@@ -1,4 +1,4 @@
-/* Vocabulary files of ja-bpe: ja-bpe.txt, emoji.json, and a text to encode. */
+/* Vocabulary files of ja-bpe and ja-swe: the words, emoji.json, and a text to encode. */
 #include "config.h"
 
 #include <string.h>
@@ -36,13 +36,12 @@ static void use (const wb_tokenizer_t *t, const char *text, size_t n) {
     }
 }
 
-static void run (const uint8_t *data, size_t n) {
+static void run (const uint8_t *data, size_t n, const char *file) {
     static const char text[] = "日本 ab\r\n<B\tR><BR>\xff\xe3\x81 12時 http://a.b/ 1千円";
     fuzz_part_t part[3] = {0};
     wb_tokenizer_t *t, *copy;
     (void) fuzz_split (part, 3, data, n);
-    fuzz_write ("ja-bpe.txt", part[0].n > 0 ? (const char *) part[0].data : words,
-                part[0].n > 0 ? part[0].n : words_bytes);
+    fuzz_write (file, part[0].n > 0 ? (const char *) part[0].data : words, part[0].n > 0 ? part[0].n : words_bytes);
     fuzz_write ("emoji.json", part[1].n > 0 ? (const char *) part[1].data : emoji,
                 part[1].n > 0 ? part[1].n : emoji_bytes);
     if (!fuzz_ok (wb_tokenizer_new (&t, "."))) return;
@@ -70,4 +69,8 @@ static void seeds (void) {
     fuzz_seed ("words", words, words_bytes);
 }
 
-const fuzz_harness_t fuzz_vocabulary = {"vocabulary", init, run, seeds};
+static void run_bpe (const uint8_t *data, size_t n) { run (data, n, "ja-bpe.txt"); }
+static void run_swe (const uint8_t *data, size_t n) { run (data, n, "ja-swe.txt"); }
+
+const fuzz_harness_t fuzz_vocabulary = {"vocabulary", init, run_bpe, seeds};
+const fuzz_harness_t fuzz_swe = {"swe", init, run_swe, seeds};
