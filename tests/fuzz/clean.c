@@ -13,7 +13,8 @@ static wb_words_t *words;
 static wb_minhash_t hash;
 
 static void init (void) {
-    fuzz_write ("words", "広告\nクリック\n", 22);
+    static const char list[] = "広告\nクリック\n";
+    fuzz_write ("words", list, strlen (list));
     FUZZ_MUST (wb_words_new (&words, "words"));
     wb_minhash_init (&hash, 64, 5);
 }
