@@ -133,11 +133,15 @@ static wb_status normalize (wb_buf_t *out, const char *s, size_t n) {
     return status;
 }
 
+/* What goes goes first: a mark may stand after its kana only then, and would join it in the next cleaning.  And again
+ * afterwards: NFKC makes blanks of other characters. */
 wb_status wb_clean_text (wb_buf_t *out, const char *s, size_t n, const wb_clean_options_t *o) {
     if (!o->nfkc && !o->fold_kana && !o->fold_ascii) return scrub (out, s, n);
-    wb_buf_t t = {0};
-    wb_status status = o->nfkc ? normalize (&t, s, n) : fold (&t, s, n, o);
+    wb_buf_t plain = {0}, t = {0};
+    wb_status status = scrub (&plain, s, n);
+    if (status == WB_OK) status = o->nfkc ? normalize (&t, plain.data, plain.len) : fold (&t, plain.data, plain.len, o);
     if (status == WB_OK) status = scrub (out, t.data != NULL ? t.data : "", t.len);
+    wb_buf_fini (&plain);
     wb_buf_fini (&t);
     return status;
 }
