@@ -229,6 +229,7 @@ static wb_status take_accent (scan_t *t) {
 
 static wb_status take (scan_t *t) {
     const unsigned char c = (unsigned char) *t->s;
+    if (t->accents != NULL && t->s > t->accents) t->accents = NULL; /* a note has swallowed the 〕 */
     if (t->accents != NULL && (c < 0x80 || t->s == t->accents)) return take_accent (t);
     if (c == 0xe2 && at (t, "※［＃")) return take_note (t, true);
     if (c == 0xef && at (t, "［＃")) return take_note (t, false);
