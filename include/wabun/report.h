@@ -26,18 +26,18 @@ typedef struct wb_value {
 } wb_value_t;
 
 /** What happened at a step. */
-typedef enum wb_record_kind {
-    WB_RECORD_STEP,
-    WB_RECORD_MUON,       /**< singular values of an update */
-    WB_RECORD_VALIDATION, /**< loss on text that is not trained on */
-    WB_RECORD_SAMPLE      /**< "text": what the model writes */
-} wb_record_kind;
-typedef struct wb_record {
-    wb_record_kind kind;
+typedef enum wb_metrics_kind {
+    WB_METRICS_STEP,
+    WB_METRICS_MUON,       /**< singular values of an update */
+    WB_METRICS_VALIDATION, /**< loss on text that is not trained on */
+    WB_METRICS_SAMPLE      /**< "text": what the model writes */
+} wb_metrics_kind;
+typedef struct wb_metrics_row {
+    wb_metrics_kind kind;
     int64_t step;
     const wb_value_t *values; /**< [n], the step among them where it is to be written; borrowed */
     int n;
-} wb_record_t;
+} wb_metrics_row_t;
 
 /** All sinks of a run. */
 typedef struct wb_metrics wb_metrics_t;
@@ -47,7 +47,7 @@ typedef struct wb_metrics wb_metrics_t;
 wb_status wb_metrics_open (wb_metrics_t **out, const char *run, int64_t step) WB_NODISCARD;
 /** Hand a record to every sink.  What cannot be written is left out whole, with one warning when it begins and one
  * message when it works again: records are never worth ending a run for.  m NULL: nothing happens. */
-void wb_metrics_write (wb_metrics_t *m, const wb_record_t *record);
+void wb_metrics_write (wb_metrics_t *m, const wb_metrics_row_t *record);
 void wb_metrics_close (wb_metrics_t *m); /**< NULL is fine */
 
 /* ---- progress (progress.c) --------------------------------------------------------------------------------------- */

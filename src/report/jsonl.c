@@ -69,7 +69,7 @@ static size_t group_of (const char *name) {
     return dot != NULL ? (size_t) (dot - name) + 1 : 0;
 }
 
-static wb_status put_record (wb_buf_t *b, const wb_record_t *r) {
+static wb_status put_record (wb_buf_t *b, const wb_metrics_row_t *r) {
     size_t open = 0; /* group that is open: the first bytes of the name before this one */
     WB_TRY (put (b, "{"));
     for (int i = 0; i < r->n; i++) {
@@ -91,7 +91,7 @@ static wb_status put_record (wb_buf_t *b, const wb_record_t *r) {
     return put (b, open > 0 ? "}}\n" : "}\n");
 }
 
-static wb_status write_jsonl (void *sink, const wb_record_t *record) {
+static wb_status write_jsonl (void *sink, const wb_metrics_row_t *record) {
     jsonl_t *s = sink;
     wb_buf_clear (&s->line);
     WB_TRY (put_record (&s->line, record));
@@ -108,5 +108,5 @@ static wb_status close_jsonl (void *sink) {
 }
 
 const wb_sink_t wb_sink_jsonl = {"metrics.jsonl",
-                                 1u << WB_RECORD_STEP | 1u << WB_RECORD_MUON | 1u << WB_RECORD_VALIDATION, open_jsonl,
-                                 write_jsonl, close_jsonl};
+                                 1u << WB_METRICS_STEP | 1u << WB_METRICS_MUON | 1u << WB_METRICS_VALIDATION,
+                                 open_jsonl, write_jsonl, close_jsonl};

@@ -31,9 +31,9 @@ static wb_status open_samples (void **sink, const char *run, int64_t step) {
     return wb_append_open (&s->file, run, "samples.txt", keep, s);
 }
 
-static wb_status write_samples (void *sink, const wb_record_t *record) {
+static wb_status write_samples (void *sink, const wb_metrics_row_t *record) {
     samples_t *s = sink;
-    const wb_value_t *v = wb_record_find (record, "text");
+    const wb_value_t *v = wb_metrics_find (record, "text");
     char head[64];
     if (v == NULL) return WB_OK;
     int n = snprintf (head, sizeof head, HEAD "%lld\n", (long long) record->step);
@@ -53,4 +53,4 @@ static wb_status close_samples (void *sink) {
     return status;
 }
 
-const wb_sink_t wb_sink_samples = {"samples.txt", 1u << WB_RECORD_SAMPLE, open_samples, write_samples, close_samples};
+const wb_sink_t wb_sink_samples = {"samples.txt", 1u << WB_METRICS_SAMPLE, open_samples, write_samples, close_samples};

@@ -24,7 +24,7 @@ struct wb_metrics {
     } at[NSINKS];
 };
 
-const wb_value_t *wb_record_find (const wb_record_t *record, const char *name) {
+const wb_value_t *wb_metrics_find (const wb_metrics_row_t *record, const char *name) {
     for (int i = 0; i < record->n; i++)
         if (strcmp (record->values[i].name, name) == 0) return &record->values[i];
     return NULL;
@@ -51,7 +51,7 @@ wb_status wb_metrics_open (wb_metrics_t **out, const char *run, int64_t step) {
     return WB_OK;
 }
 
-void wb_metrics_write (wb_metrics_t *m, const wb_record_t *record) {
+void wb_metrics_write (wb_metrics_t *m, const wb_metrics_row_t *record) {
     for (int i = 0; m != NULL && i < NSINKS; i++) {
         if ((sinks[i]->kinds >> record->kind & 1u) == 0) continue;
         if (!open_sink (m, i) || sinks[i]->write (m->at[i].sink, record) != WB_OK) {

@@ -27,8 +27,8 @@ void wb_run_log_close (wb_run_t *r) {
     r->log = (wb_run_log_t){0};
 }
 
-static void write_record (wb_run_t *r, wb_record_kind kind, const wb_value_t *values, int n) {
-    wb_metrics_write (r->log.metrics, &(wb_record_t){kind, r->trainer->step, values, n});
+static void write_record (wb_run_t *r, wb_metrics_kind kind, const wb_value_t *values, int n) {
+    wb_metrics_write (r->log.metrics, &(wb_metrics_row_t){kind, r->trainer->step, values, n});
 }
 
 /* ---- a step ------------------------------------------------------------------------------------------------------ */
@@ -75,7 +75,7 @@ static void write_step (wb_run_t *r, const wb_step_result_t *s, const wb_rank_ti
         {"memory", .x = {(double) wb_mem_rss_peak ()}, .largest = true},
     };
     reduce (r, row, COUNT (row));
-    write_record (r, WB_RECORD_STEP, row, COUNT (row));
+    write_record (r, WB_METRICS_STEP, row, COUNT (row));
 }
 
 static void log_muon (wb_run_t *r, const wb_step_result_t *s) {
@@ -87,7 +87,7 @@ static void log_muon (wb_run_t *r, const wb_step_result_t *s) {
         {"muon.least", 6, .x = {s->muon_min}}, {"muon.most", 6, .x = {s->muon_max}},
         {"muon.rms", 6, .x = {s->muon_rms}},
     };
-    write_record (r, WB_RECORD_MUON, row, COUNT (row));
+    write_record (r, WB_METRICS_MUON, row, COUNT (row));
 }
 
 /* Rank 0: a rank that stays slow; its host is that of this step, in which it is the slowest. */
@@ -160,7 +160,7 @@ void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double secon
     row[n++] = (wb_value_t){"val_loss", 9, .x = {loss}};
     if (bpb > 0) row[n++] = (wb_value_t){"val_bpb", 9, .x = {bpb}};
     row[n++] = (wb_value_t){"seconds.validation", 4, .x = {seconds}};
-    write_record (r, WB_RECORD_VALIDATION, row, n);
+    write_record (r, WB_METRICS_VALIDATION, row, n);
 }
 
 void wb_run_log_no_sample (wb_run_t *r) {
@@ -177,5 +177,5 @@ void wb_run_log_sample (wb_run_t *r, const char *text) {
     wb_info ("step %lld/%lld  it writes: %s", (long long) r->trainer->step, (long long) r->config->step.optim.steps,
              text);
     const wb_value_t row[] = {{"step", .x = {(double) r->trainer->step}}, {"text", .text = text}};
-    write_record (r, WB_RECORD_SAMPLE, row, COUNT (row));
+    write_record (r, WB_METRICS_SAMPLE, row, COUNT (row));
 }

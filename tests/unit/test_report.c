@@ -39,12 +39,12 @@ static void write_step (wb_metrics_t *m, int64_t step) {
                               {"ranks.compute", 3, .x = {1, 2.5, INFINITY}, .n = 3},
                               {"ranks.slowest", .text = "1@\"node\""},
                               {"memory", .x = {123456789012}}};
-    wb_metrics_write (m, &(wb_record_t){WB_RECORD_STEP, step, row, sizeof row / sizeof *row});
+    wb_metrics_write (m, &(wb_metrics_row_t){WB_METRICS_STEP, step, row, sizeof row / sizeof *row});
 }
 
 static void write_text (wb_metrics_t *m, int64_t step, const char *text) {
     const wb_value_t row[] = {{"step", .x = {(double) step}}, {"text", .text = text}};
-    wb_metrics_write (m, &(wb_record_t){WB_RECORD_SAMPLE, step, row, 2});
+    wb_metrics_write (m, &(wb_metrics_row_t){WB_METRICS_SAMPLE, step, row, 2});
 }
 
 #define REST                                                                                                    \
@@ -59,13 +59,13 @@ static void check_format (void) {
     write_step (m, 1);
     write_step (m, 3);
     const wb_value_t last[] = {{"step", .x = {3}}, {"a.x", 4, .x = {1}}, {"b.x", 4, .x = {2}}};
-    wb_metrics_write (m, &(wb_record_t){WB_RECORD_VALIDATION, 3, last, 3});
+    wb_metrics_write (m, &(wb_metrics_row_t){WB_METRICS_VALIDATION, 3, last, 3});
     write_text (m, 3, "こんにちは。\n二行目");
     wb_metrics_close (m);
     has ("metrics.jsonl",
          STEP (1) "{\"step\": 3, \"loss\": 0, " REST "{\"step\": 3, \"a\": {\"x\": 1}, \"b\": {\"x\": 2}}\n");
     has ("samples.txt", "==== step 3\nこんにちは。\n二行目\n");
-    wb_metrics_write (NULL, &(wb_record_t){WB_RECORD_VALIDATION, 3, last, 3});
+    wb_metrics_write (NULL, &(wb_metrics_row_t){WB_METRICS_VALIDATION, 3, last, 3});
     wb_metrics_close (NULL);
 }
 
