@@ -233,3 +233,25 @@ wb_status wb_charset_convert (wb_buf_t *out, int64_t *stray, const char *from, c
     iconv_close (c);
     return status != WB_OK ? status : check (out, stray, start);
 }
+
+size_t wb_fold_crlf (char *s, size_t n) {
+    const char *from = n > 0 ? memchr (s, '\r', n) : NULL, *end = s + n;
+    if (from == NULL) return n;
+    size_t to = (size_t) (from - s);
+    while (from < end) {
+        const char *last = from; /* after a run of CR, or of anything else */
+        if (*from == '\r') {
+            while (last < end && *last == '\r') last++;
+        } else {
+            last = memchr (from, '\r', (size_t) (end - from));
+            if (last == NULL) last = end;
+        }
+        const size_t k = (size_t) (last - from);
+        if (*from != '\r' || last == end || *last != '\n') {
+            memmove (s + to, from, k);
+            to += k;
+        }
+        from = last;
+    }
+    return to;
+}

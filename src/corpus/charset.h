@@ -32,5 +32,8 @@ wb_status wb_charset_convert (wb_buf_t *out, int64_t *stray, const char *from, c
 
 /* Append well-formed UTF-8 of what nearly is: U+FFFD for what is not.  Errors: WB_ENOMEM. */
 wb_status wb_charset_repair (wb_buf_t *out, const char *s, size_t n) WB_NODISCARD;
+/* Line ends of s [n] in place: CRLF becomes LF, also CR CR LF, which files have that were converted twice; a CR alone
+ * stays.  Returns how many bytes are left. */
+size_t wb_fold_crlf (char *s, size_t n);
 
 #endif

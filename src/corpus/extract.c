@@ -136,28 +136,16 @@ static wb_status to_utf8 (wb_extractor_t *x, const char **s, size_t *n, bool *go
 
 /* ---- text and forms --------------------------------------------------------------------------------------------- */
 
-/* Append s [n]; CRLF becomes LF, also CR CR LF, which files have that were converted twice. */
-static wb_status put_lines (wb_buf_t *out, const char *s, size_t n, bool keep_crlf) {
-    size_t done = 0;
-    WB_TRY (wb_buf_reserve (out, n));
-    while (done < n && !keep_crlf) {
-        const char *cr = memchr (s + done, '\r', n - done);
-        if (cr == NULL) break;
-        const size_t to = (size_t) (cr - s);
-        size_t end = to;
-        while (end < n && s[end] == '\r') end++;
-        if (end == n) break;
-        WB_TRY (wb_buf_put (out, s + done, (s[end] == '\n' ? to : end) - done));
-        done = end;
-    }
-    return wb_buf_put (out, s + done, n - done);
-}
-
 static wb_status form_text (wb_extractor_t *x, wb_document_t *d, bool *got, wb_complaint_t *c, const char *s,
                             size_t n) {
+    const size_t before = d->text.len;
     (void) c;
     *got = true;
-    return put_lines (&d->text, s, n, x->o.keep_crlf);
+    WB_TRY (wb_buf_put (&d->text, s, n));
+    if (x->o.keep_crlf) return WB_OK;
+    d->text.len = before + wb_fold_crlf (d->text.data + before, n);
+    d->text.data[d->text.len] = 0;
+    return WB_OK;
 }
 
 static wb_form_fn *const forms[WB_FORMS] = {[WB_FORM_TEXT] = form_text,

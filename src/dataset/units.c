@@ -220,16 +220,6 @@ static wb_status read_lines (wb_buf_t *b, size_t *start, wb_unit_t *u, int fd) {
     return WB_OK;
 }
 
-/* CRLF becomes LF. */
-static size_t fold (char *s, size_t n) {
-    char *p = n > 0 ? memchr (s, '\r', n) : NULL;
-    if (p == NULL) return n;
-    char *to = p;
-    for (const char *from = p, *end = s + n; from < end; from++)
-        if (*from != '\r' || from + 1 == end || from[1] != '\n') *to++ = *from;
-    return (size_t) (to - s);
-}
-
 /* Which encoding to convert from; WB_CHARSET_UTF8, _UNKNOWN: none. */
 static wb_charset which (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
     u->stray = u->whole && j->from != NULL ? 0 : wb_text_stray (s, n);
@@ -304,7 +294,7 @@ static wb_status encode_line (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *own
         if (!j->e->keep_crlf && bytes > 0 && memchr (text, '\r', bytes) != NULL) {
             wb_buf_clear (own);
             status = wb_buf_put (own, text, bytes);
-            if (status == WB_OK) bytes = fold (own->data, bytes);
+            if (status == WB_OK) bytes = wb_fold_crlf (own->data, bytes);
             text = own->data;
         }
         if (status == WB_OK) status = wb_encoder_document (j, u, text, bytes);
@@ -344,7 +334,7 @@ wb_status wb_encoder_work (void *encoder, void *unit, void *own) {
     size_t n = b->len - start;
     if (!u->lines || u->whole) WB_TRY (convert (j, u, &o->text, &s, &n)); /* JSON is UTF-8, or is refused */
     if (u->lines) return encode_lines (j, u, u->converted != WB_CHARSET_UTF8 ? &o->raw : &o->text, s, n);
-    if (!j->e->keep_crlf) n = fold (s, n);
+    if (!j->e->keep_crlf) n = wb_fold_crlf (s, n);
     u->text = (int64_t) n;
     if (u->whole) return wb_encoder_document (j, u, s, n);
     if (u->first && !u->cut) u->side = side_of (j, u, s, n);

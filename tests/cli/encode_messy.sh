@@ -175,6 +175,10 @@ for f in dos.txt dos.jsonl; do
   enc "CRLF of $f" 0 "" "$work/$f"
   text "CRLF of $f is LF" "$work/want"
 done
+printf 'a\r\r\nb\r\r\r\n\r\rc\r' >"$work/twice.txt"
+printf 'a\nb\n\r\rc\r\n' >"$work/want"
+enc "CR CR LF, of a file that was converted twice" 0 "" "$work/twice.txt"
+text "... is LF too" "$work/want"
 printf 'a\r\nb\rc\r\n\n' >"$work/want"
 for f in dos.txt dos.jsonl; do
   enc "--keep-crlf of $f" 0 "" --keep-crlf "$work/$f"
