@@ -41,8 +41,9 @@ typedef struct wb_model_args {
 /** The next argument that is none of these, which are stored.  False: there are no more, or *status is an error
  * (WB_EUSAGE). */
 bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) WB_NODISCARD;
-/** wb_opts_unknown(), which also says how the model is given when it was not. */
-wb_status wb_model_args_unknown (const wb_model_args_t *a, wb_opts_t *o) WB_NODISCARD;
+/** wb_opts_unknown(), which for an argument that is no option also says how the model is given and what `others` says:
+ * how the rest is; NULL: the command takes one such argument. */
+wb_status wb_model_args_unknown (const wb_model_args_t *a, wb_opts_t *o, const char *others) WB_NODISCARD;
 /** Set threads, compare the checksums where there are any, load the model with a tokenizer.  The caller destroys it.
  * Errors: WB_EUSAGE when no model is named, WB_EDATA when there is no tokenizer or a file is damaged, and those of
  * wb_model_load(). */

@@ -6,10 +6,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "wabun/base.h"
+
 #define WB_ABORT_CODE 70 /* EX_SOFTWARE of sysexits.h: the fault is ours */
 
-/* Remove a progress line from the terminal before something else is printed (log.c). */
-void wb_log_fresh_line (void);
+/* Print, at any level and on any rank, as one write() that also removes a progress line from the terminal (log.c). */
+void wb_log_say (const char *fmt, ...) WB_PRINTF (1, 2);
 /* A block of an arena in the numbers of the heap (heap.c). */
 void wb_heap_count (size_t bytes);
 void wb_heap_uncount (size_t bytes);

@@ -4,6 +4,9 @@
  * something else is printed: it is erased first, so a message always starts on a fresh line.  It never reaches a file
  * or a pipe.
  *
+ * A message is one write(): what other processes write to the same terminal, pipe or file cannot come in between (a
+ * pipe keeps pieces of up to PIPE_BUF = 4,096 bytes together).
+ *
  * Not done here: the run's numbers (report) and errors (status.c). */
 #include "config.h"
 
@@ -27,47 +30,73 @@ void wb_log_init (wb_log_level level, bool speaks) {
 
 bool wb_log_is_tty (void) { return speaks_now && isatty (STDERR_FILENO); }
 
-static void wipe (void) {
-    if (progress_open) fputs ("\r\033[K", stderr);
+#define WIPE "\r\033[K"
+#define SHORT 4096 /* bytes of a message that need no memory */
+
+/* What ends a progress line; "" where there is none.  The lock is held. */
+static const char *wipe (void) {
+    const char *how = progress_open ? WIPE : "";
     progress_open = false;
+    return how;
 }
 
-void wb_log_fresh_line (void) {
-    pthread_mutex_lock (&lock);
-    wipe ();
+static void put (const char *text, size_t n) {
     fflush (stderr);
-    pthread_mutex_unlock (&lock);
+    const int error = wb_fd_write (STDERR_FILENO, text, n, -1);
+    (void) error; /* there is nobody left to tell */
 }
 
-static void say (wb_log_level level, const char *front, const char *fmt, va_list ap) {
-    if (!speaks_now || level > level_now) return;
+/* Where a message is too long for `text`, `all` is allocated; out of memory it is cut. */
+static void say (const char *front, const char *fmt, va_list ap, const char *back) {
+    char text[SHORT], *all = text;
+    va_list again;
+    va_copy (again, ap);
     pthread_mutex_lock (&lock);
-    wipe ();
-    fputs (front, stderr);
-    vfprintf (stderr, fmt, ap);
-    fputc ('\n', stderr);
-    fflush (stderr);
+    const size_t n = (size_t) snprintf (text, sizeof text, "%s%s", wipe (), front), m = strlen (back);
+    size_t bytes = (size_t) vsnprintf (text + n, sizeof text - n, fmt, ap), room = sizeof text - n;
+    if (bytes + m >= room && (all = wb_malloc (n + bytes + m + 1)) != NULL) {
+        memcpy (all, text, n);
+        room = bytes + m + 1;
+        vsnprintf (all + n, room, fmt, again);
+    }
+    if (all == NULL) all = text;
+    if (bytes + m >= room) bytes = room - m - 1;
+    memcpy (all + n + bytes, back, m);
+    put (all, n + bytes + m);
+    if (all != text) wb_free (all);
     pthread_mutex_unlock (&lock);
+    va_end (again);
+}
+
+void wb_log_say (const char *fmt, ...) {
+    va_list ap;
+    va_start (ap, fmt);
+    say ("", fmt, ap, "");
+    va_end (ap);
+}
+
+static void tell (wb_log_level level, const char *front, const char *fmt, va_list ap) {
+    if (speaks_now && level <= level_now) say (front, fmt, ap, "\n");
 }
 
 void wb_info (const char *fmt, ...) {
     va_list ap;
     va_start (ap, fmt);
-    say (WB_LOG_INFO, "", fmt, ap);
+    tell (WB_LOG_INFO, "", fmt, ap);
     va_end (ap);
 }
 
 void wb_warn (const char *fmt, ...) {
     va_list ap;
     va_start (ap, fmt);
-    say (WB_LOG_WARN, "wabun: warning: ", fmt, ap);
+    tell (WB_LOG_WARN, "wabun: warning: ", fmt, ap);
     va_end (ap);
 }
 
 void wb_debug (const char *fmt, ...) {
     va_list ap;
     va_start (ap, fmt);
-    say (WB_LOG_DEBUG, "wabun: debug: ", fmt, ap);
+    tell (WB_LOG_DEBUG, "wabun: debug: ", fmt, ap);
     va_end (ap);
 }
 
@@ -87,9 +116,9 @@ void wb_log_progress (const char *fmt, ...) {
         text[room < sizeof text ? room : sizeof text - 1] = 0;
     }
     pthread_mutex_lock (&lock);
-    wipe ();
-    fputs (text, stderr);
-    fflush (stderr);
+    char line[sizeof text + sizeof WIPE];
+    const int n = snprintf (line, sizeof line, "%s%s", wipe (), text);
+    put (line, (size_t) n);
     progress_open = text[0] != 0;
     pthread_mutex_unlock (&lock);
 }

@@ -83,13 +83,12 @@ void wb_error_hint (const char *hint) { usage_hint = hint; }
 void wb_error_print (void) {
     if (record.status == WB_OK || record.status == WB_ECLOSED || printed) return;
     printed = true;
-    wb_log_fresh_line ();
+    const char *hint = record.status == WB_EUSAGE && usage_hint != NULL ? usage_hint : "",
+               *end = hint[0] != 0 ? "\n" : "";
     if (record.rank >= 0)
-        fprintf (stderr, "wabun: rank %d: %s\n", (int) record.rank, record.text);
+        wb_log_say ("wabun: rank %d: %s\n%s%s", (int) record.rank, record.text, hint, end);
     else
-        fprintf (stderr, "wabun: %s\n", record.text);
-    if (record.status == WB_EUSAGE && usage_hint != NULL) fprintf (stderr, "%s\n", usage_hint);
-    fflush (stderr);
+        wb_log_say ("wabun: %s\n%s%s", record.text, hint, end);
 }
 
 const char *wb_status_name (wb_status code) {
@@ -112,13 +111,11 @@ void wb_abort (const char *file, int line, const char *fmt, ...) {
     const char *base = strrchr (file, '/');
     va_list ap;
     fflush (stdout);
-    wb_log_fresh_line ();
-    fputs ("wabun: ", stderr);
+    char text[WB_ERROR_TEXT];
     va_start (ap, fmt);
-    vfprintf (stderr, fmt, ap);
+    vsnprintf (text, sizeof text, fmt, ap);
     va_end (ap);
-    fprintf (stderr, " [%s:%d]\n", base != NULL ? base + 1 : file, line);
-    fflush (stderr);
+    wb_log_say ("wabun: %s [%s:%d]\n", text, base != NULL ? base + 1 : file, line);
     if (abort_hook != NULL) {
         void (*hook) (int) = abort_hook;
         abort_hook = NULL; /* a hook that fails must not end up here again */

@@ -310,8 +310,8 @@ static wb_status put_in_place (const save_t *s) {
     return status;
 }
 
-/* Complete the message, in the same words on every rank: the old checkpoint is untouched.  This replaces the advice
- * that comes from the file, which does not know that it is part of a checkpoint. */
+/* Complete the message, in the same words on every rank.  This replaces the advice that comes from the file, which does
+ * not know that it is part of a checkpoint.  What else there is to go on from, the caller knows. */
 static void advise (void) {
     static const char free_space[] = "; free some space";
     wb_error_t e = *wb_error_get ();
@@ -321,8 +321,7 @@ static void advise (void) {
         known != NULL || strstr (e.text, strerror (ENOSPC)) != NULL || strstr (e.text, strerror (EDQUOT)) != NULL;
     if (known != NULL) *known = 0;
     size_t used = strlen (e.text);
-    snprintf (e.text + used, sizeof e.text - used, "%s%s the last good checkpoint is untouched", full ? free_space : "",
-              full ? "," : ";");
+    if (full) snprintf (e.text + used, sizeof e.text - used, "%s", free_space);
     wb_error_put (&e);
 }
 

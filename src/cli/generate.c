@@ -44,7 +44,7 @@ static wb_status read_options (options_t *p, int argc, char **argv) {
         else if (wb_opts_is (&o, "--output-file"))
             WB_TRY (wb_opts_text (&o, &p->output));
         else
-            return wb_model_args_unknown (&p->model, &o);
+            return wb_model_args_unknown (&p->model, &o, "the beginning of the text by --context TEXT");
     }
     WB_TRY (status);
     WB_TRY (wb_generation_check (&p->g));

@@ -32,7 +32,7 @@ static wb_status read_options (options_t *p, int argc, char **argv) {
         else if (wb_opts_is_file (&o) && p->file == NULL)
             p->file = o.arg;
         else
-            return wb_model_args_unknown (&p->model, &o);
+            return wb_model_args_unknown (&p->model, &o, NULL);
     }
     WB_TRY (status);
     if (p->file == NULL) return WB_FAIL (WB_EUSAGE, "score wants a FILE of lines, or - for the standard input");

@@ -31,13 +31,16 @@ const wb_cmd_t wb_cmd_train = {
     .line = "train a model, on any number of ranks",
     .run = run,
     .flags = WB_CMD_COMPUTES | WB_CMD_RANKS | WB_CMD_CONFIG,
-    .text = "  CFG               configuration (libconfig); its keys are listed below\n"
-            "  --set KEY=VALUE   override one key, for instance --set train.steps=100; may be repeated;\n"
-            "                    lists as in the file: --set 'data.train=({tokens=\"a\"; weight=2.0;}, \"b\")'\n"
-            "  --resume WHAT     auto: the newest good checkpoint of the run, or a new start (the default);\n"
-            "                    none: a new start; DIR: this checkpoint\n"
-            "  --accept          go on although token files have changed since the checkpoint was written\n"
-            "\n"
-            "Runs on any number of ranks: mpirun -n 8 wabun train jobs/small.cfg\n"
-            "SIGUSR1 and SIGTERM end it after the step and a checkpoint, with exit code 75.\n",
+    .text =
+        "  CFG               configuration (libconfig); its keys are listed below\n"
+        "  --set KEY=VALUE   override one key, for instance --set train.steps=100; may be repeated;\n"
+        "                    lists as in the file: --set 'data.train=({tokens=\"a\"; weight=2.0;}, \"b\")'\n"
+        "  --resume WHAT     auto: the newest good checkpoint of the run, or a new start (the default);\n"
+        "                    none: a new start; DIR: this checkpoint\n"
+        "  --accept          go on in a run with other token files, or another model.base, than its own\n"
+        "\n"
+        "Runs on any number of ranks: mpirun -n 8 wabun train jobs/small.cfg\n"
+        "It reports on the standard error (2>train.log) and writes all numbers to RUN/metrics.jsonl. Ctrl-C, SIGTERM\n"
+        "and SIGUSR1 end it after the step and a checkpoint, with exit code 75; a second Ctrl-C at once, without "
+        "one.\n",
 };

@@ -27,7 +27,7 @@ static wb_status read_options (options_t *p, int argc, char **argv) {
         else if (wb_opts_is (&o, "--input"))
             WB_TRY (wb_opts_text (&o, &p->input));
         else
-            return wb_model_args_unknown (&p->model, &o);
+            return wb_model_args_unknown (&p->model, &o, "a text by --context TEXT, a file of them by --input FILE");
     }
     WB_TRY (status);
     if ((p->context == NULL) == (p->input == NULL))

@@ -10,12 +10,14 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "dataset/inputs.h"
 
 void wb_inputs_fini (wb_inputs_t *l) {
     for (int64_t i = 0; i < l->len; i++) wb_free (l->data[i].path);
     wb_free (l->data);
+    for (int i = 0; i < WB_NAMED_OUT; i++) wb_free (l->names[i]);
     *l = (wb_inputs_t){0};
 }
 
@@ -58,6 +60,7 @@ void wb_inputs_leave_out (wb_inputs_t *l, const char *path) {
     const char *name = wb_file_name (path), *dot = strrchr (name, '.');
     const bool has_suffix = dot != NULL && dot != name && strlen (dot) < sizeof l->out[0].suffix;
     l->out[row_of (l, has_suffix ? dot : "without a suffix")].files++;
+    if (l->others < WB_NAMED_OUT) l->names[l->others] = wb_strdup (path); /* NULL where memory is out: not named */
     l->others++;
 }
 
@@ -66,7 +69,7 @@ static int by_files (const void *a, const void *b) {
     return (x->files < y->files) - (x->files > y->files);
 }
 
-/* "12 .html, 3 .epub" into buf. */
+/* "12 .html, 3 .epub: a/1.html, a/2.html, a/3.epub, ..." into buf. */
 static const char *left_out (char *buf, size_t bytes, wb_inputs_t *l) {
     size_t at = 0;
     buf[0] = 0;
@@ -74,6 +77,9 @@ static const char *left_out (char *buf, size_t bytes, wb_inputs_t *l) {
     for (int i = 0; i < l->suffixes && at + 64 < bytes; i++)
         at += (size_t) snprintf (buf + at, bytes - at, "%s%lld %s", i > 0 ? ", " : "", (long long) l->out[i].files,
                                  l->out[i].suffix);
+    for (int i = 0; i < WB_NAMED_OUT && l->names[i] != NULL && at < bytes; i++)
+        at += (size_t) snprintf (buf + at, bytes - at, "%s%.150s", i == 0 ? ": " : ", ", l->names[i]);
+    if (l->others > WB_NAMED_OUT && at < bytes) snprintf (buf + at, bytes - at, ", ...");
     return buf;
 }
 
@@ -84,10 +90,23 @@ static wb_status put_file (wb_inputs_t *l, const char *path, wb_input_kind kind,
     return WB_OK;
 }
 
+/* Something in a directory that is not there any more, leads nowhere or may not be read does not end hours of work; a
+ * disk that fails does.  Each one named on the command line is an error. */
+static wb_status cannot_open (wb_inputs_t *l, const char *path, bool named, int error) {
+    if (named || (error != ENOENT && error != ELOOP && error != EACCES && error != EPERM))
+        return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (error));
+    struct stat st;
+    const bool leads = lstat (path, &st) == 0 && S_ISLNK (st.st_mode) && error == ENOENT;
+    if (l->closed++ < WB_NAMED_OUT)
+        wb_warn ("%s is left out: %s", path, leads ? "a symbolic link that leads nowhere" : strerror (error));
+    return WB_OK;
+}
+
 static wb_status find (wb_inputs_t *l, const char *path, bool named);
 
-static wb_status find_in_dir (wb_inputs_t *l, const char *path) {
+static wb_status find_in_dir (wb_inputs_t *l, const char *path, bool named) {
     wb_names_t names;
+    if (access (path, R_OK | X_OK) != 0) return cannot_open (l, path, named, errno);
     WB_TRY (wb_dir_list (&names, path));
     wb_status status = WB_OK;
     for (int64_t i = 0; i < names.len && status == WB_OK; i++) {
@@ -107,10 +126,11 @@ static wb_status find (wb_inputs_t *l, const char *path, bool named) {
     struct stat st;
     if (named && strcmp (path, "-") == 0) return put (l, "/dev/stdin", WB_INPUT_STREAM, true, 0);
     if (!named && (lstat (path, &st) != 0 || S_ISLNK (st.st_mode)) && wb_file_is_dir (path)) return WB_OK;
-    if (stat (path, &st) != 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (errno));
-    if (S_ISDIR (st.st_mode)) return find_in_dir (l, path);
+    if (stat (path, &st) != 0) return cannot_open (l, path, named, errno);
+    if (S_ISDIR (st.st_mode)) return find_in_dir (l, path, named);
     if (named && !S_ISREG (st.st_mode)) return put (l, path, WB_INPUT_STREAM, true, 0);
     if (S_ISREG (st.st_mode)) {
+        if (!named && access (path, R_OK) != 0) return cannot_open (l, path, named, errno);
         if (ENDS_IN (path, lines)) return put_file (l, path, WB_INPUT_LINES, named, &st);
         if (ENDS_IN (path, texts) || ENDS_IN (path, packed)) return put_file (l, path, WB_INPUT_TEXT, named, &st);
     }
@@ -169,7 +189,7 @@ static wb_status find_all (wb_inputs_t *l, char *const *paths, int n, int ranks)
 
 /* After all has been looked at. */
 static wb_status check (wb_inputs_t *l, char *const *paths, int n) {
-    char out[512];
+    char out[1024];
     bool stream = false;
     const char *more = n > 1 ? " and the other inputs" : "";
     for (int64_t i = 0; i < l->len; i++) stream = stream || l->data[i].kind == WB_INPUT_STREAM;
@@ -182,6 +202,8 @@ static wb_status check (wb_inputs_t *l, char *const *paths, int n) {
     if (l->bytes == 0 && !stream)
         return WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s there, all empty", paths[0], more, (long long) l->len,
                         wb_plural (l->len));
+    if (l->closed > WB_NAMED_OUT)
+        wb_warn ("... and %lld more that cannot be opened", (long long) (l->closed - WB_NAMED_OUT));
     if (l->others > 0) wb_info ("left out: %s", left_out (out, sizeof out, l));
     return WB_OK;
 }

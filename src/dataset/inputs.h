@@ -19,6 +19,9 @@ typedef struct wb_input {
     uint64_t dev, ino;    /* rank 0 only */
 } wb_input_t;
 
+/* Of files that were left out, this many are named. */
+enum { WB_NAMED_OUT = 3 };
+
 /* Files of one suffix that were left out. */
 typedef struct wb_left_out {
     char suffix[24];
@@ -33,17 +36,19 @@ typedef struct wb_inputs {
     /* Rank 0 only: files in directories that were left out, by suffix; the rest of the suffixes are in one row. */
     wb_left_out_t out[32];
     int suffixes;
-    int64_t others; /* files left out */
+    int64_t others; /* files left out, and the first of them */
+    char *names[WB_NAMED_OUT];
+    int64_t closed; /* files, directories and links in directories that cannot be opened; they have been named */
 } wb_inputs_t;
 
 /* Rank 0's view of the file system on all ranks: "-", files, and directories, walked in the order of names (.txt,
  * .text, .md, .jsonl, .ndjson, .json files in them, and those packed and archived; links to directories are not
- * followed, they may lead in a circle).  A .jsonl or .ndjson file holds one document a line; so does any other file
- * whose first line is a JSON object with the text field.  Any other is one document.  The beginning of each file is
- * read, each rank its share of the files.  Prints what was left out, what is there twice and what is markup.  from: the
- * encoding the user gave, NULL: find out. Collective over world.  Errors, agreed: WB_EIO what cannot be opened;
- * WB_EDATA no text at all, or a file that was named is not text; WB_EUSAGE a pipe that several ranks would have to
- * share; WB_ENOMEM.
+ * followed, they may lead in a circle; what is not there or may not be read is a warning).  A .jsonl or .ndjson file
+ * holds one document a line; so does any other file whose first line is a JSON object with the text field.  Any other
+ * is one document.  The beginning of each file is read, each rank its share of the files.  Prints what was left out,
+ * what is there twice and what is markup.  from: the encoding the user gave, NULL: find out. Collective over world.
+ * Errors, agreed: WB_EIO what cannot be opened; WB_EDATA no text at all, or a file that was named is not text;
+ * WB_EUSAGE a pipe that several ranks would have to share; WB_ENOMEM.
  */
 wb_status wb_inputs_find (wb_inputs_t *out, wb_comm_t *world, char *const *paths, int n, const char *field,
                           const char *from) WB_NODISCARD;

@@ -30,9 +30,10 @@ bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) {
     return false;
 }
 
-wb_status wb_model_args_unknown (const wb_model_args_t *a, wb_opts_t *o) {
-    if (a->model == NULL && wb_opts_is_file (o))
-        return WB_FAIL (WB_EUSAGE, "`%s` is one argument too many: the model is given by --model DIR", o->arg);
+wb_status wb_model_args_unknown (const wb_model_args_t *a, wb_opts_t *o, const char *others) {
+    if (wb_opts_is_file (o) && (a->model == NULL || others != NULL))
+        return WB_FAIL (WB_EUSAGE, "`%s` is one argument too many: the model is given by --model DIR%s%s", o->arg,
+                        others != NULL ? ", " : "", others != NULL ? others : "");
     return wb_opts_unknown (o);
 }
 

@@ -21,12 +21,14 @@
 /* Drop the sign of a NaN, which printf would show. */
 static double plain (double x) { return isnan (x) ? (double) NAN : x; }
 
-/* "the checkpoint of step 10 is kept; go on from it" into buf. */
-static const char *what_is_kept (char buf[96], const wb_run_t *r) {
-    if (r->saved < 0) return "no checkpoint was written yet; start again";
-    snprintf (buf, 96, "the checkpoint of step %lld is kept; go on from it", (long long) r->saved);
+const char *wb_run_kept (char buf[96], const wb_run_t *r) {
+    if (r->saved < 0) return "no checkpoint was written yet";
+    snprintf (buf, 96, "the checkpoint of step %lld is kept", (long long) r->saved);
     return buf;
 }
+
+/* "go on from it": what to do with it. */
+static const char *what_then (const wb_run_t *r) { return r->saved < 0 ? "start again" : "go on from it"; }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
@@ -52,10 +54,11 @@ wb_status wb_run_skip (wb_run_t *r, const wb_step_result_t *s) {
     char kept[96], windows[512];
     if (++r->bad_steps > r->config->run.bad_steps)
         return WB_FAIL (WB_ENUMERIC,
-                        "step %lld: loss %g, gradient norm %g: the numbers went bad%s; %s with a lower train.lr, a "
-                        "longer train.warmup or a smaller train.clip",
+                        "step %lld: loss %g, gradient norm %g: the numbers went bad%s; %s; %s with a lower "
+                        "train.lr, a longer train.warmup or a smaller train.clip",
                         (long long) t->step + 1, plain (s->loss), plain (s->grad_norm),
-                        r->bad_steps > 1 ? ", in more than train.bad_steps in a row" : "", what_is_kept (kept, r));
+                        r->bad_steps > 1 ? ", in more than train.bad_steps in a row" : "", wb_run_kept (kept, r),
+                        what_then (r));
     name_windows (windows, sizeof windows, r, t->step);
     wb_warn ("step %lld/%lld: loss %g, gradient norm %g: skipped; windows %s", (long long) t->step + 1,
              (long long) r->config->step.optim.steps, plain (s->loss), plain (s->grad_norm), windows);
@@ -86,8 +89,8 @@ wb_status wb_run_check_weights (wb_run_t *r) {
     }
     return WB_FAIL (WB_ENUMERIC,
                     "step %lld: the weights have gone bad (root mean square %g, at the start %g; of the optimizer's "
-                    "state %s), so they are not saved; %s with a lower train.lr, a longer train.warmup or a smaller "
-                    "train.clip",
+                    "state %s), so they are not saved; %s; %s with a lower train.lr, a longer train.warmup or a "
+                    "smaller train.clip",
                     (long long) t->step, plain (rms), r->weights_rms, isfinite (sums[2]) ? "finite" : "infinite or NaN",
-                    what_is_kept (kept, r));
+                    wb_run_kept (kept, r), what_then (r));
 }

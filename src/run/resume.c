@@ -52,7 +52,7 @@ static wb_status read_state (const wb_run_t *r, wb_state_t *s, bool *own, const 
     *own = true;
     WB_TRY (wb_state_read (s, dir));
     WB_TRY (check_size (r, dir));
-    WB_TRY (wb_state_check (r, s, dir));
+    WB_TRY (wb_state_check (r, s, dir, chosen));
     return chosen ? check_order (r, own, dir, s->step) : WB_OK;
 }
 

@@ -140,6 +140,8 @@ wb_status wb_run_skip (wb_run_t *r, const wb_step_result_t *s) WB_NODISCARD;
 /* Are weights and optimizer state finite, and the weights of the size they had at the first call?  Collective over
  * world.  Errors: WB_ENUMERIC.  Cost: reads both once. */
 wb_status wb_run_check_weights (wb_run_t *r) WB_NODISCARD;
+/* "the checkpoint of step 10 is kept", or that there is none yet: the only thing that messages may promise. */
+const char *wb_run_kept (char buf[96], const wb_run_t *r);
 
 /* ---- resume.c ---------------------------------------------------------------------------------------------------- */
 

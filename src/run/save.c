@@ -19,6 +19,16 @@ static wb_status collect_tokenizer (const wb_run_t *r, char *names[], int *n, co
     return WB_OK;
 }
 
+/* A checkpoint that could not be written: what there is instead, in the same words on every rank. */
+static void tell_kept (const wb_run_t *r) {
+    char kept[96];
+    wb_error_t e = *wb_error_get ();
+    const size_t used = strlen (e.text);
+    if (e.status != WB_EIO) return;
+    snprintf (e.text + used, sizeof e.text - used, "; %s", wb_run_kept (kept, r));
+    wb_error_put (&e);
+}
+
 wb_status wb_run_save (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
     WB_TRY (wb_run_check_weights (r));
@@ -60,7 +70,10 @@ wb_status wb_run_save (wb_run_t *r) {
             wb_error_clear ();
     }
     status = wb_agree (r->world, status);
-    if (status == WB_OK) r->saved = t->step;
+    if (status == WB_OK)
+        r->saved = t->step;
+    else
+        tell_kept (r);
     for (int i = 0; i < ncopies; i++) wb_free (copies[i]);
     wb_free (dir);
     wb_free (scratch);

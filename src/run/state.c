@@ -147,6 +147,33 @@ static wb_status check_data (const json_t *old, const json_t *now, const char *d
     return WB_OK;
 }
 
+/* Is each file of one list among those of the other, whatever it is called? */
+static bool among (const json_t *list, const json_t *others) {
+    for (size_t i = 0; i < json_array_size (list); i++) {
+        bool found = false;
+        for (size_t k = 0; k < json_array_size (others) && !found; k++)
+            found = same_file (json_array_get (list, i), json_array_get (others, k));
+        if (!found) return false;
+    }
+    return true;
+}
+
+/* Older checkpoints do not tell. */
+static bool other_data (const json_t *old, const json_t *now) {
+    if (!json_is_array (old) || json_object_get (json_array_get (old, 0), "hash") == NULL) return false;
+    return !among (old, now) || !among (now, old);
+}
+
+/* "tok/general, tok/novel and 3 more" into buf. */
+static const char *names_of (char buf[256], const json_t *data) {
+    size_t at = 0, n = json_array_size (data), shown = n > 3 ? 2 : n;
+    buf[0] = 0;
+    for (size_t i = 0; i < shown && at < 256; i++)
+        at += (size_t) snprintf (buf + at, 256 - at, "%s%.70s", i > 0 ? ", " : "", path_of (json_array_get (data, i)));
+    if (n > shown && at < 256) snprintf (buf + at, 256 - at, " and %zu more", n - shown);
+    return buf;
+}
+
 /* ["tok/general", "tok/novel"] */
 static json_t *paths_json (const json_t *data) {
     json_t *j = json_array ();
@@ -206,6 +233,44 @@ wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) {
     r->base.step = (int64_t) json_integer_value (json_object_get (base, "step"));
     if (sums != NULL && sscanf (sums, "%16" SCNx64, &r->base.sums) != 1) r->base.sums = 0;
     return r->base.path != NULL ? WB_OK : WB_NOMEM ("model.base");
+}
+
+/* Does the configuration ask for the base that the run began with?  A run that is a base itself goes on: a link to its
+ * newest checkpoint leads elsewhere then. */
+static bool other_base (const wb_run_t *r, const json_t *old) {
+    const wb_run_base_t *b = &r->base;
+    if (r->config->model.base == NULL || old == NULL) return false;
+    const char *path = json_string_value (json_object_get (old, "path"));
+    if (path == NULL || b->path == NULL) return true;
+    json_t *now = base_json (b);
+    const bool equal = b->sums != 0 && same (old, now, "checksums");
+    json_decref (now);
+    const size_t n = (size_t) (wb_file_name (path) - path);
+    const bool one_run = json_integer_value (json_object_get (old, "step")) >= 0 && b->step >= 0 &&
+                         n == (size_t) (wb_file_name (b->path) - b->path) && strncmp (path, b->path, n) == 0;
+    return !equal && !one_run && strcmp (path, b->path) != 0;
+}
+
+/* A configuration with another base or other data, and the `run` of one that is there already, would go on in that one:
+ * most likely its author meant to begin another.  All that differs in one message. */
+static wb_status check_same_run (const wb_run_t *r, const wb_state_t *s, const json_t *now) {
+    const json_t *data = json_object_get (s->json, "data"), *base = json_object_get (s->json, "base");
+    const bool base_differs = other_base (r, base), data_differ = other_data (data, now);
+    char what[640] = "", a[256], b[256];
+    size_t at = 0;
+    if (!base_differs && !data_differ) return WB_OK;
+    if (base_differs) {
+        const char *path = json_string_value (json_object_get (base, "path"));
+        at = (size_t) snprintf (what, sizeof what, "; model.base was %.200s, now it is %.200s",
+                                path != NULL ? path : "not given", r->base.path);
+    }
+    if (data_differ)
+        snprintf (what + at, sizeof what - at, "; data.train was %s, now it is %s", names_of (a, data),
+                  names_of (b, now));
+    return WB_FAIL (WB_EUSAGE,
+                    "run = \"%s\" is a training of its own, at step %lld%s: set another `run` to begin a new one, or "
+                    "--accept to go on in this one",
+                    r->config->run.dir, (long long) s->step, what);
 }
 
 static void compare_base (const wb_run_t *r, const wb_state_t *s, const char *dir) {
@@ -281,7 +346,7 @@ void wb_state_fini (wb_state_t *s) {
     *s = (wb_state_t){0};
 }
 
-wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *dir) {
+wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *dir, bool chosen) {
     const wb_config_t *c = r->config;
     if (strcmp (s->optimizer, wb_optim_names[c->step.optim.kind]) != 0)
         return WB_FAIL (WB_EUSAGE,
@@ -290,6 +355,7 @@ wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *di
                         dir, s->optimizer, wb_optim_names[c->step.optim.kind], s->optimizer, dir);
     json_t *now = data_json (r);
     wb_status status = r->accept ? WB_OK : check_data (json_object_get (s->json, "data"), now, dir);
+    if (status == WB_OK && !r->accept && !chosen) status = check_same_run (r, s, now);
     json_decref (now);
     return status;
 }

@@ -22,9 +22,9 @@ char *wb_state_text (const wb_run_t *r) WB_NODISCARD;
 /* Read dir/state.json.  Errors: WB_EIO, WB_EDATA, WB_ENOMEM; WB_EUSAGE when `dir` is a model, but not a checkpoint. */
 wb_status wb_state_read (wb_state_t *out, const char *dir) WB_NODISCARD;
 void wb_state_fini (wb_state_t *s);
-/* May this run go on from there?  Errors: WB_EUSAGE another optimizer; token files of the same name that have
- * changed, unless r->accept. */
-wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *dir) WB_NODISCARD;
+/* May this run go on from there?  chosen: the user named the checkpoint.  Errors: WB_EUSAGE another optimizer; unless
+ * r->accept, token files of the same name that have changed, and, unless chosen, other token files or another base. */
+wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *dir, bool chosen) WB_NODISCARD;
 /* Say what is different now, one line each: a warning where the order of the data changes. */
 void wb_state_compare (const wb_run_t *r, const wb_state_t *s, const char *dir);
 /* Keep for later checkpoints: the text, which *s loses, and the base that the training began with, if it is known.

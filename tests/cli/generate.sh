@@ -108,6 +108,7 @@ if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; t
 fi
 
 fails "no model" 2 "wants --model" generate --context abc
+fails "a text without --context" 2 "one argument too many: .*by --context TEXT" generate --model "$model" 昔々
 fails "a model without --model" 2 "one argument too many: the model is given by --model DIR" generate "$model"
 fails "no such model" 3 "no such directory" generate --model "$T_TMP/none/x"
 fails "a model without tokenizer" 5 "no tokenizer.*--tokenizer" generate --model "$T_TMP/bare"

@@ -102,10 +102,15 @@ changed "less weight decay" '^changed/.* with train.weight_decay = 0.1, now it i
 mkdir tok && cp tokens.bin tokens.idx tok
 changed "a token file that was moved" '^changed/.* with data.train = "tokens", now it is "tok/tokens": nothing' --set 'data.train="tok/tokens"'
 corpus 61 >more && "$WABUN" encode --tokenizer byte -o tok/more more >/dev/null 2>&1
-changed "other data" '^wabun: warning: .* with data.train = "tokens", now it is "tok/more": the data are other' --set 'data.train="tok/more"'
-changed "one more file" '^wabun: warning: .* with data.train = \["tokens"\], now it is \["tokens", "tok/more"\]: the data are' \
+changed "other data" '^wabun: warning: .* with data.train = "tokens", now it is "tok/more": the data are other' --accept --set 'data.train="tok/more"'
+changed "one more file" '^wabun: warning: .* with data.train = \["tokens"\], now it is \["tokens", "tok/more"\]: the data are' --accept \
   --set 'data.train=("tokens", "tok/more")'
 rm -rf changed && cp -R good changed
+ok "other data without --accept are refused" ends_with 2 2 changed --set 'data.train="tok/more"'
+ok "with what differs, and what to do" grep -q \
+  'run = "changed" is a training of its own, at step 8; data.train was tokens, now it is tok/more: set another .run.*--accept' log
+ok "so is one more file" ends_with 2 1 changed --set 'data.train=("tokens", "tok/more")'
+ok "nothing was touched" test "$(names changed)" = "$(names good)"
 ok "nothing at all" trained 1 changed
 ok "says nothing" sh -c '! grep -q "was made with" log'
 cp tok/more.bin tokens.bin && cp tok/more.idx tokens.idx
@@ -136,7 +141,14 @@ ok "in one line" test "$(grep -c 'was made with seed = 3, now it is 5' log)" -eq
 rm -rf changed && cp -R based changed
 sed 's|^model = .*|model = { base = "good/latest"; };|' cfg >other.cfg
 mv cfg usual.cfg && mv other.cfg cfg
-ok "another base" trained 2 changed --set train.steps=3
+ok "another base is refused" ends_with 2 2 changed --set train.steps=3
+ok "with both" grep -q 'run = "changed" is a .*; model.base was .*/plain/step-00000004, now it is .*/good/step-00000008: set another .run' log
+ok "the checkpoints of the base were a link" trained 2 changed --set train.steps=3 --set 'model.base="plain/step-00000009"'
+rm -rf changed && cp -R good changed
+ok "fine-tuning in the run of the base's reader" ends_with 2 1 changed --set 'model.base="plain/latest"' --set 'data.train="tok/more"'
+ok "names base and data" grep -q 'model.base was not given, now it is .*/plain/step-.*; data.train was tokens, now it is tok/more:' log
+rm -rf changed && cp -R based changed
+ok "another base, accepted" trained 2 changed --set train.steps=3 --accept
 ok "changes nothing" grep -q "^changed/.* with model.base = \".*/plain/step-00000004\", now it is \".*/good/step-00000008\": nothing" log
 ok "config.cfg names the one it began with" grep -q 'base = ".*/plain/step-00000004"' changed/config.cfg
 mv usual.cfg cfg

@@ -49,6 +49,7 @@ ok "the line after them" cmp "$T_TMP/want" "$T_TMP/got"
 { transform --input "$T_TMP/lines" 2>"$T_TMP/err"; echo $? >"$T_TMP/code"; } | head -n 1 >"$T_TMP/out"
 ok "a reader that leaves" test "$(cat "$T_TMP/code")" -eq 0 -a ! -s "$T_TMP/err"
 fails "no such file" 3 "cannot open" transform --model "$model" --input "$T_TMP/none"
+fails "a file without --input" 2 "lines. is one argument too many: .*a file of them by --input FILE" transform --model "$model" "$T_TMP/lines"
 fails "a model without --model" 2 "one argument too many: the model is given by --model DIR" transform "$model" --context a
 fails "no tokenizer" 5 "no tokenizer" transform --model "$T_TMP/bare" --context a
 done_testing

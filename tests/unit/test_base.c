@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
@@ -550,6 +551,45 @@ static void test_formats (void) {
     T_OK (wb_now () >= t, "the clock runs forward");
 }
 
+/* A pipe in packet mode gives back what one write() put in. */
+static size_t said (int fd, char *buf, size_t bytes) {
+    const ssize_t n = read (fd, buf, bytes - 1);
+    buf[n > 0 ? n : 0] = 0;
+    return n > 0 ? (size_t) n : 0;
+}
+
+/* Other ranks write to the same place: a message that came in pieces would be torn. */
+static void test_log (void) {
+    static char got[3 * 4096], text[2 * 4096];
+    int fd[2];
+    T_OK (pipe2 (fd, O_DIRECT | O_NONBLOCK) == 0, "a pipe of packets: %s", strerror (errno));
+    fflush (stderr);
+    const int before = dup (STDERR_FILENO);
+    dup2 (fd[1], STDERR_FILENO);
+    wb_log_init (WB_LOG_INFO, true);
+    wb_warn ("%s of %d", "one", 3);
+    T_OK (said (fd[0], got, sizeof got) > 0 && strcmp (got, "wabun: warning: one of 3\n") == 0, "%s", got);
+    (void) WB_FAIL (WB_EUSAGE, "%s", "no such thing");
+    wb_error_hint ("Try that.");
+    wb_error_print ();
+    T_OK (said (fd[0], got, sizeof got) > 0 && strcmp (got, "wabun: no such thing\nTry that.\n") == 0, "%s", got);
+    wb_error_clear ();
+    wb_error_hint (NULL);
+    memset (text, 'a', sizeof text - 1); /* longer than a packet: nothing is lost */
+    wb_info ("%s", text);
+    size_t n = 0;
+    for (size_t k = 1; k > 0 && n + 1 < sizeof got; n += k) k = said (fd[0], got + n, sizeof got - n);
+    T_OK (n == sizeof text && strncmp (got, text, n - 1) == 0 && got[n - 1] == '\n', "%zu bytes of a long message", n);
+    wb_log_init (WB_LOG_WARN, true);
+    wb_info ("%s", "quiet");
+    T_OK (said (fd[0], got, sizeof got) == 0, "%s", got);
+    dup2 (before, STDERR_FILENO);
+    close (before);
+    close (fd[0]);
+    close (fd[1]);
+    wb_log_init (WB_LOG_INFO, true);
+}
+
 static void test_cpu (void) {
     T_OK (wb_cpu_cores () >= 1 && wb_cpu_name ()[0] != 0, "%d cores of %s", wb_cpu_cores (), wb_cpu_name ());
     printf ("%s, %d cores, %s\n", wb_cpu_name (), wb_cpu_cores (), wb_isa_name (wb_cpu_isa ()));
@@ -570,6 +610,7 @@ int main (void) {
     test_file_kit ();
     test_full_disk ();
     test_formats ();
+    test_log ();
     test_cpu ();
     return T_DONE ();
 }
