@@ -149,9 +149,12 @@ char *wb_ckpt_path (const char *run, int64_t step) WB_NODISCARD;
 /** Steps of the finished checkpoints in RUN (those with state.json and checksums.json), newest first, at most `max`; *n
  * may be 0, also when there is no RUN.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_ckpt_list (int64_t *steps, int *n, const char *run, int max) WB_NODISCARD;
-/** Steps of all directories in RUN with the name of a checkpoint, whole or not, newest first; the caller frees *steps
- * with wb_free().  Errors: WB_EIO, WB_ENOMEM. */
+/** Steps of all names in RUN that are those of a checkpoint, whole or not, newest first; the caller frees *steps with
+ * wb_free().  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_ckpt_list_named (int64_t **steps, int *n, const char *run) WB_NODISCARD;
+/** Has a directory what makes it a checkpoint: state.json, of the step in its name, and checksums.json?  Reads no other
+ * file.  Errors: WB_EDATA what is missing or wrong, WB_EIO, WB_ENOMEM. */
+wb_status wb_ckpt_check_whole (const char *dir) WB_NODISCARD;
 /** RUN/latest -> step-..., atomically: a symbolic link, or, where the file system has none, a file with that name in it
  * (wb_dir_latest()).  A directory that is there steps aside, as in wb_ckpt_adopt_latest().  Errors: WB_EIO. */
 wb_status wb_ckpt_set_latest (const char *run, int64_t step) WB_NODISCARD;
@@ -162,6 +165,10 @@ wb_status wb_ckpt_adopt_latest (const char *run) WB_NODISCARD;
 /** Rename a damaged checkpoint to RUN/step-00001000.damaged (or .damaged-2, ...) and say so: from then on it is neither
  * listed nor counted nor removed.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_ckpt_set_aside (const char *run, int64_t step) WB_NODISCARD;
+/** Give every checkpoint in RUN whose step is a multiple of `every` a snapshot RUN/archive/step-..., which nothing here
+ * removes: a directory with hard links to its files, or copies where there are no links; those that have one keep it.
+ * Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_ckpt_archive (const char *run, int64_t every) WB_NODISCARD;
 /** Remove all but the newest `keep` checkpoints (0: keep all) and the one `latest` points at, and what saves that were
  * cut off have left over; not while a save into RUN is in progress.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_ckpt_prune (const char *run, int keep) WB_NODISCARD;

@@ -124,10 +124,13 @@ static wb_status read_names (look_t *l) {
             status = wb_sums_add (&l->sums, l->dir, &(const char *){name}, 1);
         if (tell_error (l, status)) status = WB_OK;
     }
-    if (!list && state)
-        tell (l, "%s: " WB_SUMS_FILE " is missing, so it is no whole checkpoint; " WB_SUMS_ADVICE, l->dir);
+    if (state && status == WB_OK) {
+        status = wb_ckpt_check_whole (l->dir);
+        if (tell_error (l, status)) status = WB_OK;
+    }
     wb_names_fini (&names);
-    return status;
+    if (status == WB_OK) status = wb_sums_check_list (&l->sums, l->dir);
+    return tell_error (l, status) ? WB_OK : status;
 }
 
 /* Open a file of the list, and read its header where it has tensors. */

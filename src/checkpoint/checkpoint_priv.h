@@ -25,6 +25,7 @@ typedef struct wb_sums {
     int n;
     int64_t block, nblocks;
     uint64_t *hashes; /* of all blocks of all files */
+    bool changed;     /* the list was, after it was written */
 } wb_sums_t;
 void wb_sums_fini (wb_sums_t *s);
 /** Add files, with the sizes they have on disk; s->files has room for them.  Not collective. */
@@ -37,13 +38,17 @@ wb_status wb_sums_check_size (const wb_sums_file_t *f) WB_NODISCARD;
  * *.safetensors)?  Errors: WB_EDATA. */
 wb_status wb_sums_check_named (const wb_sums_t *s, const char *dir, const char *name) WB_NODISCARD;
 
+/** Is the list as it was written?  What has lost an entry is found here at the latest.  Errors: WB_EDATA. */
+wb_status wb_sums_check_list (const wb_sums_t *s, const char *dir) WB_NODISCARD;
+
 /** Write dir/checksums.json: of the shared files, read by all ranks, then of small ones, read by rank 0.
  * Collective over c.  Errors: WB_EIO, WB_ENOMEM; agreed. */
 wb_status wb_sums_write (wb_comm_t *c, const char *dir, const char *const *shared, int nshared,
                          const char *const *small, int nsmall) WB_NODISCARD;
 
-/** symlink(); tests put one in its place that fails as file systems without links do. */
+/** symlink() and link(); tests put others in their place that fail as file systems without links do. */
 extern int (*wb_ckpt_symlink) (const char *target, const char *path);
+extern int (*wb_ckpt_link) (const char *from, const char *to);
 
 /** Is this parameter one of the set? */
 static inline bool wb_ckpt_in_set (const wb_ckpt_set_t *set, const wb_param_t *p) {

@@ -96,13 +96,37 @@ static wb_status hash_blocks (wb_sums_t *s, int64_t first, int64_t end, bool com
     return status;
 }
 
+/* ---- the list itself -------------------------------------------------------------------------------------------- */
+
+/* A hash of names, sizes and hashes of all files, whatever their order: an entry that is lost or changed shows. */
+static wb_status hash_list (uint64_t *out, const wb_sums_t *s) {
+    wb_buf_t b = {0};
+    wb_status status = WB_OK;
+    *out = 0;
+    for (int i = 0; i < s->n && status == WB_OK; i++) {
+        const wb_sums_file_t *f = &s->files[i];
+        wb_buf_clear (&b);
+        status = wb_buf_put (&b, f->name, strlen (f->name) + 1);
+        if (status == WB_OK) status = wb_buf_put (&b, &f->bytes, sizeof f->bytes);
+        if (status == WB_OK) status = wb_buf_put (&b, s->hashes + f->first, (size_t) f->nblocks * sizeof *s->hashes);
+        *out += wb_hash64 (b.data, b.len);
+    }
+    wb_buf_fini (&b);
+    return status;
+}
+
 /* ---- writing ---------------------------------------------------------------------------------------------------- */
 
 /* json_object and json_array own what they are given, also when adding it fails. */
 static char *to_text (const wb_sums_t *s) {
+    char list[17];
+    uint64_t hash;
+    if (hash_list (&hash, s) != WB_OK) return NULL;
+    snprintf (list, sizeof list, "%016" PRIx64, hash);
     json_t *root = json_object (), *files = json_object ();
     bool good = json_object_set_new (root, "algorithm", json_string ("xxh64")) == 0;
     good = json_object_set_new (root, "block", json_integer (s->block)) == 0 && good;
+    good = json_object_set_new (root, "list", json_string (list)) == 0 && good;
     good = json_object_set_new (root, "files", files) == 0 && good;
     for (int i = 0; i < s->n && good; i++) {
         const wb_sums_file_t *f = &s->files[i];
@@ -181,6 +205,20 @@ static bool take_hash (uint64_t *hash, const char *hex) {
     return sscanf (hex, "%" SCNx64, hash) == 1;
 }
 
+/* The hash of the list, where it has one: older checkpoints do not. */
+static wb_status take_list (wb_sums_t *s, const json_t *list) {
+    uint64_t want = 0, is;
+    if (list == NULL) return WB_OK;
+    WB_TRY (hash_list (&is, s));
+    s->changed = !take_hash (&want, json_string_value (list)) || want != is;
+    return WB_OK;
+}
+
+wb_status wb_sums_check_list (const wb_sums_t *s, const char *dir) {
+    if (!s->changed) return WB_OK;
+    return WB_FAIL (WB_EDATA, "%s/" WB_SUMS_FILE ": damaged: an entry was lost or changed; " ADVICE, dir);
+}
+
 wb_status wb_sums_parse (wb_sums_t *s, const char *dir, const char *path, const char *text, size_t length) {
     json_error_t why;
     json_t *root = json_loadb (text, length, JSON_REJECT_DUPLICATES, &why), *entry;
@@ -229,6 +267,7 @@ wb_status wb_sums_parse (wb_sums_t *s, const char *dir, const char *path, const 
     }
     if (status == WB_OK && wrong)
         status = WB_FAIL (WB_EDATA, "%s: damaged: the entry of '%.100s' is wrong; " ADVICE, path, name);
+    if (status == WB_OK) status = take_list (s, json_object_get (root, "list"));
     json_decref (root);
     return status;
 }
@@ -260,7 +299,7 @@ static wb_status check_files (const wb_sums_t *s, const char *dir) {
     for (int i = 0; i < s->n && status == WB_OK; i++) status = wb_sums_check_size (&s->files[i]);
     for (int64_t i = 0; i < names.len && status == WB_OK; i++) status = wb_sums_check_named (s, dir, names.data[i]);
     wb_names_fini (&names);
-    return status;
+    return status == WB_OK ? wb_sums_check_list (s, dir) : status;
 }
 
 static wb_status verify (wb_comm_t *c, wb_sums_t *s, char **text, const char *dir, const char *path) {

@@ -52,6 +52,42 @@ static wb_status is_finished (bool *out, const char *run, int64_t step) {
     return status;
 }
 
+/* The step that dir/state.json tells, -1: none. */
+static int64_t state_step (const char *dir) {
+    char *path = wb_format ("%s/state.json", dir);
+    json_t *state = path != NULL ? json_load_file (path, 0, NULL) : NULL;
+    const json_t *step = json_object_get (state, "step");
+    const int64_t n = json_is_integer (step) ? json_integer_value (step) : -1;
+    json_decref (state);
+    wb_free (path);
+    return n;
+}
+
+wb_status wb_ckpt_check_whole (const char *dir) {
+    static const char *const files[] = {"state.json", WB_SUMS_FILE};
+    const int64_t step = step_of (wb_file_name (dir), "");
+    struct stat st;
+    if (stat (dir, &st) != 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", dir, strerror (errno));
+    if (!S_ISDIR (st.st_mode))
+        return WB_FAIL (WB_EDATA, "%s: is not a directory, so it is no checkpoint; " WB_SUMS_ADVICE, dir);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = wb_format ("%s/%s", dir, files[i]);
+        if (path == NULL) return WB_NOMEM ("checkpoint");
+        const int error = stat (path, &st) == 0 ? 0 : errno;
+        wb_free (path);
+        if (error != 0 && error != ENOENT && error != ENOTDIR && error != ELOOP)
+            return WB_FAIL (WB_EIO, "%s: %s: cannot open: %s", dir, files[i], strerror (error));
+        if (error != 0 || !S_ISREG (st.st_mode))
+            return WB_FAIL (WB_EDATA, "%s: %s is %s, so it is no whole checkpoint; " WB_SUMS_ADVICE, dir, files[i],
+                            error != 0 ? "missing" : "not a file");
+    }
+    const int64_t is = state_step (dir);
+    if (step >= 0 && is >= 0 && is != step)
+        return WB_FAIL (WB_EDATA, "%s: holds step %" PRId64 " by its state.json: it was exchanged; " WB_SUMS_ADVICE,
+                        dir, is);
+    return WB_OK;
+}
+
 static int newest_first (const void *a, const void *b) {
     int64_t x = *(const int64_t *) a, y = *(const int64_t *) b;
     return x > y ? -1 : x < y;
@@ -119,14 +155,7 @@ static char *free_name (const char *run, const char *name) {
 /* The step of a checkpoint by its state.json, -1: not a checkpoint. */
 static int64_t step_in (const char *dir) {
     bool sums = false;
-    char *path = wb_format ("%s/state.json", dir);
-    json_t *state = path != NULL ? json_load_file (path, 0, NULL) : NULL;
-    const json_t *step = json_object_get (state, "step");
-    int64_t n = -1;
-    if (has (&sums, dir, WB_SUMS_FILE) == WB_OK && sums && json_is_integer (step)) n = json_integer_value (step);
-    json_decref (state);
-    wb_free (path);
-    return n;
+    return has (&sums, dir, WB_SUMS_FILE) == WB_OK && sums ? state_step (dir) : -1;
 }
 
 /* Whoever copies a run with the links resolved gets a real directory RUN/latest.  It becomes the checkpoint it is a

@@ -30,6 +30,8 @@ static const wb_option_t run[] = {
      .help = "steps between checkpoints; 0: at the end only"},
     {"checkpoint.keep", WB_OPTION_INT, AT (run.checkpoint_keep), "5", .max = 1e6,
      .help = "newest checkpoints that are kept; 0: all"},
+    {"checkpoint.archive", WB_OPTION_INT, AT (run.checkpoint_archive), "0", .max = WB_OPTION_MANY, .unit = "steps",
+     .help = "steps between checkpoints that stay for ever, in RUN/archive; 0: none"},
     {"checkpoint.failures", WB_OPTION_INT, AT (run.checkpoint_failures), "2", .max = WB_OPTION_MANY, .unit = "saves",
      .help = "saves that may fail in a row (not the last one)"},
     {"validation.every", WB_OPTION_INT, AT (run.validation_every), "250", .max = WB_OPTION_MANY, .unit = "steps",

@@ -85,6 +85,9 @@ static wb_status sweep (const char *run) {
     }
     wb_names_fini (&names);
     if (status == WB_OK) status = wb_ckpt_prune (run, 0);
+    char *archive = wb_format ("%s/archive", run);
+    if (status == WB_OK) status = archive != NULL ? wb_ckpt_prune (archive, 0) : WB_NOMEM ("%s", run);
+    wb_free (archive);
     return status == WB_OK ? wb_ckpt_adopt_latest (run) : status;
 }
 

@@ -1,13 +1,14 @@
 /* Resuming a run: which checkpoint it goes on from, and whether that fits the configuration.
  *
- * "auto" takes the newest checkpoint that verifies; damaged ones are passed over with a warning that names them.  With
- * a directory, that one or an error.
+ * "auto" takes the newest checkpoint that verifies; damaged ones, and those that cannot be read, are passed over with a
+ * warning that names them, and set aside.  With a directory, that one or an error.
  *
  * Not done here: what is in a checkpoint (save.c, state.c). */
 #include "config.h"
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "run/state.h"
 
@@ -97,23 +98,57 @@ static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
     return status;
 }
 
-/* The newest checkpoint that verifies is steps[*good]; -1: there are none.  Only damage makes it go back: where the
- * configuration does not fit the newest checkpoint, it does not fit older ones either.  Collective over world. */
+/* The newest is steps[n - 1 - i]: no other is left. */
+static wb_status none_left (wb_status status) {
+    wb_error_t e = *wb_error_get ();
+    const size_t used = strlen (e.text);
+    snprintf (e.text + used, sizeof e.text - used, " (there is no older one; move it away to begin again)");
+    wb_error_put (&e);
+    return status;
+}
+
+/* The newest checkpoint that verifies is steps[*good]; -1: there are none.  Only damage makes it go back, and what
+ * cannot be read: where the configuration does not fit the newest checkpoint, it does not fit older ones either.
+ * Collective over world. */
 static wb_status find_good (wb_run_t *r, int *good, const int64_t *steps, int n) {
     *good = -1;
     for (int i = 0; i < n; i++) {
         char *dir = wb_ckpt_path (r->config->run.dir, steps[i]);
-        wb_status status = wb_agree (r->world, dir != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
+        wb_status status = dir != NULL ? WB_OK : WB_NOMEM ("checkpoint");
+        if (status == WB_OK && wb_comm_rank (r->world) == 0) status = wb_ckpt_check_whole (dir);
+        status = wb_agree (r->world, status);
         if (status == WB_OK) status = wb_ckpt_verify (r->world, dir);
         wb_free (dir);
         if (status == WB_OK) {
             *good = i;
             return WB_OK;
         }
-        if (status != WB_EDATA || i == n - 1) return status;
+        if (status != WB_EDATA && status != WB_EIO) return status;
+        if (i == n - 1) return none_left (status);
         wb_warn ("%s; going back to the checkpoint before it", wb_error_get ()->text);
         wb_error_clear ();
     }
+    return WB_OK;
+}
+
+/* Everything of the run that has the name of a checkpoint, newest first, on all ranks; whole or not, so that what is
+ * not is said.  Empty directories are nobody's.  The caller frees *steps.  Collective over world. */
+static wb_status list_named (wb_run_t *r, int64_t **steps, int *n) {
+    const bool root = wb_comm_rank (r->world) == 0;
+    wb_status status = root ? wb_ckpt_list_named (steps, n, r->config->run.dir) : WB_OK;
+    int used = 0;
+    for (int i = 0; root && i < *n && status == WB_OK; i++) {
+        char *dir = wb_ckpt_path (r->config->run.dir, (*steps)[i]);
+        if (dir == NULL) status = WB_NOMEM ("checkpoint");
+        if (dir != NULL && rmdir (dir) != 0) (*steps)[used++] = (*steps)[i];
+        wb_free (dir);
+    }
+    *n = used;
+    WB_TRY (wb_agree (r->world, status));
+    wb_comm_bcast (r->world, n, sizeof *n, 0);
+    if (!root) *steps = wb_malloc ((size_t) (*n + 1) * sizeof **steps);
+    WB_TRY (wb_agree (r->world, *steps != NULL ? WB_OK : *n > 0 ? WB_NOMEM ("checkpoint") : WB_OK));
+    if (*n > 0) wb_comm_bcast (r->world, *steps, (size_t) *n * sizeof **steps, 0);
     return WB_OK;
 }
 
@@ -124,23 +159,27 @@ static wb_status set_aside (const wb_run_t *r, const int64_t *steps, int damaged
     return damaged > 0 ? wb_ckpt_set_latest (r->config->run.dir, steps[damaged]) : WB_OK;
 }
 
-static wb_status resume_newest (wb_run_t *r) {
-    enum { MAX = 64 };
-    int64_t steps[MAX];
-    int n = 0, good;
-    wb_status status = WB_OK;
-    if (wb_comm_rank (r->world) == 0) status = wb_ckpt_list (steps, &n, r->config->run.dir, MAX);
-    WB_TRY (wb_agree (r->world, status));
-    wb_comm_bcast (r->world, &n, sizeof n, 0);
-    wb_comm_bcast (r->world, steps, sizeof steps, 0);
+static wb_status resume_listed (wb_run_t *r, const int64_t *steps, int n) {
+    int good;
     WB_TRY (find_good (r, &good, steps, n));
     if (good < 0) return WB_OK;
     char *dir = wb_ckpt_path (r->config->run.dir, steps[good]);
-    status = wb_agree (r->world, dir != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
+    wb_status status = wb_agree (r->world, dir != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
     if (status == WB_OK) status = resume_from (r, dir, false);
     wb_free (dir);
     WB_TRY (status);
-    return wb_agree (r->world, wb_comm_rank (r->world) == 0 ? set_aside (r, steps, good) : WB_OK);
+    WB_TRY (wb_agree (r->world, wb_comm_rank (r->world) == 0 ? set_aside (r, steps, good) : WB_OK));
+    wb_run_archive (r);
+    return WB_OK;
+}
+
+static wb_status resume_newest (wb_run_t *r) {
+    int64_t *steps = NULL;
+    int n = 0;
+    wb_status status = list_named (r, &steps, &n);
+    if (status == WB_OK) status = resume_listed (r, steps, n);
+    wb_free (steps);
+    return status;
 }
 
 wb_status wb_run_resume (wb_run_t *r, const char *resume) {

@@ -163,7 +163,8 @@ static wb_status loop (wb_run_t *r) {
         wb_run_log_step (r, &s);
         if (s.stop && t->step < steps) return stop (r);
         if (due (every->validation_every, t->step) || t->step == steps) validate (r);
-        if (due (every->checkpoint_every, t->step) || t->step == steps) WB_TRY (wb_run_save_due (r));
+        if (due (every->checkpoint_every, t->step) || due (every->checkpoint_archive, t->step) || t->step == steps)
+            WB_TRY (wb_run_save_due (r));
         if (due (every->sample_every, t->step)) write_sample (r);
     }
     return WB_OK;

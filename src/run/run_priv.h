@@ -128,6 +128,8 @@ int wb_run_is_locked (const char *run);
 
 /* Save step trainer->step, point `latest` at it, prune.  Collective over world.  Errors: WB_EIO, agreed. */
 wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
+/* Rank 0: make the snapshots that are missing.  What fails is a warning. */
+void wb_run_archive (const wb_run_t *r);
 /* The same at its interval: where it cannot be written, up to checkpoint.failures times in a row, and it is not the
  * last one, that is a warning. */
 wb_status wb_run_save_due (wb_run_t *r) WB_NODISCARD;

@@ -29,6 +29,20 @@ static void tell_kept (const wb_run_t *r) {
     wb_error_put (&e);
 }
 
+/* What fails once a checkpoint is complete costs no more than a word. */
+static void tidied (wb_status status, const char *what) {
+    if (status == WB_OK) return;
+    wb_warn ("%s: %s; the checkpoints are whole, and it is tried again after the next save", what,
+             wb_error_get ()->text);
+    wb_error_clear ();
+}
+
+void wb_run_archive (const wb_run_t *r) {
+    const wb_run_options_t *o = &r->config->run;
+    if (o->checkpoint_archive > 0 && wb_comm_rank (r->world) == 0)
+        tidied (wb_ckpt_archive (o->dir, o->checkpoint_archive), "checkpoint.archive");
+}
+
 wb_status wb_run_save (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
     WB_TRY (wb_run_check_weights (r));
@@ -64,8 +78,11 @@ wb_status wb_run_save (wb_run_t *r) {
         status = wb_ckpt_save (r->world, dir, &job);
     }
     if (rank == 0) {
-        if (status == WB_OK) status = wb_ckpt_set_latest (r->config->run.dir, t->step);
-        if (status == WB_OK) status = wb_ckpt_prune (r->config->run.dir, r->config->run.checkpoint_keep);
+        if (status == WB_OK) {
+            tidied (wb_ckpt_set_latest (r->config->run.dir, t->step), "latest");
+            wb_run_archive (r);
+            tidied (wb_ckpt_prune (r->config->run.dir, r->config->run.checkpoint_keep), "old checkpoints");
+        }
         if (scratch != NULL && wb_file_is_dir (scratch) && wb_dir_remove (scratch) != WB_OK && status == WB_OK)
             wb_error_clear ();
     }

@@ -118,7 +118,8 @@ static wb_status sums (const char *dir, const char *name) {
     snprintf (hex, sizeof hex, "%016" PRIx64, wb_hash64 (data, bytes));
     json_t *root = json_load_file (list, 0, NULL);
     json_t *entry = json_pack ("{s:I, s:[s]}", "bytes", (json_int_t) bytes, "blocks", hex);
-    const bool good = json_object_set_new (json_object_get (root, "files"), name, entry) == 0 &&
+    const bool good = json_object_del (root, "list") == 0 && /* as older checkpoints: the list is not hashed itself */
+                      json_object_set_new (json_object_get (root, "files"), name, entry) == 0 &&
                       json_dump_file (root, list, JSON_INDENT (1)) == 0;
     json_decref (root);
     wb_free (data);

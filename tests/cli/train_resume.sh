@@ -38,6 +38,47 @@ flip refused/step-00000008/model.safetensors 50000
 ok "a start that is refused" ends_with 2 1 refused --set 'train.optimizer="sgd"'
 ok "sets nothing aside" test "$(names refused)" = "$(names good)"
 
+# ---- not whole ------------------------------------------------------------------------------------------------------
+# broken WHAT WORDS: run `broken`, whose newest checkpoint was broken just now, goes on from step 6 and says so
+broken () {
+  ok "$1" trained "${n:-1}" broken --set train.steps=9
+  ok "is said" test "$(grep -c "^wabun: warning: .*step-00000008.*$2.*going back" log)" -eq 1
+  ok "the one before it" grep -q 'resuming from broken/step-00000006' log
+  ok "and it is set aside" test -e broken/step-00000008.damaged -a ! -e broken/step-00000008
+  ok "no step twice" once broken
+  rm -rf broken && cp -R good broken
+}
+cp -R good broken && newest=broken/step-00000008
+rm $newest/checksums.json && n=2 broken "no checksums" 'checksums.json is missing'
+rm $newest/checksums.json && ln -s nowhere $newest/checksums.json && broken "a dangling link" 'checksums.json is missing'
+rm $newest/checksums.json && mkdir $newest/checksums.json && broken "a directory in its place" 'checksums.json is not a file'
+rm $newest/state.json && broken "no state" 'state.json is missing'
+rm -r $newest && echo 'a file' >$newest && broken "a file in the place of the directory" 'is not a directory'
+rm -r $newest && cp -R broken/step-00000004 $newest && broken "another step" 'holds step 4'
+grep -v '"bytes": [0-9]*,$' $newest/checksums.json >c && cp c $newest/checksums.json && broken "an entry without its size" 'entry'
+# the entry of a file that need not be named
+awk '/"wabun-tokenizer.json"/ { skip = 1 } !skip { print } skip && /}/ { skip = 0 }' good/latest/checksums.json |
+  sed '$!{N;}; s/},\n }/}\n }/; P; D' >$newest/checksums.json
+broken "an entry missing" 'checksums.json.*damaged'
+rm -r $newest && mkdir $newest
+ok "an empty directory" trained 1 broken --set train.steps=9
+ok "says nothing" sh -c '! grep -q warning log && grep -q "resuming from broken/step-00000006" log'
+rm -rf broken && cp -R good broken && rm broken/step-*/checksums.json
+ok "none is whole" ends_with 5 2 broken --set train.steps=9
+ok "and what to do is said" grep -q '^wabun: .*step-00000002: checksums.json is missing.*there is no older one; move it away' log
+ok "nothing was touched" test "$(names broken)" = "$(names good)"
+
+# ---- snapshots for keeps --------------------------------------------------------------------------------------------
+ok "checkpoint.archive" trained 1 kept --set checkpoint.every=2 --set checkpoint.keep=1 --set checkpoint.archive=3
+ok "keeps multiples for ever" test "$(names kept) $(names kept/archive)" = "step-00000008 latest step-00000003 step-00000006 latest*"
+ok "as whole models" "$WABUN" verify kept/archive
+ok "that generate" generates kept/archive/step-00000003
+ok "with the bits of a checkpoint" same_files good/step-00000006 kept/archive/step-00000006
+rm -r kept/archive/step-00000006 && mkdir kept/archive/step-00000006.tmp && cp -R good/step-00000006 kept
+ok "one that a killed run missed" trained 1 kept --set train.steps=9 --set checkpoint.archive=2 --set checkpoint.keep=1
+ok "is made up for" test "$(names kept/archive)" = "step-00000003 step-00000006 step-00000008 latest*"
+clean kept || ok "nothing is left over" false
+
 # ---- latest that is not a link --------------------------------------------------------------------------------------
 cp -RL good copied
 ok "a copied run whose latest is a directory goes on" trained 2 copied --set train.steps=9

@@ -215,7 +215,23 @@ static void has_bytes (const char *dir, const char *name, const char *want, size
 /* checksums.json, too, from its description. */
 static char *expected_sums (const char *const *names, char *const *files, const size_t *sizes, int n) {
     char *out = wb_calloc (1, 16384);
-    size_t used = (size_t) sprintf (out, "{\n \"algorithm\": \"xxh64\",\n \"block\": 4194304,\n \"files\": {");
+    uint64_t list = 0; /* the sum of the hashes of name, 0, size and hashes of each file */
+    for (int i = 0; i < n; i++) {
+        char entry[4096];
+        size_t used = strlen (names[i]) + 1;
+        int64_t bytes = (int64_t) sizes[i];
+        memcpy (entry, names[i], used);
+        memcpy (entry + used, &bytes, 8);
+        used += 8;
+        for (size_t at = 0; at < sizes[i]; at += 4 << 20, used += 8) {
+            uint64_t hash = wb_hash64 (files[i] + at, sizes[i] - at < 4 << 20 ? sizes[i] - at : 4 << 20);
+            memcpy (entry + used, &hash, 8);
+        }
+        list += wb_hash64 (entry, used);
+    }
+    size_t used = (size_t) sprintf (
+        out, "{\n \"algorithm\": \"xxh64\",\n \"block\": 4194304,\n \"list\": \"%016" PRIx64 "\",\n \"files\": {",
+        list);
     for (int i = 0; i < n; i++) {
         used += (size_t) sprintf (out + used, "%s\n  \"%s\": {\n   \"bytes\": %zu,\n   \"blocks\": [", i ? "," : "",
                                   names[i], sizes[i]);

@@ -484,6 +484,62 @@ static void test_copied (void) {
     wb_free (run);
 }
 
+/* Snapshots: by links, by copies, once each. */
+static void test_archive (void) {
+    char *run = wb_strdup (t_tmp ("archived"));
+    struct stat a, b;
+    make_step (run, "step-00000005", true, true);
+    make_step (run, "step-00000010", true, true);
+    make_step (run, "step-00000020", true, false);
+    T_STATUS (wb_ckpt_archive (run, 10), WB_OK);
+    T_OK (there (run, "archive/step-00000010/model.safetensors") && !there (run, "archive/step-00000005") &&
+              !there (run, "archive/step-00000020"),
+          "multiples that are whole");
+    char *from = wb_format ("%s/step-00000010/model.safetensors", run),
+         *to = wb_format ("%s/archive/step-00000010/model.safetensors", run);
+    T_OK (stat (from, &a) == 0 && stat (to, &b) == 0 && a.st_ino == b.st_ino, "the same file");
+    make_step (run, "step-00000030", true, true);
+    wb_ckpt_link = no_links;
+    T_STATUS (wb_ckpt_archive (run, 10), WB_OK);
+    wb_ckpt_link = link;
+    T_OK (there (run, "archive/step-00000030/state.json") && !there (run, "archive/step-00000030.tmp"), "copied");
+    T_STATUS (wb_ckpt_prune (run, 1), WB_OK);
+    T_OK (!there (run, "step-00000010") && stat (to, &b) == 0 && b.st_nlink == 1, "outlives the checkpoint");
+    wb_free (from);
+    wb_free (to);
+    wb_free (run);
+}
+
+/* What has the name of a checkpoint and is none. */
+static void test_whole (void) {
+    char *run = wb_strdup (t_tmp ("whole")), *dir = wb_format ("%s/step-00000010", run), *path;
+    make_step (run, "step-00000010", true, true);
+    T_STATUS (wb_ckpt_check_whole (dir), WB_OK);
+    put_state (run, "step-00000010", 10);
+    T_STATUS (wb_ckpt_check_whole (dir), WB_OK);
+    put_state (run, "step-00000010", 20);
+    WANTS (wb_ckpt_check_whole (dir), WB_EDATA, "holds step 20 by its state.json");
+    put_state (run, "step-00000010", 10);
+    for (int i = 0; i < 4; i++) { /* gone, a link that leads nowhere, a directory; the state gone */
+        path = wb_format ("%s/%s", dir, i < 3 ? "checksums.json" : "state.json");
+        T_OK (remove (path) == 0, "%s", path);
+        if (i == 1) T_OK (symlink ("nowhere", path) == 0, "link");
+        if (i == 2) T_STATUS (wb_dir_make (path), WB_OK);
+        WANTS (wb_ckpt_check_whole (dir), WB_EDATA,
+               i < 2    ? "checksums.json is missing"
+               : i == 2 ? "checksums.json is not a file"
+                        : "state.json is missing");
+        if (i == 0 || i == 2) T_OK (i == 0 || remove (path) == 0, "%s", path);
+        if (i == 0 || i == 2) T_STATUS (wb_file_write (path, "{}", 2), WB_OK);
+        wb_free (path);
+    }
+    T_STATUS (wb_dir_remove (dir), WB_OK);
+    T_STATUS (wb_file_write (dir, "x", 1), WB_OK);
+    WANTS (wb_ckpt_check_whole (dir), WB_EDATA, "is not a directory");
+    wb_free (dir);
+    wb_free (run);
+}
+
 static void test_damaged (void) {
     char *run = wb_strdup (t_tmp ("damaged"));
     int64_t steps[10];
@@ -512,6 +568,8 @@ int main (void) {
     test_rundir ();
     test_no_links ();
     test_copied ();
+    test_archive ();
+    test_whole ();
     test_damaged ();
     return T_END ();
 }
