@@ -138,14 +138,10 @@ static wb_status to_utf8 (wb_extractor_t *x, const char **s, size_t *n, bool *go
 
 static wb_status form_text (wb_extractor_t *x, wb_document_t *d, bool *got, wb_complaint_t *c, const char *s,
                             size_t n) {
-    const size_t before = d->text.len;
+    (void) x;
     (void) c;
     *got = true;
-    WB_TRY (wb_buf_put (&d->text, s, n));
-    if (x->o.keep_crlf) return WB_OK;
-    d->text.len = before + wb_fold_crlf (d->text.data + before, n);
-    d->text.data[d->text.len] = 0;
-    return WB_OK;
+    return wb_buf_put (&d->text, s, n);
 }
 
 static wb_form_fn *const forms[WB_FORMS] = {[WB_FORM_TEXT] = form_text,
@@ -179,6 +175,10 @@ wb_status wb_extract (wb_extractor_t *x, wb_document_t *d, bool *got, wb_complai
     if (!*got) return WB_OK;
     if (form == WB_FORM_AUTO) form = wb_content_form (s, n);
     WB_TRY (wb_extract_form (x, d, got, c, form, s, n));
+    if (*got && !x->o.keep_crlf && d->text.len > 0) { /* here: what a form takes out may bring CR and LF together */
+        d->text.len = wb_fold_crlf (d->text.data, d->text.len);
+        d->text.data[d->text.len] = 0;
+    }
     if (*got && d->text.len == 0) {
         *got = false;
         wb_refuse (c, "empty", "no text in it");
