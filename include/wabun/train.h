@@ -74,6 +74,7 @@ typedef struct wb_step_result {
     bool bad;    /**< NaN or infinity somewhere: nothing was updated */
     bool unread; /**< some rank could not read its batch: nothing was updated */
     bool stop;   /**< some rank was asked to stop */
+    int micros;  /**< micro-batches of this rank */
     /** Seconds on this rank.  wait: part of forward and backward, spent waiting for neighbours in the pipeline (the
      * bubble); need: part of forward, spent waiting for weights updated in the previous step; tensor: part of forward
      * and backward, in the tensor group; sync: after the schedule, waiting for gradients, and the verdict. */
@@ -102,10 +103,10 @@ typedef struct wb_step_options {
 } wb_step_options_t;
 /** Options train.* and parallel.* of a configuration, of this struct (options.c). */
 extern const wb_option_t wb_train_options[];
-/** Micro-batches of a data rank in a step; exact for options that wb_trainer_layout() accepts. */
-static inline int wb_step_micro_batches (const wb_step_options_t *o, int dp) {
-    return (int) (o->global_batch / (o->B * dp));
-}
+/** Micro-batches in a step of the data rank at lo's place; data rank 0 has the most.  Data ranks have shares of the
+ * global batch that differ by at most one sequence (wb_split_count()).  Places that no sequence is left for stay empty:
+ * in the last micro-batch, and in the last round of interleaved stages. */
+int wb_step_micro_batches (const wb_step_options_t *o, const wb_layout_t *lo);
 
 /** Everything a rank trains with: weights, gradients, optimizer state, activations.  Fields are for reading; weights
  * after a step through wb_trainer_weights(). */
@@ -118,8 +119,9 @@ typedef struct wb_trainer {
     float *weights, *grads; /**< [params->own] */
     float *state[2];        /**< [state_floats[i]], NULL where the optimizer has no such state */
     int64_t state_floats[2];
-    int64_t step; /**< steps done; set it when resuming */
-    int micros;   /**< micro-batches of this rank in a step */
+    int64_t step;         /**< steps done; set it when resuming */
+    int64_t first, share; /**< first of this rank's sequences in the global batch, and how many there are */
+    int micros;           /**< micro-batches of this rank in a step */
     struct wb_trainer_impl *impl;
 } wb_trainer_t;
 
@@ -132,17 +134,17 @@ typedef struct wb_memory {
  * estimate from measurements: with wb_trainer_memory() within a few percent of the real peak, except for toy models. */
 size_t wb_trainer_overhead (int ranks, int threads, int64_t width);
 /** Choose the micro-batch where o->B is 0; else do nothing.  With a pipeline, whose bubble shrinks with their
- * number: 1. Else the largest divisor of a data rank's sequences with which products are tall enough and no taller
- * (2,048 positions a thread, 8,192 in all: `wabun bench step --micro-batch` shows what it brings), activations take at
- * most 1.5 GiB a thread, and the whole rank at most `bytes` (INFINITY: not known).  Not collective: the same answer for
- * the same arguments.  Errors: as wb_trainer_layout and wb_trainer_memory. */
+ * number: 1. Else the largest divisor of the largest share of a data rank with which products are tall enough and no
+ * taller (2,048 positions a thread, 8,192 in all: `wabun bench step --micro-batch` shows what it brings), activations
+ * take at most 1.5 GiB a thread, and the whole rank at most `bytes` (INFINITY: not known).  Not collective: the same
+ * answer for the same arguments.  Errors: as wb_trainer_layout and wb_trainer_memory. */
 wb_status wb_trainer_choose_micro_batch (wb_step_options_t *o, int dp, int pp, int tp, int threads,
                                          double bytes) WB_NODISCARD;
 /** The same with the minimum over all ranks of `threads` and of the free memory.  Collective over topo->world. */
 wb_status wb_trainer_choose_micro_batch_all (wb_step_options_t *o, const wb_topo_t *topo, int threads) WB_NODISCARD;
-/** The layout of a grid for these options.  Refuses what cannot work (batch, heads, layers, positions that do not
- * divide) before anything is allocated, naming what would.  Not collective: the same answer everywhere.  Errors:
- * WB_EUSAGE. */
+/** The layout of a grid for these options.  Refuses what cannot work (heads, layers, positions that do not divide; data
+ * ranks without a sequence) before anything is allocated, naming what would.  Not collective: the same answer
+ * everywhere.  Errors: WB_EUSAGE. */
 wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int dp, int pp, int tp) WB_NODISCARD;
 /** Bytes of the rank at lo's place.  Not collective.  Errors: WB_ENOMEM. */
 wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) WB_NODISCARD;
@@ -187,6 +189,7 @@ const wb_profile_t *wb_trainer_profile (const wb_trainer_t *t);
 /** What one rank did in a step. */
 typedef struct wb_rank_record {
     double compute, rest, exposed, transfer;
+    int micros; /**< micro-batches */
     char host[64];
 } wb_rank_record_t;
 /** A step over all ranks, in seconds.  compute, waiting: minimum, median and maximum over the ranks of reading,
@@ -196,7 +199,8 @@ typedef struct wb_rank_record {
  * bucket's start to the last one's end), sums over ranks; 0 where no gradients travel. */
 typedef struct wb_rank_times {
     double compute[3], waiting[3], exposed, hidden;
-    int slowest; /**< the rank that computes longest */
+    double pace[3]; /**< as compute, if all ranks had as many micro-batches as the one with the most */
+    int slowest;    /**< the rank that computes longest, by pace */
     char host[64];
 } wb_rank_times_t;
 /** \param records  [size of world], scratch.  One small all-gather: call it where a step is logged, not in every step.

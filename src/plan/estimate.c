@@ -54,12 +54,14 @@ static wb_status of_stage (wb_plan_stage_t *out, const wb_plan_machine_t *m, con
     return status;
 }
 
-/* The stage whose communication takes longest decides. */
+/* The stage whose communication takes longest decides, and the data rank with the largest share: what it computes is
+ * mean / filled. */
 static void add_time (wb_plan_estimate_t *out, const wb_plan_machine_t *m, const wb_step_options_t *o,
                       const wb_plan_stage_t *stages, double mean) {
     if (m->rate <= 0) return;
     for (int p = 0; p < out->pp; p++) {
-        const wb_plan_work_t work = {mean, out->idle, out->micros, stages[p].traffic};
+        const wb_plan_work_t work = {mean / out->filled, 1 - (1 - out->idle) / out->filled, out->micros,
+                                     stages[p].traffic};
         const wb_plan_time_t time = wb_plan_time (&work, m->rate, m->link / m->ranks_per_node);
         if (time.total > out->time.total) out->time = time;
     }
@@ -70,8 +72,9 @@ static wb_status estimate (wb_plan_estimate_t *out, wb_plan_stage_t *stages, con
                            const wb_step_options_t *o, wb_layout_t *lo) {
     double sum = 0, max = 0;
     *out = (wb_plan_estimate_t){
-        .dp = lo->dp, .pp = lo->pp, .tp = lo->tp, .B = o->B, .micros = wb_step_micro_batches (o, lo->dp)};
+        .dp = lo->dp, .pp = lo->pp, .tp = lo->tp, .B = o->B, .micros = wb_step_micro_batches (o, lo)};
     out->exact = true;
+    out->filled = (double) o->global_batch / ((double) lo->dp * out->micros * (double) o->B);
     out->program = (double) wb_trainer_overhead (lo->dp * lo->pp * lo->tp, m->threads, o->size.C);
     for (int p = 0; p < lo->pp; p++) {
         WB_TRY (of_stage (&stages[p], m, o, lo, p));
@@ -82,7 +85,7 @@ static wb_status estimate (wb_plan_estimate_t *out, wb_plan_stage_t *stages, con
         if (stages[p].traffic.total > out->traffic) out->traffic = stages[p].traffic.total;
     }
     if (lo->pp > 1) WB_TRY (wb_plan_idle (&out->bubble, &out->exact, o, lo));
-    out->idle = 1 - (1 - out->bubble) * sum / lo->pp / max;
+    out->idle = 1 - (1 - out->bubble) * out->filled * sum / lo->pp / max;
     add_time (out, m, o, stages, sum / lo->pp);
     return WB_OK;
 }

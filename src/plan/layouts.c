@@ -1,4 +1,4 @@
-/* The layouts of a number of ranks, compared, and numbers of ranks that share a batch evenly.
+/* The layouts of a number of ranks, compared, and numbers of ranks that can share a batch.
  *
  * Every cut into data x pipeline x tensor ranks is tried, with the micro-batch that the trainer would choose.  Not
  * tried: other schedules, recomputation, numbers of threads. */
@@ -55,17 +55,17 @@ wb_status wb_plan_layouts (wb_plan_layouts_t *out, const wb_plan_machine_t *m, c
     return WB_OK;
 }
 
-bool wb_plan_divides (const wb_step_options_t *o, int64_t dp, int pp) {
-    const int64_t unit = (o->B > 0 ? o->B : 1) * dp;
-    return unit > 0 && o->global_batch % unit == 0 && (o->chunks == 1 || o->global_batch / unit % pp == 0);
+bool wb_plan_deals (const wb_step_options_t *o, int64_t dp, int pp) {
+    const int64_t B = o->B > 0 ? o->B : 1, share = dp > 0 ? (o->global_batch + dp - 1) / dp : 0;
+    return dp > 0 && dp <= o->global_batch && B <= share && (o->chunks == 1 || (share + B - 1) / B >= pp);
 }
 
 void wb_plan_nearest (int64_t near[2], const wb_step_options_t *o, int64_t ranks, int pp, int tp) {
     const int64_t model = (int64_t) pp * tp;
     int64_t below = (ranks - 1) / model, above = ranks / model + 1;
     if (below > o->global_batch) below = o->global_batch;
-    while (below > 0 && !wb_plan_divides (o, below, pp)) below--;
-    while (above <= o->global_batch && !wb_plan_divides (o, above, pp)) above++;
+    while (below > 0 && !wb_plan_deals (o, below, pp)) below--;
+    while (above <= o->global_batch && !wb_plan_deals (o, above, pp)) above++;
     near[0] = below * model;
     near[1] = above <= o->global_batch ? above * model : 0;
 }

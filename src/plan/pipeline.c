@@ -65,7 +65,7 @@ static void run_all (clocks_t *c) {
 }
 
 wb_status wb_plan_idle (double *share, bool *exact, const wb_step_options_t *o, const wb_layout_t *lo) {
-    clocks_t c = {.pp = lo->pp, .chunks = lo->chunks, .micros = wb_step_micro_batches (o, lo->dp)};
+    clocks_t c = {.pp = lo->pp, .chunks = lo->chunks, .micros = wb_step_micro_batches (o, lo)};
     const int64_t max = MAX_WORK / (c.pp * c.chunks) / c.pp * c.pp;
     double end = 0;
     *exact = c.micros <= max;

@@ -94,7 +94,7 @@ static wb_status choose_grid (wb_plan_t *p) {
     if (status != WB_OK) return refuse (p, &asked);
     if (dp < 1) dp = 1;
     status = wb_plan_layout (&p->lo, &p->o, &p->machine, (int) dp, c->pipeline, c->tensor);
-    if (status == WB_EUSAGE && p->ranks > 0 && !wb_plan_divides (&asked, dp, c->pipeline)) return refuse (p, &asked);
+    if (status == WB_EUSAGE && p->ranks > 0 && !wb_plan_deals (&asked, dp, c->pipeline)) return refuse (p, &asked);
     WB_TRY (status);
     p->ranks = (int) (dp * model);
     p->nodes = (p->ranks - 1) / p->machine.ranks_per_node + 1;

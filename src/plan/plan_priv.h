@@ -41,7 +41,7 @@ typedef struct wb_plan_machine {
 
 /* A step of a rank. */
 typedef struct wb_plan_work {
-    double flop; /* with what is recomputed; mean of the stages */
+    double flop; /* with what is recomputed; mean of the stages; of the data rank with the largest share */
     double idle; /* share of the compute time in which a rank waits for other stages */
     int micros;  /* micro-batches */
     wb_traffic_t traffic;
@@ -67,7 +67,10 @@ typedef struct wb_plan_estimate {
     int64_t B;
     double program;      /* bytes of a rank for program, MPI and BLAS */
     double bytes;        /* of a rank, program included */
-    double idle;         /* as wb_plan_work_t, so that unequal stages count too */
+    double filled;       /* share of the places in all data ranks' micro-batches that have a sequence, the others being
+                          * filled up to the largest */
+    double idle;         /* share of the step's compute time in which a rank waits or computes nothing of use: by the
+                          * pipeline, unequal stages and unequal shares of the batch */
     double bubble;       /* that of equal stages */
     bool exact;          /* of bubble: wb_plan_idle () */
     double traffic;      /* bytes sent in a step */
@@ -92,8 +95,8 @@ typedef struct wb_plan_layouts {
  * of 0 is as in o.  Errors: WB_ENOMEM. */
 wb_status wb_plan_layouts (wb_plan_layouts_t *out, const wb_plan_machine_t *m, const wb_step_options_t *o,
                            int ranks) WB_NODISCARD;
-/* Do dp data ranks get the same number of micro-batches, and as many as interleaved stages want? */
-bool wb_plan_divides (const wb_step_options_t *o, int64_t dp, int pp);
+/* Is the batch large enough for dp data ranks, their micro-batches and interleaved stages? */
+bool wb_plan_deals (const wb_step_options_t *o, int64_t dp, int pp);
 /* The nearest numbers of ranks below and above for which that holds; 0: there is none. */
 void wb_plan_nearest (int64_t near[2], const wb_step_options_t *o, int64_t ranks, int pp, int tp);
 

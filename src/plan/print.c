@@ -107,7 +107,15 @@ static void print_model (const wb_plan_t *p) {
 
 static void print_pipeline (const wb_plan_t *p) {
     const wb_plan_estimate_t *e = &p->own;
-    printf ("Micro-batches a rank and step: %d of %lld sequence%s.\n", e->micros, (long long) e->B, wb_plural (e->B));
+    printf ("Micro-batches a rank and step: %d of %lld sequence%s", e->micros, (long long) e->B, wb_plural (e->B));
+    if (e->filled < 1) {
+        const int64_t most = wb_split_count (p->o.global_batch, e->dp, 0),
+                      least = wb_split_count (p->o.global_batch, e->dp, e->dp - 1);
+        printf (" at most: ");
+        if (most > least) printf ("data ranks have %lld or %lld sequences, ", (long long) most, (long long) least);
+        printf ("%.1f %% of the places are empty", 100 * (1 - e->filled));
+    }
+    printf (".\n");
     if (e->pp == 1) return;
     printf ("Pipeline: %d stages, %d %s a rank; idle share %s %.1f %% where stages cost the same", e->pp, p->lo.chunks,
             p->lo.chunks == 1 ? "chunk" : "chunks", e->exact ? "=" : "<=", 100 * e->bubble);

@@ -88,8 +88,7 @@ static wb_status step_traffic (wb_traffic_t *out, const wb_step_options_t *o, co
     const int next = rank_at (lo, lo->dp_rank, (lo->pp_rank + 1) % lo->pp, lo->tp_rank);
     const int previous = rank_at (lo, lo->dp_rank, (lo->pp_rank + lo->pp - 1) % lo->pp, lo->tp_rank);
     wb_schedule_t *s;
-    WB_TRY (
-        wb_schedule_new (&s, o->schedule, lo->pp, lo->pp_rank, lo->chunks, wb_step_micro_batches (o, lo->dp), false));
+    WB_TRY (wb_schedule_new (&s, o->schedule, lo->pp, lo->pp_rank, lo->chunks, wb_step_micro_batches (o, lo), false));
     for (int i = 0; i < s->n; i++) {
         const wb_action_t *a = &s->actions[i];
         const int stage = a->chunk * lo->pp + lo->pp_rank, layers = lo->first[stage + 1] - lo->first[stage];

@@ -93,7 +93,7 @@ static void log_muon (wb_run_t *r, const wb_step_result_t *s) {
 /* Rank 0: a rank that stays slow; its host is that of this step, in which it is the slowest. */
 static void report_slow_rank (wb_run_t *r, const wb_rank_times_t *t, double step) {
     const wb_slow_summary_t *s = &r->log.slow.news;
-    const wb_slow_look_t look = {t->slowest, t->compute[2], t->compute[1], step};
+    const wb_slow_look_t look = {t->slowest, t->pace[2], t->pace[1], step};
     int ranks = wb_comm_size (r->world);
     if (ranks < 2) return;
     switch (wb_slow_rank_add (&r->log.slow, wb_now (), &look)) {

@@ -143,9 +143,8 @@ static wb_status loop (wb_run_t *r) {
     wb_step_result_t s;
     int64_t steps = r->config->step.optim.steps;
     wb_run_reader_t reader = {r->data.train, t->o.global_batch, steps * t->o.global_batch};
-    int64_t rows = t->micros * t->o.B;
-    for (int64_t i = 0; i < rows; i++) /* the first batch is read during the validation */
-        wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->topo->dp_rank * rows + i);
+    for (int64_t i = 0; i < t->share; i++) /* the first batch is read during the validation */
+        wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->first + i);
     r->began = wb_now ();
     r->first = t->step;
     wb_run_history_start (r);

@@ -136,6 +136,19 @@ double wb_run_measure_peak (wb_run_t *r) {
     return peak;
 }
 
+/* Rank 0, whose share is the largest: sequences that all data ranks could have in its time. */
+static double places (const wb_trainer_t *t) { return (double) t->topo->dp * (double) t->micros * (double) t->o.B; }
+
+static void report_shares (const wb_trainer_t *t) {
+    const int64_t batch = t->o.global_batch, most = wb_split_count (batch, t->topo->dp, 0),
+                  least = wb_split_count (batch, t->topo->dp, t->topo->dp - 1);
+    if (most == least && places (t) <= (double) batch) return;
+    wb_info ("  shares      %lld%s of %lld sequences a data rank; %.1f %% of the places in micro-batches are empty or "
+             "waited for",
+             (long long) most, most > least ? " or one fewer" : "", (long long) batch,
+             100 * (1 - (double) batch / places (t)));
+}
+
 wb_status wb_run_summary (wb_run_t *r) {
     const wb_trainer_t *t = r->trainer;
     const wb_topo_t *g = r->topo;
@@ -145,9 +158,10 @@ wb_status wb_run_summary (wb_run_t *r) {
     double peak = wb_run_measure_peak (r), flops, speed;
     wb_info ("wabun %s: %s", PACKAGE_VERSION, c->run.dir);
     report_machine (r, peak);
-    wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank; optimizer %s%s",
-             g->dp, g->pp, g->tp, (long long) t->o.B, t->micros, wb_optim_names[c->step.optim.kind],
-             t->o.zero && g->dp > 1 ? ", sharded over the data group" : "");
+    wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank%s; optimizer %s%s",
+             g->dp, g->pp, g->tp, (long long) t->o.B, t->micros, t->o.global_batch % g->dp != 0 ? " at most" : "",
+             wb_optim_names[c->step.optim.kind], t->o.zero && g->dp > 1 ? ", sharded over the data group" : "");
+    report_shares (t);
     if (wb_trainer_muon (t) != NULL) wb_info ("  muon        %s", wb_trainer_muon (t));
     wb_info ("  model       %s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld",
              wb_format_count (n, wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,
@@ -164,8 +178,7 @@ wb_status wb_run_summary (wb_run_t *r) {
     if (c->step.optim.warmup > c->step.optim.steps)
         wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
                  (long long) c->step.optim.warmup, (long long) c->step.optim.steps);
-    flops = (double) (c->step.optim.steps - t->step) * (double) t->o.global_batch * (double) t->o.T *
-            wb_run_token_flops (r);
+    flops = (double) (c->step.optim.steps - t->step) * places (t) * (double) t->o.T * wb_run_token_flops (r);
     speed = product_speed (r);
     wb_info ("  time        about %s for %lld steps, if they run at 80 %% of the %.0f GFLOP/s a rank of a matrix "
              "product here",

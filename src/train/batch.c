@@ -7,6 +7,13 @@
 
 #include "train/train_priv.h"
 
+int wb_step_micro_batches (const wb_step_options_t *o, const wb_layout_t *lo) {
+    const int64_t share = wb_split_count (o->global_batch, lo->dp, lo->dp_rank), n = (share + o->B - 1) / o->B;
+    return (int) (lo->chunks > 1 ? (n + lo->pp - 1) / lo->pp * lo->pp : n);
+}
+
+/* The micro-batches of a rank are places for sequences, and what has no sequence costs the same time.  Few may stay
+ * empty; a batch that is too small for its ranks, its micro-batches or its interleaved stages is a mistake. */
 static wb_status check_batch (const wb_step_options_t *o, int dp, int pp) {
     if (o->B < 1 || o->global_batch < 1)
         return WB_FAIL (WB_EUSAGE, "parallel.micro_batch = %lld and train.global_batch = %lld must be at least 1",
@@ -14,21 +21,23 @@ static wb_status check_batch (const wb_step_options_t *o, int dp, int pp) {
     if (o->T < 1 || o->T > o->size.T)
         return WB_FAIL (WB_EUSAGE, "train.sequence_length = %lld must lie between 1 and the model's context of %lld",
                         (long long) o->T, (long long) o->size.T);
-    const int64_t unit = o->B * dp, below = o->global_batch / unit * unit;
-    if (o->global_batch % unit != 0) {
-        char less[64] = "";
-        if (below > 0) snprintf (less, sizeof less, "%lld or ", (long long) below);
+    const int64_t share = wb_split_count (o->global_batch, dp, 0);
+    if (o->global_batch < dp)
         return WB_FAIL (WB_EUSAGE,
-                        "train.global_batch = %lld cannot be divided evenly among %d data ranks in micro-batches of "
-                        "%lld: set it to %s%lld, or use another number of ranks",
-                        (long long) o->global_batch, dp, (long long) o->B, less, (long long) (below + unit));
-    }
-    const int micros = wb_step_micro_batches (o, dp);
-    if (o->chunks > 1 && micros % pp != 0)
+                        "train.global_batch = %lld leaves some of %d data ranks without a sequence: set it to %d or "
+                        "more, or use fewer ranks",
+                        (long long) o->global_batch, dp, dp);
+    if (o->B > share)
         return WB_FAIL (WB_EUSAGE,
-                        "parallel.interleave = %d wants the micro-batches of a rank (%d) to be a multiple of "
-                        "parallel.pipeline (%d): set train.global_batch to a multiple of %lld",
-                        o->chunks, micros, pp, (long long) (unit * pp));
+                        "parallel.micro_batch = %lld is more than the %lld of train.global_batch = %lld sequences that "
+                        "one of %d data ranks has: set it to at most %lld",
+                        (long long) o->B, (long long) share, (long long) o->global_batch, dp, (long long) share);
+    const int64_t micros = (share + o->B - 1) / o->B;
+    if (o->chunks > 1 && micros < pp)
+        return WB_FAIL (WB_EUSAGE,
+                        "parallel.interleave = %d wants at least as many micro-batches of a data rank (%lld) as there "
+                        "are stages (parallel.pipeline = %d): set train.global_batch to %lld or more",
+                        o->chunks, (long long) micros, pp, (long long) (o->B * dp * pp));
     return WB_OK;
 }
 
@@ -67,7 +76,8 @@ wb_status wb_trainer_choose_micro_batch (wb_step_options_t *o, int dp, int pp, i
     WB_TRY (wb_trainer_layout (&lo, o, dp, pp, tp));
     if (pp > 1) return WB_OK;
     const int64_t positions = 2048 * (int64_t) threads < 8192 ? 2048 * (int64_t) threads : 8192;
-    const int64_t share = o->global_batch / dp, max = positions / o->T < share ? positions / o->T : share;
+    const int64_t share = wb_split_count (o->global_batch, dp, 0);
+    const int64_t max = positions / o->T < share ? positions / o->T : share;
     for (o->B = max; o->B > 1; o->B--) {
         bool good = false;
         if (share % o->B == 0) WB_TRY (fits (&good, o, dp, pp, tp, threads, bytes));

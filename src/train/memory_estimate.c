@@ -20,7 +20,7 @@ size_t wb_trainer_overhead (int ranks, int threads, int64_t width) {
 
 wb_status wb_trainer_schedule (wb_schedule_t **out, wb_stage_options_t *so, const wb_step_options_t *o,
                                const wb_layout_t *lo) {
-    const int micros = wb_step_micro_batches (o, lo->dp);
+    const int micros = wb_step_micro_batches (o, lo);
     WB_TRY (wb_schedule_new (out, o->schedule, lo->pp, lo->pp_rank, lo->chunks, micros, false));
     *so = (wb_stage_options_t){
         .B = o->B, .T = o->T, .chunks = lo->chunks, .recompute = o->recompute, .sequence = o->sequence};
@@ -68,7 +68,7 @@ static void add_up (wb_memory_t *out, const wb_step_options_t *o, const wb_layou
     const wb_matrix_optimizer_t *matrices = wb_optimizer_of (o->optim.kind)->matrices;
     wb_arena_t batch = wb_arena_counting ();
     wb_batch_t none;
-    wb_batch_carve (&none, &batch, o, wb_step_micro_batches (o, lo->dp));
+    wb_batch_carve (&none, &batch, o, wb_step_micro_batches (o, lo));
     out->parameters = out->gradients = (size_t) params->own * sizeof (float);
     out->optimizer = state_bytes (o, params, lo, plan);
     wb_stage_bytes (&out->activations, &out->work, &o->size, lo, so);

@@ -18,16 +18,16 @@
 
 /* ---- the parts of a step ----------------------------------------------------------------------------------------- */
 
-/* Fill micro-batches with this rank's samples: sequence i of the batch is sample first + i.  Sequences from the n-th
- * on, and those that could not be read, get targets of -1, which are not counted.  The status is this rank's own. */
+/* Fill micro-batches with samples first .. first + n - 1.  Places that are left, and samples that could not be read,
+ * get targets of -1, which are not counted.  The status is this rank's own. */
 static wb_status load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, int64_t first, int64_t n, int micros) {
     struct wb_trainer_impl *impl = t->impl;
-    const int64_t T = t->o.T, rows = micros * t->o.B, mine = rows * t->topo->dp_rank;
+    const int64_t T = t->o.T, rows = micros * t->o.B;
     wb_status status = WB_OK;
     for (int64_t i = 0; i < rows; i++) {
         int32_t *x = impl->batch.tokens + i * T, *y = impl->batch.targets + i * T;
-        const bool wanted = mine + i < n && status == WB_OK;
-        if (wanted) status = sample (ctx, impl->batch.ids, first + mine + i);
+        const bool wanted = i < n && status == WB_OK;
+        if (wanted) status = sample (ctx, impl->batch.ids, first + i);
         if (wanted && status == WB_OK) {
             memcpy (x, impl->batch.ids, (size_t) T * sizeof *x);
             memcpy (y, impl->batch.ids + 1, (size_t) T * sizeof *y);
@@ -184,7 +184,7 @@ wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sa
     clocks_t at[MOMENTS];
 
     at[BEGIN] = read_clocks (t);
-    wb_status status = load_batch (t, sample, ctx, t->step * t->o.global_batch, t->o.global_batch, t->micros);
+    wb_status status = load_batch (t, sample, ctx, t->step * t->o.global_batch + t->first, t->share, t->micros);
     v.unread = status != WB_OK ? 1 : 0;
     clear_gradients (t);
     at[LOADED] = read_clocks (t);
@@ -199,6 +199,7 @@ wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sa
                             .grad_norm = sqrt (v.gradsq),
                             .lr = wb_optim_lr (&t->o.optim, t->step + 1),
                             .bad = v.bad > 0,
+                            .micros = t->micros,
                             .unread = v.unread > 0,
                             .stop = v.stop > 0};
     if (!r->bad && !r->unread) update (t, r);
@@ -212,13 +213,13 @@ void wb_trainer_skip (wb_trainer_t *t) { t->step++; }
 /* A rank that cannot read goes on with empty batches, for the others need it in the pipeline. */
 wb_status wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
                                int64_t n) {
-    const int64_t round = wb_trainer_round (t);
+    const int64_t round = wb_trainer_round (t), mine = round / t->topo->dp * t->topo->dp_rank;
     const bool counts = t->topo->tp_rank == 0; /* all tensor ranks have the same losses */
     wb_status status = WB_OK;
     sums_t sums = {0};
     for (int64_t first = 0; first < n; first += round) {
-        const int64_t left = status == WB_OK ? n - first : 0;
-        const wb_status read = load_batch (t, sample, ctx, first, left, t->impl->evaluation_micros);
+        const int64_t left = status == WB_OK ? n - first - mine : 0;
+        const wb_status read = load_batch (t, sample, ctx, first + mine, left, t->impl->evaluation_micros);
         if (read != WB_OK) status = read;
         run_schedule (t, &sums, NULL, t->impl->evaluation, 0);
     }

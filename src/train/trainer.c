@@ -26,13 +26,16 @@ static wb_status new_block (wb_trainer_t *t) {
 }
 
 /* Tables, which need no group: parameters and schedules.  Validation fills the pipeline with micro-batches where a step
- * has enough of them. */
+ * has enough of them on every data rank, and all take part alike. */
 static wb_status new_tables (wb_trainer_t *t, wb_stage_options_t *so) {
     struct wb_trainer_impl *impl = t->impl;
     const wb_layout_t *lo = &t->layout;
     WB_TRY (wb_params_new (&t->params, &t->o.size, lo));
     WB_TRY (wb_trainer_schedule (&impl->schedule, so, &t->o, lo));
-    impl->evaluation_micros = t->micros >= lo->pp ? lo->pp : t->micros;
+    wb_layout_t last = *lo; /* the data rank with the fewest */
+    last.dp_rank = lo->dp - 1;
+    const int fewest = wb_step_micro_batches (&t->o, &last);
+    impl->evaluation_micros = fewest >= lo->pp ? lo->pp : fewest;
     WB_TRY (wb_schedule_new (&impl->evaluation, t->o.schedule, lo->pp, lo->pp_rank, lo->chunks, impl->evaluation_micros,
                              true));
     return new_block (t);
@@ -170,7 +173,9 @@ wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_st
         t->o = *o;
         t->impl->optimizer = wb_optimizer_of (o->optim.kind);
         t->kern = wb_kern_get (wb_cpu_isa ());
-        t->micros = wb_step_micro_batches (o, lo.dp);
+        t->share = wb_split_count (o->global_batch, lo.dp, lo.dp_rank);
+        t->first = wb_split_first (o->global_batch, lo.dp, lo.dp_rank);
+        t->micros = wb_step_micro_batches (o, &lo);
         status = fill (t);
     }
     if (status != WB_OK) {

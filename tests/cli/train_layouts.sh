@@ -33,6 +33,7 @@ on_grid 4 1 1
 on_grid 1 4 1
 on_grid 1 1 4
 on_grid 3 2 1
+on_grid 5 1 1 # 12 sequences: some have a sequence more
 on_grid 2 1 2 --set parallel.zero=0
 on_grid 1 2 2 --set parallel.sequence_parallel=true
 on_grid 1 2 1 --set parallel.interleave=2

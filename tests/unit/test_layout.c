@@ -109,18 +109,28 @@ static void test_trainer (void) {
     wb_layout_t lo;
     T_STATUS (wb_trainer_layout (&lo, &o, 4, 3, 2), WB_OK);
     T_OK (lo.dp == 4 && lo.pp == 3 && lo.tp == 2 && lo.chunks == 1 && lo.first[3] == 12, "a layout of 4 x 3 x 2");
-    o.global_batch = 50;
-    REFUSED (wb_trainer_layout (&lo, &o, 4, 3, 2), "global_batch = 50 cannot be divided evenly among 4 data ranks in "
-                                                   "micro-batches of 2: set it to 48 or 56");
+    o.global_batch = 50; /* shares of 13 and 12 */
+    T_STATUS (wb_trainer_layout (&lo, &o, 4, 3, 2), WB_OK);
+    const int want[] = {7, 7, 6, 6};
+    for (lo.dp_rank = 0; lo.dp_rank < 4; lo.dp_rank++)
+        T_OK (wb_step_micro_batches (&o, &lo) == want[lo.dp_rank], "micro-batches of data rank %d", lo.dp_rank);
+    o.global_batch = 3;
+    REFUSED (wb_trainer_layout (&lo, &o, 4, 3, 2), "global_batch = 3 leaves some of 4 data ranks without a sequence: "
+                                                   "set it to 4 or more, or use fewer ranks");
     o.global_batch = 4;
-    REFUSED (wb_trainer_layout (&lo, &o, 4, 3, 2), "set it to 8,");
+    REFUSED (wb_trainer_layout (&lo, &o, 4, 3, 2), "micro_batch = 2 is more than the 1 of train.global_batch = 4");
     o = good;
     o.T = 33;
     REFUSED (wb_trainer_layout (&lo, &o, 1, 1, 1), "between 1 and the model's context of 32");
     o = good;
     o.chunks = 2;
     T_STATUS (wb_trainer_layout (&lo, &o, 4, 3, 2), WB_OK);
-    REFUSED (wb_trainer_layout (&lo, &o, 3, 3, 2), "set train.global_batch to a multiple of 18");
+    T_STATUS (wb_trainer_layout (&lo, &o, 3, 3, 2), WB_OK);
+    T_OK (wb_step_micro_batches (&o, &lo) == 9, "8 micro-batches in rounds of 3 stages");
+    o.global_batch = 12;
+    REFUSED (wb_trainer_layout (&lo, &o, 3, 3, 2),
+             "micro-batches of a data rank (2) as there are stages (parallel.pipeline = 3): set train.global_batch to "
+             "18 or more");
     o = good;
     o.size.V = 3;
     REFUSED (wb_trainer_layout (&lo, &o, 1, 1, 4), "parallel.tensor = 4 is more than the vocabulary of 3");

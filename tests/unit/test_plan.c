@@ -44,25 +44,30 @@ static void check_layouts (void) {
     wb_step_options_t o = options ();
     wb_plan_machine_t m = {.threads = 1, .ranks_per_node = 1, .rate = 1e9, .link = 1e9, .memory = INFINITY};
     wb_plan_layouts_t l;
-    /* data x pipeline x tensor of 8: 12 sequences are shared by 1, 2 or 4; 4 heads and 4 layers by 1, 2 or 4 */
+    /* data x pipeline x tensor of 8: 12 sequences are shared by 1, 2 or 4, and unevenly by 8; 4 heads and 4 layers
+     * by 1, 2 or 4 */
     T_STATUS (wb_plan_layouts (&l, &m, &o, 8), WB_OK);
-    T_OK (l.all == 7 && l.n == 7, "%d layouts of 8 ranks, not 7", l.all);
+    T_OK (l.all == 8 && l.n == 8, "%d layouts of 8 ranks, not 8", l.all);
     for (int i = 0; i < l.n; i++) {
         const wb_plan_estimate_t *e = &l.best[i];
-        T_OK (e->dp * e->pp * e->tp == 8 && e->dp <= 4 && e->B * e->micros * e->dp == 12, "%d x %d x %d", e->dp, e->pp,
-              e->tp);
+        T_OK (e->dp * e->pp * e->tp == 8 && e->B * e->micros * e->dp == (e->dp == 8 ? 16 : 12), "%d x %d x %d", e->dp,
+              e->pp, e->tp);
+        near ("places with a sequence", e->filled, e->dp == 8 ? 0.75 : 1);
+        if (e->dp == 8) near ("the largest share decides", e->idle, 0.25);
         T_OK (i == 0 || e->time.total >= l.best[i - 1].time.total, "sorted by time");
         near ("tokens a second", e->tokens_per_s, 12 * 32 / e->time.total);
     }
     m.rate = 0;
     T_STATUS (wb_plan_layouts (&l, &m, &o, 8), WB_OK);
-    T_OK (l.n == 7 && !(l.best[0].idle > 0) && !(l.best[0].time.total > 0), "no rate: no time, least idle first");
+    T_OK (l.n == 8 && !(l.best[0].idle > 0) && !(l.best[0].time.total > 0), "no rate: no time, least idle first");
     m.memory = 1;
     T_STATUS (wb_plan_layouts (&l, &m, &o, 8), WB_OK);
     T_OK (l.n == 0 && l.all == 0, "nothing fits a byte");
     m.memory = INFINITY;
     T_STATUS (wb_plan_layouts (&l, &m, &o, 7), WB_OK);
-    T_OK (l.n == 0, "nothing divides by 7");
+    T_OK (l.n == 1 && l.best[0].dp == 7, "only sequences are shared by 7");
+    T_STATUS (wb_plan_layouts (&l, &m, &o, 13), WB_OK);
+    T_OK (l.n == 0, "12 sequences are not enough for 13");
     T_OK (wb_error_get ()->status == WB_OK, "layouts passed over leave no error");
 }
 
@@ -78,7 +83,7 @@ static void nearest (int64_t ranks, int pp, int tp, int64_t below, int64_t above
 int main (void) {
     check_time ();
     check_layouts ();
-    nearest (8, 1, 1, 6, 12);
+    nearest (8, 1, 1, 7, 9);
     nearest (5, 2, 1, 4, 6);
     nearest (1, 2, 1, 0, 2);
     nearest (13, 1, 1, 12, 0);
