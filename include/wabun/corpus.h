@@ -44,6 +44,8 @@ void wb_record_fini (wb_record_t *r);
 
 typedef struct wb_records_options {
     int64_t max_bytes;    /**< of a record, unpacked; longer ones are skipped with a complaint (default 64 MiB) */
+    int64_t max_text;     /**< of a plain text; longer ones are cut at line ends into pieces of a megabyte or two
+                             (default, and at most: max_bytes) */
     double max_expansion; /**< bytes out of an archive for each byte in: beyond it and max_bytes the rest is left */
     wb_form form;         /**< WB_FORM_AUTO, or what the user said */
 } wb_records_options_t;
@@ -57,8 +59,9 @@ typedef struct wb_complaint {
 typedef void wb_complain_fn (void *ctx, const wb_complaint_t *c);
 
 /** The records of one file (`path`, or "-"): an archive (tar, zip, 7z; also one file packed by gz, bz2, xz, zst), a
- * WARC or WET, a MediaWiki dump, lines of JSON, or one record that is the file.  Archives in archives are opened to a
- * depth of 3.  Several may be open at once; each is used by one thread at a time. */
+ * WARC or WET, a MediaWiki dump, lines of JSON, JSON objects over several lines or a list of such, or a text: one
+ * record, or several, where lines in it are exactly <|endoftext|> or it is longer than max_text.  Archives in archives
+ * are opened to a depth of 3.  Several may be open at once; each is used by one thread at a time. */
 typedef struct wb_records wb_records_t;
 /** complain is called for what is skipped, from the thread that calls wb_records_next().  Errors: WB_EIO cannot be
  * opened; WB_ENOMEM. */

@@ -26,6 +26,13 @@ const char *wb_charset_name (wb_charset c) {
     return names[c];
 }
 
+wb_wide_t wb_charset_wide (wb_charset c) {
+    const int bytes = c == WB_CHARSET_UTF16LE || c == WB_CHARSET_UTF16BE   ? 2
+                      : c == WB_CHARSET_UTF32LE || c == WB_CHARSET_UTF32BE ? 4
+                                                                           : 1;
+    return (wb_wide_t){bytes, c == WB_CHARSET_UTF16BE || c == WB_CHARSET_UTF32BE};
+}
+
 /* ---- guessing --------------------------------------------------------------------------------------------------- */
 
 /* Characters of a text, if it is in an encoding. */

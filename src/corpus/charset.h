@@ -30,6 +30,13 @@ wb_status wb_charset_find (const char **out, const char *name) WB_NODISCARD;
  * system has no such conversion; WB_ENOMEM. */
 wb_status wb_charset_convert (wb_buf_t *out, int64_t *stray, const char *from, const char *s, size_t n) WB_NODISCARD;
 
+/* Bytes of a unit: 2 in UTF-16, 4 in UTF-32, else 1; big: its first byte is the highest. */
+typedef struct wb_wide {
+    int bytes;
+    bool big;
+} wb_wide_t;
+wb_wide_t wb_charset_wide (wb_charset c);
+
 /* Append well-formed UTF-8 of what nearly is: U+FFFD for what is not.  Errors: WB_ENOMEM. */
 wb_status wb_charset_repair (wb_buf_t *out, const char *s, size_t n) WB_NODISCARD;
 /* Line ends of s [n] in place: CRLF becomes LF, also CR CR LF, which files have that were converted twice; a CR alone

@@ -30,7 +30,7 @@ struct wb_container {
 };
 
 extern const wb_container_t wb_container_archive, wb_container_warc, wb_container_dump, wb_container_lines,
-    wb_container_plain;
+    wb_container_values, wb_container_plain;
 
 /* b = s. */
 wb_status wb_record_set (wb_buf_t *b, const char *s, size_t n) WB_NODISCARD;

@@ -25,7 +25,7 @@ json_t *wb_jsonl_parse (const char *s, size_t n, bool reals, wb_jsonl_complaint_
 const char *wb_jsonl_text (const json_t *line, const char *field, size_t *n, wb_jsonl_complaint_t *c) {
     const json_t *text = json_object_get (line, field);
     if (!json_is_string (text)) {
-        COMPLAIN (c, "no string \"%.100s\" in this line", field);
+        COMPLAIN (c, "no string \"%.100s\" in this object", field);
         return NULL;
     }
     *n = json_string_length (text);

@@ -1,30 +1,35 @@
 /* Lines of JSON, one record each; what a line holds is looked at when it becomes a document.
  *
- * Not done here: values that go over several lines. */
+ * Not done here: objects that go over several lines (values.c). */
 #include "config.h"
 
 #include <string.h>
 
 #include "corpus/containers.h"
 #include "corpus/jsonl.h"
+#include "corpus/values.h"
 
 enum { FIRST = 1 << 16 }; /* bytes of a first line that is believed */
 
-/* Is the first line, or its beginning, an object? */
+/* Is the first line, or its beginning, an object?  Where the user says that it is JSON, it need not be a good one. */
 static bool lines_is (const wb_reader_t *r) {
-    if (r->c->o.form != WB_FORM_AUTO && r->c->o.form != WB_FORM_JSON) return false;
-    if (r->c->o.form == WB_FORM_JSON || wb_reader_named (r, ".jsonl") || wb_reader_named (r, ".ndjson")) return true;
+    const bool said = r->c->o.form == WB_FORM_JSON;
+    if (r->c->o.form != WB_FORM_AUTO && !said) return false;
+    if (wb_reader_named (r, ".jsonl") || wb_reader_named (r, ".ndjson")) return true;
     const char *s = wb_reader_bytes (r);
     size_t n = wb_reader_have (r), mark = wb_bom (s, n);
     const char *end = memchr (s, '\n', n);
+    const size_t line = wb_jsonl_trim (s, end != NULL ? (size_t) (end - s) : n);
+    const bool goes_on = line > 0 && strchr ("{[,:", s[line - 1]) != NULL;
+    if (said && !(goes_on && wb_values_begin (s, n, true, NULL))) return true;
     s += mark, n -= mark;
     if (n == 0 || s[0] != '{') return false;
     if (end == NULL && n >= FIRST) return n > 1 && (s[1] == '"' || s[1] == ' ');
     wb_jsonl_complaint_t unused;
-    json_t *line = wb_jsonl_parse (s, end != NULL ? (size_t) (end - s) : n, true, &unused);
-    const bool object = json_is_object (line);
-    json_decref (line);
-    return object;
+    json_t *object = wb_jsonl_parse (s, line - mark, true, &unused);
+    const bool is_object = json_is_object (object);
+    json_decref (object);
+    return is_object;
 }
 
 /* The number of the next line, from 1. */

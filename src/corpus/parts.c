@@ -13,7 +13,7 @@
 
 #include "corpus/build.h"
 
-enum { PART = 32 << 20 };
+enum { PART = 32 << 20, TEXT = 16 << 20, READERS = 2 }; /* READERS: one more when they give something else */
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
@@ -24,7 +24,8 @@ static wb_status put_text (wb_buf_t *b, const char *s) {
 /* What decides the content of all parts: the options, the word list; of one: its source. */
 static wb_status put_options (wb_buf_t *b, const wb_corpus_options_t *o) {
     const wb_duplicates_options_t *d = &o->duplicates;
-    const int64_t numbers[] = {o->clean.nfkc,
+    const int64_t numbers[] = {READERS,
+                               o->clean.nfkc,
                                o->clean.fold_kana,
                                o->clean.fold_ascii,
                                o->max_record,
@@ -172,7 +173,8 @@ static wb_status take (void *ctx, void *unit, bool *more) {
         wb_status status = WB_OK;
         if (j->records == NULL) {
             if (j->file == j->part->first + j->part->files) return WB_OK;
-            const wb_records_options_t o = {j->works.o->max_record, 0, j->works.source->format};
+            const wb_records_options_t o = {
+                .max_bytes = j->works.o->max_record, .max_text = TEXT, .form = j->works.source->format};
             path = j->works.input = j->files->data[j->file++].path;
             status = wb_records_open (&j->records, path, &o, complain, j->skipped);
             if (status != WB_OK) j->records = NULL;

@@ -9,15 +9,14 @@
 #include <string.h>
 
 #include "corpus/containers.h"
-#include "corpus/content.h"
 
 const char *const wb_form_names[] = {"auto", "text", "aozora", "html", "wiki", "json", NULL};
 
 enum { ARCHIVES = 3, HEAD = 1 << 16 };
 
 /* The first that fits is it. */
-static const wb_container_t *const containers[] = {&wb_container_archive, &wb_container_warc, &wb_container_dump,
-                                                   &wb_container_lines, &wb_container_plain};
+static const wb_container_t *const containers[] = {&wb_container_archive, &wb_container_warc,   &wb_container_dump,
+                                                   &wb_container_lines,   &wb_container_values, &wb_container_plain};
 
 struct wb_records {
     wb_reading_t reading;
@@ -35,40 +34,6 @@ wb_status wb_record_set (wb_buf_t *b, const char *s, size_t n) {
     wb_buf_clear (b);
     return wb_buf_put (b, s, n);
 }
-
-/* ---- what is none of the others: one record --------------------------------------------------------------------- */
-
-static bool plain_is (const wb_reader_t *r) {
-    (void) r;
-    return true;
-}
-
-/* The state says only that it has been given. */
-static wb_status plain_next (wb_level_t *l, wb_step *step, wb_record_t *rec, wb_reader_t **inner) {
-    wb_reader_t *r = l->r;
-    const int64_t max = r->c->o.max_bytes;
-    (void) inner;
-    *step = WB_STEP_END;
-    if (l->state != NULL) return WB_OK;
-    l->state = r;
-    const int binary = wb_content_binary (wb_reader_bytes (r), wb_reader_have (r));
-    if (binary > 0) {
-        wb_reading_skip (r->c, "not text", r->name, "%s", wb_content_name (binary));
-        return WB_OK;
-    }
-    WB_TRY (wb_reader_peek (r, (size_t) max + 1));
-    const size_t n = wb_reader_have (r);
-    if (r->broken) return WB_OK;
-    if ((int64_t) n > max) {
-        wb_reading_skip (r->c, "too long", r->name, "more than %lld bytes", (long long) max);
-        return WB_OK;
-    }
-    rec->form = r->c->o.form;
-    *step = WB_STEP_RECORD;
-    return wb_record_set (&rec->bytes, wb_reader_bytes (r), n);
-}
-
-const wb_container_t wb_container_plain = {"a file", plain_is, NULL, plain_next, NULL, false};
 
 /* ---- levels ----------------------------------------------------------------------------------------------------- */
 
@@ -90,7 +55,8 @@ static wb_status push (wb_records_t *rs, wb_reader_t *r) {
     if (l->kind->nests && rs->depth > ARCHIVES) {
         wb_reading_skip (&rs->reading, "too deep", r->name, "an archive in %d archives", ARCHIVES);
         l->kind = &wb_container_plain;
-        l->state = l->r; /* nothing is taken from it */
+        pop (rs);
+        return WB_OK;
     }
     return l->kind->open != NULL ? l->kind->open (l) : WB_OK;
 }
@@ -104,6 +70,7 @@ static wb_status open_records (wb_records_t **out, const char *path, int fd, wb_
     rs->reading = (wb_reading_t){.complain = complain, .ctx = ctx};
     if (o != NULL) rs->reading.o = *o;
     if (rs->reading.o.max_bytes <= 0) rs->reading.o.max_bytes = (int64_t) 64 << 20;
+    if (rs->reading.o.max_text <= 0) rs->reading.o.max_text = rs->reading.o.max_bytes;
     if (rs->reading.o.max_expansion <= 0) rs->reading.o.max_expansion = 200;
     wb_status status =
         begun == NULL ? wb_reader_file (&r, &rs->reading, path) : wb_reader_stream (&r, &rs->reading, path, fd, begun);

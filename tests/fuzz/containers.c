@@ -12,6 +12,10 @@
 static const char text[] = "本文です。\r\n二行目。\n";
 static const char lines[] = "{\"text\": \"一行目です。\", \"id\": \"a\"}\n{\"text\": \"二\\n三\"}\nx\n";
 
+static const char texts[] = "一つ目の文書。\n\n二段落目。\n<|endoftext|>\n二つ目の文書。\r\n<|endoftext|>\r\n";
+static const char values[] =
+    "[\n  {\n    \"text\": \"一\\\"}\",\n    \"x\": [1, {}]\n  },\n  {\"text\": \"二\"}, 3\n]\n";
+
 static void seed (const char *name, char first, const void *data, size_t n) {
     wb_buf_t b = {0};
     FUZZ_MUST (wb_buf_put (&b, &first, 1));
@@ -95,4 +99,6 @@ void fuzz_record_seeds (void) {
     wb_buf_fini (&zip);
     gzip ();
     seed ("lines", 1, lines, strlen (lines));
+    seed ("texts", 0, texts, strlen (texts));
+    seed ("values", 2, values, strlen (values));
 }

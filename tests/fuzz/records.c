@@ -16,10 +16,11 @@ static void complain (void *ctx, const wb_complaint_t *c) {
 }
 
 static void run (const uint8_t *data, size_t n) {
-    static const char *const names[] = {"in", "in.jsonl", "in.txt", "in.html"};
+    static const char *const names[] = {"in", "in.jsonl", "in.json", "in.html"};
     if (n == 0) return;
     const char *name = names[data[0] & 3];
-    const wb_records_options_t o = {.max_bytes = MAX_BYTES, .max_expansion = 20, .form = (data[0] >> 2) % WB_FORMS};
+    const wb_records_options_t o = {
+        .max_bytes = MAX_BYTES, .max_text = 1 << 8, .max_expansion = 20, .form = (data[0] >> 2) % WB_FORMS};
     int64_t complaints = 0, next = 0;
     wb_records_t *rs;
     wb_record_t r = {0};

@@ -249,13 +249,15 @@ static void test_bomb (void) {
     wb_buf_t b = {0};
     gzip (&b, zeros, n);
     read_it (write_file ("bomb.gz", b.data, b.len), &small);
-    expect ("one long text", "", "too long:bomb.gz;");
+    T_OK (all.n > 4 && all.n < 30 && strcmp (all.complaints.data, "bomb:bomb.gz;") == 0, "%lld pieces: %s",
+          (long long) all.n, all.complaints.data);
     read_it (write_file ("bomb.jsonl.gz", b.data, b.len), &small);
     T_OK (all.n > 100000 && all.n < 300000 && strcmp (all.complaints.data, "bomb:bomb.jsonl.gz;") == 0,
           "%lld lines: %s", (long long) all.n, all.complaints.data);
     const entry_t e[] = {{.name = "1", .data = zeros, .n = n}, {.name = "2", .data = zeros, .n = n}};
     read_it (write_archive ("bomb.zip", ARCHIVE_FORMAT_ZIP, ARCHIVE_FILTER_NONE, e, 2, NULL), &small);
-    T_OK (all.n == 0 && strstr (all.complaints.data, "bomb.zip:1") != NULL, "zip: %s", all.complaints.data);
+    T_OK (all.n > 4 && all.n < 60 && strstr (all.complaints.data, "bomb.zip:1") != NULL, "zip: %lld, %s",
+          (long long) all.n, all.complaints.data);
     T_OK (wb_mem_rss_peak () < (size_t) 400 << 20, "memory: %zu", wb_mem_rss_peak ());
     wb_buf_fini (&b);
     wb_free (zeros);
@@ -267,8 +269,6 @@ static void test_lines (void) {
     static const wb_records_options_t text = {.form = WB_FORM_TEXT};
     read_it (t_tmp ("by-content"), &text);
     T_OK (all.n == 1, "as text: %lld records", (long long) all.n);
-    read_it (write_file ("pretty.json", "{\n \"text\": 1\n}\n", 15), NULL);
-    T_OK (all.n == 1, "JSON over several lines is one record: %lld", (long long) all.n);
 }
 
 /* ---- crawls and dumps -------------------------------------------------------------------------------------------- */
