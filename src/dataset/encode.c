@@ -29,6 +29,7 @@ typedef struct counts {
     int64_t documents[2], tokens[2], bytes[2]; /* of both sides */
     int64_t skipped, garbled;                  /* documents without text; documents that are not UTF-8 */
     int64_t lines;                             /* of JSON, bad ones too */
+    int64_t marks;                             /* lines of <|endoftext|> */
     int64_t converted[WB_CHARSETS];            /* files */
     int64_t markup[WB_FORMS];                  /* documents of archives whose markup is taken as text */
 } counts_t;
@@ -103,34 +104,42 @@ static wb_status note_records (job_t *j, const wb_unit_t *u) {
     return WB_OK;
 }
 
-/* The end of a text. */
-static wb_status end_text (job_t *j, const wb_unit_t *u) {
+static void judge_text (job_t *j, const wb_unit_t *u, int64_t text, int64_t stray) {
+    if (!wb_text_garbled (stray, text)) return;
+    j->count.garbled++;
+    note_garbled (j, u);
+}
+
+/* The end of a document that may have come in pieces. */
+static wb_status end_text (job_t *j, const wb_unit_t *u, bool marked) {
     const int32_t eot = wb_tokenizer_eot (j->encoder.tokenizer);
     const int64_t text = j->open_text, stray = j->open_stray;
     j->open_text = j->open_stray = 0;
-    if (wb_text_garbled (stray, text)) {
-        j->count.garbled++;
-        note_garbled (j, u);
-    }
-    if (u->whole) return WB_OK; /* its documents are there with their ends */
+    judge_text (j, u, text, stray);
     if (text == 0) {
-        j->count.skipped += !u->cut || u->side == 0;
+        j->count.skipped += !marked && (!u->cut || u->side == 0);
         return WB_OK;
     }
     j->count.documents[j->open_side]++;
     return wb_tokens_writer_put (j->writer[j->open_side], &eot, 1);
 }
 
-/* A text, or a piece of one. */
+/* The documents of a text, or of a piece of one. */
 static wb_status write_text (job_t *j, const wb_unit_t *u) {
-    if (u->first) j->open_side = u->side;
-    j->open_text += u->text;
-    j->open_stray += u->stray;
-    if (!u->whole) {
-        j->count.bytes[j->open_side] += u->text;
-        WB_TRY (wb_tokens_writer_part (j->writer[j->open_side], u->ids.data, u->ids.len));
+    const int32_t *ids = u->ids.data;
+    for (size_t at = 0; at < u->parts.len; at += sizeof (wb_text_part_t)) {
+        wb_text_part_t p;
+        memcpy (&p, u->parts.data + at, sizeof p);
+        if (p.begins) j->open_side = p.side;
+        j->open_text += p.bytes;
+        j->open_stray += p.stray;
+        j->count.bytes[j->open_side] += p.bytes;
+        j->count.marks += p.ends && p.marked;
+        WB_TRY (wb_tokens_writer_part (j->writer[j->open_side], ids, p.ids));
+        ids += p.ids;
+        if (p.ends) WB_TRY (end_text (j, u, p.marked));
     }
-    return u->last ? end_text (j, u) : WB_OK;
+    return WB_OK;
 }
 
 static wb_status write_documents (job_t *j, const wb_unit_t *u) {
@@ -167,7 +176,9 @@ static wb_status write_unit (void *ctx, void *unit) {
     if (u->converted != WB_CHARSET_UTF8) j->count.converted[u->converted]++;
     if (u->hash < j->hash) j->hash = u->hash;
     if (u->records) WB_TRY (note_records (j, u));
-    if (!u->lines && !u->records) WB_TRY (write_text (j, u));
+    if (u->whole && !u->lines) judge_text (j, u, u->text, u->stray);
+    if (!u->lines && !u->records && !u->whole) WB_TRY (write_text (j, u));
+    j->count.marks += u->marks;
     if (u->lines || u->records || u->whole) WB_TRY (write_documents (j, u));
     show_progress (j);
     return WB_OK;
@@ -298,6 +309,11 @@ static wb_status encode_sides (job_t *j, wb_comm_t *world, int part, int threads
     const int64_t *n = j->count.documents;
     j->encoder.limit = (uint64_t) (share * 18446744073709549568.0); /* of 2^64 */
     WB_TRY (encode_once (j, world, part, threads));
+    if (j->encoder.cut && j->count.marks >= FEW) { /* there are more documents than texts */
+        j->encoder.cut = false;
+        cancel_writers (j);
+        WB_TRY (encode_once (j, world, part, threads));
+    }
     const int64_t documents = n[0] + n[1];
     if (share > 0 && documents > 0 && !j->encoder.cut && (documents < FEW || n[1] == 0)) {
         j->encoder.cut = documents < FEW;

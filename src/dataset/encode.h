@@ -33,6 +33,14 @@ typedef struct wb_encoded {
     int side; /* 0: training, 1: validation */
 } wb_encoded_t;
 
+/* A document of a unit of text, or a piece of one. */
+typedef struct wb_text_part {
+    int64_t ids, bytes, stray; /* stray: bytes that are not UTF-8 */
+    int side;                  /* where it begins */
+    bool begins, ends;         /* the document does */
+    bool marked;               /* beside a line of <|endoftext|> */
+} wb_text_part_t;
+
 /* What a thread encodes at a time: a text or a piece of one, or the lines that begin in a part of a file. */
 typedef struct wb_unit {
     const wb_input_t *in;
@@ -40,17 +48,19 @@ typedef struct wb_unit {
     bool lines;
     bool records;     /* whole documents, from `stream` and `parts` (unit_records.c) */
     bool first, last; /* of a text */
+    bool begins;      /* a document begins with it, not only a unit */
     bool whole;       /* all of the file at once, since it is converted */
     bool cut;         /* this text is one half of a file: */
-    int side;         /* which one; a text that is not cut tells by its first unit */
+    int side;         /* which one; a text that is not cut tells for each document */
     wb_buf_t stream;  /* the bytes, of a stream or of records: they are read when the unit is taken */
-    wb_buf_t parts;   /* which records they are */
+    wb_buf_t parts;   /* which records they are; of text: wb_text_part_t, a result */
     wb_notes_t left;  /* what was left out of them */
     /* results */
     int64_t start, start_line; /* of the bytes that were read: in the file, -1: line start_line of it */
     wb_ids_t ids;
     wb_buf_t documents;           /* wb_encoded_t of each line with text, of both halves of a converted text */
     int64_t text, skipped, stray; /* bytes of a text; documents without any; bytes that are not UTF-8 */
+    int64_t marks;                /* lines of <|endoftext|> in a converted text */
     wb_charset converted;         /* WB_CHARSET_UTF8: no */
     char seems[32];               /* encoding of garbled text, "": unknown */
     int64_t bad;                  /* lines that cannot be read, and the first of them */
@@ -73,8 +83,9 @@ typedef struct wb_encoder {
     int64_t input, at;
     int fd;                /* of the stream that is being read, -1: none */
     bool stream_lines;     /* it is lines of JSON */
+    bool stream_begins;    /* a document begins where its next unit does */
     int64_t stream_line;   /* lines of it that were taken */
-    wb_buf_t rest;         /* its bytes after the last line end */
+    wb_buf_t rest;         /* its bytes that are for the next unit */
     wb_records_t *records; /* that are being read, NULL: none */
     wb_record_t record;
     wb_unit_t *filling; /* the unit that they go to */
@@ -95,6 +106,24 @@ void wb_encoder_fini (wb_encoder_t *j); /* what a failure left open */
 
 /* Encode a document that is here whole, s [n], into the unit. */
 wb_status wb_encoder_document (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) WB_NODISCARD;
+
+/* Append up to n bytes; fewer: the file ends.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_encoder_read (wb_buf_t *b, int fd, size_t n, const char *path) WB_NODISCARD;
+/* On which side a document is that begins like that. */
+int wb_encoder_side (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n);
+
+/* ---- plain text (unit_text.c) ------------------------------------------------------------------------------------ */
+
+#define WB_HASHED ((size_t) 1 << 16) /* bytes of a document that say on which side it is: one unit has them */
+
+/* The bytes of a unit of text, b->data[*start .. b->len). */
+wb_status wb_encoder_read_text (wb_buf_t *b, size_t *start, wb_unit_t *u, int fd) WB_NODISCARD;
+/* Where the unit of a stream ends of which s [n] has been read, whole lines; *mark: with the mark of a document. */
+size_t wb_encoder_text_end (const char *s, size_t n, bool *mark);
+/* Encode its text into u->ids and u->parts. */
+wb_status wb_encoder_text (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) WB_NODISCARD;
+/* Encode a text that is here whole: the documents in it. */
+wb_status wb_encoder_texts (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) WB_NODISCARD;
 
 /* ---- records (unit_records.c) ------------------------------------------------------------------------------------ */
 

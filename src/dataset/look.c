@@ -15,6 +15,7 @@
 #include "dataset/inputs.h"
 #include "corpus/content.h"
 #include "corpus/jsonl.h"
+#include "corpus/values.h"
 #include "wabun/text.h"
 
 #define PIECE ((size_t) 1 << 16)
@@ -31,6 +32,12 @@ static bool first_line (const char *s, size_t n, const char *field) {
     const bool lines = line != NULL && wb_jsonl_text (line, field, &bytes, &unused) != NULL;
     json_decref (line);
     return lines;
+}
+
+/* Is it JSON over several lines, or a list, whose first object has the field? */
+static bool has_objects (const char *s, size_t n, const char *field) {
+    size_t first;
+    return wb_values_begin (s, n, false, &first) && wb_values_have_key (s + first, n - first, field);
 }
 
 wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *field, const char *from) {
@@ -56,6 +63,7 @@ wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *fi
         while (*p == ' ' || (*p >= '\t' && *p <= '\r')) p++;
         out->json = *p == '{' || *p == '[';
         out->lines = *p == '{' && first_line (p, text.len - (size_t) (p - text.data), field);
+        out->packed = !out->lines && !wide && has_objects (p, text.len - (size_t) (p - text.data), field);
         out->form = out->lines ? WB_FORM_JSON : wb_content_form (text.data, text.len);
     }
     wb_buf_fini (&text);
@@ -114,18 +122,20 @@ static bool is_json_name (const char *path) {
 }
 
 /* Set kinds and encodings; take away what is not text.  The same on every rank. */
-static wb_status apply (wb_inputs_t *l, const int64_t *found, int64_t count[WB_FORMS]) {
+static wb_status apply (wb_inputs_t *l, const int64_t *found, int64_t count[WB_FORMS], const char *field) {
     int64_t kept = 0;
     l->bytes = 0;
     for (int64_t i = 0; i < l->len; i++) {
         wb_input_t in = l->data[i];
         const wb_look_t look = unpack (found[i]);
-        const bool strange = in.kind == WB_INPUT_TEXT && !look.lines && look.json && is_json_name (in.path);
+        const bool strange =
+            in.kind == WB_INPUT_TEXT && !look.lines && !look.packed && look.json && is_json_name (in.path);
         if (in.named && look.binary > 0)
             return WB_FAIL (WB_EDATA, "%s is not text: it is %s", in.path, wb_content_name (look.binary));
         if (in.named && strange)
-            return WB_FAIL (WB_EDATA, "%s is JSON, but not a document in each line, such as {\"text\": \"...\"}",
-                            in.path);
+            return WB_FAIL (WB_EDATA,
+                            "%s is JSON, but not documents such as {\"%s\": \"...\"}, one in each line or in a list",
+                            in.path, field);
         if (look.binary > 0 || strange) {
             wb_inputs_leave_out (l, in.path);
             wb_free (in.path);
@@ -172,7 +182,7 @@ wb_status wb_inputs_look (wb_inputs_t *l, wb_comm_t *world, const char *field, c
             n = l->len - at < 1 << 20 ? l->len - at : 1 << 20;
             wb_comm_sum_i64 (world, found + at, (int) n);
         }
-        status = wb_agree (world, apply (l, found, count));
+        status = wb_agree (world, apply (l, found, count, field));
     }
     wb_free (found);
     if (status == WB_OK) wb_markup_warn (count, "file");

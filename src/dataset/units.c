@@ -15,10 +15,8 @@
 #include "dataset/encode.h"
 
 #define WHOLE_MAX ((int64_t) 1 << 30) /* bytes of a file that is converted */
-#define HASHED ((size_t) 1 << 16)     /* bytes of a text that say on which side it is: its first unit has them */
 
-/* Append up to n bytes; fewer: the file ends. */
-static wb_status read_more (wb_buf_t *b, int fd, size_t n, const char *path) {
+wb_status wb_encoder_read (wb_buf_t *b, int fd, size_t n, const char *path) {
     size_t got;
     WB_TRY (wb_buf_reserve (b, n));
     const int error = wb_fd_read (fd, b->data + b->len, &got, n, -1);
@@ -53,7 +51,7 @@ static wb_status look_at_stream (wb_encoder_t *j, wb_unit_t *u) {
     u->whole = look.charset != WB_CHARSET_UTF8 && look.charset != WB_CHARSET_UNKNOWN;
     while (u->whole && !u->last) {
         const size_t before = b->len;
-        WB_TRY (read_more (b, j->fd, (size_t) WB_UNIT, u->in->path));
+        WB_TRY (wb_encoder_read (b, j->fd, (size_t) WB_UNIT, u->in->path));
         u->last = b->len - before < (size_t) WB_UNIT;
         if ((int64_t) b->len > WHOLE_MAX) return too_large (u->in->path);
     }
@@ -67,11 +65,11 @@ static wb_status take_stream (wb_encoder_t *j, wb_unit_t *u) {
     wb_buf_t *b = &u->stream;
     wb_buf_clear (b);
     if (j->records != NULL) return wb_encoder_take_records (j, u);
-    WB_TRY (wb_buf_put (b, j->rest.data, j->rest.len)); /* there is no line end in the rest */
+    WB_TRY (wb_buf_put (b, j->rest.data, j->rest.len));
     size_t whole = 0;
     for (u->last = false; whole == 0 && !u->last;) {
         const size_t before = b->len;
-        WB_TRY (read_more (b, j->fd, (size_t) WB_UNIT, u->in->path));
+        WB_TRY (wb_encoder_read (b, j->fd, (size_t) WB_UNIT, u->in->path));
         u->last = b->len - before < (size_t) WB_UNIT;
         if (u->first && before == 0) WB_TRY (look_at_stream (j, u));
         if (j->records != NULL) return wb_encoder_take_records (j, u);
@@ -80,6 +78,9 @@ static wb_status take_stream (wb_encoder_t *j, wb_unit_t *u) {
         if (end != NULL) whole = (size_t) (end - b->data) + 1;
     }
     if (u->last) whole = b->len;
+    u->begins = u->first || j->stream_begins;
+    j->stream_begins = false;
+    if (!u->last && !j->stream_lines) whole = wb_encoder_text_end (b->data, whole, &j->stream_begins);
     wb_buf_clear (&j->rest);
     WB_TRY (wb_buf_put (&j->rest, b->data + whole, b->len - whole));
     b->len = whole;
@@ -108,10 +109,10 @@ static void begin_unit (wb_unit_t *u, const wb_input_t *in, bool whole) {
     u->lines = in->kind == WB_INPUT_LINES;
     u->whole = whole;
     u->records = in->kind == WB_INPUT_RECORDS;
-    u->cut = false;
+    u->cut = u->begins = false;
     u->side = 0;
     u->start = u->start_line = 0;
-    u->text = u->skipped = u->stray = u->bad = 0;
+    u->skipped = u->stray = u->bad = u->marks = 0;
     u->converted = WB_CHARSET_UTF8;
     u->seems[0] = 0;
     u->hash = UINT64_MAX;
@@ -202,7 +203,7 @@ static wb_status read_lines (wb_buf_t *b, size_t *start, wb_unit_t *u, int fd) {
     *start = b->len = 0;
     if (from > 0 && lseek (fd, (off_t) from, SEEK_SET) < 0)
         return WB_FAIL (WB_EIO, "%s: cannot read: %s", u->in->path, strerror (errno));
-    WB_TRY (read_more (b, fd, n, u->in->path));
+    WB_TRY (wb_encoder_read (b, fd, n, u->in->path));
     if (u->from > 0) {
         const char *end = memchr (b->data, '\n', b->len);
         *start = end != NULL ? (size_t) (end - b->data) + 1 : b->len;
@@ -210,7 +211,7 @@ static wb_status read_lines (wb_buf_t *b, size_t *start, wb_unit_t *u, int fd) {
     }
     while (b->len > 0 && b->data[b->len - 1] != '\n' && !u->whole) { /* the last line goes on after the part */
         const size_t before = b->len;
-        WB_TRY (read_more (b, fd, MORE, u->in->path));
+        WB_TRY (wb_encoder_read (b, fd, MORE, u->in->path));
         if (b->len == before) break;
         const char *end = memchr (b->data + before, '\n', b->len - before);
         if (end != NULL) b->len = (size_t) (end - b->data) + 1;
@@ -252,9 +253,9 @@ static wb_status convert (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *text, c
 
 /* ---- encoding --------------------------------------------------------------------------------------------------- */
 
-static int side_of (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
+int wb_encoder_side (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
     if (j->e->validation == 0) return 0;
-    const uint64_t hash = wb_hash64 (s, n < HASHED ? n : HASHED);
+    const uint64_t hash = wb_hash64 (s, n < WB_HASHED ? n : WB_HASHED);
     if (hash < u->hash) u->hash = hash;
     return hash <= j->limit;
 }
@@ -270,7 +271,7 @@ static wb_status encode_document (const wb_encoder_t *j, wb_unit_t *u, const cha
 
 wb_status wb_encoder_document (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
     if (n == 0) u->skipped++;
-    if (!j->cut || n == 0) return encode_document (j, u, s, n, side_of (j, u, s, n));
+    if (!j->cut || n == 0) return encode_document (j, u, s, n, wb_encoder_side (j, u, s, n));
     size_t at = (size_t) ((double) n * (1 - j->e->validation));
     const char *end = memchr (s + at, '\n', n - at);
     at = end != NULL ? (size_t) (end - s) + 1 : n;
@@ -325,7 +326,8 @@ wb_status wb_encoder_work (void *encoder, void *unit, void *own) {
     if (u->in->kind != WB_INPUT_STREAM) {
         const int fd = open (u->in->path, O_RDONLY | O_CLOEXEC);
         if (fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", u->in->path, strerror (errno));
-        const wb_status status = read_lines (b, &start, u, fd);
+        const bool text = !u->lines && !u->whole;
+        const wb_status status = text ? wb_encoder_read_text (b, &start, u, fd) : read_lines (b, &start, u, fd);
         close (fd);
         WB_TRY (status);
     }
@@ -336,7 +338,5 @@ wb_status wb_encoder_work (void *encoder, void *unit, void *own) {
     if (u->lines) return encode_lines (j, u, u->converted != WB_CHARSET_UTF8 ? &o->raw : &o->text, s, n);
     if (!j->e->keep_crlf) n = wb_fold_crlf (s, n);
     u->text = (int64_t) n;
-    if (u->whole) return wb_encoder_document (j, u, s, n);
-    if (u->first && !u->cut) u->side = side_of (j, u, s, n);
-    return n > 0 ? wb_tokenizer_encode (j->tokenizer, &u->ids, s, n, j->e->clean) : WB_OK;
+    return u->whole ? wb_encoder_texts (j, u, s, n) : wb_encoder_text (j, u, s, n);
 }

@@ -12,6 +12,7 @@ enc () {
   code=$?
   verdict "$what" eval '[ $code -eq "$want" ] && grep -q -e "$pattern" "$work/err"'
 }
+piped () { rm -f "$work"/t.* && "$WABUN" encode --tokenizer byte -o "$work/t" - 2>"$work/err"; }
 says () { verdict "$1" grep -q -e "$2" "$work/err"; }
 silent () { verdict "$1" eval '! grep -q -e "warning" "$work/err"'; }
 text () { # WHAT FILE [PREFIX]: the documents are those of the file, each with its end
@@ -109,7 +110,12 @@ if [ "$(id -u)" != 0 ]; then
   chmod 700 "$work/dir/shut"
   rm -r "$work/dir/shut" "$work/dir/shut.txt"
 fi
-enc "JSON that is not lines" 5 "not a document in each line" "$work/dir/7.json"
+enc "JSON that is not lines" 5 "one in each line or in a list" "$work/dir/7.json"
+printf '[\n  {\n    "text": "六"\n  },\n  {"text": "七"}\n]\n' >"$work/list.json"
+printf '六\n七\n' >"$work/want"
+enc "a list of JSON objects" 0 "2 documents" "$work/list.json"
+text "... its texts" "$work/want"
+verdict "... from a pipe" eval 'piped <"$work/list.json" && grep -q "2 documents" "$work/err"'
 cp "$work/dir/6.json" "$work/lines.txt"
 "$WABUN" encode --tokenizer byte -o "$work/t" - <"$work/lines.txt" 2>"$work/err"
 printf '六\n七\n' >"$work/want"
@@ -200,6 +206,24 @@ for f in dos.txt dos.jsonl; do
   enc "--keep-crlf of $f" 0 "" --keep-crlf "$work/$f"
   text "--keep-crlf of $f: CRLF" "$work/want"
 done
+
+# ---- documents in plain text
+awk 'BEGIN { for (d = 0; d < 60; d++) { for (i = d * d * 15 % 9000; i >= 0; i--) printf "文書%d の %d 行目%s", d, i, d % 7 ? "\n" : "\r\n"
+  printf "<|endoftext|>%s%s", d % 5 ? "\n" : "\r\n", d % 9 ? "" : "<|endoftext|>\n" } }' >"$work/marks.txt"
+gzip -c "$work/marks.txt" >"$work/marks.txt.gz"
+same () { for e in .bin .idx "$@"; do cmp "$work/t$e" "$work/one$e" || return 1; done; }
+enc "<|endoftext|> in a text" 0 "t: 60 documents" "$work/marks.txt"
+for e in .bin .idx; do cp "$work/t$e" "$work/one$e"; done
+enc "... in a packed text" 0 "t: 60 documents" "$work/marks.txt.gz"
+verdict "the same" same
+verdict "... from a pipe" eval 'cat "$work/marks.txt" | piped && same'
+verdict "... in another encoding" eval 'iconv -f UTF-8 -t CP932 "$work/marks.txt" | piped && grep -q "converted from CP932" "$work/err" && same'
+enc "--validation of a text with documents" 0 "t: 5[0-9] documents" --validation 0.1 "$work/marks.txt"
+for e in .bin .idx -valid.bin -valid.idx; do cp "$work/t$e" "$work/one$e"; done
+enc "... of a packed one" 0 "t: 5[0-9] documents" --validation 0.1 "$work/marks.txt.gz"
+verdict "the same" same -valid.bin -valid.idx
+head -n 100 "$work/marks.txt" >"$work/few.txt"
+enc "... of one with few" 0 "t-valid: " --validation 0.1 "$work/few.txt"
 
 # ---- validation
 awk 'BEGIN { for (i = 0; i < 2000; i++) printf "{\"text\": \"文書%d\"}\n", i }' >"$work/docs.jsonl"
