@@ -1,7 +1,7 @@
 /* Signals: SIGINT, SIGTERM and SIGUSR1 ask a run to stop.
  *
  * They set a flag that rides on the verdict of the next step: all ranks finish that step, save, and exit with 75.  A
- * second SIGINT ends at once.
+ * second SIGINT ends at once.  Both are told.
  *
  * Before the first step there is nothing to save, and the start may take long (every id of a large file is checked, a
  * checkpoint verified): the process ends at once, with 75 as well.  That is as safe as being killed there, for all
@@ -15,10 +15,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,6 +30,10 @@
 static _Atomic int asked, starting; /* the signal that came, 0: none; no step has begun */
 static bool speaks;
 static pid_t parent;
+static volatile sig_atomic_t by_launcher; /* mpirun passes on a Ctrl-C */
+static char launcher[32], told_launcher[256];
+static const char told[] = "wabun: asked to stop: this step is finished, then a checkpoint is saved; a second Ctrl-C "
+                           "ends at once, without one\n";
 
 #define TICK_MS 100
 static _Atomic int64_t ticked; /* milliseconds, when the thread for signals last looked at the clock */
@@ -38,23 +44,54 @@ static int64_t milliseconds (void) {
     return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* The standard error of mpirun: while it waits for ranks to end it hands nothing on, and after a second Ctrl-C it is
+ * gone.  Only a terminal or a pipe is written to from here: in a file, mpirun would write over it.  -1: take our own.
+ */
+static int launcher_stderr (void) {
+    struct stat st;
+    const int fd = by_launcher && launcher[0] != 0 ? open (launcher, O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK) : -1;
+    if (fd < 0 || isatty (fd) || (fstat (fd, &st) == 0 && S_ISFIFO (st.st_mode))) return fd;
+    close (fd);
+    return -1;
+}
+
+/* A line from within a handler; on a terminal it takes the place of a progress line. */
+static void tell (const char *line) {
+    static const char wipe[] = "\r\033[K";
+    if (!speaks) return;
+    const int there = launcher_stderr (), fd = there >= 0 ? there : STDERR_FILENO;
+    char text[512];
+    size_t n = isatty (fd) ? sizeof wipe - 1 : 0, bytes = strlen (line);
+    memcpy (text, wipe, n);
+    if (bytes > sizeof text - n) bytes = sizeof text - n;
+    memcpy (text + n, line, bytes);
+    ssize_t ignored = write (fd, text, n + bytes);
+    (void) ignored;
+    if (there >= 0) close (there);
+}
+
+/* The first request is answered at once: a step may take minutes. */
 static void on_signal (int signo) {
-    static const char told[] = "wabun: stopped on request before a first step, nothing is to be saved: run the same "
-                               "command again\n";
-    if (atomic_load (&asked) != 0 && signo == SIGINT) _exit (130);
-    atomic_store (&asked, signo);
-    if (!atomic_load (&starting)) return;
-    if (speaks) {
-        ssize_t ignored = write (STDERR_FILENO, told, sizeof told - 1);
-        (void) ignored;
+    const int before = atomic_exchange (&asked, signo);
+    if (before != 0 && signo != SIGINT) return;
+    if (before != 0) {
+        tell ("wabun: ended at once: what was trained since the last checkpoint is lost\n");
+        _exit (130);
     }
+    if (!atomic_load (&starting)) {
+        tell (by_launcher ? told_launcher : told);
+        return;
+    }
+    tell ("wabun: stopped on request before a first step, nothing is to be saved: run the same command again\n");
     _exit (WB_ESTOP);
 }
 
 static void on_continue (int signo, siginfo_t *info, void *context) {
     (void) context;
     const bool was_stopped = milliseconds () - atomic_load (&ticked) > 5 * TICK_MS;
-    if (info->si_pid == parent && !was_stopped && atomic_load (&asked) == 0) on_signal (signo);
+    if (info->si_pid != parent || was_stopped || atomic_load (&asked) != 0) return;
+    by_launcher = 1;
+    on_signal (signo);
 }
 
 static void *take_signals (void *set) {
@@ -71,6 +108,9 @@ static void *take_signals (void *set) {
 static void catch_continue (sigset_t *set) {
     const struct sigaction action = {.sa_sigaction = on_continue, .sa_flags = SA_RESTART | SA_SIGINFO};
     parent = getppid ();
+    snprintf (launcher, sizeof launcher, "/proc/%d/fd/2", (int) parent);
+    snprintf (told_launcher, sizeof told_launcher, "%.*s; mpirun returns after %d s\n", (int) (strlen (told) - 1), told,
+              2 * wb_launcher_grace ());
     if (wb_launcher_grace () >= 0 && sigaction (SIGCONT, &action, NULL) == 0) sigaddset (set, SIGCONT);
 }
 

@@ -202,6 +202,7 @@ for signal in TERM USR1 INT; do
   if [ $signal = INT ] && ! env --default-signal=INT true 2>/dev/null; then continue; fi
   ok "SIG$signal to a single process" stopped $signal 1 75
   ok "a message" grep -q 'wabun: .*stopped on request at step .*run the same command again' stop-$signal-1.log
+  ok "that was announced" grep -q '^wabun: asked to stop: this step is finished.*second Ctrl-C ends at once' stop-$signal-1.log
   newest=$(steps stop-$signal-1 | sed 's/.* //')
   ok "the step it stopped at is saved" grep -q "at step $newest of" stop-$signal-1.log
   ok "the next run goes on" goes_on 1 stop-$signal-1
@@ -254,6 +255,7 @@ long_steps () {
   [ -n "$newest" ] && grep -q "at step $newest of" long.log
 }
 ok "SIGTERM to mpirun in a long step: its checkpoint" long_steps
+ok "which was announced" grep -q '^wabun: asked to stop: this step.*without one; mpirun returns after 20 s' long.log
 ok "one message, and none of mpirun's" test "$(grep -c '^wabun: .*stopped on request' long.log) $(grep -c '^mpirun\|^---' long.log)" = "1 0"
 ok "no word of a short time" test "$(grep -c 'gives the ranks' long.log)" -eq 0
 done_testing
