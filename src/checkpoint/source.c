@@ -22,8 +22,8 @@ static wb_status no_such_file (const char *dir, const char *file) {
         const bool there = other != NULL && wb_file_exists (other);
         wb_free (other);
         if (there)
-            return WB_FAIL (WB_EIO, "%s/%s: no such file, only %s: save the model as safetensors", dir, file,
-                            others[i]);
+            return WB_FAIL (WB_EIO, "%s/%s: no such file, only %s: %s", dir, file, others[i],
+                            i < 2 ? "wabun import makes a model of it" : "save the model as safetensors");
     }
     return WB_FAIL (WB_EIO, "%s/%s: no such file: %s is not a model directory, or its %s was not saved", dir, file, dir,
                     file);

@@ -6,7 +6,7 @@
 
 #include "wabun/convert.h"
 
-extern const wb_format_t wb_format_hf, wb_format_safetensors, wb_format_tokens, wb_format_gguf;
+extern const wb_format_t wb_format_hf, wb_format_safetensors, wb_format_tokens, wb_format_gguf, wb_format_torch;
 
 /* ---- finding out (formats.c) ----------------------------------------------------------------------------------- */
 

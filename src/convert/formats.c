@@ -12,8 +12,8 @@
 
 #include "convert/convert_priv.h"
 
-const wb_format_t *const wb_formats[] = {&wb_format_hf, &wb_format_gguf, &wb_format_safetensors, &wb_format_tokens,
-                                         NULL};
+const wb_format_t *const wb_formats[] = {&wb_format_torch,       &wb_format_hf,     &wb_format_gguf,
+                                         &wb_format_safetensors, &wb_format_tokens, NULL};
 
 const char *const wb_number_names[] = {"f32", "f16", "bf16", "q8_0", NULL};
 

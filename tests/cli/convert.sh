@@ -114,6 +114,18 @@ fails "gguf: cut off" 5 'cut.gguf: tensor .*the file was cut off' import "$T_TMP
 printf 'GGUF\3\0\0\0\0\0\0\0\0\0\0\20\0\0\0\0\0\0\0\0%0176d' 0 >"$T_TMP/huge.gguf"
 fails "gguf: 2^60 tensors in 200 bytes" 5 '1152921504606846976 tensors' inspect "$T_TMP/huge.gguf"
 
+# ---- PyTorch: what is no file of its present form (the form itself: tests/unit/test_convert_hostile)
+mkdir "$T_TMP/torch"
+cp "$model/config.json" "$T_TMP/torch"
+printf '\200\002\212\012l\374\234F\371 j\250P\031.' >"$T_TMP/torch/pytorch_model.bin"
+fails "torch: before PyTorch 1.6" 5 'an older file can be loaded with PyTorch and saved again' \
+  import "$T_TMP/torch" -o "$T_TMP/no"
+fails "torch: the file itself" 5 'pytorch_model.bin: not a zip file' inspect "$T_TMP/torch/pytorch_model.bin"
+fails "a model directory of PyTorch" 3 'wabun import makes a model of it' generate --model "$T_TMP/torch" --context a
+cp "$model/wabun-tokenizer.json" "$T_TMP/torch"
+printf 'PK\5\6%018d' 0 | tr 0 '\0' >"$T_TMP/torch/pytorch_model.bin"
+fails "torch: an empty zip" 5 'not a zip file' import "$T_TMP/torch" -o "$T_TMP/no"
+
 # ---- ja-bpe for Hugging Face
 vocab=$T_TMP/vocab
 mkdir "$vocab"

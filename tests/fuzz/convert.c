@@ -24,7 +24,7 @@ static void read_all (const wb_format_t *f, const char *path) {
     wb_weights_close (w);
 }
 
-static void use (const char *path) {
+void fuzz_use_model (const char *path) {
     wb_look_t look;
     const wb_format_t *f;
     FUZZ_MUST (wb_look (&look, path));
@@ -37,7 +37,7 @@ static void use (const char *path) {
 
 static void run_gguf (const uint8_t *data, size_t n) {
     fuzz_write ("m.gguf", data, n);
-    use ("m.gguf");
+    fuzz_use_model ("m.gguf");
 }
 
 static const char *const files[] = {"hf/config.json", "hf/model.safetensors", "hf/state.json"};
@@ -47,13 +47,13 @@ static void run_hf (const uint8_t *data, size_t n) {
     const int parts = fuzz_split (part, 3, data, n);
     for (int i = 0; i < 3; i++) unlink (files[i]);
     for (int i = 0; i < parts; i++) fuzz_write (files[i], part[i].data, part[i].n);
-    use ("hf");
+    fuzz_use_model ("hf");
 }
 
 static void init (void) { FUZZ_MUST (wb_dir_make ("hf")); }
 
 /* A model that is zero, as it lies in a directory. */
-static void put_model (wb_buf_t *out, int64_t C) {
+void fuzz_put_model (wb_buf_t *out, int64_t C) {
     const wb_size_t size = {1, C, 1, 2, 3};
     wb_layout_t layout;
     wb_params_t *params;
@@ -71,7 +71,7 @@ static void seeds_hf (void) {
     static const char state[] =
         "{\"step\": 10, \"tokens\": 1e9, \"optimizer\": \"adamw\", \"settings\": {\"train.lr\": 0.1}}";
     wb_buf_t b = {0};
-    put_model (&b, 2);
+    fuzz_put_model (&b, 2);
     fuzz_seed ("tiny", b.data, b.len);
     fuzz_join (&b, state, strlen (state));
     fuzz_seed ("trained", b.data, b.len);
@@ -83,7 +83,7 @@ static void seeds_gguf (void) {
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         wb_buf_t b = {0};
         size_t n;
-        put_model (&b, types[i] == WB_NUMBER_Q8_0 ? 32 : 2);
+        fuzz_put_model (&b, types[i] == WB_NUMBER_Q8_0 ? 32 : 2);
         run_hf ((const uint8_t *) b.data, b.len);
         const wb_export_t x = {
             .from = "hf", .to = "gguf", .out = "out.gguf", .type = types[i], .shard = (int64_t) 1 << 30};

@@ -31,7 +31,9 @@ typedef struct fuzz_harness {
     X (aozora)            \
     X (html)              \
     X (wiki)              \
-    X (clean) X (corpus) X (tokens) X (model) X (safetensors) X (checksums) X (state) X (hf) X (gguf) X (config)
+    X (clean)             \
+    X (corpus)            \
+    X (tokens) X (model) X (safetensors) X (checksums) X (state) X (hf) X (gguf) X (config) X (torch) X (pickle)
 #define FUZZ_DECLARE(name) extern const fuzz_harness_t fuzz_##name;
 FUZZ_HARNESSES (FUZZ_DECLARE)
 extern const fuzz_harness_t *const fuzz_harnesses[]; /* ends with NULL */

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-#include "convert/convert_priv.h"
+#include "convert/pickle.h"
 #include "t.h"
+#include "torch_file.h"
 
 /* ---- a model in memory ------------------------------------------------------------------------------------------- */
 
@@ -110,6 +111,142 @@ static void damage (const wb_format_t *f, const char *path, size_t header, int r
     wb_free (data);
 }
 
+/* ---- PyTorch ----------------------------------------------------------------------------------------------------- */
+
+static void put_torch (const char *path, wb_weights_t *w, const char *before) {
+    torch_zip_t z = {0};
+    wb_buf_t pickle = {0};
+    torch_pickle (&pickle, w->params, before);
+    torch_entry (&z, "archive/data.pkl", pickle.data, pickle.len);
+    for (int i = 0; i < w->params->n; i++) {
+        const wb_param_t *p = &w->params->list[i];
+        const int64_t n = p->rows * p->cols;
+        const bool turned = p->ndim == 2 && i % 2 == 1;
+        float *x = wb_malloc ((size_t) n * sizeof *x);
+        char name[32];
+        for (int64_t k = 0; k < n; k++) x[turned ? k % p->cols * p->rows + k / p->cols : k] = value (p, k);
+        snprintf (name, sizeof name, "archive/data/%d", i);
+        torch_entry (&z, name, x, (size_t) n * sizeof *x);
+        wb_free (x);
+    }
+    torch_end (&z);
+    T_STATUS (wb_file_write (path, z.file.data, z.file.len), WB_OK);
+    wb_buf_fini (&z.file);
+    wb_buf_fini (&pickle);
+}
+
+static void from_torch (const char *before) {
+    wb_weights_t *w = make_model (), *back = NULL;
+    const char *path = t_tmp ("torch.bin");
+    put_torch (path, w, before);
+    T_STATUS (wb_format_torch.open (&back, path), WB_OK);
+    if (back != NULL) T_OK (distance (back) == 0.0, "torch %s", before);
+    wb_weights_close (back);
+    wb_weights_close (w);
+}
+
+/* Pickles that no state dict has: each an error of data with its message, and nothing happens. */
+static void bad_pickles (void) {
+    static const struct {
+        const char *text, *message;
+        size_t n;
+    } bad[] = {
+        {"\x80\x02"
+         "cos\nsystem\nX\4\0\0\0"
+         "true\x85R.",
+         "asks for 'os.system'", 26},
+        {"\x80\x02"
+         "cbuiltins\neval\n)R.",
+         "asks for 'builtins.eval'", 20},
+        {"\x80\x02"
+         "ctorch\nload\n)R.",
+         "asks for 'torch.load'", 16},
+        {"\x80\x02"
+         "i",
+         "instruction 0x69", 3},
+        {"\x80\x02"
+         "(c",
+         "a name without an end", 4},
+        {"\x80\x02"
+         "o.",
+         "instruction 0x6f", 4},
+        {"\x80\x04"
+         "}.",
+         "not of protocol 2", 4},
+        {"\x80\x02"
+         "X\xff\xff\xff\x7f",
+         "cut off", 7},
+        {"\x80\x02"
+         "j\xff\xff\xff\xff",
+         "memo", 7},
+        {"\x80\x02"
+         "Nr\xff\xff\xff\xff",
+         "memo", 8},
+        {"\x80\x02"
+         "tttt",
+         "a mark is missing", 6},
+        {"\x80\x02"
+         "\x87",
+         "an empty stack", 3},
+        {"\x80\x02"
+         "}NNN(uu",
+         "what is no dict", 9},
+        {"\x80\x02"
+         "N(NNu",
+         "what is no dict", 7},
+        {"\x80\x02"
+         "(NNNNNtQ",
+         "a storage of an unknown form", 10},
+        {"\x80\x02"
+         "NNR",
+         "what is no function", 5},
+        {"\x80\x02"
+         "ctorch\nFloatStorage\n)R",
+         "a call with other arguments", 24},
+        {"\x80\x02"
+         "K\1.",
+         "holds no state dict", 5},
+        {"\x80\x02"
+         "}}.",
+         "ends too early", 5},
+        {"\x80\x02"
+         "\x8a\x09",
+         "more than 64 bits", 4},
+        {"", "cut off", 0},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        wb_pickle_t p = {0};
+        const wb_status status = wb_pickle_read (&p, "x.bin", bad[i].text, bad[i].n);
+        T_OK (status == WB_EDATA && strstr (wb_error_get ()->text, bad[i].message) != NULL, "pickle %zu: %d, %s", i,
+              (int) status, wb_error_get ()->text);
+        wb_error_clear ();
+        wb_pickle_fini (&p);
+    }
+}
+
+/* A byte of a good one is another, or it is cut off. */
+static void many_pickles (void) {
+    wb_weights_t *w = make_model ();
+    wb_buf_t good = {0};
+    int wrong = 0;
+    torch_pickle (&good, w->params, "");
+    for (int round = 0; round < 20000; round++) {
+        const uint64_t r = wb_rng_u64 (5, 1, (uint64_t) round);
+        wb_pickle_t p = {0};
+        const size_t at = (size_t) (r >> 8) % 700, n = r % 8 == 0 ? at : good.len;
+        const char was = good.data[at];
+        good.data[at] = (char) r;
+        const wb_status status = wb_pickle_read (&p, "x.bin", good.data, n);
+        wrong += status != WB_OK && (status != WB_EDATA || wb_error_get ()->text[0] == 0);
+        wb_error_clear ();
+        wb_pickle_fini (&p);
+        good.data[at] = was;
+    }
+    T_OK (wrong == 0, "%d pickles without a word", wrong);
+    wb_buf_fini (&good);
+    wb_weights_close (w);
+}
+
 int main (void) {
     wb_log_init (WB_LOG_QUIET, false);
     there_and_back (&wb_format_gguf, t_tmp ("f32.gguf"), WB_NUMBER_F32, 0.0);
@@ -118,6 +255,14 @@ int main (void) {
     there_and_back (&wb_format_gguf, t_tmp ("q8.gguf"), WB_NUMBER_Q8_0, 0.505 / 127);
     there_and_back (&wb_format_hf, t_tmp ("hf"), WB_NUMBER_F32, 0.0);
     damage (&wb_format_gguf, t_tmp ("q8.gguf"), 6000, 1500);
+    char *config = wb_model_config_text (&(wb_size_t){1, 32, 2, 8, 257}, 256);
+    T_STATUS (wb_file_write (t_tmp ("config.json"), config, strlen (config)), WB_OK);
+    wb_free (config);
+    from_torch ("");
+    from_torch ("module.transformer.");
+    bad_pickles ();
+    many_pickles ();
+    damage (&wb_format_torch, t_tmp ("torch.bin"), 3000, 500);
     damage (&wb_format_safetensors, t_tmp ("hf/model.safetensors"), 1500, 500);
     return T_DONE ();
 }

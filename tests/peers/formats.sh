@@ -1,0 +1,63 @@
+#!/bin/sh
+# Other people's programs write what wabun imports and read what it exports; not part of `make check`.
+#     WABUN=.../wabun tests/peers/formats.sh
+# PyTorch and NumPy are taken where PYTHON (default: /usr/bin/python3, Debian's, with python3-torch and python3-numpy)
+# has them.  Checks of what is not installed are skipped.  Writes TAP.
+case ${1-} in
+  '') ;;
+  -h | --help) echo "usage: tests/peers/formats.sh"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+  *) echo "formats.sh: unknown argument $1; tests/peers/formats.sh --help" >&2; exit 2 ;;
+esac
+here=$(cd "$(dirname "$0")" && pwd)
+: "${WABUN:=wabun}" "${PYTHON:=/usr/bin/python3}"
+export WABUN_NO_RETUNE=1 OMP_NUM_THREADS=1 LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+point=0 bad=0
+
+ok () { # WHAT COMMAND...
+  what=$1
+  shift
+  point=$((point + 1))
+  if "$@" >"$work/ok" 2>&1; then echo "ok $point - $what"; else bad=1; echo "not ok $point - $what"; fi
+  sed 's/^/#   /' "$work/ok"
+}
+skip () { point=$((point + 1)); echo "ok $point - $1 # SKIP $2 is not installed"; }
+run () { "$WABUN" "$@" >"$work/out" 2>"$work/err" </dev/null || { cat "$work/err" >&2; exit 99; }; }
+module () { "$PYTHON" -c "import $1" 2>/dev/null; }
+peer () { "$PYTHON" "$here/formats_peer.py" "$@"; }
+same () { cmp "$1/model.safetensors" "$2/model.safetensors"; }
+
+# ---- a model and its text
+grep -v '^    ' "$here/../../README.ja.md" | grep . >"$work/text"
+run encode --tokenizer byte -o "$work/tok" "$work/text"
+cat >"$work/cfg" <<END
+run = "$work/run"; seed = 1; tokenizer = "byte"; data = { train = "$work/tok"; };
+model = { layers = 2; width = 64; heads = 4; context = 128; };
+train = { global_batch = 4; steps = 20; lr = 3e-3; warmup = 5; }; checkpoint = { every = 20; };
+END
+run train "$work/cfg"
+model=$work/run/latest
+run export "$model" --to hf -o "$work/hf"
+
+# ---- PyTorch
+if module torch && module numpy; then
+  peer torch "$work/hf" "$work/torch" || exit 99
+  for kind in plain hugging-face transposed one-storage parameters double sharded; do
+    run import "$work/torch/$kind" -o "$work/from-$kind"
+    ok "PyTorch: $kind" same "$work/hf" "$work/from-$kind"
+  done
+  for kind in f16 bf16; do
+    run export "$model" --to hf --type $kind -o "$work/hf-$kind"
+    run import "$work/hf-$kind" -o "$work/want-$kind"
+    run import "$work/torch/$kind" -o "$work/from-$kind"
+    ok "PyTorch: $kind" same "$work/want-$kind" "$work/from-$kind"
+  done
+  for kind in old training calls untied; do
+    ok "PyTorch: $kind is refused" sh -c '"$1" import "$2" -o "$3"; test $? -eq 5 -a ! -e "$3" -a ! -e "$2/called"' - \
+      "$WABUN" "$work/torch/$kind" "$work/no"
+  done
+else skip PyTorch "python3-torch or python3-numpy"; fi
+
+echo "1..$point"
+exit $bad

@@ -1,0 +1,66 @@
+"""Writes and reads files with PyTorch and NumPy; run by formats.sh."""
+import collections, json, os, shutil, struct, sys
+
+
+def tensors(directory):
+    import numpy, torch
+    data = open(directory + "/model.safetensors", "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    header, body = json.loads(data[8:8 + size]), data[8 + size:]
+    header.pop("__metadata__", None)
+    state = collections.OrderedDict()
+    for name, t in header.items():
+        begin, end = t["data_offsets"]
+        state[name] = torch.from_numpy(numpy.frombuffer(body[begin:end], "<f4").reshape(t["shape"]).copy())
+    return state
+
+
+def write_torch(source, out):
+    import torch
+    state = tensors(source)
+
+    def place(kind):
+        os.makedirs(f"{out}/{kind}")
+        for name in ("config.json", "wabun-tokenizer.json"):
+            shutil.copy(f"{source}/{name}", f"{out}/{kind}")
+        return f"{out}/{kind}/pytorch_model.bin"
+
+    def save(kind, values, **how):
+        torch.save(values, place(kind), **how)
+
+    full = collections.OrderedDict(("transformer." + name, t) for name, t in state.items())
+    full["transformer.h.0.attn.bias"] = torch.ones(1, 1, 8, 8, dtype=torch.uint8)
+    full["transformer.h.0.attn.masked_bias"] = torch.tensor(-1e4)
+    full["lm_head.weight"] = full["transformer.wte.weight"]
+    full._metadata = collections.OrderedDict([("", {"version": 1})])
+    save("plain", state)
+    save("hugging-face", full)
+    save("transposed", {name: t.t().contiguous().t() if t.dim() == 2 else t for name, t in state.items()})
+    flat, views, at = torch.cat([t.reshape(-1) for t in state.values()]), {}, 0
+    for name, t in state.items():
+        views[name] = flat[at:at + t.numel()].view(t.shape)
+        at += t.numel()
+    save("one-storage", views)
+    save("parameters", {name: torch.nn.Parameter(t) for name, t in state.items()})
+    save("double", {name: t.double() for name, t in state.items()})
+    save("f16", {name: t.half() for name, t in state.items()})
+    save("bf16", {name: t.bfloat16() for name, t in state.items()})
+    save("old", state, _use_new_zipfile_serialization=False)
+    save("training", {"model": state, "loss": 1.5})
+    save("untied", dict(full, **{"lm_head.weight": state["wte.weight"] + 1}))
+    path, names, files = place("sharded"), list(state), {}
+    for i, part in enumerate((names[:9], names[9:])):
+        file = f"pytorch_model-{i + 1:05d}-of-00002.bin"
+        torch.save({name: state[name] for name in part}, os.path.dirname(path) + "/" + file)
+        files.update((name, file) for name in part)
+    with open(path + ".index.json", "w") as f:
+        json.dump({"metadata": {}, "weight_map": files}, f)
+
+    class Calls:
+        def __reduce__(self):
+            return os.mkdir, (out + "/calls/called",)
+
+    save("calls", dict(state, more=Calls()))
+
+
+globals()[{"torch": "write_torch"}[sys.argv[1]]](*sys.argv[2:])
