@@ -56,6 +56,10 @@ typedef struct wb_export {
 } wb_export_t;
 
 struct json_t; /**< of jansson.h */
+struct wb_tokens;
+
+/** Ids of a file in its order; end: an array of the file ends with them. */
+typedef wb_status (*wb_take_ids_fn) (void *ctx, const int32_t *ids, int64_t n, bool end);
 
 /** A format: one file, one row.  What it cannot do is NULL. */
 typedef struct wb_format {
@@ -68,6 +72,11 @@ typedef struct wb_format {
     wb_status (*inspect) (struct json_t *facts, const char *path);
     wb_status (*open) (wb_weights_t **out, const char *path);
     wb_status (*write) (const wb_export_t *x, wb_weights_t *w);
+    /* Formats of tokens have these instead. */
+    bool end_first; /**< documents begin with the end token, instead of ending with it */
+    wb_status (*read_ids) (const char *path, wb_take_ids_fn take, void *ctx);
+    /** eot: the id that every document ends with, -1: they do not end alike. */
+    wb_status (*write_ids) (const wb_export_t *x, const struct wb_tokens *f, int32_t eot);
 } wb_format_t;
 extern const wb_format_t *const wb_formats[]; /**< probed in this order; then NULL */
 
@@ -76,11 +85,14 @@ extern const wb_format_t *const wb_formats[]; /**< probed in this order; then NU
 /** Say on the standard output what a file or directory is.  Errors: WB_EIO; WB_EDATA damaged; WB_EUSAGE: of no format
  * that is known. */
 wb_status wb_convert_inspect (const char *path, bool json) WB_NODISCARD;
-/** Write the model x->from, of any format that can be read, as x->to.  x->out must not be there, unless it is an empty
- * directory; after an error nothing is left.  Errors: WB_EUSAGE, WB_EIO, WB_EDATA, WB_ENOMEM. */
+/** Write the model x->from, of any format that can be read, or the token file of the prefix x->from, as x->to.  x->out
+ * must not be there, unless it is an empty directory; after an error nothing is left.  Errors: WB_EUSAGE, WB_EIO,
+ * WB_EDATA, WB_ENOMEM. */
 wb_status wb_convert_export (const wb_export_t *x) WB_NODISCARD;
 /** Make a model directory `out` of a model of any format that can be read; weights as fp32.  tokenizer: goes into it,
- * NULL: the model's own, if it has one that is known.  Errors: as wb_convert_export(). */
+ * NULL: the model's own, if it has one that is known.  Of a file of tokens make a token file of the prefix `out`;
+ * tokenizer: says where documents end and how many ids there are, NULL: the file does.  Errors: as
+ * wb_convert_export(). */
 wb_status wb_convert_import (const char *from, const char *out, const char *tokenizer) WB_NODISCARD;
 
 #ifdef __cplusplus

@@ -37,7 +37,7 @@ static wb_status run (int argc, char **argv) {
         else
             return wb_opts_unknown (&o);
     }
-    if (x.from == NULL) return WB_FAIL (WB_EUSAGE, "export wants a MODEL: a directory, for instance runs/small/latest");
+    if (x.from == NULL) return WB_FAIL (WB_EUSAGE, "export wants a MODEL, for instance runs/small/latest, or PREFIX");
     if (x.to == NULL) return WB_FAIL (WB_EUSAGE, "--to is missing: the format, for instance hf");
     if (x.out == NULL) return WB_FAIL (WB_EUSAGE, "-o is missing: where to");
     if (type != NULL) WB_TRY (number_of (&x.type, type));
@@ -50,26 +50,26 @@ static void list (FILE *to, wb_help_put_fn put) {
     char line[512], types[64];
     for (int i = 0; wb_formats[i] != NULL; i++) {
         const wb_format_t *f = wb_formats[i];
-        if (f->write == NULL) continue;
+        if (f->write == NULL && f->write_ids == NULL) continue;
         types[0] = 0;
         for (int k = 0; k < WB_NUMBERS; k++)
             if ((f->types >> k & 1u) != 0)
                 snprintf (types + strlen (types), sizeof types - strlen (types), " %s", wb_number_names[k]);
-        const int n = snprintf (line, sizeof line, "  --to %-10s  %s;%s\n  %-15s  keeps %s\n", f->name, f->what, types,
-                                "", f->keeps);
+        const int n = snprintf (line, sizeof line, "  --to %-10s  %s%s%s\n  %-15s  keeps %s\n", f->name, f->what,
+                                types[0] != 0 ? ";" : "", types, "", f->keeps);
         put (to, line, (size_t) n);
     }
 }
 
 const wb_cmd_t wb_cmd_export = {
     .name = "export",
-    .usage = "MODEL --to FORMAT [--type TYPE] -o OUT",
-    .line = "write a model for other programs",
+    .usage = "MODEL|PREFIX --to FORMAT [--type TYPE] -o OUT",
+    .line = "write a model or tokens for other programs",
     .run = run,
     .list = list,
     .text = "  --type TYPE       how numbers are written (default: f32)\n"
             "  --shard-size MB   of hf: begin another file of tensors after so many megabytes (default: 5000)\n"
             "  -o OUT            file or directory that is not there yet\n"
             "\n"
-            "MODEL is a model of any format that wabun reads (wabun help import).\n",
+            "MODEL is a model of any format that wabun reads (wabun help import), PREFIX a token file.\n",
 };

@@ -5,43 +5,44 @@
 
 #include "convert/convert_priv.h"
 
-static wb_status open_weights (wb_weights_t **out, const char *path) {
+/* The format of what lies there.  *named: its path, to be freed. */
+static wb_status look_at (const wb_format_t **out, char **named, const char *path) {
     wb_look_t look;
-    const wb_format_t *format = NULL;
-    *out = NULL;
-    char *named = wb_dir_latest (path);
-    wb_status status = named != NULL ? wb_look (&look, named) : WB_NOMEM ("%s", path);
-    if (status == WB_OK) status = wb_format_of (&format, &look);
-    if (status == WB_OK && format->open == NULL)
-        status = WB_FAIL (WB_EUSAGE, "%s: is %s: no model can be taken from it", path, format->what);
-    if (status == WB_OK) status = format->open (out, named);
-    wb_free (named);
-    return status;
+    *named = wb_dir_latest (path);
+    wb_status status = *named != NULL ? wb_look (&look, *named) : WB_NOMEM ("%s", path);
+    return status == WB_OK ? wb_format_of (out, &look) : status;
 }
 
-static wb_status writer_of (const wb_format_t **out, const char *name) {
+static wb_status open_weights (wb_weights_t **out, const wb_format_t *format, const char *path) {
+    *out = NULL;
+    if (format->open == NULL)
+        return WB_FAIL (WB_EUSAGE, "%s: is %s: no model can be taken from it", path, format->what);
+    return format->open (out, path);
+}
+
+static wb_status writer_of (const wb_format_t **out, const char *name, bool tokens) {
     const char *names[16];
     int n = 0;
     char known[128] = "";
     for (int i = 0; wb_formats[i] != NULL; i++) {
-        if (wb_formats[i]->write == NULL) continue;
-        if (strcmp (wb_formats[i]->name, name) == 0) {
-            *out = wb_formats[i];
+        const wb_format_t *f = wb_formats[i];
+        if (tokens ? f->write_ids == NULL : f->write == NULL) continue;
+        if (strcmp (f->name, name) == 0) {
+            *out = f;
             return WB_OK;
         }
-        snprintf (known + strlen (known), sizeof known - strlen (known), "%s%s", n > 0 ? ", " : "",
-                  wb_formats[i]->name);
-        names[n++] = wb_formats[i]->name;
+        snprintf (known + strlen (known), sizeof known - strlen (known), "%s%s", n > 0 ? ", " : "", f->name);
+        names[n++] = f->name;
     }
     const char *near = wb_nearest (name, names, n);
-    return WB_FAIL (WB_EUSAGE, "--to %s: no such format; there are %s%s%s%s", name, known,
+    return WB_FAIL (WB_EUSAGE, "--to %s: no such format%s; there are %s%s%s%s", name, tokens ? " of tokens" : "", known,
                     near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
 }
 
-wb_status wb_convert_export (const wb_export_t *x) {
+static wb_status export_model (const wb_export_t *x, const wb_format_t *from, const char *path) {
     const wb_format_t *to = NULL;
     wb_weights_t *w;
-    WB_TRY (writer_of (&to, x->to));
+    WB_TRY (writer_of (&to, x->to, false));
     if ((to->types >> x->type & 1u) == 0) {
         char known[64] = "";
         for (int i = 0; i < WB_NUMBERS; i++)
@@ -49,17 +50,37 @@ wb_status wb_convert_export (const wb_export_t *x) {
                 snprintf (known + strlen (known), sizeof known - strlen (known), " %s", wb_number_names[i]);
         return WB_FAIL (WB_EUSAGE, "--type %s: %s can hold%s", wb_number_names[x->type], to->name, known);
     }
-    WB_TRY (open_weights (&w, x->from));
+    WB_TRY (open_weights (&w, from, path));
     const wb_status status = to->write (x, w);
     wb_weights_close (w);
     return status;
 }
 
-wb_status wb_convert_import (const char *from, const char *out, const char *tokenizer) {
+static wb_status export_tokens (const wb_export_t *x) {
+    const wb_format_t *to = NULL;
+    WB_TRY (writer_of (&to, x->to, true));
+    if (x->type != WB_NUMBER_F32) return WB_FAIL (WB_EUSAGE, "--type is for models: %s holds tokens", x->from);
+    return wb_tokens_export (x, to);
+}
+
+wb_status wb_convert_export (const wb_export_t *x) {
+    const wb_format_t *from = NULL;
+    char *named = NULL;
+    wb_status status = look_at (&from, &named, x->from);
+    if (status == WB_OK && from == &wb_format_tokens)
+        status = export_tokens (x);
+    else if (status == WB_OK)
+        status = export_model (x, from, named);
+    wb_free (named);
+    return status;
+}
+
+static wb_status import_model (const wb_format_t *format, const char *path, const char *from, const char *out,
+                               const char *tokenizer) {
     wb_weights_t *w;
     char count[32];
     wb_outdir_t dir = {0};
-    WB_TRY (open_weights (&w, from));
+    WB_TRY (open_weights (&w, format, path));
     wb_status status = WB_OK;
     if (tokenizer != NULL) {
         wb_tokenizer_destroy (w->tokenizer);
@@ -77,5 +98,17 @@ wb_status wb_convert_import (const char *from, const char *out, const char *toke
         if (w->tokenizer == NULL) wb_warn ("%s: has no tokenizer that wabun knows: --tokenizer puts one in", from);
     }
     wb_weights_close (w);
+    return status;
+}
+
+wb_status wb_convert_import (const char *from, const char *out, const char *tokenizer) {
+    const wb_format_t *format = NULL;
+    char *named = NULL;
+    wb_status status = look_at (&format, &named, from);
+    if (status == WB_OK && format->read_ids != NULL)
+        status = wb_tokens_import (format, named, out, tokenizer);
+    else if (status == WB_OK)
+        status = import_model (format, named, from, out, tokenizer);
+    wb_free (named);
     return status;
 }

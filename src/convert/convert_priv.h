@@ -7,6 +7,7 @@
 #include "wabun/convert.h"
 
 extern const wb_format_t wb_format_hf, wb_format_safetensors, wb_format_tokens, wb_format_gguf, wb_format_torch;
+extern const wb_format_t wb_format_llmc, wb_format_llmc_tokens;
 
 /* ---- finding out (formats.c) ----------------------------------------------------------------------------------- */
 
@@ -16,6 +17,8 @@ wb_status wb_look (wb_look_t *out, const char *path) WB_NODISCARD;
 wb_status wb_format_of (const wb_format_t **out, const wb_look_t *look) WB_NODISCARD;
 bool wb_ends_with (const char *s, const char *end);
 
+/** Make sure that x->out is not there.  Errors: WB_EUSAGE. */
+wb_status wb_export_new (const wb_export_t *x) WB_NODISCARD;
 /** Sizes and table of a model: fills w.  Errors: WB_ENOMEM. */
 wb_status wb_weights_init (wb_weights_t *w, const wb_size_t *size) WB_NODISCARD;
 
@@ -35,6 +38,13 @@ json_t *wb_fact_list (json_t *facts, const char *name) WB_NODISCARD;
 wb_status wb_fact_tensor (json_t *list, const char *name, const char *type, const int64_t *shape,
                           int ndim) WB_NODISCARD;
 const char *wb_dtype_name (wb_dtype dtype);
+
+/* ---- tokens (tokens.c) ----------------------------------------------------------------------------------------- */
+
+/** As wb_convert_export(), of a token file, and wb_convert_import(), of tokens in another format. */
+wb_status wb_tokens_export (const wb_export_t *x, const wb_format_t *to) WB_NODISCARD;
+wb_status wb_tokens_import (const wb_format_t *format, const char *from, const char *prefix,
+                            const char *tokenizer) WB_NODISCARD;
 
 /* ---- output (outdir.c, numbers.c) ------------------------------------------------------------------------------ */
 

@@ -12,8 +12,9 @@
 
 #include "convert/convert_priv.h"
 
-const wb_format_t *const wb_formats[] = {&wb_format_torch,       &wb_format_hf,     &wb_format_gguf,
-                                         &wb_format_safetensors, &wb_format_tokens, NULL};
+const wb_format_t *const wb_formats[] = {
+    &wb_format_torch,       &wb_format_hf,          &wb_format_gguf,   &wb_format_llmc,
+    &wb_format_llmc_tokens, &wb_format_safetensors, &wb_format_tokens, NULL};
 
 const char *const wb_number_names[] = {"f32", "f16", "bf16", "q8_0", NULL};
 
@@ -62,6 +63,11 @@ wb_status wb_format_of (const wb_format_t **out, const wb_look_t *look) {
                 (size_t) snprintf (known + used, sizeof known - used, "%s%s", i > 0 ? "; " : "", wb_formats[i]->what);
     }
     return WB_FAIL (WB_EUSAGE, "%s: of no format that is known; known are: %s", look->path, known);
+}
+
+wb_status wb_export_new (const wb_export_t *x) {
+    if (!wb_file_exists (x->out)) return WB_OK;
+    return WB_FAIL (WB_EUSAGE, "%s: is there already; remove it, or name another place", x->out);
 }
 
 /* ---- models ---------------------------------------------------------------------------------------------------- */

@@ -236,8 +236,7 @@ static wb_status put_file (wb_writer_t *out, const char **note, const wb_export_
 wb_status wb_gguf_write (const wb_export_t *x, wb_weights_t *w) {
     wb_writer_t out = {0};
     const char *note = "There is no tokenizer in this file: send ids.";
-    if (wb_file_exists (x->out))
-        return WB_FAIL (WB_EUSAGE, "%s: is there already; remove it, or name another place", x->out);
+    WB_TRY (wb_export_new (x));
     wb_status status = wb_writer_begin (&out, x->out);
     if (status == WB_OK) status = put_file (&out, &note, x, w);
     if (status == WB_OK) status = wb_writer_end (&out);

@@ -126,6 +126,34 @@ cp "$model/wabun-tokenizer.json" "$T_TMP/torch"
 printf 'PK\5\6%018d' 0 | tr 0 '\0' >"$T_TMP/torch/pytorch_model.bin"
 fails "torch: an empty zip" 5 'not a zip file' import "$T_TMP/torch" -o "$T_TMP/no"
 
+# ---- llm.c
+run export "$model" --to llmc -o "$T_TMP/llmc.bin"
+run inspect "$T_TMP/llmc.bin"
+ok "llmc: what it is" has "$T_TMP/run.out" 'padded to  *384$'
+run import "$T_TMP/llmc.bin" -o "$T_TMP/llmc"
+ok "llmc and back: bit for bit" same "$model" "$T_TMP/llmc"
+run export "$model" --to llmc --type bf16 -o "$T_TMP/llmc16.bin"
+run import "$T_TMP/llmc16.bin" -o "$T_TMP/llmc16"
+ok "llmc bf16 and back" same "$T_TMP/bf16.f32" "$T_TMP/llmc16"
+for i in 1 2 3; do printf 'document %s\n' $i $i $i >"$T_TMP/doc$i.txt"; done
+run encode --tokenizer byte -o "$T_TMP/docs" "$T_TMP/doc1.txt" "$T_TMP/doc2.txt" "$T_TMP/doc3.txt"
+same_tokens () { cmp "$1.bin" "$2.bin" && cmp "$1.idx" "$2.idx"; }
+run export "$T_TMP/docs" --to llmc -o "$T_TMP/docs.llmc"
+run inspect "$T_TMP/docs.llmc"
+ok "llmc tokens: what it is" has "$T_TMP/run.out" 'tokens  *102$'
+ok "llmc tokens: the end token is first" test "$(od -An -tu2 -j1024 -N4 "$T_TMP/docs.llmc" | tr -d ' ')" = 256100
+run import "$T_TMP/docs.llmc" -o "$T_TMP/docs1"
+ok "llmc tokens and back" same_tokens "$T_TMP/docs" "$T_TMP/docs1"
+run import "$T_TMP/docs.llmc" --tokenizer byte -o "$T_TMP/docs2"
+ok "llmc tokens and back, with the tokenizer" same_tokens "$T_TMP/docs" "$T_TMP/docs2"
+fails "llmc tokens: something is there" 2 'docs2.idx: is there already' import "$T_TMP/docs.llmc" -o "$T_TMP/docs2"
+fails "llmc tokens: --type" 2 '--type is for models' export "$T_TMP/docs" --to llmc --type bf16 -o "$T_TMP/no"
+fails "llmc tokens: no such format" 2 'no such format of tokens; there are llmc' export "$T_TMP/docs" --to hf -o "$T_TMP/no"
+head -c 1200 "$T_TMP/docs.llmc" >"$T_TMP/docs.cut"
+fails "llmc tokens: cut off" 5 'docs.cut: .*cut off or damaged' import "$T_TMP/docs.cut" -o "$T_TMP/no"
+head -c 1200 "$T_TMP/llmc.bin" >"$T_TMP/llmc.cut"
+fails "llmc: cut off" 5 'llmc.cut: .*cut off or damaged' import "$T_TMP/llmc.cut" -o "$T_TMP/no"
+
 # ---- ja-bpe for Hugging Face
 vocab=$T_TMP/vocab
 mkdir "$vocab"
@@ -193,10 +221,10 @@ fi
 
 # ---- refusals
 fails "export: something is there" 2 'hf: is there already' export "$model" --to hf -o "$hf"
-fails "export: no such format" 2 'no such format; there are hf, gguf' export "$model" --to hfx -o "$T_TMP/no"
+fails "export: no such format" 2 'no such format; there are hf, gguf, llmc' export "$model" --to hfx -o "$T_TMP/no"
 fails "export: no such type" 2 'no such type of numbers; there are f32, f16, bf16' export "$model" --to hf --type bf -o "$T_TMP/no"
 fails "export: a type it cannot hold" 2 'hf can hold f32 f16 bf16' export "$model" --to hf --type q8_0 -o "$T_TMP/no"
-fails "export: not a model" 2 'no model can be taken from it' export "$T_TMP/tok" --to hf -o "$T_TMP/no"
+fails "export: not a model" 2 'no model can be taken from it' export "$hf/model.safetensors" --to hf -o "$T_TMP/no"
 fails "import: no output" 2 '-o is missing' import "$hf"
 printf '{"kind": "byte"}\n' >"$T_TMP/shards/wabun-tokenizer.json"
 head -c 300000 "$T_TMP/shards/model-00002-of-00002.safetensors" >"$T_TMP/cut"

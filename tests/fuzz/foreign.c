@@ -3,11 +3,13 @@
 #include "config.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "convert/pickle.h"
 #include "fuzz.h"
 #include "models.h"
 #include "torch_file.h"
+#include "wabun/dataset.h"
 
 static const wb_size_t size = {1, 2, 1, 2, 3};
 static wb_params_t *params;
@@ -72,5 +74,72 @@ static void seeds_torch (void) {
     wb_buf_fini (&b);
 }
 
+/* ---- llm.c, and tokens of other programs ------------------------------------------------------------------------ */
+
+static wb_status check_ids (void *ctx, const int32_t *ids, int64_t n, bool end) {
+    (void) ctx, (void) end;
+    for (int64_t i = 0; i < n; i++) FUZZ_CHECK (ids[i] >= 0, "id %d", (int) ids[i]);
+    return WB_OK;
+}
+
+/* Whatever it is: a model, or tokens, which become a token file. */
+static void use_file (const char *path) {
+    wb_look_t look;
+    const wb_format_t *f;
+    wb_tokens_t *t;
+    FUZZ_MUST (wb_look (&look, path));
+    if (!fuzz_ok (wb_format_of (&f, &look))) return;
+    fuzz_use_model (path);
+    if (f->read_ids == NULL || !fuzz_ok (f->read_ids (path, check_ids, NULL))) return;
+    unlink ("tokens.idx");
+    if (!fuzz_ok (wb_tokens_import (f, path, "tokens", NULL))) return;
+    FUZZ_MUST (wb_tokens_open (&t, "tokens"));
+    wb_tokens_close (t);
+}
+
+static void run_llmc (const uint8_t *data, size_t n) {
+    fuzz_write ("m", data, n);
+    use_file ("m");
+}
+
+static void seed_file (const char *name, const char *path) {
+    size_t n;
+    char *data = fuzz_read (&n, path);
+    fuzz_seed (name, data, n);
+    wb_free (data);
+    unlink (path);
+}
+
+/* Four documents in another format. */
+static void seed_tokens (const char *name, const char *format) {
+    wb_tokens_writer_t *w;
+    FUZZ_MUST (wb_tokens_writer_new (&w, "few", 300));
+    for (int i = 0; i < 4; i++) FUZZ_MUST (wb_tokens_writer_put (w, (int32_t[]){i, 299, 256}, 3));
+    FUZZ_MUST (wb_tokens_writer_end (w, NULL, NULL));
+    const wb_export_t x = {.from = "few", .to = format, .out = "out"};
+    FUZZ_MUST (wb_convert_export (&x));
+    seed_file (name, "out");
+}
+
+/* The model of pytorch_model.bin in another format. */
+static void seed_model (const char *name, const char *format, wb_number type) {
+    wb_buf_t b = {0}, file = {0};
+    torch_pickle (&b, params, "");
+    put_torch (&file, b.data, b.len);
+    fuzz_write ("m.bin", file.data, file.len);
+    const wb_export_t x = {.from = "m.bin", .to = format, .out = "out", .type = type, .shard = INT64_MAX};
+    FUZZ_MUST (wb_convert_export (&x));
+    seed_file (name, "out");
+    wb_buf_fini (&file);
+    wb_buf_fini (&b);
+}
+
+static void seeds_llmc (void) {
+    seed_model ("f32", "llmc", WB_NUMBER_F32);
+    seed_model ("bf16", "llmc", WB_NUMBER_BF16);
+    seed_tokens ("tokens", "llmc");
+}
+
+const fuzz_harness_t fuzz_llmc = {"llmc", init, run_llmc, seeds_llmc};
 const fuzz_harness_t fuzz_torch = {"torch", init, run_torch, seeds_torch};
 const fuzz_harness_t fuzz_pickle = {"pickle", init, run_pickle, seeds_pickle};

@@ -33,7 +33,8 @@ typedef struct fuzz_harness {
     X (wiki)              \
     X (clean)             \
     X (corpus)            \
-    X (tokens) X (model) X (safetensors) X (checksums) X (state) X (hf) X (gguf) X (config) X (torch) X (pickle)
+    X (tokens)            \
+    X (model) X (safetensors) X (checksums) X (state) X (hf) X (gguf) X (config) X (torch) X (pickle) X (llmc)
 #define FUZZ_DECLARE(name) extern const fuzz_harness_t fuzz_##name;
 FUZZ_HARNESSES (FUZZ_DECLARE)
 extern const fuzz_harness_t *const fuzz_harnesses[]; /* ends with NULL */

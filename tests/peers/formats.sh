@@ -2,7 +2,7 @@
 # Other people's programs write what wabun imports and read what it exports; not part of `make check`.
 #     WABUN=.../wabun tests/peers/formats.sh
 # PyTorch and NumPy are taken where PYTHON (default: /usr/bin/python3, Debian's, with python3-torch and python3-numpy)
-# has them.  Checks of what is not installed are skipped.  Writes TAP.
+# has them; llm.c from the folder LLMC, a copy of https://github.com/karpathy/llm.c.  Checks of what is not installed are skipped.  Writes TAP.
 case ${1-} in
   '') ;;
   -h | --help) echo "usage: tests/peers/formats.sh"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
@@ -33,7 +33,7 @@ grep -v '^    ' "$here/../../README.ja.md" | grep . >"$work/text"
 run encode --tokenizer byte -o "$work/tok" "$work/text"
 cat >"$work/cfg" <<END
 run = "$work/run"; seed = 1; tokenizer = "byte"; data = { train = "$work/tok"; };
-model = { layers = 2; width = 64; heads = 4; context = 128; };
+model = { layers = 2; width = 64; heads = 4; context = 64; };
 train = { global_batch = 4; steps = 20; lr = 3e-3; warmup = 5; }; checkpoint = { every = 20; };
 END
 run train "$work/cfg"
@@ -58,6 +58,20 @@ if module torch && module numpy; then
       "$WABUN" "$work/torch/$kind" "$work/no"
   done
 else skip PyTorch "python3-torch or python3-numpy"; fi
+
+# ---- llm.c: its own loss before the first step, of 20 windows of 64 tokens, and ours of the same
+if [ -n "${LLMC-}" ] && [ -f "$LLMC/train_gpt2.c" ]; then
+  mkdir -p "$work/llmc/dev/data/tinyshakespeare"
+  ${CC:-cc} -O2 -o "$work/llmc/train" "$LLMC/train_gpt2.c" -lm || exit 99
+  run export "$model" --to llmc -o "$work/llmc/gpt2_124M.bin"
+  run export "$work/tok" --to llmc -o "$work/llmc/dev/data/tinyshakespeare/tiny_shakespeare_train.bin"
+  peer llmc_tokens "$work/tok" "$work/llmc/dev/data/tinyshakespeare/tiny_shakespeare_val.bin" || exit 99
+  (cd "$work/llmc" && ./train >out 2>&1)
+  run train "$work/cfg" --set run="$work/once" --set model.base="$model" --set data.shuffle=false \
+    --set train.global_batch=20 --set train.steps=1 --set log.every=1
+  ok "llm.c: its loss and wabun's" peer loss "$work/once/metrics.jsonl" "$work/llmc/out"
+  ok "llm.c: takes our tokens" grep '^step 40: train loss' "$work/llmc/out"
+else skip llm.c "LLMC=DIR with its train_gpt2.c"; fi
 
 echo "1..$point"
 exit $bad

@@ -63,4 +63,19 @@ def write_torch(source, out):
     save("calls", dict(state, more=Calls()))
 
 
-globals()[{"torch": "write_torch"}[sys.argv[1]]](*sys.argv[2:])
+def write_llmc_tokens(prefix, out):
+    """A file of llm.c's tokens with the stream of a token file as it is."""
+    data = open(prefix + ".bin", "rb").read()
+    with open(out, "wb") as f:
+        f.write(struct.pack("<256i", 20240520, 1, len(data) // 2, *[0] * 253) + data)
+
+
+def check_loss(metrics, out):
+    ours = [json.loads(line)["loss"] for line in open(metrics) if '"loss"' in line][0]
+    theirs = [float(line.split()[2]) for line in open(out) if line.startswith("val loss")][0]
+    print(f"wabun {ours:.6f}, llm.c {theirs:.6f}")
+    sys.exit(abs(ours - theirs) > 1e-4)
+
+
+WHAT = {"torch": write_torch, "llmc_tokens": write_llmc_tokens, "loss": check_loss}
+WHAT[sys.argv[1]](*sys.argv[2:])

@@ -7,6 +7,7 @@
 #include "convert/pickle.h"
 #include "t.h"
 #include "torch_file.h"
+#include "wabun/dataset.h"
 
 /* ---- a model in memory ------------------------------------------------------------------------------------------- */
 
@@ -108,6 +109,52 @@ static void damage (const wb_format_t *f, const char *path, size_t header, int r
     T_OK (died == 0, "%s: %d of %d damaged files", f->name, died, rounds);
     T_OK (wb_mem_now () == before, "%s: memory is given back", f->name);
     wb_free (copy);
+    wb_free (data);
+}
+
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
+
+static wb_status sum_ids (void *ctx, const int32_t *ids, int64_t n, bool end) {
+    int64_t *sum = ctx;
+    (void) end;
+    for (int64_t i = 0; i < n; i++) sum[0] += ids[i], sum[1] += ids[i] < 0;
+    return WB_OK;
+}
+
+/* Ten documents go out; the file is damaged. */
+static void damage_tokens (const wb_format_t *f, const char *path) {
+    wb_tokens_writer_t *w;
+    wb_tokens_t *t;
+    char *data;
+    size_t n;
+    T_STATUS (wb_tokens_writer_new (&w, t_tmp ("tokens"), 300), WB_OK);
+    for (int i = 0; i < 10; i++) T_STATUS (wb_tokens_writer_put (w, (int32_t[]){i, 299, 7 * i, 256}, 4), WB_OK);
+    T_STATUS (wb_tokens_writer_end (w, NULL, NULL), WB_OK);
+    T_STATUS (wb_tokens_open (&t, t_tmp ("tokens")), WB_OK);
+    const wb_export_t x = {.from = "tokens", .to = f->name, .out = path};
+    T_STATUS (f->write_ids (&x, t, 256), WB_OK);
+    wb_tokens_close (t);
+    T_STATUS (wb_file_read (&data, &n, path), WB_OK);
+    const char *bad = t_tmp ("damaged");
+    int died = 0;
+    for (int round = 0; round < 1000; round++) {
+        const uint64_t r = wb_rng_u64 (9, 2, (uint64_t) round);
+        const size_t at = (size_t) (r >> 8) % n;
+        const char was = data[at];
+        int64_t sum[2] = {0, 0};
+        json_t *facts = json_object ();
+        data[at] = (char) r;
+        T_STATUS (wb_file_write (bad, data, r % 4 == 0 ? at : n), WB_OK);
+        data[at] = was;
+        wb_status status = f->read_ids (bad, sum_ids, sum);
+        died += sum[1] > 0 || (status != WB_OK && (status != WB_EDATA || wb_error_get ()->text[0] == 0));
+        wb_error_clear ();
+        status = f->inspect (facts, bad);
+        died += status != WB_OK && (status != WB_EDATA || wb_error_get ()->text[0] == 0);
+        wb_error_clear ();
+        json_decref (facts);
+    }
+    T_OK (died == 0, "%s tokens: %d of 1000 damaged files", f->name, died);
     wb_free (data);
 }
 
@@ -253,6 +300,8 @@ int main (void) {
     there_and_back (&wb_format_gguf, t_tmp ("f16.gguf"), WB_NUMBER_F16, 0x1p-11);
     there_and_back (&wb_format_gguf, t_tmp ("bf16.gguf"), WB_NUMBER_BF16, 0x1p-8);
     there_and_back (&wb_format_gguf, t_tmp ("q8.gguf"), WB_NUMBER_Q8_0, 0.505 / 127);
+    there_and_back (&wb_format_llmc, t_tmp ("llmc.bin"), WB_NUMBER_F32, 0.0);
+    there_and_back (&wb_format_llmc, t_tmp ("llmc16.bin"), WB_NUMBER_BF16, 0x1p-8);
     there_and_back (&wb_format_hf, t_tmp ("hf"), WB_NUMBER_F32, 0.0);
     damage (&wb_format_gguf, t_tmp ("q8.gguf"), 6000, 1500);
     char *config = wb_model_config_text (&(wb_size_t){1, 32, 2, 8, 257}, 256);
@@ -263,6 +312,8 @@ int main (void) {
     bad_pickles ();
     many_pickles ();
     damage (&wb_format_torch, t_tmp ("torch.bin"), 3000, 500);
+    damage (&wb_format_llmc, t_tmp ("llmc16.bin"), 40, 300);
+    damage_tokens (&wb_format_llmc_tokens, t_tmp ("llmc.tokens"));
     damage (&wb_format_safetensors, t_tmp ("hf/model.safetensors"), 1500, 500);
     return T_DONE ();
 }
