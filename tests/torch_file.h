@@ -14,7 +14,7 @@ static inline void torch_put (wb_buf_t *b, const void *data, size_t n) {
 static inline void torch_text (wb_buf_t *b, const char *text) { torch_put (b, text, strlen (text)); }
 
 static inline void torch_number (wb_buf_t *b, uint64_t x, int bytes) {
-    for (int i = 0; i < bytes; i++) torch_put (b, &(char){(char) (x >> 8 * i)}, 1);
+    for (int i = 0; i < bytes; i++) torch_put (b, &(char){(char) (i < 8 ? x >> 8 * i : 0)}, 1);
 }
 
 /* ---- the pickle -------------------------------------------------------------------------------------------------- */
