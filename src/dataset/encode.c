@@ -19,33 +19,13 @@
 #include <strings.h>
 
 #include "dataset/dataset_priv.h"
-#include "dataset/encode.h"
+#include "dataset/encode_job.h"
 #include "wabun/launch.h"
 
 #define FEW 10 /* documents: with fewer, a text is cut for validation */
 
-/* What a rank has done.  The numbers are added up over ranks. */
-typedef struct counts {
-    int64_t documents[2], tokens[2], bytes[2]; /* of both sides */
-    int64_t skipped, garbled;                  /* documents without text; documents that are not UTF-8 */
-    int64_t lines;                             /* of JSON, bad ones too */
-    int64_t marks;                             /* lines of <|endoftext|> */
-    int64_t converted[WB_CHARSETS];            /* files */
-    int64_t markup[WB_FORMS];                  /* documents of archives whose markup is taken as text */
-} counts_t;
-
-typedef struct job {
-    wb_encoder_t encoder;
-    const wb_dataset_encoding_t *e;
-    wb_tokens_writer_t *writer[2]; /* [1]: validation, NULL without */
-    counts_t count;
-    wb_notes_t garbled, bad, left;
-    int64_t read;                  /* bytes, for the progress line */
-    int64_t open_text, open_stray; /* of the text whose end has not been written */
-    int open_side;
-    uint64_t hash; /* the smallest of all documents' */
-    double started;
-} job_t;
+typedef wb_encode_counts_t counts_t;
+typedef wb_encode_job_t job_t;
 
 /* ---- delivering ------------------------------------------------------------------------------------------------- */
 
@@ -61,16 +41,25 @@ static int64_t line_number (const char *path, int64_t at) {
     return line;
 }
 
-/* A text that is not what it should be. */
+/* A text that is not what it should be; a file is noted once. */
 static void note_garbled (job_t *j, const wb_unit_t *u) {
-    const char *from = j->encoder.from, *seems = u->seems;
-    if (j->garbled.n++ >= WB_NOTES) return;
-    char *to = j->garbled.text[j->garbled.n - 1], hint[96];
-    snprintf (hint, sizeof hint,
-              seems[0] != 0 ? "; it seems to be %s: --from %s" : "; if you know its encoding: --from NAME", seems,
-              seems);
-    snprintf (to, sizeof j->garbled.text[0], "%.300s is not %s: what it holds becomes bytes, not words%s", u->in->path,
-              from != NULL ? from : "UTF-8", from != NULL ? "" : hint);
+    const char *from = j->encoder.from, *path = u->in->path, *seems = u->seems;
+    if (j->named == u->in || j->garbled.n++ >= WB_NOTES) return;
+    j->named = u->in;
+    char *to = j->garbled.text[j->garbled.n - 1];
+    const size_t size = sizeof j->garbled.text[0];
+    if (u->mistaken)
+        snprintf (to, size, "%.300s is %s, not %s: leave out --from, or give --from %s", path, seems, from, seems);
+    else if (from != NULL)
+        snprintf (to, size, "%.300s is not %s: %s", path, from,
+                  u->whole ? "what cannot be converted becomes U+FFFD" : "what it holds becomes bytes, not words");
+    else if (seems[0] != 0)
+        snprintf (to, size, "%.300s is not UTF-8: what it holds becomes bytes, not words; it seems to be %s: --from %s",
+                  path, seems, seems);
+    else
+        snprintf (to, size,
+                  "%.300s is not UTF-8: what it holds becomes bytes, not words; if you know its encoding: --from NAME",
+                  path);
 }
 
 static wb_status note_bad (job_t *j, const wb_unit_t *u) {
@@ -105,7 +94,7 @@ static wb_status note_records (job_t *j, const wb_unit_t *u) {
 }
 
 static void judge_text (job_t *j, const wb_unit_t *u, int64_t text, int64_t stray) {
-    if (!wb_text_garbled (stray, text)) return;
+    if (!wb_text_garbled (stray, text) && !(u->mistaken && text > 0)) return;
     j->count.garbled++;
     note_garbled (j, u);
 }
@@ -173,12 +162,18 @@ static wb_status write_unit (void *ctx, void *unit) {
     const wb_unit_t *u = unit;
     WB_TRY (note_bad (j, u));
     j->read += u->in->kind == WB_INPUT_STREAM && !u->records ? (int64_t) u->stream.len : u->to - u->from;
-    if (u->converted != WB_CHARSET_UTF8) j->count.converted[u->converted]++;
+    if (u->converted != WB_CHARSET_UTF8 && !u->mistaken && !wb_text_garbled (u->stray, u->text))
+        j->count.converted[u->converted]++;
     if (u->hash < j->hash) j->hash = u->hash;
     if (u->records) WB_TRY (note_records (j, u));
     if (u->whole && !u->lines) judge_text (j, u, u->text, u->stray);
     if (!u->lines && !u->records && !u->whole) WB_TRY (write_text (j, u));
     j->count.marks += u->marks;
+    j->count.words += u->words;
+    if (u->lines && u->mistaken) {
+        j->count.garbled += (int64_t) (u->documents.len / sizeof (wb_encoded_t));
+        note_garbled (j, u);
+    }
     if (u->lines || u->records || u->whole) WB_TRY (write_documents (j, u));
     show_progress (j);
     return WB_OK;
@@ -221,42 +216,6 @@ static wb_status encode_part (job_t *j, int rank, int ranks, int threads) {
     return status;
 }
 
-/* ---- what went wrong --------------------------------------------------------------------------------------------- */
-
-/* Print what was converted and what was wrong; an error when that is too much of it.  Every rank has the same. */
-static wb_status judge (const job_t *j) {
-    const counts_t *c = &j->count;
-    const int64_t documents = c->documents[0] + c->documents[1];
-    for (int i = 0; i < WB_CHARSETS; i++)
-        if (c->converted[i] > 0)
-            wb_info ("%lld file%s converted from %s", (long long) c->converted[i], wb_plural (c->converted[i]),
-                     i == WB_CHARSET_NAMED ? j->encoder.from : wb_charset_name ((wb_charset) i));
-    wb_notes_print (&j->garbled, "files that are not UTF-8");
-    wb_notes_print (&j->bad, "lines that cannot be read");
-    if (documents > 0) wb_notes_print (&j->left, "things that were left out");
-    wb_markup_warn (c->markup, "document");
-    if (j->bad.n > 0)
-        wb_warn ("%lld of %lld lines left out, which cannot be read", (long long) j->bad.n, (long long) c->lines);
-    if (j->bad.n > 100 && j->bad.n > c->lines / 100 && j->e->bad_lines == WB_BAD_LINES_FEW)
-        return WB_FAIL (
-            WB_EDATA,
-            "%lld of %lld lines cannot be read, the first is %s; nothing was written (--bad-lines skip takes "
-            "the others)",
-            (long long) j->bad.n, (long long) c->lines, j->bad.text[0]);
-    if (documents == 0)
-        return WB_FAIL (WB_EDATA, "no text in %s%s: %lld file%s there, but no document has any text%s%s",
-                        j->e->inputs[0], j->e->ninputs > 1 ? " and the other inputs" : "",
-                        (long long) j->encoder.inputs->len, wb_plural (j->encoder.inputs->len),
-                        j->left.n > 0 ? "; left out: " : "", j->left.n > 0 ? j->left.text[0] : "");
-    if (c->garbled > documents / 10 && !j->e->keep_garbled)
-        return WB_FAIL (
-            WB_EDATA,
-            "%lld of %lld documents are not UTF-8 and could not be converted; nothing was written (--from NAME "
-            "converts them, --keep-garbled takes them as they are)",
-            (long long) c->garbled, (long long) documents);
-    return WB_OK;
-}
-
 /* ---- all ranks -------------------------------------------------------------------------------------------------- */
 
 static wb_status make_dir (const char *prefix) {
@@ -288,6 +247,7 @@ static void cancel_writers (job_t *j) {
 /* Encode all inputs once; afterwards the counts are those of all ranks.  part: the rank, -1 where there is only one. */
 static wb_status encode_once (job_t *j, wb_comm_t *world, int part, int threads) {
     memset (&j->count, 0, sizeof j->count);
+    j->named = NULL;
     j->garbled.n = j->bad.n = j->left.n = j->read = j->open_text = j->open_stray = 0;
     j->encoder.input = j->encoder.at = 0;
     j->hash = UINT64_MAX;
@@ -321,7 +281,7 @@ static wb_status encode_sides (job_t *j, wb_comm_t *world, int part, int threads
         cancel_writers (j);
         WB_TRY (encode_once (j, world, part, threads));
     }
-    WB_TRY (wb_agree (world, judge (j)));
+    WB_TRY (wb_agree (world, wb_encode_judge (j)));
     if (share > 0 && (n[0] == 0 || n[1] == 0))
         return WB_FAIL (WB_EDATA, "nothing was left for %s: give more documents, or text with line ends",
                         n[1] == 0 ? "validation" : "training");
@@ -352,19 +312,6 @@ static wb_status finish (job_t *j, wb_comm_t *world, int part) {
     return wb_agree (world, status);
 }
 
-static void report (const job_t *j, int side, const char *name) {
-    const counts_t *c = &j->count;
-    const int64_t n = c->documents[side], bytes = c->bytes[side];
-    const double seconds = wb_now () - j->started;
-    char documents[32], tokens[32], text[32], skipped[32], note[80] = "", time[32];
-    if (c->skipped > 0 && side == 0)
-        snprintf (note, sizeof note, "; %s without text left out", wb_format_count (skipped, c->skipped));
-    wb_info ("%s: %s document%s, %s tokens, %s bytes, %.3f bytes per token, %s, %.1f MB/s%s", name,
-             wb_format_count (documents, n), wb_plural (n), wb_format_count (tokens, c->tokens[side]),
-             wb_format_count (text, bytes), (double) bytes / (double) c->tokens[side],
-             wb_format_seconds (time, seconds), (double) bytes / seconds / 1e6, note);
-}
-
 /* A rank's part is written as PREFIX.rankR, or as PREFIX where there is one rank only. */
 static wb_status encode (job_t *j, wb_comm_t *world, int threads) {
     const int rank = wb_comm_rank (world), part = wb_comm_size (world) > 1 ? rank : -1;
@@ -379,9 +326,11 @@ static wb_status encode (job_t *j, wb_comm_t *world, int threads) {
     wb_encoded_parts_fini (&parts);
     for (int side = 0; side < 2 && status == WB_OK && rank == 0; side++) {
         char *name = wb_encoded_name (j->e->prefix, side, -1);
-        if (name != NULL && (side == 0 || j->e->validation > 0)) report (j, side, name);
+        if (name != NULL && (side == 0 || j->e->validation > 0)) wb_encode_tell (j, side, name);
         wb_free (name);
     }
+    if (status == WB_OK && rank == 0) wb_encode_warn_share (j);
+    if (status == WB_OK && rank == 0 && j->e->validation == 0) wb_encode_warn_stale (j->e->prefix);
     return status;
 }
 

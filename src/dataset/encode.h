@@ -63,6 +63,8 @@ typedef struct wb_unit {
     int64_t marks;                /* lines of <|endoftext|> in a converted text */
     wb_charset converted;         /* WB_CHARSET_UTF8: no */
     char seems[32];               /* encoding of garbled text, "": unknown */
+    bool mistaken;                /* for certain that one, not what --from says */
+    int64_t words;                /* <|endoftext|> that is no mark of a document */
     int64_t bad;                  /* lines that cannot be read, and the first of them */
     wb_bad_line_t bad_lines[WB_NOTES];
     uint64_t hash;                   /* the smallest of its documents' */
@@ -111,6 +113,9 @@ wb_status wb_encoder_document (const wb_encoder_t *j, wb_unit_t *u, const char *
 wb_status wb_encoder_read (wb_buf_t *b, int fd, size_t n, const char *path) WB_NODISCARD;
 /* On which side a document is that begins like that. */
 int wb_encoder_side (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n);
+
+/* How often <|endoftext|> is in s [n]. */
+int64_t wb_encoder_words (const char *s, size_t n);
 
 /* ---- plain text (unit_text.c) ------------------------------------------------------------------------------------ */
 

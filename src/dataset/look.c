@@ -70,6 +70,32 @@ wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *fi
     return status;
 }
 
+/* Which of the encodings that tell themselves a name is of; 0: another. */
+static int family (const char *name) {
+    static const struct {
+        const char *part;
+        int family;
+    } all[] = {{"UTF8", '8'},   {"UTF-8", '8'}, {"UTF16", 'w'}, {"UTF-16", 'w'}, {"UTF32", 'w'},
+               {"UTF-32", 'w'}, {"UCS", 'w'},   {"EUC", 'e'},   {"2022", 'j'},   {"932", 's'},
+               {"31J", 's'},    {"SJIS", 's'},  {"SHIFT", 's'}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (strcasestr (name, all[i].part) != NULL) return all[i].family;
+    return 0;
+}
+
+bool wb_look_mistaken (const char *from, const char *s, size_t n, char seems[32]) {
+    const int asked = family (from);
+    bool plain = true;
+    char unused[32];
+    for (size_t i = 0; i < n && plain; i++) plain = (unsigned char) s[i] < 0x80 && s[i] != 0x1b;
+    if (asked == 0 || (plain && asked != 'w')) return false;
+    const wb_charset c = wb_charset_guess (s, n, unused);
+    if (c == WB_CHARSET_UNKNOWN || family (wb_charset_name (c)) == asked) return false;
+    if (asked == 'w' && c == WB_CHARSET_UTF8 && memchr (s, 0, n) != NULL) return false;
+    snprintf (seems, 32, "%s", wb_charset_name (c));
+    return true;
+}
+
 /* Enough of the file's beginning: the first line where that may be JSON, and of a long file as far as something is not
  * ASCII; a short one is looked at again when it is encoded. */
 static wb_status read_start (wb_buf_t *b, int fd, const char *path, bool is_long) {

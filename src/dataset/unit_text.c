@@ -75,6 +75,7 @@ size_t wb_encoder_text_end (const char *s, size_t n, bool *mark) { return real_e
 
 static wb_status put_part (const wb_encoder_t *j, wb_unit_t *u, wb_text_part_t *p, const char *s, size_t n) {
     const int64_t before = u->ids.len;
+    u->words += wb_encoder_words (s, n);
     if (n > 0 && p->begins) p->side = u->cut ? u->side : wb_encoder_side (j, u, s, n);
     if (n > 0) WB_TRY (wb_tokenizer_encode (j->tokenizer, &u->ids, s, n, j->e->clean));
     p->ids = u->ids.len - before;

@@ -115,6 +115,8 @@ static void begin_unit (wb_unit_t *u, const wb_input_t *in, bool whole) {
     u->skipped = u->stray = u->bad = u->marks = 0;
     u->converted = WB_CHARSET_UTF8;
     u->seems[0] = 0;
+    u->mistaken = false;
+    u->words = 0;
     u->hash = UINT64_MAX;
     u->left.n = u->bad_records.n = u->garbled.n = u->json = 0;
     memset (u->markup, 0, sizeof u->markup);
@@ -224,7 +226,10 @@ static wb_status read_lines (wb_buf_t *b, size_t *start, wb_unit_t *u, int fd) {
 /* Which encoding to convert from; WB_CHARSET_UTF8, _UNKNOWN: none. */
 static wb_charset which (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
     u->stray = u->whole && j->from != NULL ? 0 : wb_text_stray (s, n);
-    if (j->from != NULL) return u->whole ? WB_CHARSET_NAMED : WB_CHARSET_UTF8;
+    if (j->from != NULL) {
+        u->mistaken = wb_look_mistaken (j->from, s, n < WB_HASHED ? n : WB_HASHED, u->seems);
+        return u->whole && strcasecmp (j->from, "UTF-8") != 0 ? WB_CHARSET_NAMED : WB_CHARSET_UTF8;
+    }
     const bool escapes = n > 0 && memchr (s, 0x1b, n) != NULL; /* ISO-2022-JP */
     if (!u->whole && !escapes && u->stray <= 1) return WB_CHARSET_UTF8;
     const wb_charset c = wb_charset_guess (s, n, u->seems);
@@ -236,7 +241,7 @@ static wb_status convert (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *text, c
     const wb_charset from = which (j, u, *s, *n);
     if (from == WB_CHARSET_UNKNOWN || from == WB_CHARSET_UTF8) return WB_OK;
     const char *name = from == WB_CHARSET_NAMED ? j->from : wb_charset_name (from);
-    snprintf (u->seems, sizeof u->seems, "%s", name);
+    if (!u->mistaken) snprintf (u->seems, sizeof u->seems, "%s", name);
     if (!u->whole && (u->cut || !u->first || !u->last)) return WB_OK; /* a piece of a file that began as UTF-8 */
     int64_t stray = 0;
     wb_buf_clear (text);
@@ -252,6 +257,14 @@ static wb_status convert (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *text, c
 }
 
 /* ---- encoding --------------------------------------------------------------------------------------------------- */
+
+int64_t wb_encoder_words (const char *s, size_t n) {
+    static const char word[] = "<|endoftext|>";
+    int64_t words = 0;
+    for (const char *end = s + n; n > 0 && (s = memmem (s, (size_t) (end - s), word, sizeof word - 1)) != NULL; words++)
+        s += sizeof word - 1;
+    return words;
+}
 
 int wb_encoder_side (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
     if (j->e->validation == 0) return 0;
@@ -271,6 +284,7 @@ static wb_status encode_document (const wb_encoder_t *j, wb_unit_t *u, const cha
 
 wb_status wb_encoder_document (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
     if (n == 0) u->skipped++;
+    u->words += wb_encoder_words (s, n);
     if (!j->cut || n == 0) return encode_document (j, u, s, n, wb_encoder_side (j, u, s, n));
     size_t at = (size_t) ((double) n * (1 - j->e->validation));
     const char *end = memchr (s + at, '\n', n - at);

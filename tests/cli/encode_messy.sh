@@ -40,7 +40,7 @@ iconv -f UTF-8 -t SHIFT_JIS "$work/utf8.txt" >"$work/x.txt"
 enc "--from" 0 "converted from CP932" --from sjis "$work/x.txt"
 text "--from: the text" "$work/want"
 enc "--from nothing" 2 "iconv does not know" --from klingon "$work/x.txt"
-enc "--from utf-8: as it is" 5 "not UTF-8" --from utf-8 "$work/x.txt"
+enc "--from utf-8: as it is" 5 "is CP932, not utf-8" --from utf-8 "$work/x.txt"
 enc "--keep-garbled" 0 "1 document," --from utf-8 --keep-garbled "$work/x.txt"
 printf '{"text": "メロスは激怒した。かならずかの王をのぞかねばならぬ"}\n' | iconv -f UTF-8 -t SHIFT_JIS >"$work/sjis.jsonl"
 enc "lines in Shift_JIS" 0 "converted from CP932" "$work/sjis.jsonl"
@@ -67,6 +67,34 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12; do cp "$work/utf8.txt" "$work/some/$i.txt";
 cp "$work/short.txt" "$work/some"
 enc "one garbled of 13 is taken" 0 "13 documents" "$work/some"
 says "and named" "short.txt is not UTF-8"
+
+# a wrong --from is said in one way, and nothing is called converted that is not
+for c in ISO-2022-JP EUC-JP; do
+  iconv -f UTF-8 -t $c "$work/utf8.txt" >"$work/y.txt"
+  for from in utf-8 cp932; do
+    enc "$c is not $from" 5 "y.txt is $c, not [A-Za-z0-9-]*: leave out --from" --from $from "$work/y.txt"
+    verdict "$c as $from: no word of converting it" eval '! grep -q "converted" "$work/err"'
+  done
+done
+enc "UTF-8 is not CP932" 5 "utf8.txt is UTF-8, not CP932" --from sjis "$work/utf8.txt"
+enc "nor UTF-16" 5 "utf8.txt is UTF-8, not utf-16" --from utf-16 "$work/utf8.txt"
+says "the error names what was given" "1 of 1 documents are not utf-16, as --from says; nothing was written"
+head -n 40 "$work/late.utf8" >"$work/ascii.txt"
+enc "plain ASCII is each of them" 0 "1 file converted from EUC-JP" --from EUC-JP "$work/ascii.txt"
+iconv -f UTF-8 -t EUC-JP "$work/utf8.txt" >"$work/y.txt"
+enc "a name of the same encoding" 0 "1 file converted from" --from eucjp "$work/y.txt"
+silent "is no mistake"
+
+# <|endoftext|> that is no mark between documents
+printf '一\n<|endoftext|>\n\n二<|endoftext|>\n<|endoftext|>\r\n<|endoftext|>\n三\n<|endoftext|>' >"$work/eot.txt"
+enc "marks and words" 0 "3 documents" "$work/eot.txt"
+says "the word within a line is counted" "warning: <|endoftext|> stands 1 time within a line"
+printf '{"text": "a\\n<|endoftext|>\\nb"}\n' >"$work/eot.jsonl"
+enc "a text of JSON is one document" 0 "1 document," "$work/eot.jsonl"
+says "with a warning" "<|endoftext|> stands 1 time within"
+grep -v 二 "$work/eot.txt" >"$work/marks.txt"
+enc "marks alone" 0 "3 documents" "$work/marks.txt"
+silent "need no warning"
 
 # ---- binary files
 printf '\377\330\377\340\000\020JFIF' >"$work/photo.txt"
@@ -251,6 +279,15 @@ verdict "near its end" eval '[ "$("$WABUN" decode --tokenizer byte "$work/t-vali
 iconv -f UTF-8 -t SHIFT_JIS "$work/utf8.txt" >"$work/x.txt"
 enc "a converted text is cut" 0 "t-valid: 1 document," --validation 0.1 "$work/x.txt"
 printf 'one line' >"$work/line.txt"
+awk 'BEGIN { for (d = 0; d < 12; d++) { for (i = 0; i < 200 + (d == 4) * 3000; i++) printf "文書%dの%d行目\n", d, i
+  if (d < 11) print "<|endoftext|>" } }' >"$work/uneven.txt"
+enc "validation that is far from its share" 0 "validation has [0-9.]* % of the text, not 1 %: it is 1 of 12 documents" \
+  --validation 0.01 "$work/uneven.txt"
+"$WABUN" encode --tokenizer byte -o "$work/old" --validation 0.1 "$work/utf8.txt" 2>"$work/err"
+silent "new files for validation"
+"$WABUN" encode --tokenizer byte -o "$work/old" "$work/utf8.txt" 2>"$work/err"
+says "old files for validation" "warning: .*/old-valid is from an earlier encoding and stays as it is:.*remove .*/old-valid.bin"
+verdict "they stay" test -s "$work/old-valid.bin"
 enc "nothing to cut" 5 "nothing was left for validation" --validation 0.1 "$work/line.txt"
 verdict "nothing is written" eval '! ls "$work"/t.* "$work"/t-valid.* 2>/dev/null'
 
