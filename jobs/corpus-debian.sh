@@ -40,6 +40,8 @@ for tool in apt-get apt-cache dpkg-deb perl; do
 done
 
 apt () { with_progress fetching apt-get $apt_options "$@" 3>&1 >"$dir/apt/log" 2>&1; }
+unpacking () { say "still unpacking $package"; }
+taking () { say "still taking the text out, $(find text -type f | wc -l) texts" >&3; }
 fetching () { say "still fetching, $(du -sk "$dir/apt/state" "$dir/packages" | awk '{ n += $1 } END { print n }') KB ($dir/apt/log)" >&3; }
 
 # Apt's own lists, or, where there are none (a fresh container), lists fetched into DIR: this needs no rights either.
@@ -68,7 +70,8 @@ for package in mandoc $manuals $stories; do
   rm -rf packages/* "unpacked/$package"
   (cd packages && apt download "$package") ||
     { tail -n 5 apt/log >&2; fail 3 "apt-get download $package failed; call again to go on"; }
-  dpkg-deb -x packages/*.deb "unpacked/$package"
+  with_progress unpacking dpkg-deb -x packages/*.deb "unpacked/$package" ||
+    fail 3 "$package cannot be unpacked into $dir/unpacked; call again to go on"
   touch "unpacked/$package/done"
 done
 [ -e unpacked/mandoc/done ] || fail 3 "the package mandoc is missing"
@@ -95,15 +98,15 @@ for package in $manuals; do
   list html "unpacked/$package" \( -path '*/ja/*' -o -name '*.ja.html' \) -name '*.html'
 done | sed 's,\.gz$,,' >list
 # mandoc reads many pages in one go, but not if they are compressed.
-find unpacked -path '*/man/ja/man*' -type f -name '*.gz' -exec gzip -df {} +
-perl "$jobs/corpus-debian.pl" text/manuals <list >log
+with_progress taking find unpacked -path '*/man/ja/man*' -type f -name '*.gz' -exec gzip -df {} + 3>&1
+with_progress taking perl "$jobs/corpus-debian.pl" text/manuals 3>&1 <list >log
 printf 'manuals: %s' "$(cat log)" >text/found
 for package in $stories; do
   [ -e "unpacked/$package/done" ] || continue
   catalogue=$(find "unpacked/$package" -path '*/ja/*' -name '*.mo' | head -n 1)
   [ -z "$catalogue" ] || list scenario "unpacked/$package" -path '*/scenarios/*.cfg' | sed "s,\$,$tab$catalogue,"
 done >list
-perl "$jobs/corpus-debian.pl" text/stories <list >log
+with_progress taking perl "$jobs/corpus-debian.pl" text/stories 3>&1 <list >log
 printf '; stories: %s\n' "$(cat log)" >>text/found
 for package in $manuals $stories; do
   file=unpacked/$package/usr/share/doc/$package/copyright

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # progress.sh - sourced by scripts whose commands take long without a word.
 #
-# with_progress TELL COMMAND...   runs COMMAND; as long as it runs, TELL (a function) prints a line every 15 seconds.
-: "${PROGRESS_SECONDS:=15}"
+# with_progress TELL COMMAND...   runs COMMAND; as long as it runs, TELL (a function) prints a line every 10 seconds.
+: "${PROGRESS_SECONDS:=10}"
 with_progress () {
   tell=$1
   shift

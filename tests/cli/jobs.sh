@@ -39,6 +39,14 @@ progress () { # prints while its command runs, hands on the exit code, and leave
 ok "a line now and then while a command runs" progress
 ok "train.sbatch outside of Slurm" code 2 sbatch env -u SLURM_JOB_ID bash "$jobs/train.sbatch" tiny.cfg
 ok "smoke test" "$jobs/smoke.sh" "$WABUN"
+made () { # CFG: each token file that it reads is made by a command at its top
+  names=$(grep -v '^#' "$1" | grep -o '"tok/[^"]*"' | tr -d '"')
+  [ -n "$names" ] || return 1
+  for name in $names; do
+    grep -q -e "^#.* wabun encode .*-o ${name%-valid} " "$1" || { echo "$name: no command makes it"; return 1; }
+  done
+}
+for cfg in tiny small medium large xl; do ok "$cfg.cfg tells how its tokens are made" made "$jobs/$cfg.cfg"; done
 
 command -v perl >/dev/null 2>&1 || { echo "1..$point"; exit 0; }
 
