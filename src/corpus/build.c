@@ -71,7 +71,14 @@ static wb_status clear (const char *dir) {
 /* ---- what is printed --------------------------------------------------------------------------------------------- */
 
 static void print_example (const wb_corpus_options_t *o) {
-    wb_info ("For training: encode each genre, then");
+    wb_info ("For training, with a tokenizer T:");
+    for (int i = 0; i < o->sources.n; i++) {
+        const char *genre = wb_corpus_source (o, i)->genre;
+        bool first = true;
+        for (int k = 0; k < i; k++) first = first && strcmp (wb_corpus_source (o, k)->genre, genre) != 0;
+        if (first) wb_info ("  wabun encode --tokenizer T -o tok/%s %s/%s-[0-9]*.jsonl.zst", genre, o->dir, genre);
+    }
+    if (o->validation > 0) wb_info ("  wabun encode --tokenizer T -o tok/valid %s/*-valid-*.jsonl.zst", o->dir);
     wb_info ("  data = { train = (");
     for (int i = 0; i < o->sources.n; i++) {
         const wb_corpus_source_t *s = wb_corpus_source (o, i);
@@ -84,7 +91,7 @@ static void print_example (const wb_corpus_options_t *o) {
         }
         if (first) wb_info ("    %s{ tokens = \"tok/%s\"; weight = %g; }", i > 0 ? ", " : "", s->genre, weight);
     }
-    wb_info ("  ); };");
+    wb_info ("  );%s };", o->validation > 0 ? " validation = \"tok/valid\";" : "");
 }
 
 static void print (const wb_corpus_options_t *o, const wb_parts_t *p, const wb_shards_t *s, const unsigned char *state,

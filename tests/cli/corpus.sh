@@ -50,6 +50,7 @@ for n in 2 3; do ok "the same bytes on 1 and $n ranks" diff -r out.1 out.$n; don
 ok "the work is removed" test ! -e out.1/work
 cp err.print err
 ok "an example for training" says 'tokens = "tok/far"; weight = 2'
+ok "its tokens are made so" says "encode --tokenizer T -o tok/far "
 cp -r out.1 out
 ok "done: nothing to do" build 0 cfg.most
 ok "... and it says so" says "nothing has changed"
