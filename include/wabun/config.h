@@ -19,7 +19,11 @@ extern "C" {
  * above this one. */
 typedef struct wb_run_options {
     char *dir;         /**< the run directory */
-    int64_t bad_steps; /**< steps with NaN or infinity that are skipped in a row */
+    int64_t bad_steps; /**< bad steps that are skipped in a row: NaN, infinity, loss_rise */
+    double spike_z;    /**< standard deviations above the mean of late that make a spike; 0: none */
+    int64_t spike_window;
+    bool spike_skip;
+    double loss_rise; /**< nats above the lowest mean that make a bad step; 0: none */
     int64_t checkpoint_every;
     int64_t checkpoint_failures;                  /**< saves that may fail in a row */
     int checkpoint_keep;                          /**< 0: all */

@@ -29,6 +29,9 @@ int64_t wb_tokens_documents (const wb_tokens_t *f);
 const char *wb_tokens_path (const wb_tokens_t *f); /**< prefix; borrowed */
 /** Place of a document in the stream: its first id and how many it has.  Errors: as wb_tokens_read(); WB_EDATA. */
 wb_status wb_tokens_document (const wb_tokens_t *f, int64_t *first, int64_t *n, int64_t document) WB_NODISCARD;
+/** The document that holds id `position` of the stream, and which of its ids that is.  Cost: some reads of the .idx.
+ * Errors: as wb_tokens_document(). */
+wb_status wb_tokens_find (const wb_tokens_t *f, int64_t *document, int64_t *offset, int64_t position) WB_NODISCARD;
 /** Check that every id of this part (part of parts) is < vocab.  Errors: WB_EDATA with the first bad id and its
  * position; WB_EIO, WB_ENOMEM. */
 wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int parts) WB_NODISCARD;

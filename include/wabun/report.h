@@ -29,6 +29,7 @@ typedef struct wb_value {
 typedef enum wb_metrics_kind {
     WB_METRICS_STEP,
     WB_METRICS_MUON,       /**< singular values of an update */
+    WB_METRICS_HEALTH,     /**< a spike, or a step whose numbers were bad */
     WB_METRICS_VALIDATION, /**< loss on text that is not trained on */
     WB_METRICS_SAMPLE      /**< "text": what the model writes */
 } wb_metrics_kind;

@@ -72,6 +72,7 @@ typedef struct wb_step_result {
     double grad_norm; /**< before clipping */
     double lr;
     bool bad;    /**< NaN or infinity somewhere: nothing was updated */
+    bool held;   /**< the trainer's judge was against it: nothing was updated */
     bool unread; /**< some rank could not read its batch: nothing was updated */
     bool stop;   /**< some rank was asked to stop */
     int micros;  /**< micro-batches of this rank */
@@ -108,8 +109,13 @@ extern const wb_option_t wb_train_options[];
  * in the last micro-batch, and in the last round of interleaved stages. */
 int wb_step_micro_batches (const wb_step_options_t *o, const wb_layout_t *lo);
 
+/** Called in each step whose numbers are finite, with loss, gradient norm and rate of all ranks, before anything is
+ * updated.  False: nothing is.  It must decide alike on all ranks: by what it is given, and by what is the same
+ * everywhere. */
+typedef bool (*wb_judge_fn) (void *ctx, const wb_step_result_t *step);
+
 /** Everything a rank trains with: weights, gradients, optimizer state, activations.  Fields are for reading; weights
- * after a step through wb_trainer_weights(). */
+ * after a step through wb_trainer_weights(); step and judge are for the caller to set. */
 typedef struct wb_trainer {
     const wb_topo_t *topo; /**< borrowed */
     wb_layout_t layout;
@@ -122,6 +128,8 @@ typedef struct wb_trainer {
     int64_t step;         /**< steps done; set it when resuming */
     int64_t first, share; /**< first of this rank's sequences in the global batch, and how many there are */
     int micros;           /**< micro-batches of this rank in a step */
+    wb_judge_fn judge;    /**< NULL: every step with finite numbers is done */
+    void *judge_ctx;      /**< borrowed */
     struct wb_trainer_impl *impl;
 } wb_trainer_t;
 
@@ -164,9 +172,19 @@ wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn 
 /** The weights [params->own], complete: after a step they are still on their way round the data group, so code that
  * reads or writes them between steps must get them here.  Collective over the data group. */
 float *wb_trainer_weights (wb_trainer_t *t);
-/** After a step with bad numbers, which changed nothing: go on with the batch after it.  Not collective, but all ranks
- * do it. */
+/** After a step with bad numbers or one that was held back, which changed nothing, or instead of a step: go on with the
+ * batch after it.  Not collective, but all ranks do it. */
 void wb_trainer_skip (wb_trainer_t *t);
+/** A sequence of a global batch, and its mean loss in nats per token. */
+typedef struct wb_sequence_loss {
+    int64_t sequence;
+    double loss;
+} wb_sequence_loss_t;
+/** The n (at most) sequences of the last step with the highest losses, the highest first; NaN counts as infinity.
+ * Returns how many there are, the same on all ranks; *infinite (may be NULL): how many of the whole batch are infinite.
+ * Once after a step, which it may follow whatever came of it.  Collective over topo->world: a few small messages for
+ * each, so not for every step. */
+int wb_trainer_worst (wb_trainer_t *t, wb_sequence_loss_t *out, int n, int64_t *infinite);
 /** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights are unchanged.  Apart from rounding the
  * same in all layouts.  Collective over topo->world.  Errors: of `sample` on any rank, agreed; the sums are 0 then. */
 wb_status wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,

@@ -25,7 +25,15 @@ static const wb_option_t top[] = {
 /* Of room run, which is above this one. */
 static const wb_option_t run[] = {
     {"train.bad_steps", WB_OPTION_INT, AT (run.bad_steps), "3", .max = WB_OPTION_MANY, .unit = "steps",
-     .help = "steps with NaN or infinity that are skipped in a row"},
+     .help = "bad steps (NaN, infinity, train.loss_rise) that are skipped in a row"},
+    {"train.spike_z", WB_OPTION_FLOAT, AT (run.spike_z), "8", .max = 1e6, .unit = "deviations",
+     .help = "a loss or gradient norm so many standard deviations above its mean of late is reported; 0: none"},
+    {"train.spike_window", WB_OPTION_INT, AT (run.spike_window), "100", .min = 2, .max = WB_OPTION_MANY,
+     .unit = "steps", .help = "steps that this mean is of"},
+    {"train.spike_skip", WB_OPTION_BOOL, AT (run.spike_skip), "false",
+     .help = "such steps are skipped, up to train.bad_steps in a row"},
+    {"train.loss_rise", WB_OPTION_FLOAT, AT (run.loss_rise), "0", .max = 1e6, .unit = "nats",
+     .help = "a loss so far above its lowest mean is bad, as NaN is; 0: none is"},
     {"checkpoint.every", WB_OPTION_INT, AT (run.checkpoint_every), "500", .max = WB_OPTION_MANY, .unit = "steps",
      .help = "steps between checkpoints; 0: at the end only"},
     {"checkpoint.keep", WB_OPTION_INT, AT (run.checkpoint_keep), "5", .max = 1e6,

@@ -273,6 +273,23 @@ wb_status wb_tokens_document (const wb_tokens_t *f, int64_t *first, int64_t *n, 
     return WB_OK;
 }
 
+wb_status wb_tokens_find (const wb_tokens_t *f, int64_t *document, int64_t *offset, int64_t position) {
+    int64_t low = 0, high = f->documents, first = 0, n; /* document low begins at or before it, document high after */
+    WB_ASSERT (position >= 0 && position < f->count);
+    while (high - low > 1) {
+        const int64_t mid = low + (high - low) / 2;
+        WB_TRY (wb_tokens_document (f, &first, &n, mid));
+        if (first <= position)
+            low = mid;
+        else
+            high = mid;
+    }
+    WB_TRY (wb_tokens_document (f, &first, &n, low));
+    *document = low;
+    *offset = position - first;
+    return WB_OK;
+}
+
 /* The last sequence that begins at or before a position in the stream, which is inside it. */
 static int64_t sequence_of (const wb_tokens_t *f, int64_t position) {
     int64_t low = 0, high = f->sequences; /* starts[low] <= position < starts[high] */

@@ -1,4 +1,4 @@
-/* history.jsonl in the run directory: when the training began or went on, and how that ended.
+/* history.jsonl in the run directory: when the training began or went on, how that ended, and what befell it.
  *
  * Rank 0 appends a line before the first step and one at the end.  A start without an end was killed, or its node was
  * lost: nobody could write any more.  Nothing of it decides how the training goes, so what cannot be written is a
@@ -7,14 +7,13 @@
  * Not done here: reading it (status.c). */
 #include "config.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "report/append.h"
-#include "run/run_priv.h"
+#include "run/history.h"
 
 static bool keep_all (void *ctx, const char *line, size_t n) {
     (void) ctx;
@@ -35,11 +34,11 @@ static wb_status append (const char *run, const json_t *event) {
     return status == WB_OK ? closed : status;
 }
 
-/* Takes `event`.  The error of the run, if there is one, stays. */
-static void put (const wb_run_t *r, json_t *event) {
+/* The error of the run, if there is one, stays. */
+void wb_run_event_put (const wb_run_t *r, json_t *event) {
     wb_error_t before;
     wb_error_take (&before);
-    if (append (r->config->run.dir, event) != WB_OK) {
+    if (wb_comm_rank (r->world) == 0 && append (r->config->run.dir, event) != WB_OK) {
         wb_warn ("%s: wabun status will not know of it", wb_error_get ()->text);
         wb_error_clear ();
     }
@@ -47,13 +46,13 @@ static void put (const wb_run_t *r, json_t *event) {
     if (before.status != WB_OK) wb_error_put (&before);
 }
 
-static json_t *event_new (const wb_run_t *r, const char *kind) {
+json_t *wb_run_event_new (const char *kind, int64_t step) {
     json_t *j = json_object ();
     struct timespec now;
     clock_gettime (CLOCK_REALTIME, &now);
     json_object_set_new (j, "event", json_string (kind));
     json_object_set_new (j, "time", json_real ((double) now.tv_sec + 1e-9 * (double) now.tv_nsec));
-    json_object_set_new (j, "step", json_integer (r->trainer->step));
+    json_object_set_new (j, "step", json_integer (step));
     return j;
 }
 
@@ -61,19 +60,19 @@ void wb_run_history_start (wb_run_t *r) {
     r->in_history = true;
     if (wb_comm_rank (r->world) != 0) return;
     const char *job = getenv ("SLURM_JOB_ID");
-    json_t *j = event_new (r, "start");
+    json_t *j = wb_run_event_new ("start", r->trainer->step);
     json_object_set_new (j, "steps", json_integer (r->config->step.optim.steps));
     json_object_set_new (j, "ranks", json_integer (wb_comm_size (r->world)));
     json_object_set_new (j, "host", json_string (wb_comm_host ()));
     json_object_set_new (j, "process", json_integer (getpid ()));
     if (job != NULL) json_object_set_new (j, "job", json_string (job));
-    put (r, j);
+    wb_run_event_put (r, j);
 }
 
 void wb_run_history_end (wb_run_t *r, wb_status status) {
     if (!r->in_history || wb_comm_rank (r->world) != 0) return;
-    json_t *j = event_new (r, "end");
+    json_t *j = wb_run_event_new ("end", r->trainer->step);
     json_object_set_new (j, "code", json_integer (status));
     json_object_set_new (j, "why", json_string (status == WB_OK ? "done" : wb_error_get ()->text));
-    put (r, j);
+    wb_run_event_put (r, j);
 }

@@ -147,6 +147,21 @@ void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     write_step (r, s, &times);
 }
 
+void wb_run_log_health (wb_run_t *r, const wb_step_result_t *s, int64_t step, const char *kind, const char *windows) {
+    const wb_spike_verdict_t none = {0}, *v = s->bad ? &none : &r->verdict;
+    const wb_value_t row[] = {
+        {"step", .x = {(double) step}},
+        {"tokens", .x = {r->tokens}},
+        {"health.event", .text = kind},
+        {"health.skipped", .x = {s->bad || s->held}},
+        {"health.of_loss", 9, .x = {s->loss}},
+        {"health.of_grad_norm", 9, .x = {s->grad_norm}},
+        {"health.z", 4, .x = {v->z[WB_SPIKE_LOSS], v->z[WB_SPIKE_NORM]}, .n = 2},
+        {"health.windows", .text = windows},
+    };
+    wb_metrics_write (r->log.metrics, &(wb_metrics_row_t){WB_METRICS_HEALTH, step, row, COUNT (row)});
+}
+
 /* ---- beside steps ------------------------------------------------------------------------------------------------ */
 
 void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double seconds) {

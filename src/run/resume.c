@@ -76,10 +76,14 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
     bool root = wb_comm_rank (r->world) == 0;
     wb_comm_bcast (r->world, &s->step, sizeof s->step, 0);
     wb_comm_bcast (r->world, &s->tokens, sizeof s->tokens, 0);
+    wb_comm_bcast (r->world, &s->spikes, sizeof s->spikes, 0);
+    wb_comm_bcast (r->world, &s->bad_steps, sizeof s->bad_steps, 0);
     wb_comm_bcast (r->world, &own, sizeof own, 0);
     WB_TRY (load (r, dir));
     r->trainer->step = s->step;
     r->tokens = s->tokens;
+    r->spikes = s->spikes;
+    r->bad_steps = s->bad_steps;
     r->saved = own ? s->step : -1;
     r->resumed = true;
     wb_info ("resuming from %s (step %lld)", dir, (long long) s->step);

@@ -71,6 +71,8 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     WB_TRY (wb_run_lock (r));
     if (strcmp (a->resume, "none") == 0) WB_TRY (check_fresh (r));
     WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
+    r->trainer->judge = wb_run_judge;
+    r->trainer->judge_ctx = r;
     if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
     if (c->model.base != NULL && !r->resumed) WB_TRY (wb_run_base_load (r));
     WB_TRY (wb_run_check_weights (r));
@@ -153,11 +155,11 @@ static wb_status loop (wb_run_t *r) {
     while (t->step < steps) {
         wb_status status = wb_trainer_step (t, &s, wb_run_sample, &reader, wb_signals_stop ());
         if (status != WB_OK) return no_batch (r, status);
-        if (s.bad) {
+        if (s.bad || s.held) {
             WB_TRY (wb_run_skip (r, &s));
             continue;
         }
-        r->bad_steps = 0;
+        wb_run_spike (r, &s);
         r->tokens += (double) t->o.global_batch * (double) t->o.T;
         wb_run_log_step (r, &s);
         if (s.stop && t->step < steps) return stop (r);

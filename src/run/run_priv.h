@@ -6,7 +6,9 @@
  *   lock.c        one run at a time in a run directory
  *   base_model.c  model.base: the model it starts from
  *   save.c        checkpoints of the run
- *   health.c      numbers that go bad: steps that are skipped, weights that are not saved
+ *   health.c      numbers that go bad or stand out: steps that are skipped, weights that are not saved
+ *   spikes.c      how far a step's numbers are above those of late
+ *   windows.c     which texts a step read
  *   resume.c      which checkpoint to go on from, and whether it fits
  *   state.c       state.json: settings and data of a checkpoint, and what has changed since
  *   verify.c      are its checkpoints whole?
@@ -21,6 +23,8 @@
 #include "wabun/launch.h"
 #include "wabun/report.h"
 #include "wabun/run.h"
+
+#include "run/spikes.h"
 
 /* ---- data.c ------------------------------------------------------------------------------------------------------ */
 
@@ -85,10 +89,12 @@ typedef struct wb_run {
     double tokens;                   /* seen since step 0 */
     int64_t saved;                   /* step of the newest checkpoint of this run, -1: none */
     int64_t bad_steps, failed_saves; /* in a row */
-    double weights_rms;              /* root mean square of the weights when the run began, 0: not known yet */
-    bool accept;                     /* token files that have changed are fine */
-    bool resumed;                    /* weights and step are those of a checkpoint */
-    char *state;                     /* state.json of the checkpoint it was resumed from, rank 0; NULL: none; owned */
+    wb_spikes_t spikes;              /* the losses of late, and what they say of the last step */
+    wb_spike_verdict_t verdict;
+    double weights_rms; /* root mean square of the weights when the run began, 0: not known yet */
+    bool accept;        /* token files that have changed are fine */
+    bool resumed;       /* weights and step are those of a checkpoint */
+    char *state;        /* state.json of the checkpoint it was resumed from, rank 0; NULL: none; owned */
     int64_t state_step;
     int64_t first;   /* step the loop began at */
     double began;    /* wb_now () then */
@@ -136,9 +142,13 @@ wb_status wb_run_save_due (wb_run_t *r) WB_NODISCARD;
 
 /* ---- health.c ---------------------------------------------------------------------------------------------------- */
 
-/* A step whose numbers are bad: go on with the next batch, and warn; after train.bad_steps in a row an error.
- * Collective over world.  Errors: WB_ENUMERIC. */
+/* wb_judge_fn; ctx is the run.  Sets r->verdict. */
+bool wb_run_judge (void *run, const wb_step_result_t *s);
+/* A step whose numbers are bad, or that was held back: go on with the next batch, and warn; after train.bad_steps bad
+ * ones in a row an error.  Collective over world.  Errors: WB_ENUMERIC. */
 wb_status wb_run_skip (wb_run_t *r, const wb_step_result_t *s) WB_NODISCARD;
+/* After a step that was done: was it a spike?  Then say so, once until it is over.  Collective over world. */
+void wb_run_spike (wb_run_t *r, const wb_step_result_t *s);
 /* Are weights and optimizer state finite, and the weights of the size they had at the first call?  Collective over
  * world.  Errors: WB_ENUMERIC.  Cost: reads both once. */
 wb_status wb_run_check_weights (wb_run_t *r) WB_NODISCARD;
@@ -199,6 +209,8 @@ wb_status wb_run_log_open (wb_run_t *r) WB_NODISCARD;
 void wb_run_log_close (wb_run_t *r);
 /* After a step: progress; at log intervals metrics too.  Collective over world. */
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s);
+/* A spike, or a step that was skipped: kind "bad" or "spike". */
+void wb_run_log_health (wb_run_t *r, const wb_step_result_t *s, int64_t step, const char *kind, const char *windows);
 /* After a validation: loss in nats per token. */
 void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double seconds);
 /* What the model wrote at this step. */

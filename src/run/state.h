@@ -9,6 +9,8 @@
 typedef struct wb_state {
     int64_t step;
     double tokens;
+    wb_spikes_t spikes;
+    int64_t bad_steps;
     const char *optimizer; /* borrowed from json */
     json_t *json;          /* owned: all of it */
     char *text;            /* owned: the file */

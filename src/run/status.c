@@ -77,7 +77,7 @@ static void take_event (report_t *r, json_t *line) {
     json_t *last = json_array_get (r->starts, json_array_size (r->starts) - 1);
     if (strcmp (text_of (line, "event"), "start") == 0)
         json_array_append (r->starts, line);
-    else if (last != NULL && json_object_get (last, "end") == NULL)
+    else if (strcmp (text_of (line, "event"), "end") == 0 && last != NULL && json_object_get (last, "end") == NULL)
         json_object_set (last, "end", line);
 }
 

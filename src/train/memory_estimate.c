@@ -34,6 +34,7 @@ void wb_batch_carve (wb_batch_t *out, wb_arena_t *arena, const wb_step_options_t
     out->tokens = wb_arena_alloc (arena, (size_t) micros * tokens * sizeof *out->tokens);
     out->targets = wb_arena_alloc (arena, (size_t) micros * tokens * sizeof *out->targets);
     out->loss = wb_arena_alloc (arena, tokens * sizeof *out->loss);
+    out->losses = wb_arena_alloc (arena, (size_t) micros * (size_t) o->B * sizeof *out->losses);
 }
 
 /* Floats of optimizer state of floats begin .. end - 1 of the block. */

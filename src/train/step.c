@@ -3,6 +3,7 @@
  *   samples -> for each action of the schedule: receive / forward / send / receive / backward / send
  *           -> gradients summed over the data group, bucket by bucket, while the backward pass still runs
  *           -> verdict: {loss, tokens, |g|^2, bad, unread, stop} over all ranks, the one agreement of a step
+ *           -> the caller's judge may hold the update back: from the verdict alone, so all ranks decide alike
  *           -> clip, update the own pieces; weights go round the ring while the next step's forward pass runs
  *
  * A step allocates nothing and checks nothing; what may still go wrong rides on the verdict, so that all ranks skip or
@@ -52,12 +53,17 @@ typedef struct sums {
     double forward, backward; /* seconds */
 } sums_t;
 
-static void add_losses (sums_t *sums, const float *loss, const int32_t *targets, int64_t n) {
-    for (int64_t i = 0; i < n; i++)
-        if (targets[i] >= 0) {
-            sums->loss += (double) loss[i];
-            sums->tokens += 1;
-        }
+/* of [B]: the loss of each sequence by itself. */
+static void add_losses (sums_t *sums, double *of, const float *loss, const int32_t *targets, int64_t B, int64_t T) {
+    for (int64_t b = 0; b < B; b++, loss += T, targets += T) {
+        of[b] = 0;
+        for (int64_t i = 0; i < T; i++)
+            if (targets[i] >= 0) {
+                sums->loss += (double) loss[i];
+                sums->tokens += 1;
+                of[b] += (double) loss[i];
+            }
+    }
 }
 
 static bool is_backward (wb_op op) { return op == WB_OP_BACKWARD || op == WB_OP_RECV_BWD || op == WB_OP_SEND_BWD; }
@@ -77,7 +83,8 @@ static void run_schedule (wb_trainer_t *t, sums_t *sums, float *dw, const wb_sch
         case WB_OP_FORWARD:
             wb_pipe_wait_slot (&impl->pipe, a->chunk, a->slot);
             wb_stage_forward (impl->stage, impl->batch.loss, dw, t->weights, x, y, a->chunk, a->slot, scale);
-            if (a->chunk == head) add_losses (sums, impl->batch.loss, y, positions);
+            if (a->chunk == head)
+                add_losses (sums, impl->batch.losses + a->micro * t->o.B, impl->batch.loss, y, t->o.B, t->o.T);
             break;
         case WB_OP_BACKWARD: wb_stage_backward (impl->stage, dw, t->weights, x, a->chunk, a->slot, a->last); break;
         default: wb_pipe_transfer (&impl->pipe, (wb_op) a->op, a->chunk, a->slot);
@@ -202,7 +209,8 @@ wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sa
                             .micros = t->micros,
                             .unread = v.unread > 0,
                             .stop = v.stop > 0};
-    if (!r->bad && !r->unread) update (t, r);
+    r->held = !r->bad && !r->unread && t->judge != NULL && !t->judge (t->judge_ctx, r);
+    if (!r->bad && !r->unread && !r->held) update (t, r);
     at[END] = read_clocks (t);
     note_times (t, r, &sums, at);
     return r->unread ? wb_agree (t->topo->world, status) : WB_OK;

@@ -5,6 +5,7 @@
  *   trainer.c  allocation, groups, accessors
  *   pipe.c     messages to the neighbours in the pipeline
  *   step.c     a step, and an evaluation
+ *   worst.c    the sequences of a step with the highest losses
  */
 #ifndef WABUN_TRAIN_PRIV_H
 #define WABUN_TRAIN_PRIV_H
@@ -50,6 +51,7 @@ double wb_pipe_seconds_waited (const wb_pipe_t *p);
 typedef struct wb_batch {
     int32_t *ids, *tokens, *targets; /* [T + 1], [micros, B, T], [micros, B, T] */
     float *loss;                     /* [B, T] */
+    double *losses;                  /* [micros, B] of each sequence, nats; where the head is */
 } wb_batch_t;
 
 struct wb_trainer_impl {
