@@ -23,6 +23,7 @@ typedef struct wb_run_options {
     double spike_z;    /**< standard deviations above the mean of late that make a spike; 0: none */
     int64_t spike_window;
     bool spike_skip;
+    int64_t rollback; /**< times that the run goes back to a checkpoint when numbers have gone bad */
     double loss_rise; /**< nats above the lowest mean that make a bad step; 0: none */
     int64_t checkpoint_every;
     int64_t checkpoint_failures;                  /**< saves that may fail in a row */

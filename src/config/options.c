@@ -34,6 +34,8 @@ static const wb_option_t run[] = {
      .help = "such steps are skipped, up to train.bad_steps in a row"},
     {"train.loss_rise", WB_OPTION_FLOAT, AT (run.loss_rise), "0", .max = 1e6, .unit = "nats",
      .help = "a loss so far above its lowest mean is bad, as NaN is; 0: none is"},
+    {"train.rollback", WB_OPTION_INT, AT (run.rollback), "0", .max = 64, .unit = "times",
+     .help = "when numbers have gone bad: back to the last good checkpoint, without the batches that led there"},
     {"checkpoint.every", WB_OPTION_INT, AT (run.checkpoint_every), "500", .max = WB_OPTION_MANY, .unit = "steps",
      .help = "steps between checkpoints; 0: at the end only"},
     {"checkpoint.keep", WB_OPTION_INT, AT (run.checkpoint_keep), "5", .max = 1e6,

@@ -102,19 +102,23 @@ static void tell (wb_run_t *r, const wb_step_result_t *s, const char *kind, cons
     if (wb_comm_rank (r->world) == 0) put_history (r, s, &n);
 }
 
+static wb_status went_bad (const wb_run_t *r) {
+    char kept[96];
+    return WB_FAIL (WB_ENUMERIC, "%s; %s; %s with a lower train.lr, a longer train.warmup or a smaller train.clip",
+                    r->bad_text, wb_run_kept (kept, r), what_then (r));
+}
+
 wb_status wb_run_skip (wb_run_t *r, const wb_step_result_t *s) {
     wb_trainer_t *t = r->trainer;
     const bool bad = s->bad || r->verdict.rise;
-    char kept[96];
     r->bad_steps = bad ? r->bad_steps + 1 : 0;
     if (bad && r->bad_steps > r->config->run.bad_steps) {
         tell (r, s, "bad", "one too many");
-        return WB_FAIL (WB_ENUMERIC,
-                        "step %lld: loss %g, gradient norm %g: the numbers went bad%s; %s; %s with a lower "
-                        "train.lr, a longer train.warmup or a smaller train.clip",
-                        (long long) t->step + 1, plain (s->loss), plain (s->grad_norm),
-                        r->bad_steps > 1 ? ", in more than train.bad_steps in a row" : "", wb_run_kept (kept, r),
-                        what_then (r));
+        r->bad = (wb_steps_t){t->step + 1 - r->bad_steps, t->step + 1}; /* the first one met the update before it */
+        snprintf (r->bad_text, sizeof r->bad_text, "step %lld: loss %g, gradient norm %g: the numbers went bad%s",
+                  (long long) t->step + 1, plain (s->loss), plain (s->grad_norm),
+                  r->bad_steps > 1 ? ", in more than train.bad_steps in a row" : "");
+        return went_bad (r);
     }
     tell (r, s, bad ? "bad" : "spike", "skipped");
     wb_trainer_skip (t);
@@ -131,7 +135,6 @@ void wb_run_spike (wb_run_t *r, const wb_step_result_t *s) {
 wb_status wb_run_check_weights (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
     int n;
-    char kept[96];
     const wb_segment_t *owned = wb_trainer_owned (t, &n);
     const float *weights = wb_trainer_weights (t);
     double sums[3] = {0, 0, 0}; /* squares of the weights, their number, squares of the optimizer's state */
@@ -147,10 +150,10 @@ wb_status wb_run_check_weights (wb_run_t *r) {
         if (r->weights_rms <= 0) r->weights_rms = rms;
         return WB_OK;
     }
-    return WB_FAIL (WB_ENUMERIC,
-                    "step %lld: the weights have gone bad (root mean square %g, at the start %g; of the optimizer's "
-                    "state %s), so they are not saved; %s; %s with a lower train.lr, a longer train.warmup or a "
-                    "smaller train.clip",
-                    (long long) t->step, plain (rms), r->weights_rms, isfinite (sums[2]) ? "finite" : "infinite or NaN",
-                    wb_run_kept (kept, r), what_then (r));
+    r->bad = (wb_steps_t){r->saved + 1, t->step};
+    snprintf (
+        r->bad_text, sizeof r->bad_text,
+        "step %lld: the weights have gone bad (root mean square %g, at the start %g; of the optimizer's state %s)",
+        (long long) t->step, plain (rms), r->weights_rms, isfinite (sums[2]) ? "finite" : "infinite or NaN");
+    return went_bad (r);
 }

@@ -27,6 +27,17 @@ void wb_run_log_close (wb_run_t *r) {
     r->log = (wb_run_log_t){0};
 }
 
+wb_status wb_run_log_back (wb_run_t *r) {
+    wb_status status = WB_OK;
+    if (r->log.ranks == NULL) return WB_OK;
+    if (wb_comm_rank (r->world) == 0) {
+        wb_metrics_close (r->log.metrics);
+        r->log.metrics = NULL;
+        status = wb_metrics_open (&r->log.metrics, r->config->run.dir, r->trainer->step);
+    }
+    return wb_agree (r->world, status);
+}
+
 static void write_record (wb_run_t *r, wb_metrics_kind kind, const wb_value_t *values, int n) {
     wb_metrics_write (r->log.metrics, &(wb_metrics_row_t){kind, r->trainer->step, values, n});
 }

@@ -78,16 +78,21 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
     wb_comm_bcast (r->world, &s->tokens, sizeof s->tokens, 0);
     wb_comm_bcast (r->world, &s->spikes, sizeof s->spikes, 0);
     wb_comm_bcast (r->world, &s->bad_steps, sizeof s->bad_steps, 0);
+    wb_comm_bcast (r->world, &s->rollbacks, sizeof s->rollbacks, 0);
+    wb_comm_bcast (r->world, &s->global_batch, sizeof s->global_batch, 0);
     wb_comm_bcast (r->world, &own, sizeof own, 0);
     WB_TRY (load (r, dir));
     r->trainer->step = s->step;
     r->tokens = s->tokens;
     r->spikes = s->spikes;
     r->bad_steps = s->bad_steps;
+    r->rollbacks = s->rollbacks;
+    if (s->global_batch > 0) wb_rollbacks_rebatch (&r->rollbacks, s->global_batch, r->trainer->o.global_batch);
+    r->updated = s->step;
     r->saved = own ? s->step : -1;
     r->resumed = true;
     wb_info ("resuming from %s (step %lld)", dir, (long long) s->step);
-    if (root) wb_state_compare (r, s, dir);
+    if (root && !r->in_history) wb_state_compare (r, s, dir); /* once: the run may go back later */
     WB_TRY (wb_agree (r->world, root ? wb_state_keep (r, s) : WB_OK));
     return wb_run_base_share (r);
 }

@@ -75,7 +75,9 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     r->trainer->judge_ctx = r;
     if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
     if (c->model.base != NULL && !r->resumed) WB_TRY (wb_run_base_load (r));
-    WB_TRY (wb_run_check_weights (r));
+    wb_status status = wb_run_check_weights (r);
+    if (status == WB_ENUMERIC) status = wb_run_rollback (r);
+    WB_TRY (status);
     WB_TRY (write_config (r));
     return wb_run_log_open (r);
 }
@@ -139,10 +141,46 @@ static wb_status stop (wb_run_t *r) {
         (long long) r->trainer->step, (long long) r->config->step.optim.steps);
 }
 
-static wb_status loop (wb_run_t *r) {
+/* After a step, whatever came of it, what is due at its number.  Among bad steps there may be no good weights, and a
+ * checkpoint of which nothing is new would only push an older one out: those wait. */
+static wb_status what_is_due (wb_run_t *r) {
     const wb_run_options_t *every = &r->config->run;
+    const int64_t step = r->trainer->step;
+    const bool last = step == r->config->step.optim.steps;
+    r->save_pending = r->save_pending || due (every->checkpoint_every, step) || due (every->checkpoint_archive, step);
+    if (r->bad_steps > 0 && !last) return WB_OK;
+    if (due (every->validation_every, step) || last) validate (r);
+    if (last || (r->save_pending && r->updated > r->saved)) {
+        WB_TRY (wb_run_save_due (r));
+        r->save_pending = false;
+    }
+    if (due (every->sample_every, step)) write_sample (r);
+    return WB_OK;
+}
+
+static wb_status one_step (wb_run_t *r, wb_run_reader_t *reader) {
     wb_trainer_t *t = r->trainer;
     wb_step_result_t s;
+    if (wb_run_leaves_out (r, t->step + 1)) {
+        wb_trainer_skip (t);
+        return what_is_due (r);
+    }
+    const wb_status status = wb_trainer_step (t, &s, wb_run_sample, reader, wb_signals_stop ());
+    if (status != WB_OK) return no_batch (r, status);
+    if (s.bad || s.held) {
+        WB_TRY (wb_run_skip (r, &s));
+        return what_is_due (r);
+    }
+    r->updated = t->step;
+    wb_run_spike (r, &s);
+    r->tokens += (double) t->o.global_batch * (double) t->o.T;
+    wb_run_log_step (r, &s);
+    if (s.stop && t->step < r->config->step.optim.steps) return stop (r);
+    return what_is_due (r);
+}
+
+static wb_status loop (wb_run_t *r) {
+    wb_trainer_t *t = r->trainer;
     int64_t steps = r->config->step.optim.steps;
     wb_run_reader_t reader = {r->data.train, t->o.global_batch, steps * t->o.global_batch};
     for (int64_t i = 0; i < t->share; i++) /* the first batch is read during the validation */
@@ -153,20 +191,9 @@ static wb_status loop (wb_run_t *r) {
     if (t->step == 0) validate (r);
     wb_signals_started ();
     while (t->step < steps) {
-        wb_status status = wb_trainer_step (t, &s, wb_run_sample, &reader, wb_signals_stop ());
-        if (status != WB_OK) return no_batch (r, status);
-        if (s.bad || s.held) {
-            WB_TRY (wb_run_skip (r, &s));
-            continue;
-        }
-        wb_run_spike (r, &s);
-        r->tokens += (double) t->o.global_batch * (double) t->o.T;
-        wb_run_log_step (r, &s);
-        if (s.stop && t->step < steps) return stop (r);
-        if (due (every->validation_every, t->step) || t->step == steps) validate (r);
-        if (due (every->checkpoint_every, t->step) || due (every->checkpoint_archive, t->step) || t->step == steps)
-            WB_TRY (wb_run_save_due (r));
-        if (due (every->sample_every, t->step)) write_sample (r);
+        wb_status status = one_step (r, &reader);
+        if (status == WB_ENUMERIC) status = wb_run_rollback (r);
+        WB_TRY (status);
     }
     return WB_OK;
 }
@@ -196,7 +223,7 @@ wb_status wb_run_train (const wb_run_args_t *a) {
     wb_run_t r;
     wb_status status;
     memset (&r, 0, sizeof r);
-    r.saved = r.lock = -1;
+    r.saved = r.updated = r.lock = -1;
     r.accept = a->accept;
     wb_signals_catch ();
     status = wb_world_new (&r.world);

@@ -9,13 +9,12 @@
  *   health.c      numbers that go bad or stand out: steps that are skipped, weights that are not saved
  *   spikes.c      how far a step's numbers are above those of late
  *   windows.c     which texts a step read
+ *   rollback.c, left_out.c   back to a checkpoint, without the steps that went bad
  *   resume.c      which checkpoint to go on from, and whether it fits
- *   state.c       state.json: settings and data of a checkpoint, and what has changed since
- *   verify.c      are its checkpoints whole?
- *   history.c     history.jsonl: starts and ends
- *   status.c      how does a run go, by its files?
- *   summary.c     start-up report, memory
- *   metrics_columns.c  columns of the metrics, progress, samples of text
+ *   state.c       state.json: settings and data of a checkpoint, and what has changed since; state_health.c: its
+ * numbers so far verify.c      are its checkpoints whole? history.c     history.jsonl: starts and ends status.c how
+ * does a run go, by its files? summary.c     start-up report, memory metrics_columns.c  columns of the metrics,
+ * progress, samples of text
  */
 #ifndef WABUN_RUN_PRIV_H
 #define WABUN_RUN_PRIV_H
@@ -24,6 +23,7 @@
 #include "wabun/report.h"
 #include "wabun/run.h"
 
+#include "run/rollback.h"
 #include "run/spikes.h"
 
 /* ---- data.c ------------------------------------------------------------------------------------------------------ */
@@ -91,6 +91,11 @@ typedef struct wb_run {
     int64_t bad_steps, failed_saves; /* in a row */
     wb_spikes_t spikes;              /* the losses of late, and what they say of the last step */
     wb_spike_verdict_t verdict;
+    int64_t updated; /* the last step that was done; -1: none */
+    wb_steps_t bad;  /* when numbers went bad: the steps that are to blame, and what is said of it */
+    char bad_text[256];
+    wb_rollbacks_t rollbacks;
+    bool save_pending;  /* a checkpoint was due among bad steps */
     double weights_rms; /* root mean square of the weights when the run began, 0: not known yet */
     bool accept;        /* token files that have changed are fine */
     bool resumed;       /* weights and step are those of a checkpoint */
@@ -155,6 +160,15 @@ wb_status wb_run_check_weights (wb_run_t *r) WB_NODISCARD;
 /* "the checkpoint of step 10 is kept", or that there is none yet: the only thing that messages may promise. */
 const char *wb_run_kept (char buf[96], const wb_run_t *r);
 
+/* ---- rollback.c -------------------------------------------------------------------------------------------------- */
+
+/* The error is that numbers went bad (r->bad): go back to a checkpoint, if train.rollback allows it, and leave out what
+ * led there.  Then the loop goes on after r->trainer->step.  Collective over world.  Errors: WB_ENUMERIC, the one there
+ * was, with a word of why nothing could be done; those of wb_run_resume() and wb_run_save(). */
+wb_status wb_run_rollback (wb_run_t *r) WB_NODISCARD;
+/* Is this step left out?  Says so at the first of a range. */
+bool wb_run_leaves_out (const wb_run_t *r, int64_t step);
+
 /* ---- resume.c ---------------------------------------------------------------------------------------------------- */
 
 /* Load weights, optimizer and step: from `resume` "auto" (newest good checkpoint of the run, or none) or a directory.
@@ -209,6 +223,9 @@ wb_status wb_run_log_open (wb_run_t *r) WB_NODISCARD;
 void wb_run_log_close (wb_run_t *r);
 /* After a step: progress; at log intervals metrics too.  Collective over world. */
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s);
+/* The run went back to trainer->step: what later steps have left in the metrics goes.  Nothing before they are open.
+ * Collective over world.  Errors: WB_ENOMEM, agreed. */
+wb_status wb_run_log_back (wb_run_t *r) WB_NODISCARD;
 /* A spike, or a step that was skipped: kind "bad" or "spike". */
 void wb_run_log_health (wb_run_t *r, const wb_step_result_t *s, int64_t step, const char *kind, const char *windows);
 /* After a validation: loss in nats per token. */

@@ -286,29 +286,6 @@ static void compare_base (const wb_run_t *r, const wb_state_t *s, const char *di
     json_decref (now);
 }
 
-/* ---- the losses of late ------------------------------------------------------------------------------------------ */
-
-/* Numbers have all their digits, so a run that goes on from here judges as one that was not interrupted. */
-static json_t *spikes_json (const wb_run_t *r) {
-    const wb_spikes_t *s = &r->spikes;
-    return json_pack ("{s:I, s:[f,f], s:[f,f], s:f, s:I, s:b, s:I}", "steps", (json_int_t) s->n, "mean", s->mean[0],
-                      s->mean[1], "variance", s->variance[0], s->variance[1], "lowest", s->lowest, "held",
-                      (json_int_t) s->held, "during", (int) s->during, "bad_steps", (json_int_t) r->bad_steps);
-}
-
-static void read_spikes (wb_spikes_t *s, int64_t *bad_steps, const json_t *j) {
-    *s = (wb_spikes_t){.n = json_integer_value (json_object_get (j, "steps")),
-                       .lowest = json_number_value (json_object_get (j, "lowest")),
-                       .held = json_integer_value (json_object_get (j, "held")),
-                       .during = json_is_true (json_object_get (j, "during"))};
-    for (size_t i = 0; i < WB_SPIKE_VALUES; i++) {
-        s->mean[i] = json_number_value (json_array_get (json_object_get (j, "mean"), i));
-        s->variance[i] = json_number_value (json_array_get (json_object_get (j, "variance"), i));
-    }
-    *bad_steps = json_integer_value (json_object_get (j, "bad_steps"));
-    if (s->n < 0 || *bad_steps < 0) *s = (wb_spikes_t){0}, *bad_steps = 0;
-}
-
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 char *wb_state_text (const wb_run_t *r) {
@@ -326,7 +303,8 @@ char *wb_state_text (const wb_run_t *r) {
     bad |= json_object_set_new (j, "settings", settings_json (r));
     bad |= json_object_set_new (j, "data", data_json (r));
     bad |= json_object_set_new (j, "base", base_json (&r->base));
-    bad |= json_object_set_new (j, "spikes", spikes_json (r));
+    bad |= json_object_set_new (j, "spikes", wb_state_spikes (r));
+    bad |= json_object_set_new (j, "rollbacks", wb_state_rollbacks (&r->rollbacks));
     char *dump = bad == 0 ? json_dumps (j, JSON_INDENT (2)) : NULL,
          *text = dump != NULL ? wb_format ("%s\n", dump) : NULL;
     wb_free_foreign (dump);
@@ -340,7 +318,7 @@ static wb_status parse (wb_state_t *s, const char *path, const char *text, size_
     const json_t *step = json_object_get (s->json, "step"), *tokens = json_object_get (s->json, "tokens");
     s->step = json_is_integer (step) ? (int64_t) json_integer_value (step) : -1;
     s->tokens = json_number_value (tokens);
-    read_spikes (&s->spikes, &s->bad_steps, json_object_get (s->json, "spikes"));
+    wb_state_read_health (s);
     s->optimizer = json_string_value (json_object_get (s->json, "optimizer"));
     if (s->json == NULL) return WB_FAIL (WB_EDATA, "%s:%d: %s", path, e.line, e.text);
     if (s->step < 0 || !json_is_number (tokens) || s->optimizer == NULL)

@@ -11,6 +11,8 @@ typedef struct wb_state {
     double tokens;
     wb_spikes_t spikes;
     int64_t bad_steps;
+    wb_rollbacks_t rollbacks;
+    int64_t global_batch;  /* 0: not known */
     const char *optimizer; /* borrowed from json */
     json_t *json;          /* owned: all of it */
     char *text;            /* owned: the file */
@@ -32,5 +34,10 @@ void wb_state_compare (const wb_run_t *r, const wb_state_t *s, const char *dir);
 /* Keep for later checkpoints: the text, which *s loses, and the base that the training began with, if it is known.
  * Errors: WB_ENOMEM. */
 wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) WB_NODISCARD;
+
+/* Parts of it: what is known of the numbers so far (state_health.c). */
+json_t *wb_state_spikes (const wb_run_t *r);
+json_t *wb_state_rollbacks (const wb_rollbacks_t *b);
+void wb_state_read_health (wb_state_t *s); /* from s->json; what is not there, or makes no sense, is nothing */
 
 #endif

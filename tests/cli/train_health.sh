@@ -45,4 +45,42 @@ ok "a risen loss is bad" trained 2 rise --set train.loss_rise=0.5 --set train.sp
 ok "as NaN is" test "$(warned '1[34]' 'loss [0-9.]* (its lowest mean was [0-9.]*), gradient norm [0-9.]*: skipped; highest loss')" -eq 2
 ok "but not too often" ends_with 6 2 risen --set train.loss_rise=0.5 --set train.bad_steps=1
 ok "which is said" grep -q "^wabun: .*step 14: loss .*the numbers went bad, in more than train.bad_steps in a row" log
+
+# ---- back to a checkpoint -------------------------------------------------------------------------------------------
+# As above two steps of noise, of which the second is one too many.
+bad="--set train.loss_rise=0.5 --set train.bad_steps=1 --set checkpoint.every=5"
+# rollbacks RUN: "step to count [first,last]" of each
+rollbacks () { sed -n 's/.*"event":"rollback",.*"step":\([0-9]*\),"to":\([0-9]*\),"count":\([0-9]*\),.*"left_out":\(\[[0-9,]*\]\).*/\1 \2 \3 \4/p' "$1/history.jsonl"; }
+for n in 1 2; do
+  # shellcheck disable=SC2086 # a list of words
+  ok "going back on $n ranks" trained $n "back$n" $bad --set train.rollback=2
+  ok "is said" test "$(grep -c '^wabun: warning: step 14: loss .*: going back to a checkpoint (1 of train.rollback = 2); the batches of steps 12 to 14 are left out' log)" -eq 1
+  ok "with the steps" grep -q '^steps 12 to 14 are left out' log
+  ok "in history.jsonl" test "$(rollbacks "back$n")" = "14 10 1 [12,14]"
+  ok "metrics.jsonl goes on from there" test "$(losses "back$n" | tail -7 | cut -d ' ' -f 1 | tr '\n' ' ')" = "11 15 16 17 18 19 20 "
+  ok "and so do checkpoints" test "$(steps "back$n")" = "5 10 15 20"
+done
+# Killed before it went back, and after: what is there then is step 10, as it was first and as it is after.
+trained 2 before --set train.steps=10 --set checkpoint.every=5 >/dev/null
+cp -R back2 after && rm -r after/step-0000001[5] after/step-00000020
+for run in before after; do
+  # shellcheck disable=SC2086 # a list of words
+  ok "killed $run it" trained 2 $run $bad --set train.rollback=2
+  ok "it comes to the same bits" same_files back2/step-00000020 $run/step-00000020
+done
+ok "without doing it again" test "$(rollbacks after)" = "$(rollbacks back2)"
+# An update that spoils the weights, which are saved.
+trained 1 spoilt --set train.steps=8 --set checkpoint.every=4 >/dev/null
+trained 1 spoilt --set train.steps=9 --set train.lr=3 --set train.clip=0.0 >/dev/null
+ok "a poisoned checkpoint without train.rollback" ends_with 6 1 spoilt --set train.loss_rise=1 --set train.bad_steps=1
+ok "with it" trained 1 spoilt --set train.loss_rise=1 --set train.bad_steps=1 --set train.rollback=1
+ok "is set aside" test -d spoilt/step-00000009.damaged
+ok "the one before it is taken, without the step that spoilt it" test "$(rollbacks spoilt)" = "11 8 1 [9,11]"
+ok "latest is the last" test "$(readlink spoilt/latest)" = step-00000020
+# What does not get better.
+ok "in vain" ends_with 6 2 before --set train.steps=40 --set train.lr=1e30 --set train.min_lr=1e30 --set train.clip=0.0 --set train.rollback=3
+ok "it goes back as often as it may, over restarts" test "$(rollbacks before | sed 's/ \[.*//' | tail -2 | tr '\n' ';')" = "25 20 2;30 20 3;"
+ok "and says so" grep -q 'all of train.rollback = 3 have been used up' log
+ok "no checkpoint to go back to" ends_with 6 1 none --set train.lr=1e30 --set train.clip=0.0 --set train.rollback=3
+ok "is said" grep -q 'there is no checkpoint for train.rollback' log
 done_testing

@@ -169,6 +169,7 @@ static void test_set (void) {
                                        "train.spike_window=23",
                                        "train.spike_skip=true",
                                        "train.loss_rise=1.5",
+                                       "train.rollback=24",
                                        "validation.every=13",
                                        "validation.samples=14",
                                        "log.every=15",

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "run/rollback.h"
 #include "run/spikes.h"
 #include "t.h"
 
@@ -75,7 +76,28 @@ static void held (void) {
     T_OK (!v.spike && !v.hold, "nothing is wanted");
 }
 
+static void left_out (void) {
+    wb_rollbacks_t b = {0};
+    wb_rollbacks_leave_out (&b, (wb_steps_t){20, 22});
+    wb_rollbacks_leave_out (&b, (wb_steps_t){40, 41});
+    wb_rollbacks_leave_out (&b, (wb_steps_t){5, 5});
+    T_OK (b.n == 3 && b.left_out[0].first == 5 && b.left_out[1].first == 20 && b.left_out[2].last == 41, "in order");
+    T_OK (wb_rollbacks_find (&b, 19) == NULL && wb_rollbacks_find (&b, 20) == &b.left_out[1],
+          "found by its first step");
+    T_OK (wb_rollbacks_find (&b, 22) != NULL && wb_rollbacks_find (&b, 23) == NULL, "and by its last one");
+    wb_rollbacks_leave_out (&b, (wb_steps_t){23, 30});
+    T_OK (b.n == 3 && b.left_out[1].first == 20 && b.left_out[1].last == 30, "joined where they touch");
+    wb_rollbacks_leave_out (&b, (wb_steps_t){10, 100});
+    T_OK (b.n == 2 && b.left_out[1].first == 10 && b.left_out[1].last == 100, "swallowed");
+    /* sequences 16 .. 19 of batches of 4 are in batch 3 of batches of 8; 36 .. 399 in batches 5 .. 50 */
+    wb_rollbacks_rebatch (&b, 4, 8);
+    T_OK (b.n == 2 && b.left_out[0].first == 3 && b.left_out[0].last == 3 && b.left_out[1].first == 5 &&
+              b.left_out[1].last == 50,
+          "another batch: %lld to %lld", (long long) b.left_out[1].first, (long long) b.left_out[1].last);
+}
+
 int main (void) {
+    left_out ();
     quiet ();
     loud ();
     held ();
