@@ -1,4 +1,4 @@
-/* ranks: 1 2 3 4
+/* ranks: 1 2 3 4, timeout: 900
  * Every layout of the ranks trains as one rank does: losses, norms, weights, optimizer state, evaluation
  *
  * What must come out is made in the same process by a trainer of its own on a group of one rank.  test_layouts_big.c
