@@ -38,7 +38,7 @@ const wb_option_t wb_corpus_options[] = {
     {"level", WB_OPTION_INT, AT (level), "6", .min = 1, .max = 19, .help = "of zstd, for the shards"},
     {"max_record", WB_OPTION_INT, AT (max_record), "67108864", .min = 1024, .max = 2147483647, .unit = "bytes",
      .help = "longer records are skipped"},
-    {"memory", WB_OPTION_INT, AT (memory), "268435456", .min = 1048576, .max = WB_OPTION_MANY, .unit = "bytes",
+    {"memory", WB_OPTION_INT, AT (memory), "268435456", .min = 65536, .max = WB_OPTION_MANY, .unit = "bytes",
      .help = "of a rank, for sorting; more goes to disk"},
     {"threads", WB_OPTION_INT, AT (threads), "0", .max = 4096, .help = "of a rank; 0: cores / ranks"},
     {"keep_work", WB_OPTION_BOOL, AT (keep_work), "false",
