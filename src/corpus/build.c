@@ -41,6 +41,29 @@ static wb_status look (const wb_corpus_options_t *o, const char *text, const wb_
     return status;
 }
 
+static void remove_in (const char *dir, const char *name) {
+    char *path = name != NULL && name[0] != 0 && strchr (name, '/') == NULL ? wb_format ("%s/%s", dir, name) : NULL;
+    if (path != NULL) unlink (path);
+    wb_free (path);
+}
+
+/* Those that a call was about to write which did not come to its manifest. */
+static void clear_planned (const char *dir) {
+    wb_lines_t l;
+    char *path = wb_format ("%s/" WB_SHARDS_PLANNED, dir);
+    const char *name = "";
+    size_t n;
+    if (path != NULL && wb_file_exists (path) && wb_lines_open (&l, path) == WB_OK) {
+        while (wb_lines_next (&l, &name, &n, true) == WB_OK && name != NULL) {
+            char *one = wb_format ("%.*s", (int) n, name);
+            if (one != NULL) remove_in (dir, one);
+            wb_free (one);
+        }
+        wb_lines_close (&l);
+    }
+    wb_free (path);
+}
+
 /* Shards of before, and the manifest first. */
 static wb_status clear (const char *dir) {
     wb_names_t names;
@@ -50,20 +73,13 @@ static wb_status clear (const char *dir) {
     unlink (path);
     wb_free (path);
     const json_t *shards = json_object_get (m, "shards");
-    for (size_t i = 0; i < json_array_size (shards); i++) {
-        const char *name = json_string_value (json_object_get (json_array_get (shards, i), "file"));
-        if (name == NULL || strchr (name, '/') != NULL || (path = wb_format ("%s/%s", dir, name)) == NULL) continue;
-        unlink (path);
-        wb_free (path);
-    }
+    for (size_t i = 0; i < json_array_size (shards); i++)
+        remove_in (dir, json_string_value (json_object_get (json_array_get (shards, i), "file")));
     json_decref (m);
+    clear_planned (dir);
     WB_TRY (wb_dir_list (&names, dir));
     for (int64_t i = 0; i < names.len; i++)
-        if (strstr (names.data[i], ".jsonl.zst.tmp-") != NULL &&
-            (path = wb_format ("%s/%s", dir, names.data[i])) != NULL) {
-            unlink (path);
-            wb_free (path);
-        }
+        if (strstr (names.data[i], ".jsonl.zst.tmp-") != NULL) remove_in (dir, names.data[i]);
     wb_names_fini (&names);
     return WB_OK;
 }

@@ -194,6 +194,8 @@ typedef struct wb_shards {
     wb_shard_t *data;
     int64_t len, cap;
 } wb_shards_t;
+/* Their names, one a line, from before the first is written: a file in DIR. */
+#define WB_SHARDS_PLANNED "work/shards"
 /* Write them all.  Collective.  Errors, agreed. */
 wb_status wb_shards_write (wb_shards_t *out, wb_comm_t *world, const wb_parts_t *p, const wb_corpus_options_t *o,
                            const unsigned char *state, const uint64_t *lines, int64_t nlines, int threads) WB_NODISCARD;

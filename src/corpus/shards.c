@@ -235,11 +235,29 @@ static void share (wb_shards_t *s, wb_comm_t *world) {
     }
 }
 
+/* Put down which files there will be, so that they can be found again if this ends before there is a manifest. */
+static wb_status put_down (const wb_shards_t *s, const wb_corpus_options_t *o) {
+    wb_buf_t b = {0};
+    wb_status status = wb_buf_put (&b, "", 0);
+    for (int64_t i = 0; i < s->len && status == WB_OK; i++) {
+        char *name = wb_shard_name (&s->data[i], o);
+        status = name != NULL ? wb_buf_put (&b, name, strlen (name)) : WB_NOMEM ("shards");
+        if (status == WB_OK) status = wb_buf_put (&b, "\n", 1);
+        wb_free (name);
+    }
+    char *path = wb_format ("%s/" WB_SHARDS_PLANNED, o->dir);
+    if (status == WB_OK) status = path != NULL ? wb_file_write (path, b.data, b.len) : WB_NOMEM ("shards");
+    wb_free (path);
+    wb_buf_fini (&b);
+    return status;
+}
+
 wb_status wb_shards_write (wb_shards_t *out, wb_comm_t *world, const wb_parts_t *p, const wb_corpus_options_t *o,
                            const unsigned char *state, const uint64_t *lines, int64_t nlines, int threads) {
     *out = (wb_shards_t){0};
     shard_writer_t *like = wb_calloc (1, sizeof *like);
     wb_status status = like != NULL ? plan (out, p, o, state) : WB_NOMEM ("shards");
+    if (status == WB_OK && wb_comm_rank (world) == 0) status = put_down (out, o);
     status = wb_agree (world, status);
     if (status == WB_OK) {
         like->parts = p, like->o = o, like->state = state, like->lines = lines, like->nlines = nlines;

@@ -1,5 +1,6 @@
 #!/bin/sh
 # timeout: 600 - wabun corpus build ended by signals in each phase, going on from there on other numbers of ranks.  Writes TAP.
+# shellcheck disable=SC2016 # what verdict evaluates
 : "${WABUN:=./wabun}" "${top_builddir:=.}" "${T_TMP:=$(mktemp -d)}" "${MPIRUN:=mpirun}"
 case $top_builddir in /*) ;; *) top_builddir=$PWD/$top_builddir ;; esac
 cd "$T_TMP" || exit 99
@@ -58,4 +59,10 @@ cut "the first shard" .jsonl.zst 1 9 2 1
 cut "writing" .jsonl.zst 3 15 1 3
 cut "the last shard" .jsonl.zst 5 9 1 2
 cut "the manifest" manifest.json 1 9 3 1
+rm -rf out
+build 1 LD_PRELOAD="$shim" KILL_AT=manifest.json
+verdict "ended, with more shards than will be wanted" test -e out/general-00014.jsonl.zst
+sed -i 's/shard_bytes = 1000000/shard_bytes = 100000000/' cfg
+verdict "again, with larger shards" build 1
+verdict "none of the others is left" eval '[ "$(ls out/*.zst | wc -l)" -eq 2 ]'
 echo "1..$point"
