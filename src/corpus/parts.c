@@ -141,10 +141,10 @@ static void show (job_t *j) {
     const int64_t done = j->done_bytes + (j->records != NULL ? wb_records_read (j->records) : 0);
     const double rate = (double) done / seconds;
     j->shown = now;
-    wb_log_progress ("corpus: %lld of %lld files, %s, %.1f MB/s, %s of %lld documents kept, %s left",
+    wb_log_progress ("corpus: %s left, %lld of %lld files, %s, %.1f MB/s, %s of %lld documents kept",
+                     wb_format_seconds (left, rate > 0 ? (double) (j->all_bytes - done) / rate : 0),
                      (long long) j->done_files, (long long) j->all_files, wb_format_bytes (bytes, (double) done),
-                     rate * 1e-6, wb_format_count (kept, j->kept), (long long) j->seen,
-                     wb_format_seconds (left, rate > 0 ? (double) (j->all_bytes - done) / rate : 0));
+                     rate * 1e-6, wb_format_count (kept, j->kept), (long long) j->seen);
 }
 
 /* A file that cannot be read is told of and left. */
