@@ -78,7 +78,11 @@ wb_status wb_run_verify (const char *path) {
     char *dir = wb_dir_latest (path);
     wb_status status = dir != NULL ? WB_OK : WB_NOMEM ("%s", path);
     if (status == WB_OK && !wb_file_is_dir (dir))
-        status = WB_FAIL (WB_EIO, "%s: no such directory", dir);
+        status = wb_file_exists (dir) ? WB_FAIL (WB_EUSAGE,
+                                                 "%s is a file: verify wants the directory that it is in: a model, a "
+                                                 "checkpoint, or a run",
+                                                 dir)
+                                      : WB_FAIL (WB_EIO, "%s: no such directory", dir);
     else if (status == WB_OK && !is_model (dir))
         status = verify_run (dir);
     else if (status == WB_OK)

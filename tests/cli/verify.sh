@@ -68,6 +68,8 @@ ok "tensor, number and place" named 'plain/model.safetensors: [a-z0-9._]*: 2 num
 mkdir empty
 ok "neither model nor run" verify 2 empty
 ok "no such directory" verify 3 nowhere
+ok "a file" verify 2 good/latest/model.safetensors
+ok "says that a directory is wanted" grep -q 'model.safetensors is a file: verify wants the directory' err
 ok "no name" test "$("$WABUN" verify 2>&1 | head -n 1)" = "wabun: verify wants a DIR: a model, a checkpoint, or a run"
 
 # ---- loading --------------------------------------------------------------------------------------------------------
