@@ -48,12 +48,24 @@ static wb_status check_order (const wb_run_t *r, bool *own, const char *dir, int
     return status;
 }
 
+/* A run does not become shorter. */
+static wb_status check_steps (const wb_run_t *r, int64_t step, const char *dir) {
+    const int64_t steps = r->config->step.optim.steps;
+    if (step <= steps) return WB_OK;
+    return WB_FAIL (
+        WB_EUSAGE,
+        "train.steps = %lld, but %s is of step %lld already: set train.steps higher to go on, or set another "
+        "`run`",
+        (long long) steps, dir, (long long) step);
+}
+
 /* Rank 0: what is there, and whether the run may go on from it.  *own: it is one of the run's. */
 static wb_status read_state (const wb_run_t *r, wb_state_t *s, bool *own, const char *dir, bool chosen) {
     *own = true;
     WB_TRY (wb_state_read (s, dir));
     WB_TRY (check_size (r, dir));
     WB_TRY (wb_state_check (r, s, dir, chosen));
+    WB_TRY (check_steps (r, s->step, dir));
     return chosen ? check_order (r, own, dir, s->step) : WB_OK;
 }
 

@@ -78,7 +78,7 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     wb_status status = wb_run_check_weights (r);
     if (status == WB_ENUMERIC) status = wb_run_rollback (r);
     WB_TRY (status);
-    WB_TRY (write_config (r));
+    if (r->trainer->step < c->step.optim.steps || r->saved != r->trainer->step) WB_TRY (write_config (r));
     return wb_run_log_open (r);
 }
 
