@@ -38,6 +38,10 @@ wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int pa
 /** Bytes of the .bin, and a hash of the .idx and of samples of the .bin: the same for the same data.  Cost: reads the
  * .idx.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_tokens_identity (const wb_tokens_t *f, int64_t *bytes, uint64_t *hash) WB_NODISCARD;
+/** Which tokenizer the ids are of, if PREFIX.tokenizer says so: wabun encode writes it, with the number of ids; of
+ * other programs' files, and of a file that has another number of ids, nothing is known (*known = false).  Errors:
+ * WB_EIO; WB_EDATA: it is not what wabun writes. */
+wb_status wb_tokens_tokenizer (wb_tokenizer_identity_t *out, bool *known, const wb_tokens_t *f) WB_NODISCARD;
 /** Copy ids first .. first + n - 1 of the stream.  Any number of threads may read at a time; allocates nothing. Errors:
  * WB_EIO, naming file and byte: the disk failed, or the file was truncated while it was open. */
 wb_status wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n) WB_NODISCARD;
@@ -46,6 +50,9 @@ wb_status wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int
 typedef struct wb_tokens_writer wb_tokens_writer_t;
 /** dtype is u16 when vocab <= 65500, else i32 (Megatron's rule). Errors: WB_EIO. */
 wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, int32_t vocab) WB_NODISCARD;
+/** Have _end write PREFIX.tokenizer as well: the ids are of this one.  Without it an older PREFIX.tokenizer is removed.
+ */
+void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t);
 /** Append ids to the document that the next _put ends.  Errors: as _put. */
 wb_status wb_tokens_writer_part (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
 /** Append one document, or the last part of one (the caller puts <|endoftext|> at its end).  Errors: WB_EIO (full
@@ -110,11 +117,11 @@ typedef struct wb_dataset_encoding {
     bool keep_garbled; /**< go on where more than one in ten documents are in an unknown encoding */
     double validation; /**< this share of the documents goes to PREFIX-valid; 0: none */
 } wb_dataset_encoding_t;
-/** Encode text into PREFIX.bin and PREFIX.idx, and print a summary.  The bytes are the same on any number of ranks and
- * threads.  A document is for validation if XXH64 of its first 64 KiB is low enough; of fewer than 10 documents each is
- * cut at a line end instead.  After an error nothing is left.  Collective over world.  Errors, agreed: WB_EIO; WB_EDATA
- * bad lines (file:line), too many documents in an unknown encoding, inputs that are not text, or no text at all;
- * WB_EUSAGE inputs that cannot be read, an unknown encoding; WB_ENOMEM. */
+/** Encode text into PREFIX.bin and PREFIX.idx, with PREFIX.tokenizer, and print a summary.  The bytes are the same on
+ * any number of ranks and threads.  A document is for validation if XXH64 of its first 64 KiB is low enough; of fewer
+ * than 10 documents each is cut at a line end instead.  After an error nothing is left.  Collective over world. Errors,
+ * agreed: WB_EIO; WB_EDATA bad lines (file:line), too many documents in an unknown encoding, inputs that are not text,
+ * or no text at all; WB_EUSAGE inputs that cannot be read, an unknown encoding; WB_ENOMEM. */
 wb_status wb_dataset_encode (wb_comm_t *world, const wb_dataset_encoding_t *e) WB_NODISCARD;
 /** Lines {"text": ...} of the standard input become lines {"ids": [...]} of the standard output, one by one; and back.
  * Not collective.  Errors: WB_EDATA naming the line; WB_EIO, WB_ECLOSED, WB_ENOMEM. */

@@ -38,6 +38,17 @@ wb_status wb_tokenizer_decode (const wb_tokenizer_t *t, wb_buf_t *out, const int
 int32_t wb_tokenizer_size (const wb_tokenizer_t *t);     /**< number of ids: n_vocab */
 int32_t wb_tokenizer_eot (const wb_tokenizer_t *t);      /**< id of <|endoftext|> */
 const char *wb_tokenizer_kind (const wb_tokenizer_t *t); /**< "byte", "ja-bpe" */
+/** Which tokenizer it is: the same numbers where the same ids stand for the same text, wherever it lies. */
+typedef struct wb_tokenizer_identity {
+    char kind[32];
+    int32_t size;  /**< number of ids */
+    uint64_t hash; /**< XXH64 of what all ids stand for, in their order, and of the end token */
+} wb_tokenizer_identity_t;
+void wb_tokenizer_identify (wb_tokenizer_identity_t *out, const wb_tokenizer_t *t);
+bool wb_tokenizer_same (const wb_tokenizer_identity_t *a, const wb_tokenizer_identity_t *b);
+/** "ja-bpe of 50,257 ids (0123456789abcdef)" into buf. */
+#define WB_TOKENIZER_IDENTITY 96
+const char *wb_tokenizer_identity_text (char buf[WB_TOKENIZER_IDENTITY], const wb_tokenizer_identity_t *i);
 /** May a text be cut after line ends (LF) and its pieces be encoded one by one, with the same ids?  ja-bpe: not if the
  * vocabulary has words, emoji or tags that can lie across a line end. */
 bool wb_tokenizer_by_lines (const wb_tokenizer_t *t);

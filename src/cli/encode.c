@@ -83,7 +83,7 @@ const wb_cmd_t wb_cmd_encode = {
     .text =
         "  --tokenizer T     byte, a vocabulary directory, a SentencePiece *.model or a model directory\n"
         "  --clean           replace URLs, e-mail addresses, telephone numbers, dates and prices by tags\n"
-        "  -o PREFIX         write PREFIX.bin and PREFIX.idx\n"
+        "  -o PREFIX         write PREFIX.bin and PREFIX.idx; PREFIX.tokenizer says which tokenizer it was\n"
         "  INPUT             files and directories; - is the standard input. A text is one document; lines of JSON\n"
         "                    {\"text\": ...} are one each (.jsonl, .ndjson, or the first line tells). In a\n"
         "                    directory: .txt .text .md .jsonl .ndjson .json; what is left out is listed. Packed\n"

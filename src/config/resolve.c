@@ -41,12 +41,32 @@ static wb_status find_size (wb_size_t *s, const wb_tokenizer_t *tokenizer, const
     return wb_size_check (s);
 }
 
+/* The model knows its own ids: another tokenizer would give them another meaning. */
+static wb_status check_tokenizer (const wb_tokenizer_t *t, const wb_config_t *c) {
+    wb_tokenizer_identity_t own, its;
+    wb_tokenizer_t *base;
+    char text[2][WB_TOKENIZER_IDENTITY];
+    if (c->tokenizer == NULL || c->model.base == NULL || !wb_tokenizer_probe (c->model.base)) return WB_OK;
+    WB_TRY (wb_tokenizer_new (&base, c->model.base));
+    wb_tokenizer_identify (&own, t);
+    wb_tokenizer_identify (&its, base);
+    wb_tokenizer_destroy (base);
+    if (wb_tokenizer_same (&own, &its)) return WB_OK;
+    return WB_FAIL (
+        WB_EUSAGE,
+        "%s: `tokenizer` = \"%s\" is %s, but `model.base` = \"%s\" has its own, %s: leave `tokenizer` out, and "
+        "encode the text with --tokenizer %s",
+        c->path, c->tokenizer, wb_tokenizer_identity_text (text[0], &own), c->model.base,
+        wb_tokenizer_identity_text (text[1], &its), c->model.base);
+}
+
 wb_status wb_config_size (wb_size_t *out, wb_tokenizer_t **tokenizer, const wb_config_t *c) {
     const char *spec = c->tokenizer;
     *tokenizer = NULL;
     /* A base model may come without tokenizer, but a damaged one is an error. */
     if (spec == NULL && c->model.base != NULL && wb_tokenizer_probe (c->model.base)) spec = c->model.base;
     if (spec != NULL) WB_TRY (wb_tokenizer_new (tokenizer, spec));
+    WB_TRY (check_tokenizer (*tokenizer, c));
     return find_size (out, *tokenizer, c);
 }
 

@@ -141,6 +141,18 @@ static void print_facts (const char *path, const json_t *facts) {
     }
 }
 
+/* The .idx of a token file of which the .bin, or the prefix alone, was named; the caller frees it.  NULL: it is none.
+ */
+static char *index_of (const char *path) {
+    const size_t n = strlen (path);
+    const bool bin = wb_ends_with (path, ".bin");
+    char *prefix = wb_strndup (path, bin ? n - 4 : n), *idx = prefix != NULL ? wb_format ("%s.idx", prefix) : NULL;
+    wb_free (prefix);
+    if (idx != NULL && (bin || !wb_file_exists (path)) && wb_file_exists (idx)) return idx;
+    wb_free (idx);
+    return NULL;
+}
+
 static wb_status inspect (json_t *facts, const char *path) {
     wb_look_t look;
     const wb_format_t *format = NULL;
@@ -154,7 +166,8 @@ static wb_status inspect (json_t *facts, const char *path) {
 wb_status wb_convert_inspect (const char *path, bool json) {
     json_t *facts = json_object ();
     if (facts == NULL) return WB_NOMEM ("facts");
-    char *named = wb_dir_latest (path);
+    char *named = index_of (path);
+    if (named == NULL) named = wb_dir_latest (path);
     wb_status status = named != NULL ? inspect (facts, named) : WB_NOMEM ("%s", path);
     if (status == WB_OK && json) {
         char *text = json_dumps (facts, JSON_INDENT (2));

@@ -24,13 +24,18 @@ static char *prefix_of (const char *path) {
 static wb_status token_facts (json_t *facts, const wb_tokens_t *f) {
     int64_t bytes;
     uint64_t hash;
+    wb_tokenizer_identity_t t;
+    bool known;
+    char text[WB_TOKENIZER_IDENTITY];
     const int64_t n = wb_tokens_count (f);
     WB_TRY (wb_fact_int (facts, "documents", wb_tokens_documents (f)));
     WB_TRY (wb_fact_int (facts, "tokens", n));
     WB_TRY (wb_tokens_identity (f, &bytes, &hash));
     WB_TRY (wb_fact_int (facts, "bytes", bytes));
     if (n > 0) WB_TRY (wb_fact_int (facts, "bytes a token", bytes / n));
-    return wb_fact_text (facts, "identity", "%016" PRIx64, hash);
+    WB_TRY (wb_fact_text (facts, "identity", "%016" PRIx64, hash));
+    WB_TRY (wb_tokens_tokenizer (&t, &known, f));
+    return known ? wb_fact_text (facts, "tokenizer", "%s", wb_tokenizer_identity_text (text, &t)) : WB_OK;
 }
 
 static wb_status inspect (json_t *facts, const char *path) {

@@ -15,6 +15,7 @@
 #define WB_IDX_SEQUENCES 18
 #define WB_IDX_DOCUMENTS 26
 #define WB_IDX_HEADER 34
+#define WB_TOKENS_NOTE "tokenizer" /* PREFIX.tokenizer: which one the ids are of, as JSON */
 
 enum { WB_IDX_U8 = 1, WB_IDX_I8 = 2, WB_IDX_I16 = 3, WB_IDX_I32 = 4, WB_IDX_I64 = 5, WB_IDX_U16 = 8 };
 /* Bytes of an id of that type, 0: no such type. */

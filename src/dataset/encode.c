@@ -233,6 +233,7 @@ static wb_status open_writers (job_t *j, int rank) {
                          : WB_NOMEM ("%s", j->e->prefix);
         wb_free (name);
         WB_TRY (status);
+        if (rank < 0) wb_tokens_writer_tokenizer (j->writer[side], j->encoder.tokenizer);
     }
     return WB_OK;
 }
@@ -305,7 +306,7 @@ static wb_status finish (job_t *j, wb_comm_t *world, int part) {
     if (part < 0) return WB_OK;
     for (int side = j->e->validation > 0; side >= 0 && part == 0 && status == WB_OK; side--) {
         char *name = wb_encoded_name (j->e->prefix, side, -1);
-        status = name != NULL ? wb_encoded_join (name, wb_tokenizer_size (j->encoder.tokenizer), wb_comm_size (world))
+        status = name != NULL ? wb_encoded_join (name, j->encoder.tokenizer, wb_comm_size (world))
                               : WB_NOMEM ("%s", j->e->prefix);
         wb_free (name);
     }

@@ -151,6 +151,6 @@ typedef struct wb_encoded_parts {
 wb_status wb_encoded_parts_init (wb_encoded_parts_t *p, const char *prefix, int rank) WB_NODISCARD;
 void wb_encoded_parts_fini (wb_encoded_parts_t *p);
 /* Join the ranks' parts of `prefix`. */
-wb_status wb_encoded_join (const char *prefix, int32_t vocab, int ranks) WB_NODISCARD;
+wb_status wb_encoded_join (const char *prefix, const wb_tokenizer_t *t, int ranks) WB_NODISCARD;
 
 #endif

@@ -32,9 +32,10 @@ void wb_encoded_parts_fini (wb_encoded_parts_t *p) {
     }
 }
 
-wb_status wb_encoded_join (const char *prefix, int32_t vocab, int ranks) {
+wb_status wb_encoded_join (const char *prefix, const wb_tokenizer_t *t, int ranks) {
     wb_tokens_writer_t *w;
-    WB_TRY (wb_tokens_writer_new (&w, prefix, vocab));
+    WB_TRY (wb_tokens_writer_new (&w, prefix, wb_tokenizer_size (t)));
+    wb_tokens_writer_tokenizer (w, t);
     wb_status status = WB_OK;
     for (int r = 0; r < ranks && status == WB_OK; r++) {
         char *part = wb_format ("%s.rank%d", prefix, r);

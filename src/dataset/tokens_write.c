@@ -1,12 +1,14 @@
 /* Token files, writing: the .bin as the ids come, the .idx at the end.
  *
- * Both are written under temporary names; _end() syncs both and renames them, .bin first, so that an .idx never stands
- * without its .bin.  The lengths of the sequences are kept in memory until then: 4 bytes each.
+ * All are written under temporary names; _end() syncs them and renames them, .bin first, so that an .idx never stands
+ * without its .bin.  PREFIX.tokenizer says of which tokenizer the ids are.  The lengths of the sequences are kept in
+ * memory until then: 4 bytes each.
  *
  * Not done here: ids of more than 32 bits, other formats. */
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,8 +17,9 @@
 #define PIECE ((size_t) 1 << 18) /* bytes of the buffer */
 
 struct wb_tokens_writer {
-    char *idx_path;
-    wb_writer_t bin, idx;
+    char *idx_path, *note_path;
+    wb_writer_t bin, idx, note;
+    wb_tokenizer_identity_t tokenizer; /* kind "": not known, no note */
     int32_t vocab;
     int dtype, width;
     int64_t tokens;
@@ -36,16 +39,21 @@ wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, in
     w->dtype = vocab <= 65500 ? WB_IDX_U16 : WB_IDX_I32;
     w->width = wb_idx_width (w->dtype);
     w->idx_path = wb_format ("%s.idx", prefix);
+    w->note_path = wb_format ("%s." WB_TOKENS_NOTE, prefix);
     w->buf = wb_malloc (PIECE);
     char *bin = wb_format ("%s.bin", prefix);
-    wb_status status =
-        w->idx_path != NULL && w->buf != NULL && bin != NULL ? wb_writer_begin (&w->bin, bin) : WB_NOMEM ("%s", prefix);
+    const bool all = w->idx_path != NULL && w->note_path != NULL && w->buf != NULL && bin != NULL;
+    wb_status status = all ? wb_writer_begin (&w->bin, bin) : WB_NOMEM ("%s", prefix);
     wb_free (bin);
     if (status == WB_OK)
         *out = w;
     else
         wb_tokens_writer_cancel (w);
     return status;
+}
+
+void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t) {
+    wb_tokenizer_identify (&w->tokenizer, t);
 }
 
 /* ---- documents -------------------------------------------------------------------------------------------------- */
@@ -177,16 +185,37 @@ static wb_status put_index (wb_tokens_writer_t *w) {
     return wb_writer_put (&w->idx, w->buf, w->n);
 }
 
+/* Which tokenizer it was; the number of ids tells whether the note is still of this file. */
+static wb_status put_note (wb_tokens_writer_t *w) {
+    char text[256];
+    const wb_tokenizer_identity_t *t = &w->tokenizer;
+    if (t->kind[0] == 0) return WB_OK;
+    const int n = snprintf (text, sizeof text,
+                            "{\"tokenizer\": \"%s\", \"vocab_size\": %d, \"hash\": \"%016" PRIx64
+                            "\", \"tokens\": %" PRId64 "}\n",
+                            t->kind, (int) t->size, t->hash, w->tokens);
+    WB_TRY (wb_writer_begin (&w->note, w->note_path));
+    WB_TRY (wb_writer_put (&w->note, text, (size_t) n));
+    return wb_writer_sync (&w->note);
+}
+
+/* Old ones must not meet the new .bin. */
+static wb_status remove_old (const char *path) {
+    if (unlink (path) == 0 || errno == ENOENT) return WB_OK;
+    return WB_FAIL (WB_EIO, "%s: cannot replace: %s", path, strerror (errno));
+}
+
 static wb_status finish (wb_tokens_writer_t *w) {
     WB_TRY (flush (w));
     WB_TRY (wb_writer_sync (&w->bin));
     WB_TRY (wb_writer_begin (&w->idx, w->idx_path));
     WB_TRY (put_index (w));
     WB_TRY (wb_writer_sync (&w->idx));
-    /* An old .idx must not meet the new .bin. */
-    if (unlink (w->idx_path) != 0 && errno != ENOENT)
-        return WB_FAIL (WB_EIO, "%s: cannot replace: %s", w->idx_path, strerror (errno));
+    WB_TRY (put_note (w));
+    WB_TRY (remove_old (w->idx_path));
+    WB_TRY (remove_old (w->note_path));
     WB_TRY (wb_writer_end (&w->bin));
+    if (w->note.path != NULL) WB_TRY (wb_writer_end (&w->note));
     return wb_writer_end (&w->idx);
 }
 
@@ -202,7 +231,9 @@ void wb_tokens_writer_cancel (wb_tokens_writer_t *w) {
     if (w == NULL) return;
     wb_writer_cancel (&w->bin);
     wb_writer_cancel (&w->idx);
+    wb_writer_cancel (&w->note);
     wb_free (w->idx_path);
+    wb_free (w->note_path);
     wb_free (w->buf);
     wb_ids_fini (&w->lengths);
     wb_ids_fini (&w->pieces);

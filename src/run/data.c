@@ -13,6 +13,25 @@ wb_status wb_run_sample (void *reader, int32_t *ids, int64_t k) {
     return wb_loader_sample (r->loader, ids, k);
 }
 
+/* Ids of another tokenizer would be learned without a word. */
+static wb_status check_tokenizer (const wb_tokens_t *f, const wb_run_data_t *d, const wb_config_t *c) {
+    wb_tokenizer_identity_t its, own;
+    bool known;
+    char text[2][WB_TOKENIZER_IDENTITY];
+    if (d->tokenizer == NULL) return WB_OK;
+    WB_TRY (wb_tokens_tokenizer (&its, &known, f));
+    if (!known) return WB_OK;
+    wb_tokenizer_identify (&own, d->tokenizer);
+    if (wb_tokenizer_same (&its, &own)) return WB_OK;
+    const bool given = c->tokenizer != NULL;
+    return WB_FAIL (WB_EUSAGE,
+                    "%s was encoded with the tokenizer %s, but %s = \"%s\" is %s: encode the text again, with "
+                    "--tokenizer %s",
+                    wb_tokens_path (f), wb_tokenizer_identity_text (text[0], &its),
+                    given ? "`tokenizer`" : "model.base", given ? c->tokenizer : c->model.base,
+                    wb_tokenizer_identity_text (text[1], &own), given ? c->tokenizer : c->model.base);
+}
+
 static wb_status open_files (wb_run_data_t *d, const wb_config_t *c) {
     if (c->data.train.n == 0)
         return WB_FAIL (
@@ -26,8 +45,11 @@ static wb_status open_files (wb_run_data_t *d, const wb_config_t *c) {
     for (int i = 0; i < c->data.train.n; i++) {
         WB_TRY (wb_tokens_open (&d->files[i], c->data.train.list[i].name));
         d->nfiles++;
+        WB_TRY (check_tokenizer (d->files[i], d, c));
     }
-    return c->data.validation != NULL ? wb_tokens_open (&d->valid_file, c->data.validation) : WB_OK;
+    if (c->data.validation == NULL) return WB_OK;
+    WB_TRY (wb_tokens_open (&d->valid_file, c->data.validation));
+    return check_tokenizer (d->valid_file, d, c);
 }
 
 static wb_status check_ids (const wb_run_data_t *d, wb_comm_t *world) {

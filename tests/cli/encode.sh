@@ -139,6 +139,11 @@ while [ $i -lt 20 ]; do
 done
 OMP_NUM_THREADS=1 "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/serial" "$work/texts" 2>"$work/err"
 OMP_NUM_THREADS=3 "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/threads" "$work/texts" 2>"$work/err"
+# which tokenizer it was
+for name in serial serial.idx serial.bin; do
+  "$WABUN" inspect "$work/$name" >"$work/out" 2>"$work/err"
+  verdict "inspect $name names the tokenizer" grep -q '^  tokenizer  *ja-bpe of [0-9,]* ids ([0-9a-f]\{16\})$' "$work/out"
+done
 verdict "3 threads: the same file" eval 'cmp "$work/serial.bin" "$work/threads.bin" && cmp "$work/serial.idx" "$work/threads.idx"'
 
 # Texts that several threads share: 4 MB with line ends of both kinds, no line end in the last 2 MB, a mark at the start;
@@ -205,7 +210,7 @@ if command -v "$MPIRUN" >/dev/null; then
     timeout 240 $MPIRUN ${MPIRUN_FLAGS-} -np $ranks "$WABUN" encode --tokenizer "$vocab" --clean -o "$work/r$ranks" "$work/texts" \
       </dev/null 2>"$work/err"
     verdict "$ranks ranks: the same file" eval 'cmp "$work/serial.bin" "$work/r$ranks.bin" &&
-      cmp "$work/serial.idx" "$work/r$ranks.idx" && [ "$(ls "$work"/r"$ranks".* | wc -l)" -eq 2 ]'
+      cmp "$work/serial.idx" "$work/r$ranks.idx" && cmp "$work/serial.tokenizer" "$work/r$ranks.tokenizer" && [ "$(ls "$work"/r"$ranks".* | wc -l)" -eq 3 ]'
   done
   # shellcheck disable=SC2086
   timeout 240 $MPIRUN ${MPIRUN_FLAGS-} -np 3 "$WABUN" encode --bad-lines stop --tokenizer byte -o "$work/x" "$work/texts" "$work/bad.jsonl" \

@@ -341,7 +341,8 @@ if command -v "$MPIRUN" >/dev/null; then
   grep -v MB/s "$work/err" | sort >"$work/said1"
   mpi "$work/r3" --validation 0.05 "$@"
   verdict "3 ranks: the same files" eval 'cmp "$work/serial.bin" "$work/r3.bin" && cmp "$work/serial.idx" "$work/r3.idx" &&
-    cmp "$work/serial-valid.bin" "$work/r3-valid.bin" && [ "$(ls "$work"/r3* | wc -l)" -eq 4 ]'
+    cmp "$work/serial-valid.bin" "$work/r3-valid.bin" && cmp "$work/serial-valid.tokenizer" "$work/r3-valid.tokenizer" &&
+    [ "$(ls "$work"/r3* | wc -l)" -eq 6 ]'
   grep -v MB/s "$work/err" | sort >"$work/said3"
   verdict "3 ranks: the same is said" eval 'grep "left out\|converted\|not UTF-8\|bad.jsonl:" "$work/said1" >"$work/s1" &&
     grep "left out\|converted\|not UTF-8\|bad.jsonl:" "$work/said3" >"$work/s3" && diff "$work/s1" "$work/s3"'

@@ -1,6 +1,7 @@
 #!/bin/sh
 # timeout: 900 - wabun train: whatever is wrong is one message and the documented exit code on any number of ranks.
-. "${top_srcdir:=.}/tests/cli/train_common.sh"
+vocab=$(cd "${top_srcdir:=.}/tests/golden/bpe" && pwd)
+. "$top_srcdir/tests/cli/train_common.sh"
 prepare
 
 # What may not change when a run is refused.
@@ -112,6 +113,20 @@ refused "an id beyond the vocabulary" 5 'bad.*65535.*0 .. 256' --set 'data.train
 refused "the same in the validation" 5 'bad.*65535.*0 .. 256' --set 'data.validation="bad"'
 corpus 1 | head -c 20 >short && "$WABUN" encode --tokenizer byte -o short short >/dev/null 2>&1
 refused "fewer tokens than one window" 5 'short' --set 'data.train="short"'
+
+# Which tokenizer the ids are of.
+"$WABUN" encode --tokenizer "$vocab" -o ja text >/dev/null 2>&1
+refused "tokens of another tokenizer" 2 'ja was encoded with the tokenizer ja-bpe of .*`tokenizer` = "byte" is byte of 257 ids.*encode the text again' \
+  --set 'data.train=("tokens", "ja")'
+refused "in the validation" 2 'ja was encoded with the tokenizer ja-bpe' --set 'data.validation="ja"'
+refused "another tokenizer than that of model.base" 2 'tokenizer.* is ja-bpe of .*model.base.* has its own, byte of 257 ids' \
+  --set "tokenizer=\"$vocab\"" --set 'model.base="good/latest"' --set 'data.train="ja"'
+tokens && cp tokens.tokenizer bad.tokenizer && truncate -s 10 bad.tokenizer
+refused "a note that is cut off" 5 'bad.tokenizer is not what wabun encode writes' --set 'data.train="bad"'
+cp ja.tokenizer bad.tokenizer
+ok "a note of other files says nothing" trained 1 noted --set 'data.train="bad"' --set train.steps=1
+rm bad.tokenizer
+ok "nor does none" trained 1 noted --set 'data.train="bad"' --set train.steps=2
 
 # A file that is truncated while it is in use.
 usual
