@@ -92,7 +92,7 @@ const wb_cmd_t wb_cmd_encode = {
         "  --validation F    this share of the documents, such as 0.01, goes to PREFIX-valid.bin and .idx\n"
         "  --from NAME       encoding of the inputs: utf-8, cp932, euc-jp, iso-2022-jp, utf-16 or any that iconv\n"
         "                    knows; auto (default): convert from those where that is certain, and say so\n"
-        "  --keep-garbled    go on where more than a tenth of the documents could not be converted (exit code 5)\n"
+        "  --keep-garbled    go on where more than a tenth, of documents or text, is not converted (exit code 5)\n"
         "  --text-field F    field of a line of JSON that is its text (text)\n"
         "  --bad-lines X     stop: end at the first line that cannot be read; skip: leave out any number. Default:\n"
         "                    leave them out; write nothing if more than 100 and more than 1 % are bad (exit code 5)\n"

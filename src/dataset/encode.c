@@ -88,6 +88,7 @@ static wb_status note_records (job_t *j, const wb_unit_t *u) {
     wb_notes_add (&j->left, &u->left);
     wb_notes_add (&j->garbled, &u->garbled);
     j->count.garbled += u->garbled.n;
+    j->count.garbled_bytes += u->garbled_bytes;
     j->count.lines += u->json;
     for (int f = 0; f < WB_FORMS; f++) j->count.markup[f] += u->markup[f];
     return WB_OK;
@@ -95,7 +96,9 @@ static wb_status note_records (job_t *j, const wb_unit_t *u) {
 
 static void judge_text (job_t *j, const wb_unit_t *u, int64_t text, int64_t stray) {
     if (!wb_text_garbled (stray, text) && !(u->mistaken && text > 0)) return;
+    const int64_t raw = u->whole ? u->to - u->from : 0; /* what is converted by mistake becomes longer */
     j->count.garbled++;
+    j->count.garbled_bytes += raw > 0 && raw < text ? raw : text;
     note_garbled (j, u);
 }
 
@@ -141,6 +144,7 @@ static wb_status write_documents (job_t *j, const wb_unit_t *u) {
         j->count.documents[d.side]++;
         j->count.bytes[d.side] += d.bytes;
         j->count.lines += u->lines;
+        if (u->lines && u->mistaken) j->count.garbled_bytes += d.bytes;
     }
     j->count.skipped += u->skipped;
     if (u->lines) j->count.lines += u->skipped;

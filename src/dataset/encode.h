@@ -69,6 +69,7 @@ typedef struct wb_unit {
     wb_bad_line_t bad_lines[WB_NOTES];
     uint64_t hash;                   /* the smallest of its documents' */
     wb_notes_t bad_records, garbled; /* of records: lines that cannot be read, what is in an unknown encoding */
+    int64_t garbled_bytes;           /* of records in an unknown encoding */
     int64_t json, markup[WB_FORMS];  /* lines of JSON; documents by form */
 } wb_unit_t;
 

@@ -8,6 +8,7 @@
 typedef struct wb_encode_counts {
     int64_t documents[2], tokens[2], bytes[2]; /* of both sides */
     int64_t skipped, garbled;                  /* documents without text; documents that are not UTF-8 */
+    int64_t garbled_bytes;                     /* of text of the latter */
     int64_t lines;                             /* of JSON, bad ones too */
     int64_t converted[WB_CHARSETS];            /* files */
     int64_t marks, words;                      /* <|endoftext|> on a line of its own in texts; anywhere else */

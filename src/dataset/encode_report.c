@@ -24,6 +24,29 @@ static bool knows_word (const wb_tokenizer_t *t) {
     return knows;
 }
 
+/* More than a tenth that is in another encoding, of the documents or of their text, would be lost. */
+static wb_status judge_garbled (const job_t *j, int64_t documents) {
+    const counts_t *c = &j->count;
+    const int64_t bytes = c->bytes[0] + c->bytes[1];
+    char share[128], part[32], all[32];
+    if (j->e->keep_garbled || (c->garbled <= documents / 10 && c->garbled_bytes <= bytes / 10)) return WB_OK;
+    if (c->garbled > documents / 10)
+        snprintf (share, sizeof share, "%lld of %lld documents", (long long) c->garbled, (long long) documents);
+    else
+        snprintf (share, sizeof share, "%lld of %lld documents, with %s of %s of text,", (long long) c->garbled,
+                  (long long) documents, wb_format_bytes (part, (double) c->garbled_bytes),
+                  wb_format_bytes (all, (double) bytes));
+    if (j->encoder.from != NULL)
+        return WB_FAIL (WB_EDATA,
+                        "%s are not %s, as --from says; nothing was written (without --from it is found out what they "
+                        "are; --keep-garbled takes them as they are)",
+                        share, j->encoder.from);
+    return WB_FAIL (WB_EDATA,
+                    "%s are not UTF-8 and could not be converted; nothing was written (--from NAME converts them, "
+                    "--keep-garbled takes them as they are)",
+                    share);
+}
+
 wb_status wb_encode_judge (const job_t *j) {
     const counts_t *c = &j->count;
     const int64_t documents = c->documents[0] + c->documents[1];
@@ -52,18 +75,7 @@ wb_status wb_encode_judge (const job_t *j) {
                         j->e->inputs[0], j->e->ninputs > 1 ? " and the other inputs" : "",
                         (long long) j->encoder.inputs->len, wb_plural (j->encoder.inputs->len),
                         j->left.n > 0 ? "; left out: " : "", j->left.n > 0 ? j->left.text[0] : "");
-    if (c->garbled > documents / 10 && !j->e->keep_garbled && j->encoder.from != NULL)
-        return WB_FAIL (WB_EDATA,
-                        "%lld of %lld documents are not %s, as --from says; nothing was written (without --from it is "
-                        "found out what they are; --keep-garbled takes them as they are)",
-                        (long long) c->garbled, (long long) documents, j->encoder.from);
-    if (c->garbled > documents / 10 && !j->e->keep_garbled)
-        return WB_FAIL (
-            WB_EDATA,
-            "%lld of %lld documents are not UTF-8 and could not be converted; nothing was written (--from NAME "
-            "converts them, --keep-garbled takes them as they are)",
-            (long long) c->garbled, (long long) documents);
-    return WB_OK;
+    return judge_garbled (j, documents);
 }
 
 /* ---- what was written ------------------------------------------------------------------------------------------- */

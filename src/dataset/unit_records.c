@@ -66,12 +66,25 @@ wb_status wb_encoder_begin_records (wb_encoder_t *j, wb_unit_t *u) {
 
 /* ---- encoding --------------------------------------------------------------------------------------------------- */
 
+/* What is UTF-8, or another encoding that tells itself, and not what --from says, is converted without an error. */
+static bool mistaken (const wb_encoder_t *j, wb_unit_t *u, const wb_record_t *r) {
+    char seems[32];
+    const size_t n = r->bytes.len;
+    if (j->from == NULL || !wb_look_mistaken (j->from, r->bytes.data, n < WB_HASHED ? n : WB_HASHED, seems))
+        return false;
+    wb_note (&u->garbled, "%.300s is %s, not %s: leave out --from, or give --from %s", r->name.data, seems, j->from,
+             seems);
+    u->garbled_bytes += (int64_t) n;
+    return true;
+}
+
 /* The text of a record in own->document; *got = false: it is none, which has been noted. */
 static wb_status take_text (const wb_encoder_t *j, wb_unit_t *u, wb_encoder_own_t *own, wb_record_t *r, bool *got) {
     wb_complaint_t c;
     const wb_form form = r->form;
     u->json += form == WB_FORM_JSON;
     if (form != WB_FORM_JSON) r->form = WB_FORM_TEXT;
+    const bool wrong = form != WB_FORM_JSON && mistaken (j, u, r);
     WB_TRY (wb_extract (own->extractor, &own->document, got, &c, r));
     wb_buf_t *text = &own->document.text;
     if (!*got && strcmp (c.kind, "empty") == 0)
@@ -79,8 +92,11 @@ static wb_status take_text (const wb_encoder_t *j, wb_unit_t *u, wb_encoder_own_
     else if (!*got && form == WB_FORM_JSON)
         wb_note (&u->bad_records, "%.300s: %s", c.name, c.text);
     else if (!*got) {
-        wb_note (&u->garbled, "%.300s is not %s: what it holds becomes bytes, not words", c.name,
-                 j->from != NULL ? j->from : "UTF-8");
+        if (!wrong) {
+            wb_note (&u->garbled, "%.300s is not %s: what it holds becomes bytes, not words", c.name,
+                     j->from != NULL ? j->from : "UTF-8");
+            u->garbled_bytes += (int64_t) r->bytes.len;
+        }
         *got = true;
         wb_buf_clear (text);
         WB_TRY (wb_buf_put (text, r->bytes.data, r->bytes.len));

@@ -118,7 +118,7 @@ static void begin_unit (wb_unit_t *u, const wb_input_t *in, bool whole) {
     u->mistaken = false;
     u->words = 0;
     u->hash = UINT64_MAX;
-    u->left.n = u->bad_records.n = u->garbled.n = u->json = 0;
+    u->left.n = u->bad_records.n = u->garbled.n = u->garbled_bytes = u->json = 0;
     memset (u->markup, 0, sizeof u->markup);
     wb_ids_clear (&u->ids);
     wb_buf_clear (&u->documents);

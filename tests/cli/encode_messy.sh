@@ -79,6 +79,15 @@ done
 enc "UTF-8 is not CP932" 5 "utf8.txt is UTF-8, not CP932" --from sjis "$work/utf8.txt"
 enc "nor UTF-16" 5 "utf8.txt is UTF-8, not utf-16" --from utf-16 "$work/utf8.txt"
 says "the error names what was given" "1 of 1 documents are not utf-16, as --from says; nothing was written"
+# A mixed folder: few documents, but much of the text.
+mkdir "$work/mixed"
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do iconv -f UTF-8 -t SHIFT_JIS "$work/utf8.txt" >"$work/mixed/$i.txt"; done
+cp "$work/utf8.txt" "$work/mixed/14.txt"
+enc "one of 14 in UTF-8, as long as the others" 0 "14.txt is UTF-8, not CP932" --from cp932 "$work/mixed"
+for i in 1 2 3 4 5 6 7 8; do cat "$work/utf8.txt"; done >"$work/mixed/14.txt"
+enc "one of 14, with a third of the text" 5 "1 of 14 documents, with .* of text, are not CP932, as --from says" --from cp932 "$work/mixed"
+enc "which --keep-garbled takes" 0 "14 documents" --from cp932 --keep-garbled "$work/mixed"
+enc "without --from all is found out" 0 "13 files converted from CP932" "$work/mixed"
 head -n 40 "$work/late.utf8" >"$work/ascii.txt"
 enc "plain ASCII is each of them" 0 "1 file converted from EUC-JP" --from EUC-JP "$work/ascii.txt"
 iconv -f UTF-8 -t EUC-JP "$work/utf8.txt" >"$work/y.txt"
