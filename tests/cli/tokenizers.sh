@@ -33,20 +33,20 @@ mkdir swe
 echo '{"emoji": {}, "emoji_inv": {}}' >swe/emoji.json
 kinds="byte $top_srcdir/tests/golden/bpe swe swe/ja-swe9.txt"
 
-train_model () { # NAME OPTION...: by the library's trainer
-  name=$1
-  shift
+train_model () { # NAME SIZE OPTION...: by the library's trainer, which takes one of two sizes by chance
+  name=$1 size=$2
+  shift 2
   if command -v spm_train >/dev/null 2>&1; then
-    spm_train --input=text.txt --model_prefix="$name" --vocab_size=120 --hard_vocab_limit=false --minloglevel=2 "$@"
+    spm_train --input=text.txt --model_prefix="$name" --vocab_size="$size" --hard_vocab_limit=false --minloglevel=2 "$@"
   else
     /usr/bin/python3 -c 'import sys, sentencepiece as s; s.SentencePieceTrainer.Train (" ".join (sys.argv[1:]))' \
-      --input=text.txt --model_prefix="$name" --vocab_size=120 --hard_vocab_limit=false --minloglevel=2 "$@"
+      --input=text.txt --model_prefix="$name" --vocab_size="$size" --hard_vocab_limit=false --minloglevel=2 "$@"
   fi >log 2>&1
 }
 if ! "$WABUN" help encode | grep -q SentencePiece; then
   echo "# SentencePiece: not built in"
-elif train_model uni --model_type=unigram; then
-  train_model bpe --model_type=bpe --vocab_size=400 --byte_fallback --add_dummy_prefix=false --normalization_rule_name=identity \
+elif train_model uni 120 --model_type=unigram; then
+  train_model bpe 400 --model_type=bpe --byte_fallback --add_dummy_prefix=false --normalization_rule_name=identity \
     --remove_extra_whitespaces=false '--user_defined_symbols=<|endoftext|>'
   kinds="$kinds uni.model bpe.model"
   printf 'not a model' >bad.model
