@@ -1,6 +1,7 @@
 #!/bin/sh
 # installcheck.sh WABUN - does the installed program work?  Help, text to tokens, two steps of training, generated text,
-# without mpirun and with two ranks if there is an mpirun; in a folder of its own below $PWD.  For `make installcheck`.
+# without mpirun and with two ranks if there is an mpirun; and do programs build with the installed library of tokenizers?
+# In a folder of its own below $PWD.  For `make installcheck`.
 set -u
 case ${1-} in -h | --help) echo "usage: tests/installcheck.sh WABUN"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;; esac
 if [ $# -ne 1 ] || ! [ -x "$1" ]; then echo "usage: tests/installcheck.sh WABUN" >&2; exit 2; fi
@@ -49,6 +50,42 @@ if command -v "$mpirun" >/dev/null 2>&1; then
   check "generated text" writes two
 else
   echo "SKIP  ranks: there is no $mpirun"
+fi
+
+# ---- the library of tokenizers, by plain compilers: $libdir below $DESTDIR has it, $CC and $CXX compile
+if [ -n "${libdir-}" ] && [ -n "${CC-}" ]; then
+  : "${top_srcdir:=$OLDPWD}" "${DESTDIR=}" "${PKG_CONFIG:=pkg-config}" "${CXX:=c++}" "${WB_SAN=}"
+  case $top_srcdir in /*) ;; *) top_srcdir=$OLDPWD/$top_srcdir ;; esac
+  libs=$DESTDIR$libdir examples=$top_srcdir/doc/examples
+  export PKG_CONFIG_PATH="$libs/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$DESTDIR"
+  export LD_LIBRARY_PATH="$libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+  build () { # COMPILER SOURCE PROGRAM OPTION-OF-PKG-CONFIG...
+    compiler=$1 source=$2 program=$3
+    shift 3
+    flags=$("$PKG_CONFIG" --cflags --libs "$@" wabun-tokenizer) || return 1
+    case " $* " in *' --static '*) flags=$(echo " $flags " | sed "s| -lwabun-tokenizer | $libs/libwabun-tokenizer.a |") ;; esac
+    # shellcheck disable=SC2086 # lists of words
+    $compiler $WB_SAN "$source" $flags -o "$program"
+  }
+  ids () { "$@" | sed -n 1p | grep '^230 150 135 32 97$' && "$@" | sed -n 2p | grep '^文 a$'; }
+  plain () { ! ldd "$1" | grep -E 'libmpi|libopen-|blas|libgomp|libomp'; }
+  for kind in shared static; do
+    case $kind in
+      shared) [ -e "$libs/libwabun-tokenizer.so" ] || continue; options= ;;
+      static) [ -e "$libs/libwabun-tokenizer.a" ] || continue; options=--static ;;
+    esac
+    # shellcheck disable=SC2086
+    check "the example in C, $kind library" build "$CC" "$examples/tokenize.c" ./c-$kind $options
+    check "its ids and text" ids ./c-$kind byte '文 a'
+    if $CXX --version >/dev/null 2>&1; then
+      # shellcheck disable=SC2086
+      check "the example in C++, $kind library" build "$CXX" "$examples/tokenize.cc" ./cc-$kind $options
+      check "its ids and text" ids ./cc-$kind byte '文 a'
+    else
+      echo "SKIP  the example in C++: $CXX does not run"
+    fi
+    if command -v ldd >/dev/null 2>&1; then check "neither MPI, BLAS nor OpenMP" plain ./c-$kind; fi
+  done
 fi
 [ $failed -eq 0 ] || { echo "installcheck: $failed failed"; exit 1; }
 echo "installcheck: $wabun works"

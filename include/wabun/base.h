@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-/* ---- status and error record (status.c) ------------------------------------------------------------------------ */
+/* ---- status and error record (status.c, end.c) ----------------------------------------------------------------- */
 
 /** What a fallible function returns, and what the process exits with. */
 typedef enum wb_status {

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* ---- tokenizer (kinds.c, tokenizer.c; byte.c, ja_bpe.c) ---------------------------------------------------------- */
+/* ---- tokenizer (kinds.c, tokenizer.c, files.c; byte.c, ja_bpe.c) ------------------------------------------------- */
 
 /** A tokenizer: read-only after loading, safe to use from many threads at once (encode keeps its state on the stack or
  * in thread-local space it owns). */
@@ -65,6 +65,10 @@ bool wb_text_garbled (int64_t stray, int64_t bytes);
 void wb_text_warn (const char *name, const char *text, size_t n, bool *told);
 /** UTF-8 bytes that `id` stands for in decoded text (<|endoftext|>: 0): the denominator of bits per byte. */
 int32_t wb_tokenizer_id_bytes (const wb_tokenizer_t *t, int32_t id);
+/** Those bytes, of <|endoftext|> too, borrowed from t; a byte id is one byte of any value.  Errors: WB_EDATA: no such
+ * id.
+ */
+wb_status wb_tokenizer_piece (const wb_tokenizer_t *t, const char **bytes, size_t *n, int32_t id) WB_NODISCARD;
 /** Write the tokenizer's files into a directory, so that wb_tokenizer_new (directory) gives it back. The kind `byte`
  * writes a small wabun-tokenizer.json.  Errors: WB_EIO. */
 wb_status wb_tokenizer_save (const wb_tokenizer_t *t, const char *dir) WB_NODISCARD;

@@ -10,6 +10,8 @@
 
 #define WB_ABORT_CODE 70 /* EX_SOFTWARE of sysexits.h: the fault is ours */
 
+/* People have read this thread's error record (status.c). */
+extern _Thread_local bool wb_error_printed;
 /* Print, at any level and on any rank, as one write() that also removes a progress line from the terminal (log.c). */
 void wb_log_say (const char *fmt, ...) WB_PRINTF (1, 2);
 /* A block of an arena in the numbers of the heap (heap.c). */

@@ -3,8 +3,8 @@
  * System calls move as much as they like and are interrupted by signals: all reading and writing of the program goes
  * through wb_fd_read() and wb_fd_write(), which go on until all is done.
  *
- * Not done here: files that appear at once (writer.c), directories (dir.c), files that many ranks write together
- * (comm), formats. */
+ * Not done here: files that appear at once and are written whole (writer.c), directories (dir.c), files that many ranks
+ * write together (comm), formats. */
 #include "config.h"
 
 #include <errno.h>
@@ -82,41 +82,6 @@ wb_status wb_file_read (char **data, size_t *bytes, const char *path) {
     *data = b.data;
     *bytes = b.len;
     return WB_OK;
-}
-
-wb_status wb_file_write (const char *path, const void *data, size_t bytes) {
-    wb_writer_t w;
-    WB_TRY (wb_writer_begin (&w, path));
-    wb_status status = wb_writer_put (&w, data, bytes);
-    if (status == WB_OK) status = wb_writer_end (&w);
-    wb_writer_cancel (&w);
-    return status;
-}
-
-static wb_status copy (wb_writer_t *to, int fd, const char *from) {
-    const size_t room = (size_t) 1 << 20;
-    char *buf = wb_malloc (room);
-    if (buf == NULL) return WB_NOMEM ("%s", to->path);
-    wb_status status = WB_OK;
-    for (size_t got = room; got == room && status == WB_OK;) {
-        int error = wb_fd_read (fd, buf, &got, room, -1);
-        if (error != 0) status = WB_FAIL (WB_EIO, "%s: cannot read: %s", from, strerror (error));
-        if (status == WB_OK) status = wb_writer_put (to, buf, got);
-    }
-    wb_free (buf);
-    return status;
-}
-
-wb_status wb_file_copy (const char *to, const char *from) {
-    int fd = open (from, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return WB_FAIL (WB_EIO, "%s: cannot open: %s", from, strerror (errno));
-    wb_writer_t w;
-    wb_status status = wb_writer_begin (&w, to);
-    if (status == WB_OK) status = copy (&w, fd, from);
-    if (status == WB_OK) status = wb_writer_end (&w);
-    wb_writer_cancel (&w);
-    close (fd);
-    return status;
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------ */

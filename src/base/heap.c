@@ -106,11 +106,3 @@ size_t wb_mem_rss_peak (void) {
     if (getrusage (RUSAGE_SELF, &u) != 0) return 0;
     return (size_t) u.ru_maxrss * 1024;
 }
-
-#ifdef WB_DEBUG
-__attribute__ ((destructor)) static void tell_leaks (void) {
-    int64_t left = wb_mem_balance ();
-    if (left != 0)
-        fprintf (stderr, "wabun: debug: %lld blocks, %zu bytes never freed\n", (long long) left, wb_mem_now ());
-}
-#endif

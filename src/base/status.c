@@ -5,21 +5,18 @@
  * of its own: two requests of a server that fail at the same time do not see each other's message, and no lock is
  * needed.  Who starts threads hands their records over where he joins them (wb_error_take, wb_error_put).
  *
- * Not done here: agreement between ranks (comm). */
+ * Not done here: printing it and ending the process (end.c), agreement between ranks (comm). */
 #include "config.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/base_priv.h"
 #include "wabun/base.h"
 
 static _Thread_local wb_error_t record = {.rank = -1};
-static _Thread_local bool printed; /* people have read the record */
+_Thread_local bool wb_error_printed;
 static _Atomic int32_t own_rank = -1;
-static void (*abort_hook) (int code);
-static const char *usage_hint;
 
 /* Make `text` one printable line; one that was cut ends between two UTF-8 characters. */
 static void tidy (char *text, bool cut) {
@@ -68,7 +65,7 @@ void wb_error_put (const wb_error_t *e) {
 void wb_error_clear (void) {
     memset (&record, 0, sizeof record);
     record.rank = -1;
-    printed = false;
+    wb_error_printed = false;
 }
 
 void wb_error_take (wb_error_t *out) {
@@ -77,19 +74,6 @@ void wb_error_take (wb_error_t *out) {
 }
 
 void wb_error_rank (int rank) { own_rank = rank; }
-
-void wb_error_hint (const char *hint) { usage_hint = hint; }
-
-void wb_error_print (void) {
-    if (record.status == WB_OK || record.status == WB_ECLOSED || printed) return;
-    printed = true;
-    const char *hint = record.status == WB_EUSAGE && usage_hint != NULL ? usage_hint : "",
-               *end = hint[0] != 0 ? "\n" : "";
-    if (record.rank >= 0)
-        wb_log_say ("wabun: rank %d: %s\n%s%s", (int) record.rank, record.text, hint, end);
-    else
-        wb_log_say ("wabun: %s\n%s%s", record.text, hint, end);
-}
 
 const char *wb_status_name (wb_status code) {
     switch (code) {
@@ -103,29 +87,4 @@ const char *wb_status_name (wb_status code) {
     case WB_ESTOP: return "stopped on request";
     }
     return "unknown status";
-}
-
-void wb_abort_hook (void (*hook) (int code)) { abort_hook = hook; }
-
-void wb_abort (const char *file, int line, const char *fmt, ...) {
-    const char *base = strrchr (file, '/');
-    va_list ap;
-    fflush (stdout);
-    char text[WB_ERROR_TEXT];
-    va_start (ap, fmt);
-    vsnprintf (text, sizeof text, fmt, ap);
-    va_end (ap);
-    wb_log_say ("wabun: %s [%s:%d]\n", text, base != NULL ? base + 1 : file, line);
-    if (abort_hook != NULL) {
-        void (*hook) (int) = abort_hook;
-        abort_hook = NULL; /* a hook that fails must not end up here again */
-        hook (WB_ABORT_CODE);
-    }
-    _Exit (WB_ABORT_CODE);
-}
-
-int wb_int (int64_t x) {
-    if (x < INT32_MIN || x > INT32_MAX)
-        wb_abort (__FILE__, __LINE__, "%lld does not fit the int that BLAS and MPI take", (long long) x);
-    return (int) x;
 }

@@ -26,9 +26,8 @@ static wb_piece_t piece (const wb_tokenizer_t *t, int32_t id) {
     return (wb_piece_t){.len = -1, .byte = (unsigned char) id};
 }
 
-static wb_status save (const wb_tokenizer_t *t, const char *dir) {
-    (void) t, (void) dir;
-    return WB_OK;
+static int32_t find (const wb_tokenizer_t *t, const char *name) {
+    return strcmp (name, WB_EOT_TEXT) == 0 ? t->eot : -1;
 }
 
 static bool probe (const wb_place_t *place) { return !place->memory && strcmp (place->spec, "byte") == 0; }
@@ -37,7 +36,7 @@ static wb_status new_from (wb_tokenizer_t **out, const wb_place_t *place) {
     (void) place;
     *out = wb_malloc (sizeof **out);
     if (*out == NULL) return WB_NOMEM ("tokenizer");
-    **out = (wb_tokenizer_t){.kind = &wb_tokenizer_byte, .size = 257, .eot = 256, .by_lines = true};
+    **out = (wb_tokenizer_t){.kind = &wb_tokenizer_byte, .size = 257, .eot = 256, .unknown = -1, .by_lines = true};
     return WB_OK;
 }
 
@@ -49,5 +48,5 @@ const wb_tokenizer_kind_t wb_tokenizer_byte = {
     .destroy = destroy,
     .encode = encode,
     .piece = piece,
-    .save = save,
+    .find = find,
 };

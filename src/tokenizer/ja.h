@@ -62,13 +62,13 @@ wb_status wb_ja_piece (wb_ja_t *t, const char *path, int32_t id, const char *s, 
 wb_status wb_ja_cps (wb_cps_t *out, const char *s, size_t n) WB_NODISCARD;
 /* Can this word, where it is taken, lie across the <BR> of a line end? */
 bool wb_ja_crosses (const wb_cps_t *word);
-/* Id of a tag, -1: there is none. */
+/* Id of a tag, in ja-swe of any word that is found; -1: there is none. */
 int32_t wb_ja_tag (const wb_ja_t *t, const char *tag);
 
 wb_status wb_ja_encode (const wb_tokenizer_t *t, wb_ids_t *out, const char *text, size_t n, bool clean) WB_NODISCARD;
 /* The byte tokens of a character, or of a byte that is none (WB_RAW + byte). */
 wb_status wb_ja_put_bytes (const wb_ja_t *t, wb_ids_t *out, uint32_t c) WB_NODISCARD;
 wb_piece_t wb_ja_piece_of (const wb_tokenizer_t *t, int32_t id);
-wb_status wb_ja_save (const wb_tokenizer_t *t, const char *dir) WB_NODISCARD;
+const char *wb_ja_file (const wb_tokenizer_t *t, size_t *n, int i);
 
 #endif

@@ -6,6 +6,8 @@
  * Not done here: what ja-swe shares (ja_text.c, ja_load.c), building vocabularies. */
 #include "config.h"
 
+#include <string.h>
+
 #include "tokenizer/ja.h"
 
 typedef struct bpe {
@@ -85,12 +87,25 @@ static void destroy (wb_tokenizer_t *base) {
     wb_free (t);
 }
 
+static int32_t find (const wb_tokenizer_t *base, const char *name) {
+    const bpe_t *t = (const bpe_t *) base;
+    const size_t n = strlen (name);
+    size_t at, first, second;
+    if (name[0] == '<') return wb_ja_tag (&t->ja, name);
+    if (n == 0 || !wb_utf8_valid (name, n, &at)) return -1;
+    const uint32_t c = wb_utf8_get (name, n, &first);
+    if (first == n) return c < 0x10000 ? t->one[c] : wb_map_get (&t->pairs, c, WB_MAP_NO_CHAR);
+    const uint32_t d = wb_utf8_get (name + first, n - first, &second);
+    return first + second == n ? wb_map_get (&t->pairs, c, d) : -1;
+}
+
 static bool probe (const wb_place_t *place) { return wb_place_has (place, "ja-bpe.txt"); }
 
 static wb_status new_from (wb_tokenizer_t **out, const wb_place_t *place) {
     bpe_t *t = wb_calloc (1, sizeof *t);
     if (t == NULL) return WB_NOMEM ("vocabulary");
     t->ja.base.kind = &wb_tokenizer_ja_bpe;
+    t->ja.base.unknown = -1;
     t->ja.form = &form;
     for (int i = 0; i < 0x10000; i++) t->one[i] = -1;
     wb_status status = wb_map_put (&t->pairs, WB_MAP_NO_CHAR, 0, 0); /* lookups need not ask whether there is a table */
@@ -111,5 +126,6 @@ const wb_tokenizer_kind_t wb_tokenizer_ja_bpe = {
     .destroy = destroy,
     .encode = wb_ja_encode,
     .piece = wb_ja_piece_of,
-    .save = wb_ja_save,
+    .find = find,
+    .file = wb_ja_file,
 };

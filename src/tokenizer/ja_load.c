@@ -75,8 +75,9 @@ bool wb_ja_crosses (const wb_cps_t *word) {
 
 int32_t wb_ja_tag (const wb_ja_t *t, const char *tag) {
     int32_t node = t->tags.next.slot != NULL ? 0 : -1;
-    for (; *tag != 0 && node >= 0; tag++) node = wb_map_get (&t->tags.next, (uint32_t) node, (unsigned char) *tag);
-    return node >= 0 ? t->tags.value[node] : -1;
+    for (size_t n = strlen (tag), k; n > 0 && node >= 0; tag += k, n -= k)
+        node = wb_map_get (&t->tags.next, (uint32_t) node, wb_utf8_get (tag, n, &k) & WB_MAP_NO_CHAR);
+    return node > 0 ? t->tags.value[node] : -1;
 }
 
 /* One line; the last may be empty. */

@@ -120,6 +120,8 @@ static void destroy (wb_tokenizer_t *base) {
     wb_free (base);
 }
 
+static int32_t find (const wb_tokenizer_t *base, const char *name) { return wb_ja_tag ((const wb_ja_t *) base, name); }
+
 static bool probe (const wb_place_t *place) {
     char *name;
     const bool found = wb_place_find (&name, place, "ja-swe", ".txt") != 0;
@@ -151,6 +153,7 @@ static wb_status new_from (wb_tokenizer_t **out, const wb_place_t *place) {
     swe_t *t = wb_calloc (1, sizeof *t);
     if (t == NULL) return WB_NOMEM ("vocabulary");
     t->ja.base.kind = &wb_tokenizer_ja_swe;
+    t->ja.base.unknown = -1;
     t->ja.form = &form;
     const wb_status status = load (t, place);
     if (status == WB_OK)
@@ -169,5 +172,6 @@ const wb_tokenizer_kind_t wb_tokenizer_ja_swe = {
     .destroy = destroy,
     .encode = wb_ja_encode,
     .piece = wb_ja_piece_of,
-    .save = wb_ja_save,
+    .find = find,
+    .file = wb_ja_file,
 };

@@ -223,8 +223,8 @@ wb_status wb_ja_encode (const wb_tokenizer_t *base, wb_ids_t *out, const char *t
 
 wb_piece_t wb_ja_piece_of (const wb_tokenizer_t *base, int32_t id) { return ((const wb_ja_t *) base)->pieces[id]; }
 
-wb_status wb_ja_save (const wb_tokenizer_t *base, const char *dir) {
+const char *wb_ja_file (const wb_tokenizer_t *base, size_t *n, int i) {
     const wb_ja_t *t = (const wb_ja_t *) base;
-    WB_TRY (wb_tokenizer_save_file (dir, base->kind->files[0], t->words_file, t->words_bytes));
-    return wb_tokenizer_save_file (dir, base->kind->files[1], t->emoji_file, t->emoji_bytes);
+    *n = i == 0 ? t->words_bytes : t->emoji_bytes;
+    return i == 0 ? t->words_file : t->emoji_file;
 }

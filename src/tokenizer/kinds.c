@@ -1,4 +1,4 @@
-/* The kinds of tokenizers: which one a name, a file or a directory means; opening and saving.
+/* The kinds of tokenizers: which one a name, a file or a directory means; opening.
  *
  * A model directory says its kind in wabun-tokenizer.json; without one, the kind's own files say it. */
 #include "config.h"
@@ -93,17 +93,4 @@ wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) {
     if (status == WB_OK) status = wb_tokenizer_open (out, &place);
     wb_place_fini (&place);
     return status;
-}
-
-wb_status wb_tokenizer_save (const wb_tokenizer_t *t, const char *dir) {
-    char text[64];
-    WB_TRY (t->kind->save (t, dir));
-    const int n = snprintf (text, sizeof text, "{\"kind\": \"%s\"}\n", t->kind->name);
-    return wb_tokenizer_save_file (dir, WB_TOKENIZER_TAG, text, (size_t) n);
-}
-
-const char *wb_tokenizer_file (const wb_tokenizer_t *t, int i) {
-    const int own = (int) (sizeof t->kind->files / sizeof *t->kind->files);
-    if (i == 0) return WB_TOKENIZER_TAG;
-    return i - 1 < own ? t->kind->files[i - 1] : NULL;
 }

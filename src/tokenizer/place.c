@@ -81,11 +81,3 @@ wb_status wb_place_read (char **data, size_t *bytes, const wb_place_t *p, const 
     *bytes = b.len;
     return WB_OK;
 }
-
-wb_status wb_tokenizer_save_file (const char *dir, const char *name, const void *data, size_t n) {
-    char *path = wb_format ("%s/%s", dir, name);
-    if (path == NULL) return WB_NOMEM ("vocabulary");
-    wb_status status = wb_file_write (path, data, n);
-    wb_free (path);
-    return status;
-}

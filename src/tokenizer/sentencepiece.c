@@ -81,9 +81,15 @@ static wb_status encode (const wb_tokenizer_t *base, wb_ids_t *out, const char *
 
 static wb_piece_t piece (const wb_tokenizer_t *base, int32_t id) { return ((const model_t *) base)->pieces[id]; }
 
-static wb_status save (const wb_tokenizer_t *base, const char *dir) {
+static int32_t find (const wb_tokenizer_t *base, const char *name) {
+    return wb_sp_find (((const model_t *) base)->sp, name);
+}
+
+static const char *file (const wb_tokenizer_t *base, size_t *n, int i) {
     const model_t *t = (const model_t *) base;
-    return wb_tokenizer_save_file (dir, MODEL, t->file, t->file_bytes);
+    (void) i;
+    *n = t->file_bytes;
+    return t->file;
 }
 
 /* What the library makes of some ids, appended to `out`. */
@@ -214,6 +220,7 @@ const wb_tokenizer_kind_t wb_tokenizer_sentencepiece = {
     .destroy = destroy,
     .encode = encode,
     .piece = piece,
-    .save = save,
+    .find = find,
+    .file = file,
 #endif
 };

@@ -4,6 +4,7 @@
 #include <sentencepiece_processor.h>
 
 #include <cstdio>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
@@ -39,15 +40,11 @@ extern "C" {
 wb_sp_status wb_sp_open (wb_sp_t **out, char error[WB_SP_ERROR], const void *data, size_t bytes) {
     *out = nullptr;
     return guard (error, [&] {
-        wb_sp *s = new wb_sp;
+        std::unique_ptr<wb_sp> s (new wb_sp);
         const auto status =
             s->processor.LoadFromSerializedProto (absl::string_view (static_cast<const char *> (data), bytes));
-        if (!status.ok ()) {
-            const wb_sp_status code = bad (error, status.ToString ().c_str ());
-            delete s;
-            return code;
-        }
-        *out = s;
+        if (!status.ok ()) return bad (error, status.ToString ().c_str ());
+        *out = s.release ();
         return WB_SP_OK;
     });
 }

@@ -7,7 +7,6 @@
  * Not done here: which kind a name means (kinds.c). */
 #include "config.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "tokenizer/tokenizer_priv.h"
@@ -22,34 +21,29 @@ int32_t wb_tokenizer_size (const wb_tokenizer_t *t) { return t->size; }
 int32_t wb_tokenizer_eot (const wb_tokenizer_t *t) { return t->eot; }
 const char *wb_tokenizer_kind (const wb_tokenizer_t *t) { return t->kind->name; }
 
+static wb_status outside (const wb_tokenizer_t *t, int32_t id) {
+    return WB_FAIL (WB_EDATA, "id %d is not in the vocabulary, which has 0 .. %d", (int) id, (int) t->size - 1);
+}
+
 int32_t wb_tokenizer_id_bytes (const wb_tokenizer_t *t, int32_t id) {
     if (id < 0 || id >= t->size || id == t->eot) return 0;
     wb_piece_t p = t->kind->piece (t, id);
     return p.len >= 0 ? p.len : 1;
 }
 
-/* ---- which one it is --------------------------------------------------------------------------------------------- */
+/* Every byte, for ids that are one. */
+#define ROW(x) \
+    x, x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7, x + 8, x + 9, x + 10, x + 11, x + 12, x + 13, x + 14, x + 15
+static const unsigned char every[256] = {ROW (0x00), ROW (0x10), ROW (0x20), ROW (0x30), ROW (0x40), ROW (0x50),
+                                         ROW (0x60), ROW (0x70), ROW (0x80), ROW (0x90), ROW (0xa0), ROW (0xb0),
+                                         ROW (0xc0), ROW (0xd0), ROW (0xe0), ROW (0xf0)};
 
-void wb_tokenizer_identify (wb_tokenizer_identity_t *out, const wb_tokenizer_t *t) {
-    *out = (wb_tokenizer_identity_t){.size = t->size, .hash = (uint64_t) t->eot};
-    snprintf (out->kind, sizeof out->kind, "%s", t->kind->name);
-    for (int32_t id = 0; id < t->size; id++) {
-        const wb_piece_t p = t->kind->piece (t, id);
-        const uint64_t one[3] = {out->hash, (uint64_t) (p.len >= 0 ? p.len : -1 - p.byte),
-                                 p.len > 0 ? wb_hash64 (p.text, (size_t) p.len) : 0};
-        out->hash = wb_hash64 (one, sizeof one);
-    }
-}
-
-bool wb_tokenizer_same (const wb_tokenizer_identity_t *a, const wb_tokenizer_identity_t *b) {
-    return a->size == b->size && a->hash == b->hash;
-}
-
-const char *wb_tokenizer_identity_text (char buf[WB_TOKENIZER_IDENTITY], const wb_tokenizer_identity_t *i) {
-    char count[32];
-    snprintf (buf, WB_TOKENIZER_IDENTITY, "%s of %s ids (%016" PRIx64 ")", i->kind, wb_format_count (count, i->size),
-              i->hash);
-    return buf;
+wb_status wb_tokenizer_piece (const wb_tokenizer_t *t, const char **bytes, size_t *n, int32_t id) {
+    if (id < 0 || id >= t->size) return outside (t, id);
+    const wb_piece_t p = t->kind->piece (t, id);
+    *bytes = p.len >= 0 ? p.text : (const char *) &every[p.byte];
+    *n = p.len >= 0 ? (size_t) p.len : 1;
+    return WB_OK;
 }
 
 /* ---- encoding and decoding ------------------------------------------------------------------------------------- */
@@ -121,8 +115,7 @@ wb_status wb_stream_new (wb_stream_t **out, const wb_tokenizer_t *t) {
 void wb_stream_destroy (wb_stream_t *s) { wb_free (s); }
 
 wb_status wb_stream_put (wb_stream_t *s, wb_buf_t *out, int32_t id, bool flush) {
-    if (id >= s->t->size)
-        return WB_FAIL (WB_EDATA, "id %d is not in the vocabulary, which has 0 .. %d", (int) id, (int) s->t->size - 1);
+    if (id >= s->t->size) return outside (s->t, id);
     if (id >= 0) WB_TRY (decode_one (s->t, &s->d, out, id));
     return id < 0 || flush ? decoder_end (s->t, &s->d, out) : WB_OK;
 }

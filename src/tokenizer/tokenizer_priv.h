@@ -46,8 +46,6 @@ int wb_place_find (char **name, const wb_place_t *p, const char *prefix, const c
 wb_status wb_place_read (char **data, size_t *bytes, const wb_place_t *p, const char *name) WB_NODISCARD;
 /* DIR/NAME, for messages; NULL: out of memory.  To be freed. */
 char *wb_place_path (const wb_place_t *p, const char *name) WB_NODISCARD;
-/* Write DIR/NAME. */
-wb_status wb_tokenizer_save_file (const char *dir, const char *name, const void *data, size_t n) WB_NODISCARD;
 
 /* ---- kinds ------------------------------------------------------------------------------------------------------- */
 
@@ -61,8 +59,10 @@ typedef struct wb_tokenizer_kind {
     wb_status (*open) (wb_tokenizer_t **out, const wb_place_t *place);
     void (*destroy) (wb_tokenizer_t *t);
     wb_status (*encode) (const wb_tokenizer_t *t, wb_ids_t *out, const char *text, size_t n, bool clean);
-    wb_piece_t (*piece) (const wb_tokenizer_t *t, int32_t id);    /* id is in range */
-    wb_status (*save) (const wb_tokenizer_t *t, const char *dir); /* the kind's own files */
+    wb_piece_t (*piece) (const wb_tokenizer_t *t, int32_t id); /* id is in range */
+    int32_t (*find) (const wb_tokenizer_t *t,
+                     const char *name); /* id of a piece as the vocabulary writes it; -1: none */
+    const char *(*file) (const wb_tokenizer_t *t, size_t *n, int i); /* what is in files[i]; borrowed */
 } wb_tokenizer_kind_t;
 
 /* Spaces that pieces at the beginning of a text lose: none, one, or one of each piece until there is text. */

@@ -99,42 +99,6 @@ void wb_utf8_feed (wb_utf8_t *u, wb_buf_t *b, unsigned char c) {
     u->n = 0;
 }
 
-int64_t wb_text_stray (const char *text, size_t n) {
-    const unsigned char *u = (const unsigned char *) text;
-    int64_t stray = 0;
-    for (size_t i = 0; i < n;) {
-        if (u[i] >= 0xe1 && u[i] < 0xf0 && n - i > 2 && (u[i + 1] & 0xc0) == 0x80 && (u[i + 2] & 0xc0) == 0x80) {
-            i += 3; /* nearly everything */
-            continue;
-        }
-        const size_t want = u[i] == 0     ? 0
-                            : u[i] < 0x80 ? 1
-                            : u[i] < 0xc2 ? 0
-                            : u[i] < 0xe0 ? 2
-                            : u[i] < 0xf0 ? 3
-                            : u[i] < 0xf5 ? 4
-                                          : 0;
-        size_t k = 1;
-        while (k < want && i + k < n && (u[i + k] & 0xc0) == 0x80) k++;
-        if (k == want)
-            i += k;
-        else if (want > k && i + k == n)
-            break; /* the last character is not finished */
-        else
-            i++, stray++;
-    }
-    return stray;
-}
-
-bool wb_text_garbled (int64_t stray, int64_t bytes) { return stray > 1 && stray > bytes / 100; }
-
-void wb_text_warn (const char *name, const char *text, size_t n, bool *told) {
-    if (told != NULL && *told) return;
-    if (!wb_text_garbled (wb_text_stray (text, n), (int64_t) n)) return;
-    wb_warn (WB_NOT_UTF8, name);
-    if (told != NULL) *told = true;
-}
-
 /* ---- code points ------------------------------------------------------------------------------------------------- */
 
 wb_status wb_cps_reserve (wb_cps_t *v, size_t n) {
