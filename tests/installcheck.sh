@@ -86,6 +86,22 @@ if [ -n "${libdir-}" ] && [ -n "${CC-}" ]; then
     fi
     if command -v ldd >/dev/null 2>&1; then check "neither MPI, BLAS nor OpenMP" plain ./c-$kind; fi
   done
+  program='from wabun_tokenizer import Tokenizer
+with Tokenizer ("byte") as t:
+    ids = t.encode ("文 a")
+    print (*ids)
+    print (t.decode (ids))'
+  if ! [ -e "$libs/libwabun-tokenizer.so" ]; then
+    echo "SKIP  the Python module: there is no shared library"
+  elif ! python3 -c 'import ctypes' 2>/dev/null; then
+    echo "SKIP  the Python module: python3 with ctypes does not run"
+  elif ldd "$libs/libwabun-tokenizer.so" 2>/dev/null | grep -q 'lib[a-z]*san'; then
+    echo "SKIP  the Python module: the library is built with a sanitizer"
+  else
+    PYTHONPATH=$DESTDIR${pythondir-} PYTHONDONTWRITEBYTECODE=1
+    export PYTHONPATH PYTHONDONTWRITEBYTECODE
+    check "the Python module" ids python3 -c "$program"
+  fi
 fi
 [ $failed -eq 0 ] || { echo "installcheck: $failed failed"; exit 1; }
 echo "installcheck: $wabun works"

@@ -38,6 +38,7 @@ static wb_status list (wb_names_t *out, DIR *d, const char *path) {
 wb_status wb_dir_list (wb_names_t *out, const char *path) {
     *out = (wb_names_t){0};
     DIR *d = opendir (path);
+    if (d == NULL && errno == ENOMEM) return WB_NOMEM ("%s", path);
     if (d == NULL) return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (errno));
     wb_status status = list (out, d, path);
     closedir (d);

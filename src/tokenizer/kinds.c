@@ -37,7 +37,9 @@ static wb_status from_tag (wb_tokenizer_t **out, const wb_place_t *place) {
         const char *name = json_string_value (json_object_get (tag, "kind"));
         const wb_tokenizer_kind_t *kind = name != NULL ? kind_called (name) : NULL;
         wb_free (data);
-        if (tag == NULL)
+        if (tag == NULL && at.text[0] == 0)
+            status = WB_NOMEM ("%s", path);
+        else if (tag == NULL)
             status = WB_FAIL (WB_EDATA, "%s:%d: not JSON: %s", path, at.line, at.text);
         else if (name == NULL)
             status = WB_FAIL (WB_EDATA, "%s: no string \"kind\" in it", path);

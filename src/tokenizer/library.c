@@ -41,6 +41,11 @@ static wabun_status too_small (size_t need, size_t capacity, const char *what) {
     return WABUN_TOO_SMALL;
 }
 
+/* Looking for files takes want of memory for their absence; the record knows better. */
+static wabun_status result (wb_status status) {
+    return status != WB_OK && wb_error_get ()->status == WB_ENOMEM ? WABUN_MEMORY : (wabun_status) status;
+}
+
 /* ---- tokenizers ------------------------------------------------------------------------------------------------ */
 
 static wabun_status open_place (wabun_tokenizer **out, const wb_place_t *place) {
@@ -50,7 +55,7 @@ static wabun_status open_place (wabun_tokenizer **out, const wb_place_t *place) 
         *out = t;
     else
         wb_free (t);
-    return (wabun_status) status;
+    return result (status);
 }
 
 wabun_status wabun_tokenizer_open (wabun_tokenizer **out, const char *path) {

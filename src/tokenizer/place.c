@@ -37,6 +37,7 @@ bool wb_place_has (const wb_place_t *p, const char *name) {
     if (p->file != NULL) return strcmp (p->file, name) == 0;
     char *path = wb_place_path (p, name);
     const bool found = path != NULL && wb_file_exists (path);
+    if (path == NULL) (void) WB_NOMEM ("tokenizer");
     wb_free (path);
     return found;
 }
@@ -60,7 +61,10 @@ int wb_place_find (char **name, const wb_place_t *p, const char *prefix, const c
         for (int64_t i = 0; i < names.len; i++)
             if (fits (names.data[i], prefix, suffix) && found++ == 0) first = names.data[i];
     }
-    if (found > 0 && (*name = wb_strdup (first)) == NULL) found = -1;
+    if (found > 0 && (*name = wb_strdup (first)) == NULL) {
+        (void) WB_NOMEM ("tokenizer");
+        found = -1;
+    }
     wb_names_fini (&names);
     return found;
 }

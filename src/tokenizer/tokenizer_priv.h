@@ -38,7 +38,7 @@ typedef struct wb_place {
 } wb_place_t;
 wb_status wb_place_init (wb_place_t *p, const char *spec) WB_NODISCARD;
 void wb_place_fini (wb_place_t *p);
-bool wb_place_has (const wb_place_t *p, const char *name); /* out of memory: no */
+bool wb_place_has (const wb_place_t *p, const char *name); /* out of memory: no, and the record says so */
 /* How many files PREFIX*SUFFIX there are, and the first by name into *name, to be freed; a file that was named is the
  * only one.  -1: out of memory. */
 int wb_place_find (char **name, const wb_place_t *p, const char *prefix, const char *suffix);

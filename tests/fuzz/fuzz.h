@@ -21,6 +21,8 @@ typedef struct fuzz_harness {
 #define FUZZ_HARNESSES(X) \
     X (encode)            \
     X (decode)            \
+    X (library)           \
+    X (spiece)            \
     X (vocabulary)        \
     X (swe)               \
     X (jsonl)             \
