@@ -210,8 +210,7 @@ static void make_model (const char *kind, const char *dir) {
     wb_buf_t b = {0};
     char line[256];
     for (int i = 0; i < 300; i++) {
-        const int n =
-            snprintf (line, sizeof line, "山の道を%d回歩いた。雨が降る日も、the wind of %d too.\n", i, 7 * i);
+        const int n = snprintf (line, sizeof line, "山の道を%d回歩いた。雨が降る日も、the wind of %d too.\n", i, 7 * i);
         T_STATUS (wb_buf_put (&b, line, (size_t) n), WB_OK);
     }
     T_STATUS (wb_file_write (t_tmp ("text.txt"), b.data, b.len), WB_OK);
