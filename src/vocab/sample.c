@@ -11,7 +11,7 @@
 
 #include "vocab/sample.h"
 
-enum { PIECE = 1 << 16 };
+enum { PIECE = 1 << 16, RECORD = 16 << 20 };
 
 /* ---- weights ----------------------------------------------------------------------------------------------------- */
 
@@ -97,6 +97,18 @@ static wb_status put (wb_sample_t *s, const wb_sample_options_t *o, int genre, c
     return WB_OK;
 }
 
+/* Bytes of the next piece of a document: up to the next line end after PIECE, or between two characters where lines are
+ * very long. */
+static size_t piece_of (const char *text, size_t left) {
+    if (left <= PIECE) return left;
+    const size_t most = left < 2 * PIECE ? left : 2 * PIECE;
+    const char *end = memchr (text + PIECE, '\n', most - PIECE);
+    if (end != NULL) return (size_t) (end - text) + 1;
+    size_t k = most;
+    while (k < left && k > PIECE && ((unsigned char) text[k] & 0xc0) == 0x80) k--;
+    return k;
+}
+
 static wb_status put_document (wb_sample_t *s, const wb_sample_options_t *o, const wb_document_t *d,
                                const char *input) {
     const char *name = d->genre.len > 0 ? d->genre.data : wb_file_name (input);
@@ -106,11 +118,7 @@ static wb_status put_document (wb_sample_t *s, const wb_sample_options_t *o, con
     WB_TRY (genre_of (&genre, s, n > 0 ? name : "text", n > 0 ? n : 4));
     const char *text = d->text.data;
     for (size_t left = d->text.len, k; left > 0; left -= k, text += k) {
-        k = left;
-        if (left > PIECE) {
-            const char *end = memchr (text + PIECE, '\n', left - PIECE);
-            if (end != NULL) k = (size_t) (end - text) + 1;
-        }
+        k = piece_of (text, left);
         WB_TRY (put (s, o, genre, text, k));
     }
     return WB_OK;
@@ -133,9 +141,9 @@ typedef struct reading {
 } reading_t;
 
 static wb_status read_file (reading_t *r, const char *path, const char *input) {
-    /* A record, its text and the text's copy at once: a share of what the sample may hold. */
-    const wb_records_options_t o = {.max_bytes = r->o->bytes / 4 > PIECE ? r->o->bytes / 4 : PIECE,
-                                    .max_expansion = 1000};
+    /* A record, its text and the text's copy at once: a share of what the sample may hold, but books must fit. */
+    const wb_records_options_t o = {
+        .max_bytes = r->o->bytes / 4 > RECORD ? r->o->bytes / 4 : RECORD, .max_text = PIECE, .max_expansion = 1000};
     wb_records_t *records;
     WB_TRY (wb_records_open (&records, path, &o, complain, r->s));
     wb_status status;

@@ -85,6 +85,32 @@ else
   verdict "words too" fails 2 "--no-words" vocab train --kind ja-bpe --size 512 -o "$work/x" "$work/in"
 fi
 
+# ---- a document of 6 MB for a sample of 16, as one line of JSON, as lines, and as one line of plain text: parts of it count
+awk 'BEGIN { printf "{\"text\": \""; for (i = 0; i < 250000; i++) printf "書物の一行%d。", i; print "\"}" }' >"$work/long.jsonl"
+sed 's/^{"text": "//; s/"}$//' "$work/long.jsonl" >"$work/line.txt"
+sed 's/。/。\
+/g' "$work/line.txt" >"$work/lines.txt"
+for file in long.jsonl line.txt lines.txt; do
+  verdict "$file is longer than a quarter of the sample, and is not left out" eval '
+    does vocab train --kind ja-bpe --no-words --memory 128M --size 512 -o "$work/long" "$work/$file" &&
+    ! grep -q "left out" "$work/err" && grep -qx 書物 "$work/long/ja-bpe.txt"'
+done
+
+# ---- threads: the same files on 1, 2 and 3, for one seed
+{ cat "$work/in/plain"/*.txt; head -n 30000 "$work/lines.txt"; } >"$work/both.txt"
+for kind in ja-bpe unigram bpe; do
+  [ $kind = ja-bpe ] || [ -d "$work/u" ] || continue
+  words=
+  [ -d "$work/u" ] || words=--no-words
+  # shellcheck disable=SC2086
+  verdict "$kind: the same files on 1, 2 and 3 threads" eval '
+    same=yes
+    for n in 1 2 3; do
+      OMP_NUM_THREADS=$n does vocab train --kind $kind $words --memory 128M --seed 7 --size 512 -o "$work/$kind-$n" "$work/both.txt" || same=no
+    done
+    [ $same = yes ] && diff -r "$work/$kind-1" "$work/$kind-2" && diff -r "$work/$kind-1" "$work/$kind-3"'
+done
+
 # ---- errors
 verdict "an unknown kind, and the nearest" fails 2 'did you mean `ja-bpe`' vocab train --kind jabpe --size 600 -o "$work/x" "$work/in"
 verdict "a size too small" fails 2 'from 512 to' vocab train --kind ja-bpe --size 100 -o "$work/x" "$work/in"
