@@ -24,6 +24,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <wabun/beat.h>
 #include <wabun/option.h>
 
 #ifdef __cplusplus
@@ -41,7 +42,8 @@ typedef enum wb_status {
     WB_EDATA = 5,    /**< bad data: what a file holds, not that it could not be read */
     WB_ENUMERIC = 6, /**< numbers went bad: NaN or infinity */
     WB_ECLOSED = 13, /**< whoever read the standard output has gone: no error; the program ends quietly with 0 */
-    WB_ESTOP = 75    /**< stopped on request after a checkpoint: run again to continue */
+    WB_ESTOP = 75,   /**< stopped on request after a checkpoint: run again to continue */
+    WB_EHUNG = 76    /**< nothing moved, or a rank was lost: run again to go on from the newest checkpoint */
 } wb_status;
 
 #define WB_ERROR_TEXT 1024 /**< bytes of an error message, including its final 0 */

@@ -23,8 +23,8 @@ typedef struct wb_comm wb_comm_t;
  * otherwise a world of one.  Collective over all processes.  Also sets the abort hook of base, and the rank of the
  * error record.  Errors, agreed: WB_EUSAGE when the launcher started more tasks than the world has (srun without a
  * matching PMI plugin starts N singletons; the message names the remedy), and when WABUN_COMM_THREAD, WABUN_NODE_RANKS,
- * WABUN_RANK_ORDER, WABUN_ISA or WABUN_GEMM differs between ranks; WB_ENOMEM.  Warns when the processors of the ranks
- * run different kernels. */
+ * WABUN_RANK_ORDER, WABUN_ISA or WABUN_GEMM differs between ranks, or the build of the program; WB_ENOMEM.  Warns when
+ * the processors of the ranks run different kernels. */
 wb_status wb_world_new (wb_comm_t **out) WB_NODISCARD;
 /** Ends MPI.  Collective over the world. */
 void wb_world_destroy (wb_comm_t *world);

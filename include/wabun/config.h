@@ -33,6 +33,9 @@ typedef struct wb_run_options {
     int64_t log_every;
     int64_t sample_every, sample_length; /**< generated text at intervals, 0: never; length in tokens */
     char *sample_context;
+    bool watchdog; /**< look after the ranks at all */
+    double watchdog_warn, watchdog_limit,
+        watchdog_other; /**< seconds without progress: named; the end; outside steps */
 } wb_run_options_t;
 
 /** A whole configuration, resolved: defaults, then the file, then --set.  Strings and lists are owned by it. */

@@ -279,6 +279,7 @@ static inline double wb_profile_add (wb_profile_t *p, wb_prof which, double star
         t->seconds += now - start;
         t->flop += flop;
         t->bytes += bytes;
+        wb_beat_kernel (wb_prof_name (which));
     }
     return now;
 }

@@ -85,6 +85,7 @@ const char *wb_status_name (wb_status code) {
     case WB_ENUMERIC: return "numbers went bad";
     case WB_ECLOSED: return "nobody reads the output";
     case WB_ESTOP: return "stopped on request";
+    case WB_EHUNG: return "nothing moved any more, or a rank was lost";
     }
     return "unknown status";
 }

@@ -80,6 +80,7 @@ static wb_status hash_blocks (wb_sums_t *s, int64_t first, int64_t end, bool com
             size_t bytes;
             status = read_block (buf, &bytes, s, f, fd, b - f->first);
             if (status != WB_OK) break;
+            wb_beat ();
             uint64_t hash = wb_hash64 (buf, bytes);
             int64_t at = (b - f->first) * s->block;
             if (!compare)

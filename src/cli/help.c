@@ -14,7 +14,8 @@ const char wb_help_codes[] = "   0  done, or nobody reads the output any more (w
                              "   4  memory\n"
                              "   5  bad data\n"
                              "   6  numbers went bad\n"
-                             "  75  stopped on request after a checkpoint: run again to continue\n";
+                             "  75  stopped on request after a checkpoint: run again to continue\n"
+                             "  76  nothing moved any more, or a rank was lost: run again to go on\n";
 
 void wb_help_all (FILE *to) {
     fprintf (to, "wabun %s - Japanese GPT-2 on clusters of processors\n\nusage: wabun SUBCOMMAND [OPTION]...\n\n",

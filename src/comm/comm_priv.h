@@ -29,10 +29,13 @@ struct wb_comm {
 
 /* ---- mpi.c ------------------------------------------------------------------------------------------------------- */
 
-/* Every MPI call goes through here: a failed one ends all ranks, because no rank can know what the others received. */
+/* Every MPI call goes through here: a failed one ends all ranks, because no rank can know what the others received.
+ * What does not return waits for another rank. */
 #define WB_MPI(call)                                                                          \
     do {                                                                                      \
+        wb_wait_begin ();                                                                     \
         int wb_mpi_rc_ = (call);                                                              \
+        wb_wait_end ();                                                                       \
         if (wb_mpi_rc_ != MPI_SUCCESS) wb_mpi_failed (__FILE__, __LINE__, #call, wb_mpi_rc_); \
     } while (0)
 void wb_mpi_failed (const char *file, int line, const char *call, int rc) WB_NORETURN;
@@ -42,6 +45,11 @@ void wb_world_set (int rank, bool threads);
 int wb_world_rank (void); /* 0 without a world */
 bool wb_world_threads (void);
 void wb_mpi_abort (int code); /* a hook for wb_abort_hook() */
+
+/* ---- program.c --------------------------------------------------------------------------------------------------- */
+
+/* Do all ranks run the same build of the program?  Collective over world.  Errors, agreed: WB_EUSAGE. */
+wb_status wb_program_check (wb_comm_t *world) WB_NODISCARD;
 
 /* ---- group.c ----------------------------------------------------------------------------------------------------- */
 

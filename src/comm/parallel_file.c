@@ -164,6 +164,7 @@ wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t
         if (n < 0 && errno == EINTR) continue;
         if (n == 0) errno = EIO;
         if (n <= 0) return remember (f, fail_errno (f, "cannot write"));
+        wb_beat ();
         p += n;
         offset += n;
         bytes -= (size_t) n;
@@ -182,6 +183,7 @@ wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset
             return remember (f,
                              WB_FAIL (WB_EDATA, "%s: ends before byte %lld, %zu more were expected: is it cut short?",
                                       f->path, (long long) offset + 1, bytes));
+        wb_beat ();
         p += n;
         offset += n;
         bytes -= (size_t) n;

@@ -208,10 +208,13 @@ bool wb_ring_poll (wb_ring_t *r) {
 /* Poll until at least `count` operations are finished.  Where there are more ranks than cores, the others need this
  * core.  The caller holds the lock. */
 static void wait_for (wb_ring_t *r, int64_t count) {
+    wb_wait_begin ();
     for (int idle = 0; r->finished < count;) {
         idle = wb_ring_progress (r) ? 0 : idle + 1;
         if (idle > SPINS) sched_yield ();
+        if (idle == 0) wb_beat ();
     }
+    wb_wait_end ();
 }
 
 void wb_ring_wait (wb_ring_t *r, int64_t k) {

@@ -112,6 +112,7 @@ wb_status wb_world_new (wb_comm_t **out) {
     }
     const int size = start_mpi ();
     wb_status st = new_group (out, size);
+    if (st == WB_OK) st = wb_program_check (*out);
     if (st == WB_OK) st = check_environment (*out);
     if (st == WB_OK) return WB_OK;
     wb_comm_destroy (*out);

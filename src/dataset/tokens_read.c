@@ -392,6 +392,7 @@ wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int pa
         const int64_t byte = piece_at (f, at, end - at < CHECK_IDS ? end - at : CHECK_IDS, &n);
         status = read_bytes (f, raw, (size_t) (n * f->width), byte, "bin");
         if (status == WB_OK) status = check_raw (f, raw, vocab, at, n);
+        wb_beat ();
     }
     wb_free (raw);
     return status;

@@ -70,7 +70,7 @@ void wb_run_history_start (wb_run_t *r) {
 }
 
 void wb_run_history_end (wb_run_t *r, wb_status status) {
-    if (!r->in_history || wb_comm_rank (r->world) != 0) return;
+    if (!r->in_history || (wb_comm_rank (r->world) != 0 && status != WB_EHUNG)) return;
     json_t *j = wb_run_event_new ("end", r->trainer->step);
     json_object_set_new (j, "code", json_integer (status));
     json_object_set_new (j, "why", json_string (status == WB_OK ? "done" : wb_error_get ()->text));

@@ -6,7 +6,7 @@
  *
  * Under the lock, what a killed run left half written belongs to nobody and is removed.
  *
- * Not here: file systems without locks (some Lustre mounts).  There a warning says that nothing was checked. */
+ * Not here: file systems whose locks other hosts do not see, or that have none (owner.c). */
 #include "config.h"
 
 #include <errno.h>
@@ -48,20 +48,20 @@ static wb_status lock (wb_run_t *r, const char *path) {
     if (take (r->lock) != 0) {
         error = errno;
         if (error == EWOULDBLOCK) return taken (r->lock, run);
-        wb_warn ("%s: this file system has no locks (%s): see to it yourself that no other run writes there", run,
-                 strerror (error));
-        return WB_OK;
+        wb_debug ("%s: this file system has no locks (%s)", run, strerror (error));
+        return wb_owner_take (&r->owner, run, false);
     }
     n = snprintf (who, sizeof who, "process %ld on %s\n", (long) getpid (), wb_comm_host ());
     if (n >= (int) sizeof who) n = (int) sizeof who - 1;
     if (ftruncate (r->lock, 0) != 0 || pwrite (r->lock, who, (size_t) n, 0) != n)
         wb_debug ("%s: cannot write: %s", path, strerror (errno)); /* a full disk: the lock holds all the same */
-    return WB_OK;
+    return wb_owner_take (&r->owner, run, true);
 }
 
 /* A file of RUN that wb_file_write() was writing when its process was killed. */
 static bool is_left_over (const char *name) {
-    static const char *const files[] = {"config.cfg.tmp-", "metrics.jsonl.tmp-", "samples.txt.tmp-", "latest.tmp-"};
+    static const char *const files[] = {"config.cfg.tmp-", "metrics.jsonl.tmp-", "samples.txt.tmp-", "latest.tmp-",
+                                        ".owner.tmp-"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (strncmp (name, files[i], strlen (files[i])) == 0) return true;
     return strcmp (name, "latest.tmp") == 0;
@@ -130,10 +130,13 @@ int wb_run_is_locked (const char *run) {
     /* Shared, and given back at once: a run that starts at this moment waits for it. */
     if (flock (fd, LOCK_SH | LOCK_NB) != 0) held = errno == EWOULDBLOCK ? 1 : -1;
     close (fd);
+    if (held != 1 && wb_owner_is_elsewhere (run)) return 1;
     return held;
 }
 
 void wb_run_unlock (wb_run_t *r) {
+    wb_owner_drop (r->owner);
+    r->owner = NULL;
     if (r->lock >= 0) close (r->lock);
     r->lock = -1;
 }

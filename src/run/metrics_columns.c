@@ -146,6 +146,7 @@ static void check_peak (wb_run_t *r) {
 
 void wb_run_log_step (wb_run_t *r, const wb_step_result_t *s) {
     wb_progress_t *p = &r->log.progress;
+    wb_doing_set (WB_DOING_LOG);
     update_progress (r, s);
     wb_progress_show (p);
     if (s->muon_max > 0) log_muon (r, s);

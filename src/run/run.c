@@ -59,12 +59,16 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     const wb_config_t *c;
     WB_TRY (wb_config_share (&r->config, r->world, a->config, a->sets, a->nsets));
     c = r->config;
+    WB_TRY (wb_run_check_arguments (r, a));
+    wb_run_check_tasks (r);
+    WB_TRY (wb_watch_new (&r->watch, r));
     WB_TRY (wb_comm_threads (&r->threads, r->world, c->parallel.threads));
     wb_kern_threads_set (r->threads);
     wb_blas_threads_set (r->threads);
     WB_TRY (wb_topo_new (&r->topo, r->world, c->parallel.data, c->parallel.pipeline, c->parallel.tensor));
     WB_TRY (wb_run_base_find (r));
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
+    WB_TRY (wb_run_check_tokens (r));
     wb_config_step_options (&o, c, &r->data.size);
     WB_TRY (wb_trainer_choose_micro_batch_all (&o, r->topo, r->threads));
     WB_TRY (wb_agree (r->world, wb_trainer_layout (&lo, &o, r->topo->dp, r->topo->pp, r->topo->tp)));
@@ -73,11 +77,14 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
     r->trainer->judge = wb_run_judge;
     r->trainer->judge_ctx = r;
+    wb_watch_enter (r->watch, WB_AREA_LOAD, 0);
     if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
     if (c->model.base != NULL && !r->resumed) WB_TRY (wb_run_base_load (r));
     wb_status status = wb_run_check_weights (r);
     if (status == WB_ENUMERIC) status = wb_run_rollback (r);
     WB_TRY (status);
+    wb_watch_enter (r->watch, WB_AREA_START, 0);
+    WB_TRY (wb_run_check_disk (r));
     if (r->trainer->step < c->step.optim.steps || r->saved != r->trainer->step) WB_TRY (write_config (r));
     return wb_run_log_open (r);
 }
@@ -88,6 +95,7 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
 static void validate (wb_run_t *r) {
     double sum, tokens, start = wb_now ();
     if (r->data.valid == NULL) return;
+    wb_watch_enter (r->watch, WB_AREA_VALIDATION, r->trainer->step);
     wb_run_reader_t reader = {r->data.valid, wb_trainer_round (r->trainer), r->data.valid_samples};
     if (wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, &reader, r->data.valid_samples) == WB_OK) {
         wb_run_log_valid (r, sum, tokens, wb_now () - start);
@@ -103,6 +111,7 @@ static void validate (wb_run_t *r) {
 static void write_sample (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
     if (!wb_run_writes_samples (r)) return;
+    wb_watch_enter (r->watch, WB_AREA_SAMPLE, r->trainer->step);
     wb_model_t m = {t->o.size, t->params, wb_trainer_weights (t), r->data.tokenizer, t->kern};
     wb_sampling_t how = {1.0, 40, 0, (uint64_t) r->config->seed + (uint64_t) t->step};
     if (wb_comm_rank (r->world) != 0) return;
@@ -165,8 +174,10 @@ static wb_status one_step (wb_run_t *r, wb_run_reader_t *reader) {
         wb_trainer_skip (t);
         return what_is_due (r);
     }
+    wb_watch_enter (r->watch, WB_AREA_STEP, t->step + 1);
     const wb_status status = wb_trainer_step (t, &s, wb_run_sample, reader, wb_signals_stop ());
     if (status != WB_OK) return no_batch (r, status);
+    wb_watch_stepped (r->watch, s.t_total);
     if (s.bad || s.held) {
         WB_TRY (wb_run_skip (r, &s));
         return what_is_due (r);
@@ -175,6 +186,7 @@ static wb_status one_step (wb_run_t *r, wb_run_reader_t *reader) {
     wb_run_spike (r, &s);
     r->tokens += (double) t->o.global_batch * (double) t->o.T;
     wb_run_log_step (r, &s);
+    wb_run_check_time (r);
     if (s.stop && t->step < r->config->step.optim.steps) return stop (r);
     return what_is_due (r);
 }
@@ -229,6 +241,7 @@ wb_status wb_run_train (const wb_run_args_t *a) {
     status = wb_world_new (&r.world);
     if (status == WB_OK) {
         status = wb_agree (r.world, run (&r, a));
+        wb_watch_enter (r.watch, WB_AREA_END, 0);
         wb_run_history_end (&r, status);
         wb_run_log_close (&r);
         wb_run_unlock (&r);
@@ -241,5 +254,6 @@ wb_status wb_run_train (const wb_run_args_t *a) {
     }
     wb_signals_started (); /* a launcher sends SIGTERM to those that still speak when the first one has ended */
     wb_world_destroy (r.world);
+    wb_watch_destroy (r.watch);
     return status;
 }

@@ -4,6 +4,8 @@
  *   signals.c     requests to stop
  *   data.c        tokenizer, token files, loaders
  *   lock.c        one run at a time in a run directory
+ *   owner.c       the same, for file systems without common locks
+ *   guards.c      what would make it fail later: other files on some ranks, disk, time
  *   base_model.c  model.base: the model it starts from
  *   save.c        checkpoints of the run
  *   health.c      numbers that go bad or stand out: steps that are skipped, weights that are not saved
@@ -11,10 +13,14 @@
  *   windows.c     which texts a step read
  *   rollback.c, left_out.c   back to a checkpoint, without the steps that went bad
  *   resume.c      which checkpoint to go on from, and whether it fits
- *   state.c       state.json: settings and data of a checkpoint, and what has changed since; state_health.c: its
- * numbers so far verify.c      are its checkpoints whole? history.c     history.jsonl: starts and ends status.c how
- * does a run go, by its files? summary.c     start-up report, memory metrics_columns.c  columns of the metrics,
- * progress, samples of text
+ *   state.c       state.json: settings and data of a checkpoint, and what has changed since
+ *   state_health.c   its numbers so far
+ *   verify.c      are its checkpoints whole?
+ *   history.c     history.jsonl: starts and ends
+ *   watchdog.c    ranks that hang (watch.h)
+ *   status.c      how does a run go, by its files?
+ *   summary.c     start-up report, memory
+ *   metrics_columns.c  columns of the metrics, progress, samples of text
  */
 #ifndef WABUN_RUN_PRIV_H
 #define WABUN_RUN_PRIV_H
@@ -79,6 +85,9 @@ typedef struct wb_run_base {
     uint64_t sums; /* XXH64 of its checksums.json, 0: it has none */
 } wb_run_base_t;
 
+struct wb_watch; /* watchdog.c */
+struct wb_owner; /* owner.c */
+
 typedef struct wb_run {
     wb_comm_t *world;
     wb_topo_t *topo;
@@ -108,6 +117,9 @@ typedef struct wb_run {
     wb_run_base_t base;
     wb_run_limits_t limits;
     wb_run_log_t log;
+    struct wb_watch *watch; /* NULL: none */
+    struct wb_owner *owner; /* rank 0 */
+    double timed;           /* wb_now () after the first step; of guards.c */
 } wb_run_t;
 
 /* ---- lock.c ------------------------------------------------------------------------------------------------------ */
@@ -121,16 +133,71 @@ typedef struct wb_run {
 wb_status wb_run_lock (wb_run_t *r) WB_NODISCARD;
 void wb_run_unlock (wb_run_t *r); /* not collective */
 
+/* ---- owner.c ----------------------------------------------------------------------------------------------------- */
+
+typedef struct wb_owner wb_owner_t;
+/* Take over the record of who writes in `run`, and keep it up.  locked: RUN/.lock is held; else it is waited for
+ * others that start at the same moment.  *out is to be dropped also after an error.  Not collective.  Errors: WB_EIO
+ * another run is alive; WB_ENOMEM. */
+wb_status wb_owner_take (wb_owner_t **out, const char *run, bool locked) WB_NODISCARD;
+void wb_owner_drop (wb_owner_t *o); /* NULL is fine */
+/* Does a process of another host keep the record up? */
+bool wb_owner_is_elsewhere (const char *run);
+
+/* ---- guards.c ---------------------------------------------------------------------------------------------------- */
+
+/* Were all ranks started with the same arguments?  Collective over world.  Errors: WB_EUSAGE, agreed. */
+wb_status wb_run_check_arguments (wb_run_t *r, const wb_run_args_t *a) WB_NODISCARD;
+/* Do all nodes see the same token files?  Collective over world.  Errors: WB_EUSAGE, WB_EIO, agreed.  Cost: each node
+ * reads the indices. */
+wb_status wb_run_check_tokens (wb_run_t *r) WB_NODISCARD;
+/* Warn where Slurm granted more tasks than there are ranks.  Not collective. */
+void wb_run_check_tasks (const wb_run_t *r);
+/* Is there space for the next checkpoint?  Where there is not for all that will be there at a time, a warning.
+ * Collective over world.  Errors: WB_EIO, agreed.  Quotas are not seen. */
+wb_status wb_run_check_disk (wb_run_t *r) WB_NODISCARD;
+/* After a step: when the time of a step is known, warn where the job's limit (WABUN_END_TIME or SLURM_JOB_END_TIME,
+ * seconds since 1970) comes before the next checkpoint.  Not collective. */
+void wb_run_check_time (wb_run_t *r);
+
 /* ---- history.c --------------------------------------------------------------------------------------------------- */
 
 #define WB_RUN_HISTORY "history.jsonl"
 
-/* The first step is about to begin; and how it all ended, which does nothing where none had begun.  Rank 0 writes. */
+/* The first step is about to begin; and how it all ended, which does nothing where none had begun.  Rank 0
+ * writes; with WB_EHUNG whoever calls it, for rank 0 may be the one that hangs. */
 void wb_run_history_start (wb_run_t *r);
 void wb_run_history_end (wb_run_t *r, wb_status status);
 
 /* Is RUN/.lock held by a run?  1, 0; -1: not known, for the file system has no locks (lock.c).  Not collective. */
 int wb_run_is_locked (const char *run);
+
+/* ---- watchdog.c -------------------------------------------------------------------------------------------------- */
+
+typedef struct wb_watch wb_watch_t;
+/* What a run is at; all ranks change it together, at the same place of the program. */
+typedef enum wb_area {
+    WB_AREA_START,
+    WB_AREA_LOAD,
+    WB_AREA_STEP,
+    WB_AREA_VALIDATION,
+    WB_AREA_SAVE,
+    WB_AREA_SAMPLE,
+    WB_AREA_END,
+    WB_AREAS
+} wb_area;
+
+/* Watch over r from now on; *out = NULL where watchdog.enabled is false, which all functions below take.  Collective
+ * over world.  Errors: WB_ENOMEM, agreed. */
+wb_status wb_watch_new (wb_watch_t **out, wb_run_t *r) WB_NODISCARD;
+void wb_watch_destroy (wb_watch_t *w); /* not collective */
+/* From now on the run is at this, for this step.  Not collective, but see wb_area. */
+void wb_watch_enter (wb_watch_t *w, wb_area area, int64_t step);
+/* A step is done and took so long. */
+void wb_watch_stepped (wb_watch_t *w, double seconds);
+/* A rank on this machine whose process is gone; -1: none, or there is no watchdog.  May be called by a signal handler.
+ */
+int wb_watch_gone (void);
 
 /* ---- save.c ------------------------------------------------------------------------------------------------------ */
 

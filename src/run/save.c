@@ -45,6 +45,7 @@ void wb_run_archive (const wb_run_t *r) {
 
 wb_status wb_run_save (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
+    wb_watch_enter (r->watch, WB_AREA_SAVE, t->step);
     WB_TRY (wb_run_check_weights (r));
     wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{.file = WB_RUN_MODEL, .prefix = "", .data = wb_trainer_weights (t)}};
     int nslots, nsets = 1, ntexts = 0, ncopies = 0, rank = wb_comm_rank (r->world);

@@ -3,6 +3,9 @@
  * They set a flag that rides on the verdict of the next step: all ranks finish that step, save, and exit with 75.  A
  * second SIGINT ends at once.  Both are told.
  *
+ * A launcher also sends signals to the ranks that are left when one was lost, which is no request: who is gone is
+ * looked for, and where that is not known nothing is claimed.
+ *
  * Before the first step there is nothing to save, and the start may take long (every id of a large file is checked, a
  * checkpoint verified): the process ends at once, with 75 as well.  That is as safe as being killed there, for all
  * files appear under their names by a rename; the lock ends with the process.
@@ -25,10 +28,11 @@
 #include <unistd.h>
 
 #include "run/signals.h"
-#include "wabun/launch.h"
+#include "run/run_priv.h"
 
 static _Atomic int asked, starting; /* the signal that came, 0: none; no step has begun */
-static bool speaks;
+static bool speaks, launched;
+static int rank;
 static pid_t parent;
 static volatile sig_atomic_t by_launcher; /* mpirun passes on a Ctrl-C */
 static char launcher[32], told_launcher[256];
@@ -70,28 +74,46 @@ static void tell (const char *line) {
     if (there >= 0) close (there);
 }
 
+/* A rank is gone, so the launcher ends the others.  In steps the watchdog says so. */
+static void on_loss (int gone) {
+    if (!atomic_load (&starting)) return;
+    speaks = rank == (gone == 0 ? 1 : 0);
+    tell ("wabun: another rank is gone (it ended by itself, was killed, or took more memory than there is), so the "
+          "launcher ends this one before a first step: run the same command again\n");
+    _exit (WB_EHUNG);
+}
+
 /* The first request is answered at once: a step may take minutes. */
-static void on_signal (int signo) {
+static void on_signal (int signo, siginfo_t *info, void *context) {
+    (void) context;
     const int before = atomic_exchange (&asked, signo);
     if (before != 0 && signo != SIGINT) return;
     if (before != 0) {
         tell ("wabun: ended at once: what was trained since the last checkpoint is lost\n");
         _exit (130);
     }
+    const bool perhaps_loss = launched && info->si_pid == parent && (signo == SIGTERM || signo == SIGCONT);
+    const int gone = perhaps_loss ? wb_watch_gone () : -1;
+    if (gone >= 0) {
+        on_loss (gone);
+        return;
+    }
     if (!atomic_load (&starting)) {
         tell (by_launcher ? told_launcher : told);
         return;
     }
-    tell ("wabun: stopped on request before a first step, nothing is to be saved: run the same command again\n");
+    tell (perhaps_loss ? "wabun: stopped by the launcher before a first step, on request or because a rank was lost; "
+                         "nothing is to be saved: run the same command again\n"
+                       : "wabun: stopped on request before a first step, nothing is to be saved: run the same command "
+                         "again\n");
     _exit (WB_ESTOP);
 }
 
 static void on_continue (int signo, siginfo_t *info, void *context) {
-    (void) context;
     const bool was_stopped = milliseconds () - atomic_load (&ticked) > 5 * TICK_MS;
     if (info->si_pid != parent || was_stopped || atomic_load (&asked) != 0) return;
     by_launcher = 1;
-    on_signal (signo);
+    on_signal (signo, info, context);
 }
 
 static void *take_signals (void *set) {
@@ -117,8 +139,12 @@ static void catch_continue (sigset_t *set) {
 void wb_signals_catch (void) {
     static const int signals[] = {SIGINT, SIGTERM, SIGUSR1};
     static sigset_t set;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    speaks = wb_launcher_rank () == 0;
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
+    wb_launcher_t found;
+    wb_launcher_find (&found);
+    launched = found.name != NULL; /* else the parent is a shell */
+    rank = found.rank;
+    speaks = rank == 0;
     atomic_store (&starting, 1);
     sigemptyset (&action.sa_mask);
     sigemptyset (&set);

@@ -25,6 +25,7 @@ static wb_status load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, in
     struct wb_trainer_impl *impl = t->impl;
     const int64_t T = t->o.T, rows = micros * t->o.B;
     wb_status status = WB_OK;
+    wb_doing_set (WB_DOING_READ);
     for (int64_t i = 0; i < rows; i++) {
         int32_t *x = impl->batch.tokens + i * T, *y = impl->batch.targets + i * T;
         const bool wanted = i < n && status == WB_OK;
@@ -78,6 +79,7 @@ static void run_schedule (wb_trainer_t *t, sums_t *sums, float *dw, const wb_sch
         const wb_action_t *a = &s->actions[i];
         const int32_t *x = impl->batch.tokens + a->micro * positions, *y = impl->batch.targets + a->micro * positions;
         const double start = wb_now ();
+        wb_doing_set (is_backward ((wb_op) a->op) ? WB_DOING_BACKWARD : WB_DOING_FORWARD);
         wb_pipe_post (&impl->pipe, s, i);
         switch ((wb_op) a->op) {
         case WB_OP_FORWARD:
@@ -106,6 +108,7 @@ static double floats_of (const wb_segment_t *s, int n) {
 
 static void finish_gradients (wb_trainer_t *t) {
     const double start = wb_now ();
+    wb_doing_set (WB_DOING_GRADIENTS);
     wb_gradsync_end (t->impl->sync);
     wb_profile_add (wb_stage_profile (t->impl->stage), WB_PROF_SYNC, start, 0, 0);
 }
@@ -115,6 +118,7 @@ static void agree (wb_trainer_t *t, wb_verdict_t *v, const sums_t *sums) {
     struct wb_trainer_impl *impl = t->impl;
     wb_profile_t *profile = wb_stage_profile (impl->stage);
     double at = wb_now ();
+    wb_doing_set (WB_DOING_VERDICT);
     v->gradsq = wb_gradsync_sumsq (impl->sync, t->grads);
     at = wb_profile_add (profile, WB_PROF_NORM, at, 0, 4 * floats_of (impl->owned, impl->nowned));
     if (t->topo->tp_rank == 0) { /* all tensor ranks have the same losses */
@@ -133,6 +137,7 @@ static void update (wb_trainer_t *t, wb_step_result_t *r) {
     const double clip = o->clip > 0 && r->grad_norm > o->clip ? o->clip / (r->grad_norm + 1e-6) : 1;
     const int states = wb_optim_states (o->kind);
     double at = wb_now ();
+    wb_doing_set (WB_DOING_UPDATE);
     t->step++;
     wb_optim_update (o, t->kern, t->weights, t->state, t->grads, impl->updated, impl->nupdated, t->step, r->lr, clip);
     at = wb_profile_add (profile, WB_PROF_OPTIMIZER, at, 0,

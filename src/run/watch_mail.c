@@ -1,0 +1,140 @@
+/* Datagrams between the ranks' watchdogs: a question and its answer, only while something seems to hang.
+ *
+ * UDP, because it needs nothing of the rank that hangs, of MPI or of a file system, never waits, and a cable that is
+ * cut gives what one wants to know: no answer.  Every rank has a port of its own; addresses (IPv4, all of its host's)
+ * are exchanged once by MPI.  A datagram carries a number that only the ranks of this run know, and the rank it is for:
+ * what comes astray is dropped.
+ *
+ * Not done here: IPv6; confirmation: who does not answer is asked again. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "run/watch.h"
+
+/* A hash of the boot's number and of the name space of process numbers. */
+uint64_t wb_this_machine (void) {
+    struct stat st;
+    uint64_t parts[2] = {0, 0};
+    char *id = NULL;
+    size_t n;
+    if (wb_file_read (&id, &n, "/proc/sys/kernel/random/boot_id") == WB_OK)
+        parts[0] = wb_hash64 (id, n);
+    else
+        wb_error_clear ();
+    wb_free (id);
+    if (stat ("/proc/self/ns/pid", &st) == 0) parts[1] = st.st_ino;
+    return wb_hash64 (parts, sizeof parts);
+}
+
+static void find_addresses (wb_place_t *p) {
+    struct ifaddrs *all = NULL;
+    int n = 0;
+    if (getifaddrs (&all) != 0) return;
+    for (const struct ifaddrs *a = all; a != NULL && n < WB_MAIL_ADDRESSES; a = a->ifa_next)
+        if (a->ifa_addr != NULL && a->ifa_addr->sa_family == AF_INET && (a->ifa_flags & IFF_UP) != 0 &&
+            (a->ifa_flags & IFF_LOOPBACK) == 0)
+            p->address[n++] = ((const struct sockaddr_in *) (const void *) a->ifa_addr)->sin_addr.s_addr;
+    freeifaddrs (all);
+}
+
+static int open_socket (uint16_t *port) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_ANY)};
+    socklen_t n = sizeof at;
+    const int fd = socket (AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    if (bind (fd, (struct sockaddr *) &at, n) == 0 && getsockname (fd, (struct sockaddr *) &at, &n) == 0) {
+        *port = at.sin_port;
+        return fd;
+    }
+    close (fd);
+    return -1;
+}
+
+wb_status wb_mail_init (wb_mail_t *m, wb_comm_t *world) {
+    wb_place_t mine = {.process = getpid (), .machine = wb_this_machine ()};
+    struct timespec t;
+    clock_gettime (CLOCK_REALTIME, &t);
+    *m = (wb_mail_t){.fd = -1, .rank = wb_comm_rank (world), .ranks = wb_comm_size (world)};
+    m->places = wb_calloc ((size_t) m->ranks, sizeof *m->places);
+    WB_TRY (wb_agree (world, m->places != NULL ? WB_OK : WB_NOMEM ("the watchdog")));
+    snprintf (mine.host, sizeof mine.host, "%.63s", wb_comm_host ());
+    if (m->ranks > 1) {
+        m->fd = open_socket (&mine.port);
+        if (m->fd < 0) wb_debug ("no UDP socket: %s: the watchdog cannot ask other ranks", strerror (errno));
+        find_addresses (&mine);
+    }
+    m->key = wb_hash64 (&(uint64_t[]){(uint64_t) t.tv_sec, (uint64_t) t.tv_nsec, (uint64_t) getpid (), mine.machine},
+                        4 * sizeof (uint64_t));
+    wb_comm_bcast (world, &m->key, sizeof m->key, 0);
+    wb_comm_all_gather (world, m->places, &mine, sizeof mine);
+    return WB_OK;
+}
+
+void wb_mail_fini (wb_mail_t *m) {
+    if (m->fd >= 0) close (m->fd);
+    wb_free (m->places);
+    *m = (wb_mail_t){.fd = -1};
+}
+
+void wb_mail_reply (const wb_mail_t *m, wb_note_t *note, int to, const struct sockaddr_in *at) {
+    note->key = m->key;
+    note->from = m->rank;
+    note->to = to;
+    if (m->fd >= 0) (void) !sendto (m->fd, note, sizeof *note, 0, (const struct sockaddr *) at, sizeof *at);
+}
+
+void wb_mail_send (const wb_mail_t *m, wb_note_t *note, int to) {
+    const wb_place_t *p = &m->places[to];
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = p->port};
+    if (p->port == 0) return;
+    if (strcmp (p->host, m->places[m->rank].host) == 0) {
+        at.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+        wb_mail_reply (m, note, to, &at);
+    }
+    for (int i = 0; i < WB_MAIL_ADDRESSES && p->address[i] != 0; i++) {
+        at.sin_addr.s_addr = p->address[i];
+        wb_mail_reply (m, note, to, &at);
+    }
+}
+
+bool wb_mail_take (const wb_mail_t *m, wb_note_t *note, struct sockaddr_in *from) {
+    for (;;) {
+        socklen_t n = sizeof *from;
+        const ssize_t got = m->fd >= 0 ? recvfrom (m->fd, note, sizeof *note, 0, (struct sockaddr *) from, &n) : -1;
+        if (got < 0 && m->fd >= 0 && (errno == EINTR || errno == ECONNREFUSED)) continue;
+        if (got < 0) return false;
+        if (got == (ssize_t) sizeof *note && note->key == m->key && note->to == m->rank && note->from >= 0 &&
+            note->from < m->ranks)
+            return true;
+    }
+}
+
+bool wb_mail_is_near (const wb_mail_t *m, int rank) {
+    const wb_place_t *a = &m->places[rank], *b = &m->places[m->rank];
+    return a->machine == b->machine && strcmp (a->host, b->host) == 0;
+}
+
+/* "PID (NAME) S ...": the name may hold anything, so the state follows the last parenthesis. */
+char wb_process_state (int64_t process) {
+    char path[40] = "/proc/", digits[20], text[512];
+    int n = 0, at = 6;
+    for (int64_t p = process; p > 0 && n < 20; p /= 10) digits[n++] = (char) ('0' + p % 10);
+    while (n > 0) path[at++] = digits[--n];
+    memcpy (path + at, "/stat", 6);
+    const int fd = open (path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? 0 : '?';
+    const ssize_t got = read (fd, text, sizeof text);
+    close (fd);
+    for (ssize_t i = got - 3; i > 0; i--)
+        if (text[i] == ')') return text[i + 2] == 'Z' || text[i + 2] == 'X' ? 0 : text[i + 2];
+    return got <= 0 ? 0 : '?';
+}
