@@ -6,10 +6,14 @@
 #   CONFIGURE_FLAGS=...  in front of ours
 #   JOBS=N               jobs of make (default: the number of cores)
 #
-# usage: tests/run.sh [--help]
+# usage: tests/run.sh [--slurm | --help]
+#   --slurm   instead of the tests: install Slurm as well, and run jobs/train.sbatch on 4 nodes of it on this machine
+#             (tests/slurm/run.sh; as root, ten minutes)
 set -u
+slurm=
 case ${1-} in
   '') ;;
+  --slurm) slurm=yes ;;
   -h | --help) sed -n '2,/^set -u/{s/^# \{0,1\}//;/^set -u/d;p}' "$0"; exit 0 ;;
   *) echo "run.sh: unknown argument $1; tests/run.sh --help" >&2; exit 2 ;;
 esac
@@ -39,6 +43,22 @@ mkdir -p "$build" && cd "$build" || fail "cannot make $build"
 "$top/configure" --enable-werror ${CONFIGURE_FLAGS-} >configure.out 2>&1 || { tail -n 30 configure.out; fail "configure failed"; }
 sed -n '/^  wabun /,$p' configure.out
 make -j"$jobs" >make.out 2>&1 || { tail -n 60 make.out; fail "make failed"; }
+if [ -n "$slurm" ]; then
+  if ! command -v slurmctld >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    echo "run.sh: installing Slurm"
+    { apt-get update -q && env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+      slurmctld slurmd slurm-client munge iproute2 util-linux procps; } >slurm-install.out 2>&1 ||
+      { tail -n 20 slurm-install.out; fail "Slurm cannot be installed"; }
+  fi
+  WABUN=$PWD/wabun "$top/tests/slurm/run.sh" | tee slurm.out
+  code=${PIPESTATUS[0]}
+  passed=$(grep -c '^ok' slurm.out) failed=$(grep -c '^not ok' slurm.out)
+  echo
+  if [ "$code" -eq 77 ]; then echo "skipped: $(tail -n 1 slurm.out)"; echo "0 passed, 0 failed, 1 skipped"; exit 0; fi
+  if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+  echo "$passed passed, $failed failed, 0 skipped"
+  exit "$code"
+fi
 rm -f test-suite.log
 make -j"${TEST_JOBS:-1}" -k check
 status=$?

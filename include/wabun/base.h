@@ -41,6 +41,7 @@ typedef enum wb_status {
     WB_ENOMEM = 4,   /**< memory */
     WB_EDATA = 5,    /**< bad data: what a file holds, not that it could not be read */
     WB_ENUMERIC = 6, /**< numbers went bad: NaN or infinity */
+    WB_ESTUCK = 7,   /**< three starts of a job got no further: not started again */
     WB_ECLOSED = 13, /**< whoever read the standard output has gone: no error; the program ends quietly with 0 */
     WB_ESTOP = 75,   /**< stopped on request after a checkpoint: run again to continue */
     WB_EHUNG = 76    /**< nothing moved, or a rank was lost: run again to go on from the newest checkpoint */

@@ -83,6 +83,7 @@ const char *wb_status_name (wb_status code) {
     case WB_ENOMEM: return "memory";
     case WB_EDATA: return "bad data";
     case WB_ENUMERIC: return "numbers went bad";
+    case WB_ESTUCK: return "a job's starts get no further";
     case WB_ECLOSED: return "nobody reads the output";
     case WB_ESTOP: return "stopped on request";
     case WB_EHUNG: return "nothing moved any more, or a rank was lost";

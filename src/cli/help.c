@@ -14,6 +14,7 @@ const char wb_help_codes[] = "   0  done, or nobody reads the output any more (w
                              "   4  memory\n"
                              "   5  bad data\n"
                              "   6  numbers went bad\n"
+                             "   7  a job's starts get no further\n"
                              "  75  stopped on request after a checkpoint: run again to continue\n"
                              "  76  nothing moved any more, or a rank was lost: run again to go on\n";
 

@@ -6,11 +6,13 @@
 
 static wb_status run (int argc, char **argv) {
     const char *path = NULL;
-    bool json = false;
+    bool json = false, again = false;
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
         if (wb_opts_is (&o, "--json"))
             WB_TRY (wb_opts_flag (&o, &json));
+        else if (wb_opts_is (&o, "--again"))
+            WB_TRY (wb_opts_flag (&o, &again));
         else if (wb_opts_is_file (&o) && path == NULL)
             path = o.arg;
         else
@@ -18,19 +20,20 @@ static wb_status run (int argc, char **argv) {
     }
     if (path == NULL)
         return WB_FAIL (WB_EUSAGE, "status wants a RUN: the directory that `run` of a configuration names");
-    return wb_run_status (path, json);
+    return wb_run_status (path, again ? WB_RUN_AGAIN : json ? WB_RUN_JSON : WB_RUN_TEXT);
 }
 
 const wb_cmd_t wb_cmd_status = {
     .name = "status",
-    .usage = "RUN [--json]",
+    .usage = "RUN [--json | --again]",
     .line = "say how a run goes",
     .run = run,
     .text =
         "  RUN               the directory of a run\n"
         "  --json            one object\n"
+        "  --again           for job scripts: code 75 another start is worth it, 0 all is done, else why not\n"
         "\n"
-        "State (running, stopped, finished, failed), step, loss, tokens a second, time left with saves and\n"
+        "State (running, queued, stopped, ...), step, loss, tokens a second, time left with saves and\n"
         "validations, every start and how it ended, and the newest checkpoint whose files are there with their sizes\n"
         "(wabun verify compares the checksums).  Reads files only: it works beside the job and on a login node.\n",
 };

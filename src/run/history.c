@@ -1,12 +1,14 @@
-/* history.jsonl in the run directory: when the training began or went on, how that ended, and what befell it.
+/* history.jsonl in the run directory: when the training was started, began its steps, how that ended, and what befell
+ * it.
  *
- * Rank 0 appends a line before the first step and one at the end.  A start without an end was killed, or its node was
- * lost: nobody could write any more.  Nothing of it decides how the training goes, so what cannot be written is a
- * warning.
+ * Rank 0 appends a line as soon as it holds the lock, one before the first step and one at the end; job scripts append
+ * theirs (doc/slurm.md).  A start without an end was killed, or its node was lost: nobody could write any more.
+ * Nothing of it decides how the training goes, so what cannot be written is a warning.
  *
  * Not done here: reading it (status.c). */
 #include "config.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +16,7 @@
 
 #include "report/append.h"
 #include "run/history.h"
+#include "run/signals.h"
 
 static bool keep_all (void *ctx, const char *line, size_t n) {
     (void) ctx;
@@ -48,30 +51,50 @@ void wb_run_event_put (const wb_run_t *r, json_t *event) {
 
 json_t *wb_run_event_new (const char *kind, int64_t step) {
     json_t *j = json_object ();
+    const char *job = getenv ("SLURM_JOB_ID");
     struct timespec now;
     clock_gettime (CLOCK_REALTIME, &now);
     json_object_set_new (j, "event", json_string (kind));
     json_object_set_new (j, "time", json_real ((double) now.tv_sec + 1e-9 * (double) now.tv_nsec));
-    json_object_set_new (j, "step", json_integer (step));
+    if (job != NULL) json_object_set_new (j, "job", json_string (job));
+    if (step >= 0) json_object_set_new (j, "step", json_integer (step));
     return j;
 }
 
+/* What a signal before the first step writes, which ends the process at once. */
+static void leave_last_words (const wb_run_t *r) {
+    char *path = wb_format ("%s/" WB_RUN_HISTORY, r->config->run.dir);
+    if (path == NULL) return;
+    wb_signals_last_words (open (path, O_WRONLY | O_APPEND | O_CLOEXEC),
+                           "{\"event\": \"end\", \"code\": 75, \"why\": \"stopped on request before a first step\"}\n");
+    wb_free (path);
+}
+
 void wb_run_history_start (wb_run_t *r) {
+    int64_t newest = -1;
+    int n = 0;
     r->in_history = true;
     if (wb_comm_rank (r->world) != 0) return;
-    const char *job = getenv ("SLURM_JOB_ID");
-    json_t *j = wb_run_event_new ("start", r->trainer->step);
+    const char *restart = getenv ("SLURM_RESTART_COUNT");
+    json_t *j = wb_run_event_new ("start", -1);
+    if (wb_ckpt_list (&newest, &n, r->config->run.dir, 1) != WB_OK) wb_error_clear ();
+    json_object_set_new (j, "checkpoint", json_integer (n > 0 ? newest : -1));
     json_object_set_new (j, "steps", json_integer (r->config->step.optim.steps));
     json_object_set_new (j, "ranks", json_integer (wb_comm_size (r->world)));
     json_object_set_new (j, "host", json_string (wb_comm_host ()));
     json_object_set_new (j, "process", json_integer (getpid ()));
-    if (job != NULL) json_object_set_new (j, "job", json_string (job));
+    if (restart != NULL) json_object_set_new (j, "restart", json_integer (strtol (restart, NULL, 10)));
     wb_run_event_put (r, j);
+    leave_last_words (r);
+}
+
+void wb_run_history_began (wb_run_t *r) {
+    if (wb_comm_rank (r->world) == 0) wb_run_event_put (r, wb_run_event_new ("began", r->trainer->step));
 }
 
 void wb_run_history_end (wb_run_t *r, wb_status status) {
     if (!r->in_history || (wb_comm_rank (r->world) != 0 && status != WB_EHUNG)) return;
-    json_t *j = wb_run_event_new ("end", r->trainer->step);
+    json_t *j = wb_run_event_new ("end", r->trainer != NULL ? r->trainer->step : -1);
     json_object_set_new (j, "code", json_integer (status));
     json_object_set_new (j, "why", json_string (status == WB_OK ? "done" : wb_error_get ()->text));
     wb_run_event_put (r, j);

@@ -1,6 +1,6 @@
 /* The loop over steps, and what happens around a step: validation, samples, checkpoints, stopping.
  *
- * Order of a start: configuration -> grid -> data -> lock -> trainer -> resume -> report -> loop.  Every part is
+ * Order of a start: configuration -> grid -> lock -> data -> trainer -> resume -> report -> loop.  Every part is
  * collective and agreed, so an error of one rank is everybody's, and is printed once.
  *
  * Not done here: a step (train), and each of these parts. */
@@ -67,12 +67,13 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     wb_blas_threads_set (r->threads);
     WB_TRY (wb_topo_new (&r->topo, r->world, c->parallel.data, c->parallel.pipeline, c->parallel.tensor));
     WB_TRY (wb_run_base_find (r));
+    WB_TRY (wb_run_lock (r));
+    wb_run_history_start (r);
     WB_TRY (wb_run_data_open (&r->data, r->world, c));
     WB_TRY (wb_run_check_tokens (r));
     wb_config_step_options (&o, c, &r->data.size);
     WB_TRY (wb_trainer_choose_micro_batch_all (&o, r->topo, r->threads));
     WB_TRY (wb_agree (r->world, wb_trainer_layout (&lo, &o, r->topo->dp, r->topo->pp, r->topo->tp)));
-    WB_TRY (wb_run_lock (r));
     if (strcmp (a->resume, "none") == 0) WB_TRY (check_fresh (r));
     WB_TRY (wb_trainer_new (&r->trainer, r->topo, &o));
     r->trainer->judge = wb_run_judge;
@@ -199,7 +200,7 @@ static wb_status loop (wb_run_t *r) {
         wb_loader_prefetch (r->data.train, t->step * t->o.global_batch + t->first + i);
     r->began = wb_now ();
     r->first = t->step;
-    wb_run_history_start (r);
+    wb_run_history_began (r);
     if (t->step == 0) validate (r);
     wb_signals_started ();
     while (t->step < steps) {
@@ -256,4 +257,12 @@ wb_status wb_run_train (const wb_run_args_t *a) {
     wb_world_destroy (r.world);
     wb_watch_destroy (r.watch);
     return status;
+}
+
+wb_status wb_run_check (const wb_run_args_t *a) {
+    wb_config_t *c;
+    WB_TRY (wb_config_new (&c, a->config, a->sets, a->nsets));
+    printf ("%s\n", c->run.dir);
+    wb_config_destroy (c);
+    return wb_flush (stdout, "standard output");
 }

@@ -164,9 +164,10 @@ void wb_run_check_time (wb_run_t *r);
 
 #define WB_RUN_HISTORY "history.jsonl"
 
-/* The first step is about to begin; and how it all ended, which does nothing where none had begun.  Rank 0
- * writes; with WB_EHUNG whoever calls it, for rank 0 may be the one that hangs. */
+/* The run directory is locked; the first step is about to begin; and how it all ended, which does nothing where the
+ * lock was not taken.  Rank 0 writes; with WB_EHUNG whoever calls it, for rank 0 may be the one that hangs. */
 void wb_run_history_start (wb_run_t *r);
+void wb_run_history_began (wb_run_t *r);
 void wb_run_history_end (wb_run_t *r, wb_status status);
 
 /* Is RUN/.lock held by a run?  1, 0; -1: not known, for the file system has no locks (lock.c).  Not collective. */

@@ -33,6 +33,8 @@
 static _Atomic int asked, starting; /* the signal that came, 0: none; no step has begun */
 static bool speaks, launched;
 static int rank;
+static _Atomic int words_fd = -1; /* where the last words go, -1: nowhere */
+static const char *words;         /* borrowed */
 static pid_t parent;
 static volatile sig_atomic_t by_launcher; /* mpirun passes on a Ctrl-C */
 static char launcher[32], told_launcher[256];
@@ -106,6 +108,10 @@ static void on_signal (int signo, siginfo_t *info, void *context) {
                          "nothing is to be saved: run the same command again\n"
                        : "wabun: stopped on request before a first step, nothing is to be saved: run the same command "
                          "again\n");
+    if (atomic_load (&words_fd) >= 0) {
+        ssize_t ignored = write (atomic_load (&words_fd), words, strlen (words));
+        (void) ignored;
+    }
     _exit (WB_ESTOP);
 }
 
@@ -165,5 +171,14 @@ void wb_signals_catch (void) {
     (void) pthread_sigmask (SIG_UNBLOCK, &set, NULL);
 }
 
-void wb_signals_started (void) { atomic_store (&starting, 0); }
+void wb_signals_last_words (int fd, const char *line) {
+    words = line;
+    atomic_store (&words_fd, fd);
+}
+
+void wb_signals_started (void) {
+    atomic_store (&starting, 0);
+    const int fd = atomic_exchange (&words_fd, -1);
+    if (fd >= 0) close (fd);
+}
 bool wb_signals_stop (void) { return atomic_load (&asked) != 0; }

@@ -1,11 +1,15 @@
 /* How does a run go?  Answered by its files alone, also while it goes on and on another machine.
  *
  *   .lock           held: it runs
- *   history.jsonl   starts, and how they ended
+ *   history.jsonl   starts, and how they ended; also those of job scripts (doc/slurm.md)
  *   metrics.jsonl   its last records: step, loss, speed; its time: of the last record
  *   step-*          the newest one that is complete
  *
  * Time left is what a step took since the last start, with saves and validations.
+ *
+ * A job script asks whether another start is worth it (--again): what ended a run says that of most codes; where
+ * nothing was written the process was killed, which another start may survive.  But not for ever: three starts of one
+ * job that got no checkpoint further would be followed by more of them.
  *
  * Not done here: checksums (verify.c). */
 #include "config.h"
@@ -73,12 +77,47 @@ static wb_status each_line (report_t *r, const char *name, int64_t most, void (*
     return status;
 }
 
-static void take_event (report_t *r, json_t *line) {
-    json_t *last = json_array_get (r->starts, json_array_size (r->starts) - 1);
-    if (strcmp (text_of (line, "event"), "start") == 0)
+static json_t *last_start (const report_t *r) { return json_array_get (r->starts, json_array_size (r->starts) - 1); }
+static bool same_job (const json_t *a, const json_t *b) { return strcmp (text_of (a, "job"), text_of (b, "job")) == 0; }
+
+/* The newest start of the job that this line is of, or else the newest one. */
+static json_t *start_of (const report_t *r, const json_t *line) {
+    for (size_t i = json_array_size (r->starts); i-- > 0;)
+        if (same_job (json_array_get (r->starts, i), line)) return json_array_get (r->starts, i);
+    return last_start (r);
+}
+
+/* A job script's lines: it starts, the launcher has ended, the job goes back into the queue. */
+static void take_job (report_t *r, json_t *line, const char *event) {
+    if (strcmp (event, "job") == 0) {
+        json_object_set_new (line, "event", json_string ("start"));
         json_array_append (r->starts, line);
-    else if (strcmp (text_of (line, "event"), "end") == 0 && last != NULL && json_object_get (last, "end") == NULL)
-        json_object_set (last, "end", line);
+        return;
+    }
+    json_t *start = start_of (r, line);
+    if (strcmp (event, "job end") == 0) json_object_set (start, "launcher_code", json_object_get (line, "code"));
+    if (strcmp (event, "job requeued") == 0) json_object_set_new (start, "requeued", json_true ());
+    if (strcmp (event, "job stays") == 0) json_object_del (start, "requeued"); /* Slurm refused */
+}
+
+/* Files of before "began" have the step in "start". */
+static void take_event (report_t *r, json_t *line) {
+    const char *event = text_of (line, "event");
+    json_t *last = last_start (r), *start = start_of (r, line);
+    if (strncmp (event, "job", 3) == 0) {
+        take_job (r, line, event);
+    } else if (strcmp (event, "start") == 0) {
+        const bool of_script = last != NULL && json_object_get (last, "process") == NULL && same_job (last, line);
+        if (of_script)
+            json_object_update (last, line);
+        else
+            json_array_append (r->starts, line);
+    } else if (strcmp (event, "began") == 0) {
+        json_object_set (start, "step", json_object_get (line, "step"));
+        json_object_set (start, "began", json_object_get (line, "time"));
+    } else if (strcmp (event, "end") == 0 && start != NULL && json_object_get (start, "end") == NULL) {
+        json_object_set (start, "end", line);
+    }
 }
 
 static void take_record (report_t *r, json_t *line) {
@@ -129,9 +168,18 @@ static bool there (report_t *r, const char *name) {
 
 /* ---- judging ----------------------------------------------------------------------------------------------------- */
 
+#define CHANCES 3
+
+static bool has (const json_t *j, const char *key) { return json_object_get (j, key) != NULL; }
+
+/* How a start without an end ended. */
+static const char *lost (const json_t *start) {
+    return has (start, "process") ? "its end was not recorded: it was killed, or its node was lost"
+                                  : "the launcher did not get as far as a run";
+}
+
 static void judge_state (report_t *r) {
-    const json_t *last = json_array_get (r->starts, json_array_size (r->starts) - 1),
-                 *end = json_object_get (last, "end");
+    const json_t *last = last_start (r), *end = json_object_get (last, "end");
     const int locked = wb_run_is_locked (r->run);
     const bool fresh = locked < 0 && end == NULL && (double) time (NULL) - r->written < SILENCE;
     r->why = NULL;
@@ -141,23 +189,70 @@ static void judge_state (report_t *r) {
         const int64_t code = integer (end, "code");
         r->state = code == WB_OK ? "finished" : code == WB_ESTOP ? "stopped" : "failed";
         if (code != WB_OK) r->why = text_of (end, "why");
+    } else if (last != NULL && !has (last, "process") && !has (last, "launcher_code")) {
+        r->state = "starting";
     } else if (last != NULL) {
         r->state = "failed";
-        r->why = "its end was not recorded: it was killed, or its node was lost";
+        r->why = lost (last);
     } else {
         r->state = "stopped";
         r->why = "no start is recorded";
     }
+    if (r->why != NULL && has (last, "requeued")) r->state = "queued";
 }
 
 static void judge_step (report_t *r) {
-    const json_t *last = json_array_get (r->starts, json_array_size (r->starts) - 1);
+    const json_t *last = last_start (r);
     r->step = r->record != NULL ? integer (r->record, "step") : 0;
     if (r->checkpoint > r->step) r->step = r->checkpoint;
-    r->steps = integer (last, "steps");
+    for (size_t i = json_array_size (r->starts); i-- > 0 && r->steps == 0;)
+        r->steps = integer (json_array_get (r->starts, i), "steps");
     const int64_t done = r->step - integer (last, "step");
-    const double took = r->written - number (last, "time");
-    r->left = last != NULL && done > 0 && took > 0 ? took / (double) done * (double) (r->steps - r->step) : -1;
+    const double took = r->written - number (last, has (last, "began") ? "began" : "time");
+    const bool known = last != NULL && has (last, "step") && done > 0 && took > 0;
+    r->left = known ? took / (double) done * (double) (r->steps - r->step) : -1;
+}
+
+/* Have the last CHANCES starts of the last job left no newer checkpoint?  From the newest start backwards; `later` is
+ * the checkpoint that was there after it.  A start that never held the run has left nothing. */
+static bool is_stuck (const report_t *r) {
+    int64_t later = r->checkpoint > 0 ? r->checkpoint : 0;
+    int n = 0;
+    for (size_t i = json_array_size (r->starts); i-- > 0 && n < CHANCES;) {
+        const json_t *start = json_array_get (r->starts, i);
+        if (!same_job (start, last_start (r))) continue;
+        if (has (start, "process")) {
+            const int64_t base = integer (start, has (start, "step") ? "step" : "checkpoint");
+            if (base < later && !(base < 0 && later == 0)) return false;
+        }
+        n++;
+    }
+    return n >= CHANCES;
+}
+
+/* Is another start worth it?  WB_OK: there is nothing left to do; WB_ESTOP: yes. */
+static wb_status judge_again (const report_t *r) {
+    const json_t *last = last_start (r), *end = json_object_get (last, "end");
+    const int64_t code = integer (end, "code");
+    const char *why = end != NULL ? text_of (end, "why") : last != NULL ? lost (last) : "no start is recorded";
+    bool began = r->checkpoint > 0;
+    size_t i;
+    const json_t *start;
+    json_array_foreach (r->starts, i, start) began = began || has (start, "step");
+    if (end != NULL && code == WB_OK) return WB_OK;
+    /* A file that is missing at the very first start is the wrong file; later it is a server that is away. */
+    const bool hopeless = code == WB_EUSAGE || code == WB_ENOMEM || code == WB_EDATA || code == WB_ENUMERIC;
+    if (end != NULL && (hopeless || (code == WB_EIO && !began))) return WB_FAIL ((wb_status) code, "%s", why);
+    char newest[48] = "there is none";
+    if (r->checkpoint >= 0) snprintf (newest, sizeof newest, "the newest is of step %lld", (long long) r->checkpoint);
+    if (is_stuck (r))
+        return WB_FAIL (
+            WB_ESTUCK,
+            "%s: the last %d starts left no newer checkpoint (%s), so it is not started again; the last one: "
+            "%s",
+            r->run, CHANCES, newest, why);
+    return WB_FAIL (WB_ESTOP, "%s: to be started again from step %lld: %s", r->run,
+                    (long long) (r->checkpoint > 0 ? r->checkpoint : 0), why);
 }
 
 /* ---- printing ---------------------------------------------------------------------------------------------------- */
@@ -195,6 +290,16 @@ static const char *clock_text (char buf[32], double seconds) {
     return buf;
 }
 
+/* "step 40, 4 ranks on node1, job 17, restart 2" */
+static void print_start (const json_t *start) {
+    if (has (start, "step")) printf (", step %" PRId64, integer (start, "step"));
+    if (has (start, "ranks"))
+        printf (", %" PRId64 " rank%s on %s", integer (start, "ranks"), wb_plural (integer (start, "ranks")),
+                text_of (start, "host"));
+    if (has (start, "job")) printf (", job %s", text_of (start, "job"));
+    if (integer (start, "restart") > 0) printf (", restart %" PRId64, integer (start, "restart"));
+}
+
 static void print_starts (const report_t *r) {
     char when[32];
     size_t i;
@@ -202,16 +307,20 @@ static void print_starts (const report_t *r) {
     json_array_foreach (r->starts, i, start) {
         const json_t *end = json_object_get (start, "end");
         const bool last = i + 1 == json_array_size (r->starts);
-        printf ("start %-5zu %s, step %" PRId64 ", %" PRId64 " rank%s on %s%s%s; ", i + 1,
-                clock_text (when, number (start, "time")), integer (start, "step"), integer (start, "ranks"),
-                wb_plural (integer (start, "ranks")), text_of (start, "host"),
-                json_object_get (start, "job") != NULL ? ", job " : "", text_of (start, "job"));
-        if (end != NULL)
-            printf ("ended with %" PRId64 " at step %" PRId64 ": %s\n", integer (end, "code"), integer (end, "step"),
+        printf ("start %-5zu %s", i + 1, clock_text (when, number (start, "time")));
+        print_start (start);
+        if (end != NULL && has (end, "step"))
+            printf ("; ended with %" PRId64 " at step %" PRId64 ": %s", integer (end, "code"), integer (end, "step"),
                     text_of (end, "why"));
+        else if (end != NULL)
+            printf ("; ended with %" PRId64 ": %s", integer (end, "code"), text_of (end, "why"));
+        else if (last && (strcmp (r->state, "running") == 0 || strcmp (r->state, "starting") == 0))
+            printf ("; goes on");
         else
-            printf ("%s\n", last && strcmp (r->state, "running") == 0 ? "goes on"
-                                                                      : "killed, or its node lost: no end is recorded");
+            printf ("; %s", has (start, "process") ? "killed, or its node lost: no end is recorded" : lost (start));
+        if (end == NULL && has (start, "launcher_code"))
+            printf (" (its launcher ended with %" PRId64 ")", integer (start, "launcher_code"));
+        printf ("%s\n", has (start, "requeued") ? "; back into the queue" : "");
     }
 }
 
@@ -240,7 +349,7 @@ static void print_text (const report_t *r) {
     print_starts (r);
 }
 
-static wb_status report (report_t *r, bool json) {
+static wb_status report (report_t *r, wb_run_answer answer) {
     if (!wb_file_is_dir (r->run)) return WB_FAIL (WB_EIO, "%s: no such directory", r->run);
     if (there (r, "state.json"))
         return WB_FAIL (WB_EUSAGE, "%s is a checkpoint: name the run, the directory around it", r->run);
@@ -253,14 +362,15 @@ static wb_status report (report_t *r, bool json) {
         return WB_FAIL (WB_EUSAGE, "%s is no run: name the directory that `run` of a configuration names", r->run);
     judge_state (r);
     judge_step (r);
-    if (json) return print_json (r);
+    if (answer == WB_RUN_AGAIN) return judge_again (r);
+    if (answer == WB_RUN_JSON) return print_json (r);
     print_text (r);
     return WB_OK;
 }
 
-wb_status wb_run_status (const char *run, bool json) {
+wb_status wb_run_status (const char *run, wb_run_answer answer) {
     report_t r = {.run = run, .starts = json_array ()};
-    const wb_status status = report (&r, json);
+    const wb_status status = report (&r, answer);
     json_decref (r.starts);
     json_decref (r.record);
     return status == WB_OK ? wb_flush (stdout, "standard output") : status;

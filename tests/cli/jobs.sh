@@ -27,7 +27,7 @@ code () { # CODE PATTERN COMMAND...: exit code, and PATTERN in what it prints
 }
 
 if command -v shellcheck >/dev/null 2>&1; then
-  ok "shellcheck" shellcheck -x -P "$top_srcdir" "$jobs"/*.sh "$jobs/train.sbatch"
+  ok "shellcheck" shellcheck -x -P "$top_srcdir" "$jobs"/*.sh "$jobs"/*.sbatch "$top_srcdir"/tests/slurm/*.sh "$top_srcdir"/tests/fault/*.sh
 fi
 progress () { # prints while its command runs, hands on the exit code, and leaves nobody behind
   # shellcheck disable=SC2016 # expanded by the inner shell

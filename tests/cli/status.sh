@@ -79,6 +79,65 @@ ok "numbers that go bad" ends_with 6 1 c --set train.lr=1e30 --set train.clip=0 
 status 0 c >/dev/null
 ok "have failed" says state '^failed: .*numbers went bad'
 
+# ---- job scripts: their lines in the history, and whether another start is worth it
+ok "stopped: another start is worth it" status 75 a --again
+ok "says from where" grep -q "a: to be started again from step [0-9]*: stopped on request" err
+ok "finished: it is not" status 0 b --again
+ok "bad numbers: it is not" status 6 c --again
+ok "its run directory" sh -c '[ "$("$1" train cfg --set "run=\"x y\"" --dry-run --resume none)" = "x y" ]' sh "$WABUN"
+ok "nothing is made there" test ! -e "x y"
+ok "a wrong key" sh -c '"$1" train cfg --set trian.steps=1 --dry-run 2>err; [ $? -eq 2 ]' sh "$WABUN"
+
+event () { printf '{"event":"%s","time":%s,"job":"7"%s}\n' "$1" "$(date +%s)" "${2-}" >>j/history.jsonl; }
+mkdir j
+event job ',"restart":0'
+status 0 j >/dev/null
+ok "a job whose ranks are not there yet" says state '^starting$'
+event "job end" ',"code":127'
+ok "the launcher failed" status 75 j --again
+event "job requeued"
+status 0 j >/dev/null
+ok "back into the queue" says state '^queued: the launcher did not get as far as a run$'
+ok "with the launcher's code" grep -q '^start 1 .*, job 7; the launcher did not .* (its launcher ended with 127); back into the queue$' out
+export SLURM_JOB_ID=7 SLURM_RESTART_COUNT=1
+event job ',"restart":1'
+ok "data that are missing" ends_with 3 1 j --set 'data.train="nowhere"'
+ok "are recorded, in the job's own start" sh -c '"$1" status j | grep "^start 2 .*, job 7, restart 1; ended with 3: .*nowhere"' sh "$WABUN"
+ok "at the first start a wrong name" status 3 j --again
+ok "the job goes on" ends_with 0 1 j --set train.steps=5
+SLURM_RESTART_COUNT=2
+ok "and further" trained 1 j --set train.steps=6 --set checkpoint.every=2
+ok "is done" status 0 j --again
+for turn in 3 4 5; do
+  event job ",\"restart\":$turn"
+  [ $turn -lt 5 ] && ok "start $turn that dies" status 75 j --again
+done
+ok "three starts without a newer checkpoint" status 7 j --again
+mkdir k && sed 's/"code":0/"code":75/' j/history.jsonl | sed '/"restart":[3-5]/d' >k/history.jsonl && cp -R j/step-* k
+for turn in 0 1 2; do # killed after a checkpoint, then starts that never run
+  printf '{"event":"job","time":1,"job":"8"}\n' >>k/history.jsonl
+  [ $turn -gt 0 ] || printf '{"event":"start","time":1,"job":"8","process":1}\n{"event":"began","job":"8","step":0}\n' >>k/history.jsonl
+  ok "killed, then $turn that never run" status 75 k --again
+done
+printf '{"event":"job","time":1,"job":"8"}\n' >>k/history.jsonl
+ok "killed, then three" status 7 k --again
+status 7 j --again >/dev/null
+ok "says so" grep -q 'j: the last 3 starts left no newer checkpoint (the newest is of step 6), so it is not started again' err
+SLURM_RESTART_COUNT=6
+ok "a newer checkpoint" trained 1 j --set train.steps=8
+rm -f j/step-00000008/state.json
+ok "that is lost" status 0 j --again
+unset SLURM_JOB_ID SLURM_RESTART_COUNT
+
+"$WABUN" train cfg --set 'run="early"' >log 2>&1 </dev/null & # a signal before the first step ends it at once
+pid=$!
+within 100 test -s early/history.jsonl
+kill -TERM $pid
+wait $pid
+code=$?
+status 0 early >/dev/null
+ok "a signal at the start" sh -c '[ $1 -eq 75 ] && grep -q "^state  *stopped: stopped on request" out' sh $code
+
 rm -f b/step-00000020/state.json
 mv b/step-00000010 b/step-00000010.damaged
 status 0 b >/dev/null
