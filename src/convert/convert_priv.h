@@ -7,7 +7,7 @@
 #include "wabun/convert.h"
 
 extern const wb_format_t wb_format_hf, wb_format_safetensors, wb_format_tokens, wb_format_gguf, wb_format_torch;
-extern const wb_format_t wb_format_llmc, wb_format_llmc_tokens;
+extern const wb_format_t wb_format_llmc, wb_format_llmc_tokens, wb_format_npz, wb_format_tf;
 
 /* ---- finding out (formats.c) ----------------------------------------------------------------------------------- */
 

@@ -12,9 +12,9 @@
 
 #include "convert/convert_priv.h"
 
-const wb_format_t *const wb_formats[] = {
-    &wb_format_torch,       &wb_format_hf,          &wb_format_gguf,   &wb_format_llmc,
-    &wb_format_llmc_tokens, &wb_format_safetensors, &wb_format_tokens, NULL};
+const wb_format_t *const wb_formats[] = {&wb_format_torch,       &wb_format_hf, &wb_format_gguf, &wb_format_llmc,
+                                         &wb_format_llmc_tokens, &wb_format_tf, &wb_format_npz,  &wb_format_safetensors,
+                                         &wb_format_tokens,      NULL};
 
 const char *const wb_number_names[] = {"f32", "f16", "bf16", "q8_0", NULL};
 

@@ -50,4 +50,17 @@ wb_status wb_unzip_take (wb_unzip_t *u, void *out, size_t n) WB_NODISCARD;
 /** After all bytes: checks the checksum.  Frees what _begin made, also after errors. */
 wb_status wb_unzip_end (wb_unzip_t *u, wb_status status) WB_NODISCARD;
 
+/* ---- writing (zip_write.c) --------------------------------------------------------------------------------------- */
+
+typedef struct wb_zip_writer {
+    wb_writer_t out;
+    wb_buf_t directory, packed;
+    int64_t entries, at;
+} wb_zip_writer_t;
+wb_status wb_zip_writer_begin (wb_zip_writer_t *w, const char *path) WB_NODISCARD;
+/** One entry, deflated; less than 4 GB. */
+wb_status wb_zip_writer_put (wb_zip_writer_t *w, const char *name, const void *data, size_t n) WB_NODISCARD;
+wb_status wb_zip_writer_end (wb_zip_writer_t *w) WB_NODISCARD;
+void wb_zip_writer_cancel (wb_zip_writer_t *w); /**< frees; after _end nothing else happens */
+
 #endif
