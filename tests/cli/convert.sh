@@ -148,11 +148,41 @@ run import "$T_TMP/docs.llmc" --tokenizer byte -o "$T_TMP/docs2"
 ok "llmc tokens and back, with the tokenizer" same_tokens "$T_TMP/docs" "$T_TMP/docs2"
 fails "llmc tokens: something is there" 2 'docs2.idx: is there already' import "$T_TMP/docs.llmc" -o "$T_TMP/docs2"
 fails "llmc tokens: --type" 2 '--type is for models' export "$T_TMP/docs" --to llmc --type bf16 -o "$T_TMP/no"
-fails "llmc tokens: no such format" 2 'no such format of tokens; there are llmc' export "$T_TMP/docs" --to hf -o "$T_TMP/no"
+fails "llmc tokens: no such format" 2 'no such format of tokens; there are llmc, npz' export "$T_TMP/docs" --to hf -o "$T_TMP/no"
 head -c 1200 "$T_TMP/docs.llmc" >"$T_TMP/docs.cut"
 fails "llmc tokens: cut off" 5 'docs.cut: .*cut off or damaged' import "$T_TMP/docs.cut" -o "$T_TMP/no"
 head -c 1200 "$T_TMP/llmc.bin" >"$T_TMP/llmc.cut"
 fails "llmc: cut off" 5 'llmc.cut: .*cut off or damaged' import "$T_TMP/llmc.cut" -o "$T_TMP/no"
+
+# ---- gpt2-japanese: checkpoints of TensorFlow, token files of NumPy
+run export "$hf" --to tf -o "$T_TMP/tf"
+for f in checkpoint hparams.json model-0.index model-0.data-00000-of-00001 wabun-tokenizer.json; do
+  ok "tf: $f" test -s "$T_TMP/tf/$f"
+done
+run inspect "$T_TMP/tf"
+ok "tf: what it is" has "$T_TMP/run.out" 'name model/h1/mlp/c_fc/w, type f32, shape 1 x 32 x 128$'
+run import "$T_TMP/tf" -o "$T_TMP/tf1"
+ok "tf and back: bit for bit" same "$model" "$T_TMP/tf1"
+rm "$T_TMP/tf/checkpoint"
+run import "$T_TMP/tf/model-0.index" -o "$T_TMP/tf2"
+ok "tf and back, by the index" same "$model" "$T_TMP/tf2"
+cp -r "$T_TMP/tf" "$T_TMP/tfbad"
+printf X | dd of="$T_TMP/tfbad/model-0.data-00000-of-00001" bs=1 seek=60000 conv=notrunc 2>/dev/null
+fails "tf: damaged numbers" 5 "tensor 'model/.*' does not have its checksum" import "$T_TMP/tfbad" -o "$T_TMP/no"
+cp "$T_TMP/tf/model-0.index" "$T_TMP/tfbad"
+printf X | dd of="$T_TMP/tfbad/model-0.index" bs=1 seek=100 conv=notrunc 2>/dev/null
+fails "tf: a damaged index" 5 'a block does not have its checksum' import "$T_TMP/tfbad" -o "$T_TMP/no"
+rm "$T_TMP/tf/hparams.json"
+fails "tf: without hparams.json" 5 'nobody knows how many heads' import "$T_TMP/tf" -o "$T_TMP/no"
+run export "$T_TMP/docs" --to npz -o "$T_TMP/docs.npz"
+run inspect "$T_TMP/docs.npz"
+ok "npz: what it is" has "$T_TMP/run.out" 'tokens  *102$'
+run import "$T_TMP/docs.npz" -o "$T_TMP/docs3"
+ok "npz and back" same_tokens "$T_TMP/docs" "$T_TMP/docs3"
+run import "$T_TMP/docs.npz" --tokenizer byte -o "$T_TMP/docs4"
+ok "npz and back, with the tokenizer" same_tokens "$T_TMP/docs" "$T_TMP/docs4"
+head -c 200 "$T_TMP/docs.npz" >"$T_TMP/cut.npz"
+fails "npz: cut off" 5 'cut.npz: cut off or damaged' import "$T_TMP/cut.npz" -o "$T_TMP/no"
 
 # ---- ja-bpe for Hugging Face
 vocab=$T_TMP/vocab
@@ -221,7 +251,7 @@ fi
 
 # ---- refusals
 fails "export: something is there" 2 'hf: is there already' export "$model" --to hf -o "$hf"
-fails "export: no such format" 2 'no such format; there are hf, gguf, llmc' export "$model" --to hfx -o "$T_TMP/no"
+fails "export: no such format" 2 'no such format; there are hf, gguf, llmc, tf' export "$model" --to hfx -o "$T_TMP/no"
 fails "export: no such type" 2 'no such type of numbers; there are f32, f16, bf16' export "$model" --to hf --type bf -o "$T_TMP/no"
 fails "export: a type it cannot hold" 2 'hf can hold f32 f16 bf16' export "$model" --to hf --type q8_0 -o "$T_TMP/no"
 fails "export: not a model" 2 'no model can be taken from it' export "$hf/model.safetensors" --to hf -o "$T_TMP/no"

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "convert/pickle.h"
+#include "convert/proto.h"
+#include "convert/tf.h"
 #include "fuzz.h"
 #include "models.h"
 #include "torch_file.h"
@@ -140,6 +142,93 @@ static void seeds_llmc (void) {
     seed_tokens ("tokens", "llmc");
 }
 
+static void run_npz (const uint8_t *data, size_t n) {
+    fuzz_write ("m.npz", data, n);
+    use_file ("m.npz");
+}
+
+static void seeds_npz (void) { seed_tokens ("tokens", "npz"); }
+
+/* ---- TensorFlow -------------------------------------------------------------------------------------------------- */
+
+static void put_block (wb_buf_t *b, const void *data, size_t n, char kind) {
+    torch_put (b, data, n);
+    torch_put (b, &kind, 1);
+    torch_number (b, wb_crc32c_mask (wb_crc32c (0, b->data + b->len - n - 1, n + 1)), 4);
+}
+
+/* The input is one block: its kind, then its bytes; with checksums, and what leads to it. */
+static void run_table (const uint8_t *data, size_t n) {
+    static const char magic[8] = {0x57, (char) 0xfb, (char) 0x80, (char) 0x8b, 0x24, 0x75, 0x47, (char) 0xdb};
+    wb_buf_t b = {0}, index = {0}, end = {0};
+    if (n < 1) return;
+    put_block (&b, data + 1, n - 1, (char) (data[0] & 1));
+    const size_t second = b.len;
+    torch_put (&end, "\0", 1);
+    FUZZ_MUST (wb_put_varint (&end, n - 1));
+    torch_put (&index, "\0\1", 2);
+    FUZZ_MUST (wb_put_varint (&index, end.len));
+    torch_text (&index, "z");
+    torch_put (&index, end.data, end.len);
+    torch_put (&index, "\0\0\0\0\1\0\0\0", 8);
+    put_block (&b, index.data, index.len, 0);
+    wb_buf_clear (&end);
+    torch_number (&end, 0, 2);
+    FUZZ_MUST (wb_put_varint (&end, second));
+    FUZZ_MUST (wb_put_varint (&end, index.len));
+    torch_number (&end, 0, 40 - (int) end.len);
+    torch_put (&b, end.data, 40);
+    torch_put (&b, magic, 8);
+    fuzz_write ("t.index", b.data, b.len);
+    fuzz_use_model ("t.index");
+    wb_buf_fini (&end);
+    wb_buf_fini (&index);
+    wb_buf_fini (&b);
+}
+
+static void run_tf (const uint8_t *data, size_t n) {
+    fuzz_write ("t.index", data, n);
+    fuzz_use_model ("t.index");
+}
+
+static void init_tf (void) {
+    static const char zeros[512];
+    static const char sizes[] = "{\"n_vocab\": 3, \"n_ctx\": 2, \"n_embd\": 2, \"n_head\": 1, \"n_layer\": 1}";
+    init ();
+    fuzz_write ("hparams.json", sizes, strlen (sizes));
+    fuzz_write ("t.data-00000-of-00001", zeros, sizeof zeros);
+}
+
+static void seeds_of_tf (bool block) {
+    size_t n;
+    wb_buf_t b = {0}, file = {0};
+    torch_pickle (&b, params, "");
+    put_torch (&file, b.data, b.len);
+    fuzz_write ("m.bin", file.data, file.len);
+    const wb_export_t x = {.from = "m.bin", .to = "tf", .out = "tf", .shard = INT64_MAX};
+    FUZZ_MUST (wb_dir_remove ("tf"));
+    FUZZ_MUST (wb_convert_export (&x));
+    char *data = fuzz_read (&n, "tf/model-0.index");
+    wb_buf_clear (&b);
+    torch_number (&b, 0, 1);
+    torch_put (&b, data, n - 48 - 13 - 5 - 19); /* up to the trailer of the first block, more or less */
+    fuzz_seed ("model", block ? b.data : data, block ? b.len : n);
+    wb_free (data);
+    wb_buf_fini (&file);
+    wb_buf_fini (&b);
+}
+
+static void seeds_tf (void) { seeds_of_tf (false); }
+static void seeds_table (void) {
+    static const char snappy[] = "\1\x22\x14\0\3\x14"
+                                 "abc\x15\1\x2a\1\0\x1c\0\0\0\0\1\0\0\0";
+    seeds_of_tf (true);
+    fuzz_seed ("snappy", snappy, sizeof snappy - 1);
+}
+
+const fuzz_harness_t fuzz_npz = {"npz", init, run_npz, seeds_npz};
+const fuzz_harness_t fuzz_tf = {"tf", init_tf, run_tf, seeds_tf};
+const fuzz_harness_t fuzz_table = {"table", init_tf, run_table, seeds_table};
 const fuzz_harness_t fuzz_llmc = {"llmc", init, run_llmc, seeds_llmc};
 const fuzz_harness_t fuzz_torch = {"torch", init, run_torch, seeds_torch};
 const fuzz_harness_t fuzz_pickle = {"pickle", init, run_pickle, seeds_pickle};

@@ -59,6 +59,21 @@ if module torch && module numpy; then
   done
 else skip PyTorch "python3-torch or python3-numpy"; fi
 
+# ---- NumPy
+if module numpy; then
+  run export "$work/tok" --to npz -o "$work/tok.npz"
+  ok "NumPy: reads our ids" peer ids "$work/tok" "$work/tok.npz"
+  peer npz "$work/tok" "$work/np" || exit 99
+  for kind in stored deflated big-endian; do
+    run import "$work/np/$kind.npz" --tokenizer byte -o "$work/np/$kind"
+    ok "NumPy: $kind" cmp "$work/tok.bin" "$work/np/$kind.bin"
+  done
+  for kind in real negative columns; do
+    ok "NumPy: $kind is refused" sh -c '"$1" import "$2" -o "$3"; test $? -eq 5 -a ! -e "$3.idx"' - "$WABUN" \
+      "$work/np/$kind.npz" "$work/no"
+  done
+else skip NumPy python3-numpy; fi
+
 # ---- llm.c: its own loss before the first step, of 20 windows of 64 tokens, and ours of the same
 if [ -n "${LLMC-}" ] && [ -f "$LLMC/train_gpt2.c" ]; then
   mkdir -p "$work/llmc/dev/data/tinyshakespeare"

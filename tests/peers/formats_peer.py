@@ -77,5 +77,27 @@ def check_loss(metrics, out):
     sys.exit(abs(ours - theirs) > 1e-4)
 
 
-WHAT = {"torch": write_torch, "llmc_tokens": write_llmc_tokens, "loss": check_loss}
+def check_ids(prefix, path):
+    import numpy
+    ours = numpy.fromfile(prefix + ".bin", "<u2")
+    with numpy.load(path) as arrays:
+        theirs = numpy.concatenate([arrays[name] for name in arrays.files])
+    print(f"{len(ours)} ids, {len(theirs)} in the arrays, of {theirs.dtype}")
+    sys.exit(not numpy.array_equal(ours, theirs))
+
+
+def write_npz(prefix, out):
+    import numpy
+    ids = numpy.fromfile(prefix + ".bin", "<u2")
+    os.makedirs(out)
+    parts = numpy.array_split(ids, 7)
+    numpy.savez(out + "/stored", *[part.astype("i8") for part in parts])
+    numpy.savez_compressed(out + "/deflated", *parts)
+    numpy.savez_compressed(out + "/big-endian", *[part.astype(">i4") for part in parts])
+    numpy.savez_compressed(out + "/real", ids.astype("f4"))
+    numpy.savez_compressed(out + "/negative", -ids.astype("i4"))
+    numpy.savez_compressed(out + "/columns", numpy.asfortranarray(ids[:8].reshape(2, 4)))
+
+
+WHAT = {"ids": check_ids, "npz": write_npz, "torch": write_torch, "llmc_tokens": write_llmc_tokens, "loss": check_loss}
 WHAT[sys.argv[1]](*sys.argv[2:])

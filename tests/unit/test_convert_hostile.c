@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "convert/pickle.h"
+#include "convert/tf.h"
 #include "t.h"
 #include "torch_file.h"
 #include "wabun/dataset.h"
@@ -84,7 +85,7 @@ static bool survives (const wb_format_t *f, const char *path) {
 
 static void damage (const wb_format_t *f, const char *path, size_t header, int rounds) {
     static const uint64_t odd[] = {0, 1, 0x7f, 0xff, 0xffff, 0xffffffff, 1ull << 60, INT64_MAX, UINT64_MAX, 1ull << 32};
-    const char *bad = t_tmp ("damaged");
+    const char *bad = f == &wb_format_tf ? t_tmp ("damaged.index") : t_tmp ("damaged");
     char *data, *copy;
     size_t n;
     T_STATUS (wb_file_read (&data, &n, path), WB_OK);
@@ -156,6 +157,73 @@ static void damage_tokens (const wb_format_t *f, const char *path) {
     }
     T_OK (died == 0, "%s tokens: %d of 1000 damaged files", f->name, died);
     wb_free (data);
+}
+
+/* ---- tables of TensorFlow ---------------------------------------------------------------------------------------- */
+
+static wb_status collect (void *ctx, const char *key, size_t nkey, const unsigned char *value, size_t n) {
+    (void) nkey;
+    T_STATUS (wb_buf_put (ctx, key, strlen (key)), WB_OK);
+    return wb_buf_put (ctx, value, n);
+}
+
+static void put_u32 (wb_buf_t *b, uint32_t x) {
+    T_STATUS (wb_buf_put (b, (char[]){(char) x, (char) (x >> 8), (char) (x >> 16), (char) (x >> 24)}, 4), WB_OK);
+}
+
+static void put_block (wb_buf_t *b, const char *data, size_t n, char kind) {
+    T_STATUS (wb_buf_put (b, data, n), WB_OK);
+    T_STATUS (wb_buf_put (b, &kind, 1), WB_OK);
+    put_u32 (b, wb_crc32c_mask (wb_crc32c (0, b->data + b->len - n - 1, n + 1)));
+}
+
+/* A table of one block in a file, given as it lies there; what is in it, or how it ended. */
+static wb_status read_table (wb_buf_t *out, const char *data, size_t n, char kind) {
+    static const char magic[8] = {0x57, (char) 0xfb, (char) 0x80, (char) 0x8b, 0x24, 0x75, 0x47, (char) 0xdb};
+    wb_buf_t b = {0};
+    T_OK (n < 100, "one byte a number");
+    const char index[] = {0, 1, 2, 'z', 0, (char) n, 0, 0, 0, 0, 1, 0, 0, 0};
+    char handles[40] = {0, 0, (char) (n + 5), sizeof index};
+    put_block (&b, data, n, kind);
+    put_block (&b, index, sizeof index, 0);
+    T_STATUS (wb_buf_put (&b, handles, sizeof handles), WB_OK);
+    T_STATUS (wb_buf_put (&b, magic, sizeof magic), WB_OK);
+    T_STATUS (wb_file_write (t_tmp ("table"), b.data, b.len), WB_OK);
+    wb_buf_fini (&b);
+    wb_buf_clear (out);
+    return wb_sstable_read (t_tmp ("table"), collect, out);
+}
+
+static void tables (void) {
+    wb_buf_t out = {0};
+    static const char plain[] = "\0\3\2abcAB\2\1\1xC\0\0\0\0\1\0\0";
+    T_OK (wb_crc32c (0, "123456789", 9) == 0xe3069283u, "CRC32C of the usual digits");
+    T_OK (wb_crc32c (wb_crc32c (0, "1234", 4), "56789", 5) == 0xe3069283u, "in two parts");
+    T_STATUS (read_table (&out, plain, sizeof plain, 0), WB_OK);
+    T_OK (out.len == 9 && memcmp (out.data, "abcABabxC", 9) == 0, "a table: %.*s", (int) out.len, out.data);
+    /* 34 bytes by snappy: a literal, two kinds of copies that repeat one byte of it, a literal. */
+    static const char packed[] = "\x22\x14\0\3\x14"
+                                 "abc\x15\1\x2a\1\0\x1c\0\0\0\0\1\0\0\0";
+    T_STATUS (read_table (&out, packed, sizeof packed - 1, 1), WB_OK);
+    T_OK (out.len == 23 && memcmp (out.data, "abccccccccccccccccccccc", 23) == 0, "snappy: %zu, %.*s", out.len,
+          (int) out.len, out.data);
+    static const char *const bad[] = {"\x1e\x14"
+                                      "abc",
+                                      "\4\1\4",
+                                      "\4\x0c"
+                                      "abc",
+                                      "\1\x0c"
+                                      "abcd",
+                                      "\xff\xff\xff\xff\x0f"
+                                      "a",
+                                      "\4\xf0",
+                                      "\4\xfc\xff\xff\xff\xff",
+                                      "\4\3\1\0"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        T_STATUS (read_table (&out, bad[i], strlen (bad[i]), 1), WB_EDATA);
+        wb_error_clear ();
+    }
+    wb_buf_fini (&out);
 }
 
 /* ---- PyTorch ----------------------------------------------------------------------------------------------------- */
@@ -302,18 +370,24 @@ int main (void) {
     there_and_back (&wb_format_gguf, t_tmp ("q8.gguf"), WB_NUMBER_Q8_0, 0.505 / 127);
     there_and_back (&wb_format_llmc, t_tmp ("llmc.bin"), WB_NUMBER_F32, 0.0);
     there_and_back (&wb_format_llmc, t_tmp ("llmc16.bin"), WB_NUMBER_BF16, 0x1p-8);
+    there_and_back (&wb_format_tf, t_tmp ("tf"), WB_NUMBER_F32, 0.0);
     there_and_back (&wb_format_hf, t_tmp ("hf"), WB_NUMBER_F32, 0.0);
     damage (&wb_format_gguf, t_tmp ("q8.gguf"), 6000, 1500);
     char *config = wb_model_config_text (&(wb_size_t){1, 32, 2, 8, 257}, 256);
     T_STATUS (wb_file_write (t_tmp ("config.json"), config, strlen (config)), WB_OK);
     wb_free (config);
+    static const char sizes[] = "{\"n_vocab\": 257, \"n_ctx\": 8, \"n_embd\": 32, \"n_head\": 2, \"n_layer\": 1}";
+    T_STATUS (wb_file_write (t_tmp ("hparams.json"), sizes, sizeof sizes - 1), WB_OK);
     from_torch ("");
     from_torch ("module.transformer.");
     bad_pickles ();
     many_pickles ();
     damage (&wb_format_torch, t_tmp ("torch.bin"), 3000, 500);
     damage (&wb_format_llmc, t_tmp ("llmc16.bin"), 40, 300);
+    tables ();
+    damage_tokens (&wb_format_npz, t_tmp ("npz"));
     damage_tokens (&wb_format_llmc_tokens, t_tmp ("llmc.tokens"));
+    damage (&wb_format_tf, t_tmp ("tf/model-0.index"), 400, 500);
     damage (&wb_format_safetensors, t_tmp ("hf/model.safetensors"), 1500, 500);
     return T_DONE ();
 }
