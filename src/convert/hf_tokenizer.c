@@ -4,12 +4,13 @@
  * spells it out stays text, as in wabun; tokenizer_config.json makes it the end token.
  *
  * `ja-bpe` has a tokenizer.json (hf_ja_bpe.c), which AutoTokenizer takes, and a class in Python, which it takes where
- * its user trusts code of a model. */
+ * its user trusts code of a model.  `ja-swe` and SentencePiece have the class alone. */
 #include "config.h"
 
 #include <string.h>
 
 #include "convert/ja_bpe_files.h"
+#include "convert/proto.h"
 
 /* ---- bytes as letters, as GPT-2 writes them -------------------------------------------------------------------- */
 
@@ -71,6 +72,24 @@ static const char python[] = {
 #include "src/convert/tokenization_wabun.inc"
 };
 
+/* A class of tokenization_wabun.py alone; which class, and the piece that ends a text. */
+static wb_status class_files (const wb_outdir_t *d, int64_t T, const char *name, const char *eot) {
+    char *class = wb_format ("tokenization_wabun.%s", name);
+    if (class == NULL) return WB_NOMEM ("tokenizer_config.json");
+    json_t *j =
+        json_pack ("{s:s, s:{s:[s,n]}, s:s, s:s, s:s, s:I, s:b, s:b}", "tokenizer_class", name, "auto_map",
+                   "AutoTokenizer", class, "bos_token", eot, "eos_token", eot, "pad_token", eot, "model_max_length",
+                   (json_int_t) T, "clean_up_tokenization_spaces", 0, "split_special_tokens", 1);
+    wb_free (class);
+    WB_TRY (wb_outdir_json (d, "tokenizer_config.json", j));
+    return wb_outdir_text (d, "tokenization_wabun.py", python, sizeof python);
+}
+
+static wb_status ja_swe_files (const wb_outdir_t *d, const wb_tokenizer_t *t, int64_t T) {
+    (void) t;
+    return class_files (d, T, "WabunSweTokenizer", WB_EOT);
+}
+
 static wb_status ja_bpe_config (const wb_outdir_t *d, int64_t T, bool json) {
     return wb_outdir_json (d, "tokenizer_config.json",
                            json_pack ("{s:s, s:{s:[s,n]}, s:s, s:s, s:s, s:I, s:b}", "tokenizer_class",
@@ -95,6 +114,36 @@ static wb_status ja_bpe_files (const wb_outdir_t *d, const wb_tokenizer_t *t, in
     return status == WB_OK ? ja_bpe_config (d, T, exact) : status;
 }
 
+/* ---- SentencePiece --------------------------------------------------------------------------------------------- */
+
+/* The name of a piece: ModelProto {pieces = 1: {piece = 1}} has them in order.  Freed by the caller; NULL: none. */
+static char *piece_name (const char *data, size_t n, int32_t id) {
+    wb_proto_t model = wb_proto (data, n);
+    wb_field_t f, name;
+    int32_t at = 0;
+    while (wb_proto_next (&model, &f)) {
+        if (f.number != 1 || f.bytes == NULL || at++ != id) continue;
+        wb_proto_t piece = wb_proto (f.bytes, f.n);
+        while (wb_proto_next (&piece, &name))
+            if (name.number == 1 && name.bytes != NULL) return wb_strndup ((const char *) name.bytes, name.n);
+    }
+    return NULL;
+}
+
+static wb_status sentencepiece_files (const wb_outdir_t *d, const wb_tokenizer_t *t, int64_t T) {
+    char *path = wb_format ("%s/spiece.model", d->temp), *data = NULL;
+    size_t n;
+    wb_status status = path != NULL ? wb_file_read (&data, &n, path) : WB_NOMEM ("spiece.model");
+    if (status == WB_OK) {
+        char *eot = piece_name (data, n, wb_tokenizer_eot (t));
+        status = class_files (d, T, "WabunSentencePieceTokenizer", eot != NULL ? eot : WB_EOT);
+        wb_free (eot);
+    }
+    wb_free (data);
+    wb_free (path);
+    return status;
+}
+
 /* ---- kinds ----------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -108,6 +157,14 @@ static const struct {
      "The tokenizer is ja-bpe: tokenizer.json gives wabun's ids, except that text which spells `<|byteN|>` out stays "
      "text; tokenization_wabun.py (trust_remote_code=True) gives exactly wabun's ids. Neither cleans (--clean).",
      ja_bpe_files},
+    {"ja-swe",
+     "The tokenizer is ja-swe: tokenization_wabun.py (trust_remote_code=True) gives exactly wabun's ids, without "
+     "cleaning (--clean).",
+     ja_swe_files},
+    {"sentencepiece",
+     "The tokenizer is of SentencePiece: tokenization_wabun.py (trust_remote_code=True), which calls the Python module "
+     "sentencepiece, gives exactly wabun's ids; spiece.model is for every program that takes such models.",
+     sentencepiece_files},
 };
 
 wb_status wb_hf_tokenizer (const wb_outdir_t *d, const char **note, const wb_tokenizer_t *t, int64_t T) {

@@ -1,7 +1,7 @@
-"""The tokenizer ja-bpe (of gpt2-japanese) for Hugging Face transformers, id for id.
+"""The tokenizers of wabun for Hugging Face transformers, id for id: ja-bpe and ja-swe (of gpt2-japanese), SentencePiece.
 
-AutoTokenizer.from_pretrained(DIR, trust_remote_code=True) finds it by the auto_map of tokenizer_config.json.  Written
-by `wabun export`; needs ja-bpe.txt and emoji.json beside it.
+AutoTokenizer.from_pretrained(DIR, trust_remote_code=True) finds its class by the auto_map of tokenizer_config.json.
+Written by `wabun export`; needs the vocabulary's files beside it, and for SentencePiece that library's Python module.
 """
 
 import json
@@ -83,14 +83,76 @@ class JaBpe:
         return "".join(out)
 
 
-class WabunTokenizer(PreTrainedTokenizer):
-    vocab_files_names = {"vocab_file": "ja-bpe.txt", "emoji_file": "emoji.json"}
-    model_input_names = ["input_ids", "attention_mask"]
+class JaSwe(JaBpe):
+    """A line of the vocabulary is an id with several spellings; of the words of up to three characters the one with the
+    smallest id is taken; tags go first, the longest; signs that are no word have an id for all of them."""
 
-    def __init__(self, vocab_file, emoji_file, bos_token=EOT, eos_token=EOT, unk_token=EOT, pad_token=EOT, **kwargs):
-        self.vocab_file, self.emoji_file = vocab_file, emoji_file
-        self.model = JaBpe(vocab_file, emoji_file)
-        super().__init__(bos_token=bos_token, eos_token=eos_token, unk_token=unk_token, pad_token=pad_token, **kwargs)
+    def __init__(self, vocab_file, emoji_file):
+        super().__init__(vocab_file, emoji_file)
+        self.short, tags, self.names = {}, {}, {}
+        shown = {"<BLOCK>": "\u2580", "<KIGOU>": "\u01c0", "<U2000U2BFF>": "\u2016"}
+        for i, line in enumerate(self.words):
+            spellings = [line] if len(line) == 1 else line.split(",")
+            for spelling in spellings:
+                if spelling[:1] == "<" and len(spelling) > 2:
+                    tags[spelling] = i
+                elif spelling and len(spelling) <= 3:
+                    self.short[spelling] = i
+            self.names[line] = spellings[0]
+        self.tag_ids = tags
+        self.tags = re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))))
+        self.faces.update(shown)
+        self.faces.update((line, self.faces.get(name, name)) for line, name in self.names.items())
+
+    def _word(self, text, at):
+        if text[at] == "<":
+            tag = self.tags.match(text, at)
+            if tag:
+                return self.tag_ids[tag.group()], tag.end() - at
+        best, length = None, 1
+        for n in range(1, 3 if text[at] == "<" else 4):
+            word = text[at:at + n]
+            token = self.short.get(word) if len(word) == n else None
+            if token is not None and (best is None or token <= best):
+                best, length = token, n
+        if best is None:
+            c = ord(text[at])
+            if 0xa1 <= c <= 0xbf or 0x1c0 <= c <= 0x1c3 or 0x2b9 <= c <= 0x362:
+                best = self.ids["<KIGOU>"]
+            elif 0x2000 <= c <= 0x2bff:
+                best = self.ids["<U2000U2BFF>"]
+        return best, length
+
+    def encode(self, text):
+        text = self._replace(text)
+        ids, at = [], 0
+        while at < len(text):
+            token, length = self._word(text, at)
+            if token is None:
+                ids.extend(self.bytes[b] for b in text[at].encode("utf-8", "surrogatepass"))
+            else:
+                ids.append(token)
+            at += length
+        return ids
+
+
+class SentencePiece:
+    def __init__(self, vocab_file):
+        import sentencepiece
+        self.processor = sentencepiece.SentencePieceProcessor(model_file=vocab_file)
+        self.words = [self.processor.id_to_piece(i) for i in range(self.processor.get_piece_size())]
+        self.ids = {word: i for i, word in enumerate(self.words)}
+
+    def encode(self, text):
+        return self.processor.encode(text)
+
+    def decode(self, words):
+        return self.processor.decode([self.ids[word] for word in words])
+
+
+class Wabun(PreTrainedTokenizer):
+    """What the classes below have in common: self.model is made before __init__()."""
+    model_input_names = ["input_ids", "attention_mask"]
 
     @property
     def vocab_size(self):
@@ -103,7 +165,7 @@ class WabunTokenizer(PreTrainedTokenizer):
         return [self.model.words[i] for i in self.model.encode(text)]
 
     def _convert_token_to_id(self, token):
-        return self.model.ids.get(token, self.model.ids[EOT])
+        return self.model.ids.get(token, self.unknown)
 
     def _convert_id_to_token(self, index):
         return self.model.words[index]
@@ -113,9 +175,37 @@ class WabunTokenizer(PreTrainedTokenizer):
 
     def save_vocabulary(self, save_directory, filename_prefix=None):
         written = []
-        for path in (self.vocab_file, self.emoji_file):
+        for path in self.files:
             to = os.path.join(save_directory, os.path.basename(path))
             if os.path.abspath(path) != os.path.abspath(to):
                 shutil.copyfile(path, to)
             written.append(to)
         return tuple(written)
+
+
+class WabunTokenizer(Wabun):
+    """ja-bpe"""
+    vocab_files_names = {"vocab_file": "ja-bpe.txt", "emoji_file": "emoji.json"}
+    kind = JaBpe
+
+    def __init__(self, vocab_file, emoji_file, bos_token=EOT, eos_token=EOT, unk_token=EOT, pad_token=EOT, **kwargs):
+        self.files = vocab_file, emoji_file
+        self.model = self.kind(vocab_file, emoji_file)
+        self.unknown = self.model.ids[EOT]
+        super().__init__(bos_token=bos_token, eos_token=eos_token, unk_token=unk_token, pad_token=pad_token, **kwargs)
+
+
+class WabunSweTokenizer(WabunTokenizer):
+    """ja-swe"""
+    vocab_files_names = {"vocab_file": "ja-swe.txt", "emoji_file": "emoji.json"}
+    kind = JaSwe
+
+
+class WabunSentencePieceTokenizer(Wabun):
+    vocab_files_names = {"vocab_file": "spiece.model"}
+
+    def __init__(self, vocab_file, unk_token=None, **kwargs):
+        self.files = vocab_file,
+        self.model = SentencePiece(vocab_file)
+        self.unknown = self.model.processor.unk_id()
+        super().__init__(unk_token=unk_token or self.model.words[self.unknown], **kwargs)

@@ -244,6 +244,55 @@ a, b = ([json.loads (line) for line in open (f)] for f in sys.argv[1:])
 sys.exit (a != b or len (a) != 5)' "$1" "$2"; }
   ok "ja-bpe: the ids of tokenization_wabun.py" same_json "$T_TMP/ids" "$T_TMP/py/ids"
   ok "ja-bpe: its texts" same_json "$T_TMP/texts" "$T_TMP/py/texts"
+
+  # ja-swe: lines with several spellings, the smallest id, signs that are no word
+  swe=$T_TMP/swe
+  mkdir "$swe"
+  awk 'BEGIN {
+    n = split ("日本,本日 日 本 語,言語 本語 の は 。 、 , a b,ab A,Ａ < <SP> <BR> <TAB> <KIGOU> <U2000U2BFF> <BLOCK> <URL> " \
+      "<|emoji1|> <|emoji2|>", word, " ")
+    for (i = 1; i <= n; i++) print word[i]
+    for (b = 0; b < 256; b++) print "<|byte" b "|>"
+    printf "<|endoftext|>" }' >"$swe/ja-swe.txt"
+  cp "$vocab/emoji.json" "$swe"
+  printf '%s\n' '{"text": "本日の日本語は、言語。©→ǂ▀ab,A Ａ<URL><b 𠮷<|byte9|>XYZ"}' '{"text": "é—\r\n\t<|endoftext|"}' >>"$T_TMP/lines.jsonl"
+  python_class () { # CLASS TOKENIZER DIR FILE...: the ids and the texts of a class are wabun's
+    "$WABUN" encode --tokenizer "$2" --jsonl <"$T_TMP/lines.jsonl" >"$T_TMP/ids" 2>/dev/null
+    "$WABUN" decode --tokenizer "$2" --jsonl <"$T_TMP/ids" >"$T_TMP/texts"
+    sed "s/WabunTokenizer/$1/; s,t = .*,t = $1 (*sys.argv[3:])," "$T_TMP/py/ids.py" >"$T_TMP/py/other.py"
+    dir=$3
+    shift 3
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$T_TMP/py "${python:-python3}" "$T_TMP/py/other.py" "$dir" "$T_TMP/lines.jsonl" "$@" \
+      >"$T_TMP/py/ids" 2>"$T_TMP/py/texts" || sed 's/^/# /' "$T_TMP/py/texts"
+    python3 -c 'import json, sys
+for a, b in (sys.argv[1:3], sys.argv[3:5]):
+    a, b = ([json.loads (line) for line in open (f)] for f in (a, b))
+    if a != b or len (a) != 7: sys.exit (f"{a}\n{b}")' "$T_TMP/ids" "$T_TMP/py/ids" "$T_TMP/texts" "$T_TMP/py/texts"
+  }
+  run encode --tokenizer "$swe" -o "$T_TMP/swetok" "$T_TMP/ja.txt" "$T_TMP/ja.txt" "$T_TMP/ja.txt"
+  run train "$T_TMP/big.cfg" --set tokenizer="$swe" --set run="$T_TMP/sw" --set data.train="$T_TMP/swetok" --set train.steps=1
+  run export "$T_TMP/sw/latest" --to hf -o "$T_TMP/swehf"
+  ok "ja-swe: its class is named" has "$T_TMP/swehf/tokenizer_config.json" 'tokenization_wabun.WabunSweTokenizer'
+  ok "ja-swe: the ids and texts of tokenization_wabun.py" python_class WabunSweTokenizer "$swe" "$T_TMP/swehf" \
+    "$T_TMP/swehf/ja-swe.txt" "$T_TMP/swehf/emoji.json"
+
+  # SentencePiece, where wabun has it, and Python
+  for python in python3 /usr/bin/python3; do "$python" -c 'import sentencepiece' 2>/dev/null && break; done
+  yes 'some words of one text and other words' | head -n 300 | sed 'n; s/$/ and the end/; n; s/words/lines/' >"$T_TMP/sp.txt"
+  if "$WABUN" vocab train --kind unigram --size 310 -o "$T_TMP/sp" "$T_TMP/sp.txt" "$T_TMP/ja.txt" 2>"$T_TMP/run.err" &&
+    run encode --tokenizer "$T_TMP/sp" -o "$T_TMP/sptok" "$T_TMP/sp.txt" &&
+    run train "$T_TMP/big.cfg" --set tokenizer="$T_TMP/sp" --set run="$T_TMP/spr" --set data.train="$T_TMP/sptok" \
+      --set train.steps=1; then
+    run export "$T_TMP/spr/latest" --to hf -o "$T_TMP/sphf"
+    ok "SentencePiece: its class is named" has "$T_TMP/sphf/tokenizer_config.json" 'WabunSentencePieceTokenizer'
+    ok "SentencePiece: its model as it was" cmp "$T_TMP/sp/spiece.model" "$T_TMP/sphf/spiece.model"
+    if "$python" -c 'import sentencepiece' 2>/dev/null; then
+      ok "SentencePiece: the ids and texts of tokenization_wabun.py" python_class WabunSentencePieceTokenizer "$T_TMP/sp" \
+        "$T_TMP/sphf" "$T_TMP/sphf/spiece.model"
+    fi
+  else
+    sed 's/^/# /' "$T_TMP/run.err"
+  fi
 else
   point=$((point + 1))
   echo "ok $point - ja-bpe: tokenization_wabun.py # SKIP no python3"
