@@ -76,8 +76,12 @@ typedef struct wb_ckpt_job {
     int nsets;
     const wb_ckpt_text_t *texts;
     int ntexts;
-    const char *const *copies; /**< files to copy into the directory (rank 0), by path */
-    int ncopies;
+    /** More files (rank 0): `extra` writes those of the names [nextras] into a directory. */
+    const char *const *extras;
+    int nextras;
+    wb_status (*extra) (void *ctx, const char *dir);
+    void (*after) (void *ctx); /**< rank 0: called once it is complete; NULL: nothing is */
+    void *ctx;
 } wb_ckpt_job_t;
 
 /** Write dir: all ranks write their segments at their offsets of the shared files under `dir`.tmp; then checksums.json
@@ -87,6 +91,32 @@ typedef struct wb_ckpt_job {
  * is untouched.  At most 16 MB of buffers a rank. Collective over world.  Errors: WB_EIO (full disk ...), WB_EUSAGE
  * (`dir` is something else), WB_ENOMEM; agreed. */
 wb_status wb_ckpt_save (wb_comm_t *world, const char *dir, const wb_ckpt_job_t *job) WB_NODISCARD;
+
+/* ---- a save while something else goes on (background.c) ---------------------------------------------------------- */
+
+/** What it takes: memory for a copy of what this rank writes, and a thread.  One save at a time. */
+typedef struct wb_saver wb_saver_t;
+/** Bytes of that copy: 4 for each value of each set.  Not collective. */
+size_t wb_ckpt_copy_bytes (const wb_ckpt_job_t *job);
+/** For jobs as large as this one.  \param share  of a processor that the thread takes at most, 1: as much as it wants;
+ * it works at full speed while somebody waits for it.  Collective over world (borrowed).  Errors: WB_ENOMEM, agreed. */
+wb_status wb_saver_new (wb_saver_t **out, wb_comm_t *world, const wb_ckpt_job_t *job, double share) WB_NODISCARD;
+/** Begin wb_ckpt_save() to dir: copy the values, leave the rest to the thread.  From here on the values may change, and
+ * of the job only names, table and segments are borrowed; its functions are called from the thread of rank 0.  Not
+ * while another save is under way.  Collective over world.  Errors: WB_ENOMEM, WB_EUSAGE; agreed. */
+wb_status wb_saver_begin (wb_saver_t *s, const char *dir, const wb_ckpt_job_t *job) WB_NODISCARD;
+/** Has this rank done what it can without the others?  Once all have, they call wb_saver_poll().  Not collective;
+ * cheap; false when no save is under way. */
+bool wb_saver_ready (wb_saver_t *s);
+/** All ranks are ready: go on to the next of four phases; *done: that was the last one.  Collective over world.
+ * Errors: as wb_ckpt_save(), and then no save is under way. */
+wb_status wb_saver_poll (wb_saver_t *s, bool *done) WB_NODISCARD;
+/** Wait for the end of the save; nothing happens where none is under way.  Collective over world.  Errors: as
+ * wb_ckpt_save(). */
+wb_status wb_saver_end (wb_saver_t *s) WB_NODISCARD;
+bool wb_saver_busy (const wb_saver_t *s);     /**< is a save under way?  The same on all ranks; NULL: no */
+int64_t wb_saver_bytes (const wb_saver_t *s); /**< of the tensors' files in the save that was begun last */
+void wb_saver_destroy (wb_saver_t *s);        /**< NULL is fine; no save is under way */
 
 /** Check files of a checkpoint against its checksums.json; a directory without one (somebody else's model) passes, and
  * so do files that it does not name, but config.json, state.json and *.safetensors.  Collective over world; the blocks

@@ -90,6 +90,8 @@ typedef struct wb_verdict {
     double bad;    /**< > 0: some rank met NaN or infinity */
     double unread; /**< > 0: some rank could not read its batch */
     double stop;   /**< > 0: some rank was asked to stop */
+    double save;   /**< > 0: some rank was asked to save */
+    double ready;  /**< ranks whose part of a save is done */
 } wb_verdict_t;
 /** Sum each field over c, the same bits on every rank; a NaN in loss or gradsq counts into bad.  Collective over c. */
 void wb_verdict (wb_comm_t *c, wb_verdict_t *v);
@@ -251,6 +253,15 @@ wb_status wb_pfile_open (wb_pfile_t **out, wb_comm_t *c, const char *path) WB_NO
 wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t offset) WB_NODISCARD;
 wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset) WB_NODISCARD;
 int64_t wb_pfile_size (const wb_pfile_t *f);
+/** What one process does without the others, for a save in phases: create `path` with its final size and space; open it
+ * for writing, waiting a while until it can be seen; write; fsync and close.  Not collective.  Errors: WB_EIO,
+ * WB_ENOMEM.
+ */
+wb_status wb_pfile_make (const char *path, int64_t bytes) WB_NODISCARD;
+wb_status wb_pfile_open_made (wb_pfile_t **out, const char *path, int64_t bytes) WB_NODISCARD;
+wb_status wb_pfile_end (wb_pfile_t *f) WB_NODISCARD;
+/** Let what is written go to disk at once and bit by bit, so that memory does not fill with it (16 MB at most). */
+void wb_pfile_gently (wb_pfile_t *f);
 /** fsync (when written), close, agree on the worst status of all ranks, free.  Collective over c. */
 wb_status wb_pfile_close (wb_pfile_t *f) WB_NODISCARD;
 

@@ -15,6 +15,10 @@
 extern "C" {
 #endif
 
+/** Are checkpoints written while the training goes on? */
+typedef enum wb_background { WB_BACKGROUND_FALSE, WB_BACKGROUND_TRUE, WB_BACKGROUND_AUTO } wb_background;
+extern const char *const wb_background_names[]; /**< of checkpoint.background, then NULL */
+
 /** What happens around the steps: options run, checkpoint.*, validation.*, log.* and sample.*.  For room run, which is
  * above this one. */
 typedef struct wb_run_options {
@@ -26,7 +30,8 @@ typedef struct wb_run_options {
     int64_t rollback; /**< times that the run goes back to a checkpoint when numbers have gone bad */
     double loss_rise; /**< nats above the lowest mean that make a bad step; 0: none */
     int64_t checkpoint_every;
-    int64_t checkpoint_failures;                  /**< saves that may fail in a row */
+    int64_t checkpoint_failures; /**< saves that may fail in a row */
+    wb_background checkpoint_background;
     int checkpoint_keep;                          /**< 0: all */
     int64_t checkpoint_archive;                   /**< steps between those that are kept for ever, 0: none */
     int64_t validation_every, validation_samples; /**< samples (windows) used each time, 0: all */

@@ -30,6 +30,7 @@ typedef enum wb_metrics_kind {
     WB_METRICS_STEP,
     WB_METRICS_MUON,       /**< singular values of an update */
     WB_METRICS_HEALTH,     /**< a spike, or a step whose numbers were bad */
+    WB_METRICS_SAVE,       /**< how long a checkpoint took */
     WB_METRICS_VALIDATION, /**< loss on text that is not trained on */
     WB_METRICS_SAMPLE      /**< "text": what the model writes */
 } wb_metrics_kind;
@@ -58,6 +59,7 @@ typedef struct wb_progress {
     int64_t step, steps;
     double loss, lr, grad_norm, tokens_per_s, mfu;
     double seconds; /**< of a step, of late: wb_progress_add() */
+    double beside;  /**< seconds that are left for what is no step: validations, saves */
     double shown;   /**< wb_now () when the terminal was last updated */
 } wb_progress_t;
 /** A step took so long.  `seconds` is an exponential moving average: a plain average over the time since the start

@@ -76,6 +76,8 @@ typedef struct wb_step_result {
     bool unread; /**< some rank could not read its batch: nothing was updated */
     bool stop;   /**< some rank was asked to stop */
     int micros;  /**< micro-batches of this rank */
+    bool save;   /**< some rank was asked to save */
+    int ready;   /**< ranks whose part of a save is done */
     /** Seconds on this rank.  wait: part of forward and backward, spent waiting for neighbours in the pipeline (the
      * bubble); need: part of forward, spent waiting for weights updated in the previous step; tensor: part of forward
      * and backward, in the tensor group; sync: after the schedule, waiting for gradients, and the verdict. */
@@ -141,6 +143,9 @@ typedef struct wb_memory {
 /** Bytes of a rank that the trainer does not allocate itself: program, MPI library, buffers of BLAS and oneDNN.  An
  * estimate from measurements: with wb_trainer_memory() within a few percent of the real peak, except for toy models. */
 size_t wb_trainer_overhead (int ranks, int threads, int64_t width);
+/** Bytes of the copy that saving in the background takes of a rank at most (wb_ckpt_copy_bytes()), of its memory `m`:
+ * its share of the parameters and of the optimizer's state, which is cut already with zero.  Not collective. */
+size_t wb_trainer_copy_bytes (const wb_memory_t *m, const wb_step_options_t *o, int dp);
 /** Choose the micro-batch where o->B is 0; else do nothing.  With a pipeline, whose bubble shrinks with their
  * number: 1. Else the largest divisor of the largest share of a data rank with which products are tall enough and no
  * taller (2,048 positions a thread, 8,192 in all: `wabun bench step --micro-batch` shows what it brings), activations
@@ -163,12 +168,15 @@ void wb_trainer_destroy (wb_trainer_t *t);
 
 /** Where samples come from: fill ids [T + 1] of sample k.  Errors: what could not be read, with file and place. */
 typedef wb_status (*wb_sample_fn) (void *ctx, int32_t *ids, int64_t k);
-/** One step on samples step * global_batch ... of `sample`, after which step is one higher.  `stop`: this rank was
- * asked to stop; all ranks learn of it in the same step.  A step whose numbers went bad changes nothing and is not
- * counted; that is no error, out->bad tells.  Collective over topo->world.  Allocates nothing.  Errors: of `sample` on
- * any rank, agreed; nothing is changed then, and the step can be repeated. */
+/** What a rank tells all others in a step: a set of these. */
+enum { WB_TELL_STOP = 1, WB_TELL_SAVE = 2, WB_TELL_READY = 4 };
+/** One step on samples step * global_batch ... of `sample`, after which step is one higher.  `tell`: this rank was
+ * asked to stop or to save, its part of a save is done; all ranks learn of it in the same step.  A step whose numbers
+ * went bad changes nothing and is not counted; that is no error, out->bad tells.  Collective over topo->world.
+ * Allocates nothing.  Errors: of `sample` on any rank, agreed; nothing is changed then, and the step can be repeated.
+ */
 wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *out, wb_sample_fn sample, void *ctx,
-                           bool stop) WB_NODISCARD;
+                           unsigned tell) WB_NODISCARD;
 /** The weights [params->own], complete: after a step they are still on their way round the data group, so code that
  * reads or writes them between steps must get them here.  Collective over the data group. */
 float *wb_trainer_weights (wb_trainer_t *t);

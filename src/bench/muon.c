@@ -38,7 +38,7 @@ static wb_status measure (form_t *f, const wb_bench_t *b, const wb_topo_t *topo,
         wb_profile_t before = *wb_trainer_profile (t);
         wb_comm_barrier (world);
         double start = wb_now (), v[4], flop;
-        status = wb_trainer_step (t, &r, wb_bench_sample, &sample, false);
+        status = wb_trainer_step (t, &r, wb_bench_sample, &sample, 0);
         const wb_profile_t *after = wb_trainer_profile (t);
         v[0] = wb_now () - start;
         v[1] = r.t_update;

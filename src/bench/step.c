@@ -82,7 +82,7 @@ static wb_status measure (result_t *r, const wb_bench_t *b, wb_trainer_t *t, wb_
     for (int64_t i = -1; i < b->steps; i++) {
         wb_comm_barrier (world);
         const double start = wb_now ();
-        WB_TRY (wb_trainer_step (t, &step, wb_bench_sample, &o, false));
+        WB_TRY (wb_trainer_step (t, &step, wb_bench_sample, &o, 0));
         double seconds = wb_now () - start;
         /* The verdict of a step is the same on every rank. */
         if (step.bad) return WB_FAIL (WB_ENUMERIC, "numbers went bad in step %lld", (long long) i + 2);

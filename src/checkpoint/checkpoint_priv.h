@@ -23,9 +23,9 @@ typedef struct wb_sums_file {
 typedef struct wb_sums {
     wb_sums_file_t *files;
     int n;
-    int64_t block, nblocks;
-    uint64_t *hashes; /* of all blocks of all files */
-    bool changed;     /* the list was, after it was written */
+    int64_t block, nblocks, shared; /* shared: blocks that the ranks share */
+    uint64_t *hashes;               /* of all blocks of all files */
+    bool changed;                   /* the list was, after it was written */
 } wb_sums_t;
 void wb_sums_fini (wb_sums_t *s);
 /** Add files, with the sizes they have on disk; s->files has room for them.  Not collective. */
@@ -41,10 +41,25 @@ wb_status wb_sums_check_named (const wb_sums_t *s, const char *dir, const char *
 /** Is the list as it was written?  What has lost an entry is found here at the latest.  Errors: WB_EDATA. */
 wb_status wb_sums_check_list (const wb_sums_t *s, const char *dir) WB_NODISCARD;
 
-/** Write dir/checksums.json: of the shared files, read by all ranks, then of small ones, read by rank 0.
- * Collective over c.  Errors: WB_EIO, WB_ENOMEM; agreed. */
-wb_status wb_sums_write (wb_comm_t *c, const char *dir, const char *const *shared, int nshared,
-                         const char *const *small, int nsmall) WB_NODISCARD;
+/* What keeps a thread from taking the processor away from those that compute: after so much work it rests. */
+typedef struct wb_pace {
+    void (*rest) (void *ctx); /* called between pieces of about a megabyte; NULL: no rest */
+    void *ctx;
+} wb_pace_t;
+
+/** Whose part of the blocks, and how fast. */
+typedef struct wb_sums_share {
+    int rank, ranks;
+    wb_pace_t pace;
+} wb_sums_share_t;
+/** The list of the shared files and of small ones (rank 0's), with the hashes of this rank's share of the shared blocks
+ * and of all small ones.  Not collective.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_sums_make (wb_sums_t *s, const wb_sums_share_t *share, const char *dir, const char *const *shared,
+                        int nshared, const char *const *small, int nsmall) WB_NODISCARD;
+/** Bring the shares together.  Collective over c. */
+void wb_sums_share (wb_sums_t *s, wb_comm_t *c);
+/** Write dir/checksums.json.  Not collective.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_sums_write (const wb_sums_t *s, const char *dir) WB_NODISCARD;
 
 /** symlink() and link(); tests put others in their place that fail as file systems without links do. */
 extern int (*wb_ckpt_symlink) (const char *target, const char *path);

@@ -64,7 +64,7 @@ static wb_status read_block (char *buf, size_t *bytes, const wb_sums_t *s, const
 }
 
 /* Hash the blocks first .. end - 1 of all: into s->hashes, or compare them with it. */
-static wb_status hash_blocks (wb_sums_t *s, int64_t first, int64_t end, bool compare) {
+static wb_status hash_blocks (wb_sums_t *s, int64_t first, int64_t end, bool compare, const wb_pace_t *pace) {
     if (first >= end) return WB_OK;
     char *buf = wb_malloc ((size_t) s->block);
     if (buf == NULL) return WB_NOMEM ("checkpoint");
@@ -83,6 +83,7 @@ static wb_status hash_blocks (wb_sums_t *s, int64_t first, int64_t end, bool com
             wb_beat ();
             uint64_t hash = wb_hash64 (buf, bytes);
             int64_t at = (b - f->first) * s->block;
+            if (pace != NULL && pace->rest != NULL) pace->rest (pace->ctx);
             if (!compare)
                 s->hashes[b] = hash;
             else if (s->hashes[b] != hash)
@@ -146,15 +147,6 @@ static char *to_text (const wb_sums_t *s) {
     return text;
 }
 
-static wb_status write_text (const wb_sums_t *s, const char *dir) {
-    char *text = to_text (s), *path = wb_format ("%s/" WB_SUMS_FILE, dir);
-    wb_status status =
-        text != NULL && path != NULL ? wb_file_write (path, text, strlen (text)) : WB_NOMEM ("checkpoint");
-    wb_free_foreign (text);
-    wb_free (path);
-    return status;
-}
-
 /* Add files, with the sizes they have on disk. */
 wb_status wb_sums_add (wb_sums_t *s, const char *dir, const char *const *names, int n) {
     wb_status status = WB_OK;
@@ -168,30 +160,30 @@ wb_status wb_sums_add (wb_sums_t *s, const char *dir, const char *const *names, 
     return status;
 }
 
-wb_status wb_sums_write (wb_comm_t *c, const char *dir, const char *const *shared, int nshared,
-                         const char *const *small, int nsmall) {
-    wb_sums_t s = {.block = WB_SUMS_BLOCK};
-    const int ranks = wb_comm_size (c), rank = wb_comm_rank (c);
-    s.files = wb_calloc ((size_t) (nshared + nsmall + 1), sizeof *s.files);
-    wb_status status = s.files != NULL ? wb_sums_add (&s, dir, shared, nshared) : WB_NOMEM ("checkpoint");
-    int64_t nshared_blocks = s.nblocks;
-    if (status == WB_OK && rank == 0) status = wb_sums_add (&s, dir, small, nsmall);
-    if (status == WB_OK) {
-        s.hashes = wb_calloc ((size_t) s.nblocks + 1, sizeof *s.hashes);
-        if (s.hashes == NULL) status = WB_NOMEM ("checkpoint");
-    }
-    if (status == WB_OK)
-        status = hash_blocks (&s, wb_split_first (nshared_blocks, ranks, rank),
-                              wb_split_first (nshared_blocks, ranks, rank + 1), false);
-    if (status == WB_OK) status = hash_blocks (&s, nshared_blocks, s.nblocks, false);
-    status = wb_agree (c, status);
-    if (status == WB_OK) {
-        /* Each hash is zero on all ranks but one. */
-        wb_comm_sum_i64 (c, (int64_t *) s.hashes, wb_int (nshared_blocks));
-        if (rank == 0) status = write_text (&s, dir);
-        status = wb_agree (c, status);
-    }
-    wb_sums_fini (&s);
+wb_status wb_sums_make (wb_sums_t *s, const wb_sums_share_t *share, const char *dir, const char *const *shared,
+                        int nshared, const char *const *small, int nsmall) {
+    *s = (wb_sums_t){.block = WB_SUMS_BLOCK};
+    s->files = wb_calloc ((size_t) (nshared + nsmall + 1), sizeof *s->files);
+    if (s->files == NULL) return WB_NOMEM ("checkpoint");
+    WB_TRY (wb_sums_add (s, dir, shared, nshared));
+    s->shared = s->nblocks;
+    WB_TRY (wb_sums_add (s, dir, small, nsmall));
+    s->hashes = wb_calloc ((size_t) s->nblocks + 1, sizeof *s->hashes);
+    if (s->hashes == NULL) return WB_NOMEM ("checkpoint");
+    WB_TRY (hash_blocks (s, wb_split_first (s->shared, share->ranks, share->rank),
+                         wb_split_first (s->shared, share->ranks, share->rank + 1), false, &share->pace));
+    return hash_blocks (s, s->shared, s->nblocks, false, &share->pace);
+}
+
+/* Each hash is zero on all ranks but one. */
+void wb_sums_share (wb_sums_t *s, wb_comm_t *c) { wb_comm_sum_i64 (c, (int64_t *) s->hashes, wb_int (s->shared)); }
+
+wb_status wb_sums_write (const wb_sums_t *s, const char *dir) {
+    char *text = to_text (s), *path = wb_format ("%s/" WB_SUMS_FILE, dir);
+    wb_status status =
+        text != NULL && path != NULL ? wb_file_write (path, text, strlen (text)) : WB_NOMEM ("checkpoint");
+    wb_free_foreign (text);
+    wb_free (path);
     return status;
 }
 
@@ -229,7 +221,9 @@ wb_status wb_sums_parse (wb_sums_t *s, const char *dir, const char *path, const 
     json_t *algorithm = json_object_get (root, "algorithm"), *files = json_object_get (root, "files");
     json_t *block = json_object_get (root, "block");
     wb_status status = WB_OK;
-    if (!json_is_string (algorithm) || !json_is_object (files) || !json_is_integer (block))
+    if (json_object_size (root) > 3 && json_object_get (root, "list") == NULL)
+        status = WB_FAIL (WB_EDATA, "%s: damaged: there is a key that no checkpoint has; " ADVICE, path);
+    else if (!json_is_string (algorithm) || !json_is_object (files) || !json_is_integer (block))
         status = WB_FAIL (WB_EDATA, "%s: damaged: algorithm, block or files is missing; " ADVICE, path);
     else if (strcmp (json_string_value (algorithm), "xxh64") != 0)
         status =
@@ -330,7 +324,7 @@ static wb_status verify (wb_comm_t *c, wb_sums_t *s, char **text, const char *di
     if (rank != 0) status = wb_sums_parse (s, dir, path, *text, (size_t) size.bytes);
     if (status == WB_OK)
         status = hash_blocks (s, wb_split_first (s->nblocks, ranks, rank), wb_split_first (s->nblocks, ranks, rank + 1),
-                              true);
+                              true, NULL);
     return wb_agree (c, status);
 }
 

@@ -4,24 +4,21 @@
  * wrote them, and no rank needs to know what another holds.  Everything is written under a temporary name; a rename
  * makes it a checkpoint, so there is never half of one under the final name.
  *
- * No rank leaves between two agreements: an error on one (a full disk) is kept by the file until its collective close.
+ * It is done in phases, between which all ranks agree; within one no rank needs another, so that a thread can do it
+ * while the training goes on (background.c).
  *
  * Not done here: what belongs in a checkpoint (the caller says it); exchanging values between ranks: of a tensor cut by
  * columns, runs whose neighbours belong to another rank are written one by one. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "checkpoint/checkpoint_priv.h"
+#include "checkpoint/save.h"
 
 #define STAGE_BYTES ((size_t) 4 << 20)
+#define PIECE_BYTES ((size_t) 1 << 20) /* written at once; the copy is made in such pieces too */
 
 /* ---- one shared file ------------------------------------------------------------------------------------------- */
 
@@ -75,49 +72,41 @@ static void fini_file (shared_file_t *f) {
 /* A contiguous piece waiting to be written: `used` bytes for the file, from `at`. */
 typedef struct stage {
     wb_pfile_t *file;
+    wb_pace_t pace;
     char *buf;
     size_t used;
     int64_t at;
 } stage_t;
 
+static void rest (const wb_pace_t *p) {
+    if (p->rest != NULL) p->rest (p->ctx);
+}
+
+static wb_status write_pieces (stage_t *s, const char *from, size_t bytes, int64_t at) {
+    for (size_t done = 0; done < bytes;) {
+        const size_t n = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
+        WB_TRY (wb_pfile_write (s->file, from + done, n, at + (int64_t) done));
+        done += n;
+        rest (&s->pace);
+    }
+    return WB_OK;
+}
+
 static wb_status flush (stage_t *s) {
     size_t bytes = s->used;
     s->used = 0;
-    return bytes > 0 ? wb_pfile_write (s->file, s->buf, bytes, s->at) : WB_OK;
+    return write_pieces (s, s->buf, bytes, s->at);
 }
 
 /* What follows the staged bytes is appended to them; long runs are written without a copy. */
 static wb_status put (stage_t *s, const float *x, int64_t n, int64_t at) {
     size_t bytes = (size_t) n * sizeof *x;
     if (s->used > 0 && (at != s->at + (int64_t) s->used || s->used + bytes > STAGE_BYTES)) WB_TRY (flush (s));
-    if (s->used == 0 && bytes >= STAGE_BYTES / 4) return wb_pfile_write (s->file, x, bytes, at);
+    if (s->used == 0 && bytes >= STAGE_BYTES / 4) return write_pieces (s, (const char *) x, bytes, at);
     if (s->used == 0) s->at = at;
     memcpy (s->buf + s->used, x, bytes);
     s->used += bytes;
     return WB_OK;
-}
-
-/* order: the segments in the order of the file, so that neighbours are staged together. */
-static wb_status write_sets (shared_file_t *f, stage_t *s, const wb_ckpt_job_t *job, const wb_segment_t *const *order) {
-    s->file = f->file;
-    s->used = 0;
-    for (int k = 0; k < f->nsets; k++) {
-        const wb_ckpt_set_t *set = &job->sets[f->set0 + k];
-        const int *place = f->place + k * job->nparams;
-        for (int j = 0; j < job->nsegments; j++) {
-            const wb_segment_t *g = order[j];
-            int at = place[g->param - job->params];
-            if (at < 0) continue;
-            const float *from = set->data + (set->by_state ? g->state : g->flat);
-            int64_t begin = f->tensors[at].begin, global, run;
-            for (int64_t i = 0; i < g->count; i += run) {
-                wb_param_run (g->param, &global, &run, g->first + i);
-                if (run > g->count - i) run = g->count - i;
-                WB_TRY (put (s, from + i, run, begin + global * (int64_t) sizeof (float)));
-            }
-        }
-    }
-    return flush (s);
 }
 
 static int by_place (const void *a, const void *b) {
@@ -128,16 +117,76 @@ static int by_place (const void *a, const void *b) {
 
 /* ---- a save ---------------------------------------------------------------------------------------------------- */
 
-typedef struct save {
+struct wb_save {
     wb_comm_t *world;
-    const wb_ckpt_job_t *job;
+    wb_ckpt_job_t job; /* texts are owned; the rest of it is borrowed but sets */
+    wb_ckpt_set_t *sets;
+    wb_ckpt_text_t *texts;
+    float *copy; /* set after set, in the order of `order`; NULL: values lie where the job says */
+    bool root, made;
     char *dir, *temp;
     shared_file_t *files;
     int nfiles;
     const wb_segment_t **order;
-    const char **names; /* of the shared files, then of texts and copies */
+    const char **names; /* of the shared files, then of texts and extras */
+    int nnames;
     stage_t stage;
-} save_t;
+    wb_sums_t sums;
+};
+
+/* Give each piece of each set that this rank writes to `take`: its values are p->data + at. */
+static wb_status each_piece (wb_save_t *s, const shared_file_t *f, int64_t *copied,
+                             wb_status (*take) (wb_save_t *s, const shared_file_t *f, int set, const wb_segment_t *g,
+                                                const float *live, int64_t at)) {
+    for (int k = f->set0; k < f->set0 + f->nsets; k++) {
+        const wb_ckpt_set_t *set = &s->sets[k];
+        for (int j = 0; j < s->job.nsegments; j++) {
+            const wb_segment_t *g = s->order[j];
+            if (!wb_ckpt_in_set (set, g->param)) continue;
+            WB_TRY (take (s, f, k, g, set->data + (set->by_state ? g->state : g->flat), *copied));
+            *copied += g->count;
+        }
+    }
+    return WB_OK;
+}
+
+static wb_status copy_piece (wb_save_t *s, const shared_file_t *f, int set, const wb_segment_t *g, const float *live,
+                             int64_t at) {
+    (void) f, (void) set;
+    const int64_t piece = (int64_t) (PIECE_BYTES / sizeof (float));
+#pragma omp parallel for schedule(static) if (g->count > 2 * piece)
+    for (int64_t i = 0; i < g->count; i += piece) {
+        const int64_t n = g->count - i < piece ? g->count - i : piece;
+        memcpy (s->copy + at + i, live + i, (size_t) n * sizeof (float));
+    }
+    return WB_OK;
+}
+
+void wb_save_copy (wb_save_t *s) {
+    int64_t copied = 0;
+    for (int i = 0; i < s->nfiles; i++) WB_ASSERT (each_piece (s, &s->files[i], &copied, copy_piece) == WB_OK);
+}
+
+static wb_status write_piece (wb_save_t *s, const shared_file_t *f, int set, const wb_segment_t *g, const float *live,
+                              int64_t at) {
+    const float *from = s->copy != NULL ? s->copy + at : live;
+    const int tensor = f->place[(set - f->set0) * s->job.nparams + (int) (g->param - s->job.params)];
+    int64_t global, run;
+    for (int64_t i = 0; i < g->count; i += run) {
+        wb_param_run (g->param, &global, &run, g->first + i);
+        if (run > g->count - i) run = g->count - i;
+        WB_TRY (put (&s->stage, from + i, run, f->tensors[tensor].begin + global * (int64_t) sizeof (float)));
+    }
+    return WB_OK;
+}
+
+size_t wb_ckpt_copy_bytes (const wb_ckpt_job_t *job) {
+    size_t floats = 0;
+    for (int k = 0; k < job->nsets; k++)
+        for (int j = 0; j < job->nsegments; j++)
+            if (wb_ckpt_in_set (&job->sets[k], job->segments[j].param)) floats += (size_t) job->segments[j].count;
+    return floats * sizeof (float);
+}
 
 /* What the caller guarantees: the sets of a file are adjacent, the segments are of this table and cover it, names are
  * plain. */
@@ -155,21 +204,24 @@ static void check_job (wb_comm_t *world, const wb_ckpt_job_t *job) {
     for (int i = 0; i < job->ntexts; i++) WB_ASSERT (strchr (job->texts[i].name, '/') == NULL);
 }
 
-static wb_status plan (save_t *s, const char *dir) {
-    const wb_ckpt_job_t *job = s->job;
-    size_t length = strlen (dir);
-    while (length > 1 && dir[length - 1] == '/') length--;
-    s->dir = wb_strndup (dir, length);
-    s->temp = wb_format ("%.*s.tmp", (int) length, dir);
-    s->files = wb_calloc ((size_t) job->nsets + 1, sizeof *s->files);
-    s->order = wb_calloc ((size_t) job->nsegments + 1, sizeof *s->order);
-    s->names = wb_calloc ((size_t) (job->nsets + job->ntexts + job->ncopies) + 1, sizeof *s->names);
-    s->stage.buf = wb_malloc (STAGE_BYTES);
-    if (s->dir == NULL || s->temp == NULL || s->files == NULL || s->order == NULL || s->names == NULL ||
-        s->stage.buf == NULL)
-        return WB_NOMEM ("checkpoint");
-    for (int i = 0; i < job->nsegments; i++) s->order[i] = &job->segments[i];
-    qsort (s->order, (size_t) job->nsegments, sizeof *s->order, by_place);
+/* Copies of what the caller may free before the save ends. */
+static wb_status take_job (wb_save_t *s, const wb_ckpt_job_t *job) {
+    s->job = *job;
+    s->sets = wb_calloc ((size_t) job->nsets + 1, sizeof *s->sets);
+    s->texts = wb_calloc ((size_t) job->ntexts + 1, sizeof *s->texts);
+    if (s->sets == NULL || s->texts == NULL) return WB_NOMEM ("checkpoint");
+    if (job->nsets > 0) memcpy (s->sets, job->sets, (size_t) job->nsets * sizeof *s->sets);
+    for (int i = 0; i < job->ntexts; i++) {
+        s->texts[i] = (wb_ckpt_text_t){job->texts[i].name, wb_strdup (job->texts[i].text)};
+        if (s->texts[i].text == NULL) return WB_NOMEM ("checkpoint");
+    }
+    s->job.sets = s->sets;
+    s->job.texts = s->texts;
+    return WB_OK;
+}
+
+static wb_status plan_files (wb_save_t *s) {
+    const wb_ckpt_job_t *job = &s->job;
     for (int i = 0; i < job->nsets; i++) {
         if (i == 0 || strcmp (job->sets[i].file, job->sets[i - 1].file) != 0) {
             for (int k = 0; k < s->nfiles; k++) WB_ASSERT (strcmp (s->files[k].name, job->sets[i].file) != 0);
@@ -180,10 +232,10 @@ static wb_status plan (save_t *s, const char *dir) {
         s->files[s->nfiles - 1].nsets++;
     }
     for (int i = 0; i < s->nfiles; i++) WB_TRY (describe (&s->files[i], job));
-    int n = s->nfiles;
-    for (int i = 0; i < job->ntexts; i++) s->names[n++] = job->texts[i].name;
-    for (int i = 0; i < job->ncopies; i++) s->names[n++] = wb_file_name (job->copies[i]);
-    for (int i = 0; i < n; i++) {
+    s->nnames = s->nfiles;
+    for (int i = 0; i < job->ntexts; i++) s->names[s->nnames++] = job->texts[i].name;
+    for (int i = 0; i < job->nextras; i++) s->names[s->nnames++] = job->extras[i];
+    for (int i = 0; i < s->nnames; i++) {
         bool twice = s->names[i][0] == 0 || strcmp (s->names[i], WB_SUMS_FILE) == 0;
         for (int k = 0; k < i; k++) twice = twice || strcmp (s->names[i], s->names[k]) == 0;
         if (twice) return WB_FAIL (WB_EUSAGE, "%s: cannot hold two files of the name '%s'", s->dir, s->names[i]);
@@ -191,123 +243,69 @@ static wb_status plan (save_t *s, const char *dir) {
     return WB_OK;
 }
 
-static bool is_empty_dir (const char *path) {
-    DIR *d = opendir (path);
-    if (d == NULL) return false;
-    bool empty = true;
-    for (const struct dirent *e; empty && (e = readdir (d)) != NULL;)
-        empty = strcmp (e->d_name, ".") == 0 || strcmp (e->d_name, "..") == 0;
-    closedir (d);
-    return empty;
+static wb_status plan (wb_save_t *s, const char *dir, const wb_ckpt_job_t *job) {
+    size_t length = strlen (dir);
+    while (length > 1 && dir[length - 1] == '/') length--;
+    s->dir = wb_strndup (dir, length);
+    s->temp = wb_format ("%.*s.tmp", (int) length, dir);
+    s->files = wb_calloc ((size_t) job->nsets + 1, sizeof *s->files);
+    s->order = wb_calloc ((size_t) job->nsegments + 1, sizeof *s->order);
+    s->names = wb_calloc ((size_t) (job->nsets + job->ntexts + job->nextras) + 1, sizeof *s->names);
+    s->stage.buf = wb_malloc (STAGE_BYTES);
+    if (s->dir == NULL || s->temp == NULL || s->files == NULL || s->order == NULL || s->names == NULL ||
+        s->stage.buf == NULL)
+        return WB_NOMEM ("checkpoint");
+    WB_TRY (take_job (s, job));
+    for (int i = 0; i < job->nsegments; i++) s->order[i] = &job->segments[i];
+    qsort (s->order, (size_t) job->nsegments, sizeof *s->order, by_place);
+    return plan_files (s);
 }
 
-/* Rank 0: check that dir may be replaced, and make an empty temporary directory. */
-static wb_status prepare (const save_t *s) {
-    struct stat st;
-    char *aside = wb_format ("%s.old", s->dir), *sums = wb_format ("%s/" WB_SUMS_FILE, s->dir);
-    wb_status status = aside != NULL && sums != NULL ? WB_OK : WB_NOMEM ("checkpoint");
-    /* An earlier save was killed between its two renames: put the old checkpoint back. */
-    if (status == WB_OK && lstat (s->dir, &st) != 0 && wb_file_is_dir (aside) && rename (aside, s->dir) != 0)
-        status = WB_FAIL (WB_EIO, "%s: cannot rename to %s: %s", aside, s->dir, strerror (errno));
-    if (status == WB_OK && lstat (s->dir, &st) == 0 &&
-        !(S_ISDIR (st.st_mode) && (wb_file_exists (sums) || is_empty_dir (s->dir))))
-        status = WB_FAIL (WB_EUSAGE,
-                          "%s: exists and is not a checkpoint of wabun; remove it, or name another directory", s->dir);
-    if (status == WB_OK) status = wb_dir_remove (s->temp);
-    if (status == WB_OK) status = wb_dir_make (s->temp);
-    wb_free (aside);
-    wb_free (sums);
-    return status;
+/* Rank 0: all files are created before they are filled, so a disk that is too small is noticed before anything is
+ * written. */
+static wb_status make (wb_save_t *s) {
+    WB_TRY (wb_place_begin (s->dir, s->temp));
+    s->made = true;
+    for (int i = 0; i < s->nfiles; i++) {
+        char *path = wb_format ("%s/%s", s->temp, s->files[i].name);
+        const wb_status status = path != NULL ? wb_pfile_make (path, s->files[i].bytes) : WB_NOMEM ("checkpoint");
+        wb_free (path);
+        WB_TRY (status);
+    }
+    return WB_OK;
 }
 
 /* Rank 0. */
-static wb_status write_small (const save_t *s) {
-    wb_status status = WB_OK;
-    const wb_ckpt_job_t *job = s->job;
-    for (int i = 0; i < job->ntexts + job->ncopies && status == WB_OK; i++) {
-        char *path = wb_format ("%s/%s", s->temp, s->names[s->nfiles + i]);
-        if (path == NULL)
-            status = WB_NOMEM ("checkpoint");
-        else if (i < job->ntexts)
-            status = wb_file_write (path, job->texts[i].text, strlen (job->texts[i].text));
-        else
-            status = wb_file_copy (path, job->copies[i - job->ntexts]);
+static wb_status write_small (const wb_save_t *s) {
+    const wb_ckpt_job_t *job = &s->job;
+    for (int i = 0; i < job->ntexts; i++) {
+        char *path = wb_format ("%s/%s", s->temp, job->texts[i].name);
+        const wb_status status = path != NULL ? wb_file_write (path, job->texts[i].text, strlen (job->texts[i].text))
+                                              : WB_NOMEM ("checkpoint");
         wb_free (path);
+        WB_TRY (status);
     }
-    return status;
+    return job->nextras > 0 ? job->extra (job->ctx, s->temp) : WB_OK;
 }
 
-/* All files are created, then filled: a disk that is too small is noticed before anything is written. */
-static wb_status write_shared (save_t *s) {
-    wb_status status = WB_OK;
-    int made = 0;
-    for (int i = 0; i < s->nfiles && status == WB_OK; i++) {
-        char *path = wb_format ("%s/%s", s->temp, s->files[i].name);
-        status = wb_agree (s->world, path != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
-        if (status == WB_OK) status = wb_pfile_create (&s->files[i].file, s->world, path, s->files[i].bytes);
-        wb_free (path);
-        if (status == WB_OK) made++;
-    }
-    wb_status mine = status;
-    for (int i = 0; i < made && mine == WB_OK; i++) {
-        if (wb_comm_rank (s->world) == 0)
-            mine = wb_pfile_write (s->files[i].file, s->files[i].header, s->files[i].header_bytes, 0);
-        if (mine == WB_OK) mine = write_sets (&s->files[i], &s->stage, s->job, s->order);
-    }
-    for (int i = 0; i < made; i++) {
-        wb_status closed = wb_pfile_close (s->files[i].file);
-        if (status == WB_OK) status = closed;
-    }
-    return wb_agree (s->world, status != WB_OK ? status : mine);
+static wb_status write_file (wb_save_t *s, const shared_file_t *f, int64_t *copied) {
+    char *path = wb_format ("%s/%s", s->temp, f->name);
+    wb_status status = path != NULL ? wb_pfile_open_made (&s->stage.file, path, f->bytes) : WB_NOMEM ("checkpoint");
+    wb_free (path);
+    WB_TRY (status);
+    s->stage.used = 0;
+    if (s->stage.pace.rest != NULL) wb_pfile_gently (s->stage.file);
+    if (s->root) status = wb_pfile_write (s->stage.file, f->header, f->header_bytes, 0);
+    if (status == WB_OK) status = each_piece (s, f, copied, write_piece);
+    if (status == WB_OK) status = flush (&s->stage);
+    const wb_status closed = wb_pfile_end (s->stage.file);
+    return status == WB_OK ? closed : status;
 }
 
-static wb_status rename_to (const char *to, const char *from) {
-    if (rename (from, to) == 0) return WB_OK;
-    return WB_FAIL (WB_EIO, "%s: cannot rename to %s: %s", from, to, strerror (errno));
-}
-
-static wb_status sync_parent (const char *path) {
-    char *parent = wb_file_dir (path);
-    wb_status status = parent != NULL ? wb_dir_sync (parent) : WB_NOMEM ("checkpoint");
-    wb_free (parent);
-    return status;
-}
-
-/* What cannot be removed now is removed by the next save or prune. */
-static void remove_quietly (const char *path) {
-    wb_error_t before;
-    wb_error_take (&before);
-    if (wb_dir_remove (path) != WB_OK) wb_warn ("%s: left over", path);
-    wb_error_put (&before);
-}
-
-/* Rank 0: rename temp to dir.  The old dir is removed after that; when this fails the new one is no worse. */
-static wb_status put_in_place (const save_t *s) {
-    struct stat st;
-    WB_TRY (wb_dir_sync (s->temp));
-    if (lstat (s->dir, &st) != 0) {
-        WB_TRY (rename_to (s->dir, s->temp));
-        return sync_parent (s->dir);
-    }
-#ifdef RENAME_EXCHANGE
-    if (renameat2 (AT_FDCWD, s->temp, AT_FDCWD, s->dir, RENAME_EXCHANGE) == 0) {
-        WB_TRY (sync_parent (s->dir));
-        remove_quietly (s->temp);
-        return WB_OK;
-    }
-#endif
-    char *aside = wb_format ("%s.old", s->dir);
-    wb_status status = aside != NULL ? wb_dir_remove (aside) : WB_NOMEM ("checkpoint");
-    if (status == WB_OK) status = rename_to (aside, s->dir);
-    if (status == WB_OK) {
-        status = rename_to (s->dir, s->temp);
-        if (status != WB_OK && rename (aside, s->dir) != 0)
-            wb_warn ("%s: is now called %s: %s", s->dir, aside, strerror (errno));
-    }
-    if (status == WB_OK) status = sync_parent (s->dir);
-    if (status == WB_OK) remove_quietly (aside);
-    wb_free (aside);
-    return status;
+static wb_status write_all (wb_save_t *s) {
+    int64_t copied = 0;
+    for (int i = 0; i < s->nfiles; i++) WB_TRY (write_file (s, &s->files[i], &copied));
+    return s->root ? write_small (s) : WB_OK;
 }
 
 /* Complete the message, in the same words on every rank.  This replaces the advice that comes from the file, which does
@@ -325,26 +323,81 @@ static void advise (void) {
     wb_error_put (&e);
 }
 
-wb_status wb_ckpt_save (wb_comm_t *world, const char *dir, const wb_ckpt_job_t *job) {
-    save_t s = {.world = world, .job = job};
-    bool root = wb_comm_rank (world) == 0;
+wb_status wb_save_work (wb_save_t *s, wb_save_phase phase) {
+    switch (phase) {
+    case WB_SAVE_MAKE: return s->root ? make (s) : WB_OK;
+    case WB_SAVE_WRITE: return write_all (s);
+    case WB_SAVE_HASH: {
+        const wb_sums_share_t share = {wb_comm_rank (s->world), wb_comm_size (s->world), s->stage.pace};
+        return wb_sums_make (&s->sums, &share, s->temp, s->names, s->nfiles, s->names + s->nfiles,
+                             s->root ? s->nnames - s->nfiles : 0);
+    }
+    default: break;
+    }
+    if (!s->root) return WB_OK;
+    WB_TRY (wb_sums_write (&s->sums, s->temp));
+    WB_TRY (wb_place_end (s->dir, s->temp));
+    s->made = false;
+    if (s->job.after != NULL) s->job.after (s->job.ctx);
+    return WB_OK;
+}
+
+wb_status wb_save_agree (wb_save_t *s, wb_save_phase phase, wb_status mine) {
+    const wb_status status = wb_agree (s->world, mine);
+    if (status == WB_OK && phase == WB_SAVE_HASH) wb_sums_share (&s->sums, s->world);
+    if (status == WB_OK) return WB_OK;
+    advise ();
+    if (s->made) wb_place_remove (s->temp);
+    s->made = false;
+    return status;
+}
+
+wb_status wb_save_new (wb_save_t **out, wb_comm_t *world, const char *dir, const wb_ckpt_job_t *job, float *copy,
+                       wb_pace_t pace) {
     check_job (world, job);
-    wb_status status = wb_agree (world, plan (&s, dir));
-    if (status == WB_OK) status = wb_agree (world, root ? prepare (&s) : WB_OK);
-    bool begun = status == WB_OK;
-    if (status == WB_OK) status = write_shared (&s);
-    if (status == WB_OK) status = wb_agree (world, root ? write_small (&s) : WB_OK);
-    if (status == WB_OK)
-        status = wb_sums_write (world, s.temp, s.names, s.nfiles, s.names + s.nfiles, job->ntexts + job->ncopies);
-    if (status == WB_OK) status = wb_agree (world, root ? put_in_place (&s) : WB_OK);
-    if (status != WB_OK) advise ();
-    if (status != WB_OK && begun && root) remove_quietly (s.temp);
-    for (int i = 0; i < s.nfiles; i++) fini_file (&s.files[i]);
-    wb_free (s.files);
-    wb_free (s.order);
-    wb_free (s.names);
-    wb_free (s.stage.buf);
-    wb_free (s.dir);
-    wb_free (s.temp);
+    wb_save_t *s = *out = wb_calloc (1, sizeof *s);
+    wb_status status = s != NULL ? plan (s, dir, job) : WB_NOMEM ("checkpoint");
+    status = wb_agree (world, status);
+    if (s != NULL) {
+        s->world = world;
+        s->root = wb_comm_rank (world) == 0;
+        s->copy = copy;
+        s->stage.pace = pace;
+    }
+    if (status == WB_OK) return WB_OK;
+    wb_save_destroy (s);
+    *out = NULL;
+    return status;
+}
+
+int64_t wb_save_bytes (const wb_save_t *s) {
+    int64_t bytes = 0;
+    for (int i = 0; i < s->nfiles; i++) bytes += s->files[i].bytes;
+    return bytes;
+}
+
+void wb_save_destroy (wb_save_t *s) {
+    if (s == NULL) return;
+    for (int i = 0; i < s->nfiles; i++) fini_file (&s->files[i]);
+    for (int i = 0; s->texts != NULL && i < s->job.ntexts; i++) wb_free ((char *) s->texts[i].text);
+    wb_sums_fini (&s->sums);
+    wb_free (s->files);
+    wb_free (s->sets);
+    wb_free (s->texts);
+    wb_free (s->order);
+    wb_free (s->names);
+    wb_free (s->stage.buf);
+    wb_free (s->dir);
+    wb_free (s->temp);
+    wb_free (s);
+}
+
+wb_status wb_ckpt_save (wb_comm_t *world, const char *dir, const wb_ckpt_job_t *job) {
+    wb_save_t *s;
+    WB_TRY (wb_save_new (&s, world, dir, job, NULL, (wb_pace_t){NULL, NULL}));
+    wb_status status = WB_OK;
+    for (int phase = 0; phase < WB_SAVE_PHASES && status == WB_OK; phase++)
+        status = wb_save_agree (s, (wb_save_phase) phase, wb_save_work (s, (wb_save_phase) phase));
+    wb_save_destroy (s);
     return status;
 }

@@ -43,10 +43,17 @@ wb_status wb_same (wb_comm_t *c, const void *data, size_t bytes, const char *wha
 }
 
 void wb_verdict (wb_comm_t *c, wb_verdict_t *v) {
-    double x[6] = {v->loss, v->tokens, v->gradsq, v->bad, v->unread, v->stop};
+    double x[8] = {v->loss, v->tokens, v->gradsq, v->bad, v->unread, v->stop, v->save, v->ready};
     if (!isfinite (v->loss) || !isfinite (v->gradsq)) x[3] += 1.0;
-    wb_comm_sum_f64 (c, x, 6);
+    wb_comm_sum_f64 (c, x, 8);
     /* Finite on each rank, and too large together. */
     if ((!isfinite (x[0]) || !isfinite (x[2])) && x[3] == 0.0) x[3] = 1.0;
-    *v = (wb_verdict_t){.loss = x[0], .tokens = x[1], .gradsq = x[2], .bad = x[3], .unread = x[4], .stop = x[5]};
+    *v = (wb_verdict_t){.loss = x[0],
+                        .tokens = x[1],
+                        .gradsq = x[2],
+                        .bad = x[3],
+                        .unread = x[4],
+                        .stop = x[5],
+                        .save = x[6],
+                        .ready = x[7]};
 }

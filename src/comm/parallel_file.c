@@ -17,14 +17,16 @@
 #include "comm/comm_priv.h"
 
 #define IO_MAX ((size_t) 1 << 30) /* bytes in one call: Linux moves at most 2^31 - 4096 */
-#define VISIBLE_SECONDS 10.0      /* how long a network file system may hide a new file from other nodes */
+#define WRITE_BACK ((int64_t) 8 << 20)
+#define VISIBLE_SECONDS 10.0 /* how long a network file system may hide a new file from other nodes */
 
 struct wb_pfile {
     wb_comm_t *comm; /* borrowed */
     int fd;
-    bool writable, wrote;
+    bool writable, wrote, gently;
     int64_t bytes;
-    wb_error_t error; /* the first failure since the file was opened */
+    int64_t from, to, before, end; /* gently: written now; on its way to disk */
+    wb_error_t error;              /* the first failure since the file was opened */
     char path[];
 };
 
@@ -58,6 +60,24 @@ static int reserve (int fd, int64_t bytes) {
     return rc;
 }
 
+static void free_file (wb_pfile_t *f) {
+    if (f == NULL) return;
+    if (f->fd >= 0) close (f->fd);
+    wb_free (f);
+}
+
+/* An object of this process alone. */
+static wb_status new_alone (wb_pfile_t **out, const char *path, int64_t bytes) {
+    const size_t n = strlen (path) + 1;
+    wb_pfile_t *f = *out = wb_calloc (1, sizeof *f + n);
+    if (f == NULL) return WB_NOMEM ("opening %s", path);
+    f->fd = -1;
+    f->writable = true;
+    f->bytes = bytes;
+    memcpy (f->path, path, n);
+    return WB_OK;
+}
+
 static wb_status create (wb_pfile_t *f) {
     char text[160], size[32];
     struct stat st;
@@ -72,6 +92,16 @@ static wb_status create (wb_pfile_t *f) {
     snprintf (text, sizeof text, "cannot reserve %lld bytes (%s)", (long long) f->bytes,
               wb_format_bytes (size, (double) f->bytes));
     return fail_errno (f, text);
+}
+
+wb_status wb_pfile_make (const char *path, int64_t bytes) {
+    wb_pfile_t *f;
+    WB_TRY (new_alone (&f, path, bytes));
+    wb_status st = create (f);
+    if (st == WB_OK && close (f->fd) != 0 && errno != EINTR) st = fail_errno (f, "cannot close");
+    if (st == WB_OK) f->fd = -1;
+    free_file (f);
+    return st;
 }
 
 /* Open what another rank has just created. */
@@ -92,12 +122,6 @@ static wb_status open_existing (wb_pfile_t *f) {
     if (!S_ISREG (st.st_mode)) return WB_FAIL (WB_EIO, "%s: cannot open: it is not a regular file", f->path);
     f->bytes = st.st_size;
     return WB_OK;
-}
-
-static void free_file (wb_pfile_t *f) {
-    if (f == NULL) return;
-    if (f->fd >= 0) close (f->fd);
-    wb_free (f);
 }
 
 /* The object, on every rank or on none; agreed. */
@@ -146,6 +170,15 @@ wb_status wb_pfile_open (wb_pfile_t **out, wb_comm_t *c, const char *path) {
     return st;
 }
 
+wb_status wb_pfile_open_made (wb_pfile_t **out, const char *path, int64_t bytes) {
+    WB_TRY (new_alone (out, path, bytes));
+    const wb_status st = open_created (*out);
+    if (st == WB_OK) return WB_OK;
+    free_file (*out);
+    *out = NULL;
+    return st;
+}
+
 /* Remember the first failure; close agrees on it with the other ranks. */
 static wb_status remember (wb_pfile_t *f, wb_status st) {
     if (st != WB_OK && f->error.status == WB_OK) {
@@ -155,10 +188,26 @@ static wb_status remember (wb_pfile_t *f, wb_status st) {
     return st;
 }
 
+void wb_pfile_gently (wb_pfile_t *f) { f->gently = true; }
+
+/* Start what was written on its way to disk, and wait for what was started before. */
+static void write_back (wb_pfile_t *f, int64_t offset, int64_t bytes) {
+    if (f->to == 0 || offset < f->from) f->from = offset;
+    if (offset + bytes > f->to) f->to = offset + bytes;
+    if (f->to - f->from < WRITE_BACK) return;
+#ifdef SYNC_FILE_RANGE_WRITE
+    (void) sync_file_range (f->fd, f->from, f->to - f->from, SYNC_FILE_RANGE_WRITE);
+    if (f->end > f->before) (void) sync_file_range (f->fd, f->before, f->end - f->before, SYNC_FILE_RANGE_WAIT_BEFORE);
+#endif
+    f->before = f->from, f->end = f->to;
+    f->from = f->to = 0;
+}
+
 wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t offset) {
     const char *p = data;
     WB_ASSERT (f->writable && offset >= 0 && (int64_t) bytes <= f->bytes - offset);
     f->wrote = f->wrote || bytes > 0;
+    const int64_t first = offset;
     while (bytes > 0) {
         ssize_t n = pwrite (f->fd, p, bytes < IO_MAX ? bytes : IO_MAX, (off_t) offset);
         if (n < 0 && errno == EINTR) continue;
@@ -169,6 +218,7 @@ wb_status wb_pfile_write (wb_pfile_t *f, const void *data, size_t bytes, int64_t
         offset += n;
         bytes -= (size_t) n;
     }
+    if (f->gently) write_back (f, first, offset - first);
     return WB_OK;
 }
 
@@ -193,10 +243,8 @@ wb_status wb_pfile_read (wb_pfile_t *f, void *data, size_t bytes, int64_t offset
 
 int64_t wb_pfile_size (const wb_pfile_t *f) { return f->bytes; }
 
-wb_status wb_pfile_close (wb_pfile_t *f) {
-    if (f == NULL) return WB_OK;
-    wb_comm_t *c = f->comm;
-    if (f->wrote || (f->writable && wb_comm_rank (c) == 0)) {
+wb_status wb_pfile_end (wb_pfile_t *f) {
+    if (f->wrote || (f->writable && (f->comm == NULL || wb_comm_rank (f->comm) == 0))) {
         int rc;
         do rc = fsync (f->fd);
         while (rc != 0 && errno == EINTR);
@@ -208,5 +256,11 @@ wb_status wb_pfile_close (wb_pfile_t *f) {
     wb_status st = (wb_status) f->error.status;
     if (st != WB_OK) wb_error_put (&f->error);
     free_file (f);
-    return wb_agree (c, st);
+    return st;
+}
+
+wb_status wb_pfile_close (wb_pfile_t *f) {
+    if (f == NULL) return WB_OK;
+    wb_comm_t *c = f->comm;
+    return wb_agree (c, wb_pfile_end (f));
 }

@@ -22,6 +22,8 @@ static const wb_option_t top[] = {
     {0},
 };
 
+const char *const wb_background_names[] = {"false", "true", "auto", NULL};
+
 /* Of room run, which is above this one. */
 static const wb_option_t run[] = {
     {"train.bad_steps", WB_OPTION_INT, AT (run.bad_steps), "3", .max = WB_OPTION_MANY, .unit = "steps",
@@ -40,6 +42,8 @@ static const wb_option_t run[] = {
      .help = "steps between checkpoints; 0: at the end only"},
     {"checkpoint.keep", WB_OPTION_INT, AT (run.checkpoint_keep), "5", .max = 1e6,
      .help = "newest checkpoints that are kept; 0: all"},
+    {"checkpoint.background", WB_OPTION_CHOICE, AT (run.checkpoint_background), "auto", .choices = wb_background_names,
+     .help = "written while steps go on, from a copy in memory; auto: where there is room"},
     {"checkpoint.archive", WB_OPTION_INT, AT (run.checkpoint_archive), "0", .max = WB_OPTION_MANY, .unit = "steps",
      .help = "steps between checkpoints that stay for ever, in RUN/archive; 0: none"},
     {"checkpoint.failures", WB_OPTION_INT, AT (run.checkpoint_failures), "2", .max = WB_OPTION_MANY, .unit = "saves",

@@ -120,6 +120,8 @@ static wb_status put (void *c, const wb_row_t *r, const value_t *v, const char *
         if (v->is != V_TEXT) break;
         return put_string (o, field, v->s);
     case WB_OPTION_CHOICE:
+        if (v->is == V_BOOL && wb_choice (o->choices, "true") >= 0)
+            return put_choice (o, field, v->i != 0 ? "true" : "false", where);
         if (v->is != V_TEXT) break;
         return put_choice (o, field, v->s, where);
     case WB_OPTION_PARTS:

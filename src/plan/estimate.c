@@ -82,6 +82,8 @@ static wb_status estimate (wb_plan_estimate_t *out, wb_plan_stage_t *stages, con
         sum += stages[p].flop;
         if (stages[p].flop > max) max = stages[p].flop;
         if (bytes > out->bytes) out->bytes = bytes;
+        const double copy = (double) wb_trainer_copy_bytes (&stages[p].memory, o, lo->dp);
+        if (copy > out->copy) out->copy = copy;
         if (stages[p].traffic.total > out->traffic) out->traffic = stages[p].traffic.total;
     }
     if (lo->pp > 1) WB_TRY (wb_plan_idle (&out->bubble, &out->exact, o, lo));

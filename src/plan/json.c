@@ -101,6 +101,7 @@ wb_status wb_plan_print_json (const wb_plan_t *p) {
     put (&o, "machine", machine_json (p));
     put (&o, "layout", estimate_json (p, &p->own));
     put (&o, "program", json_real (p->own.program));
+    put (&o, "background_copy", json_real (p->own.copy));
     put (&o, "stages", stages_json (p));
     put (&o, "layouts", layouts_json (p));
     char *line = o != NULL ? json_dumps (o, JSON_REAL_PRECISION (9) | JSON_COMPACT) : NULL;

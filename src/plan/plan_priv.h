@@ -67,6 +67,7 @@ typedef struct wb_plan_estimate {
     int64_t B;
     double program;      /* bytes of a rank for program, MPI and BLAS */
     double bytes;        /* of a rank, program included */
+    double copy;         /* more, while checkpoints are saved in the background */
     double filled;       /* share of the places in all data ranks' micro-batches that have a sequence, the others being
                           * filled up to the largest */
     double idle;         /* share of the step's compute time in which a rank waits or computes nothing of use: by the

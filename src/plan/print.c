@@ -62,6 +62,14 @@ static void print_memory (const wb_plan_t *p) {
     print_stages (p, heads, memory_values);
     printf ("\nThe most a rank takes: %s, %s of it for program, MPI and BLAS.\n", bytes (b, p->own.bytes),
             bytes (c, p->own.program));
+    if (p->config->run.checkpoint_background == WB_BACKGROUND_FALSE)
+        printf ("Steps wait for each checkpoint (checkpoint.background).\n");
+    else if (p->own.bytes + p->own.copy <= p->machine.memory)
+        printf ("Checkpoints are copied and written while steps go on: %s more of a rank (checkpoint.background).\n",
+                bytes (b, p->own.copy));
+    else
+        printf ("Steps wait for each checkpoint: there is no memory for a copy of it, %s of a rank.\n",
+                bytes (b, p->own.copy));
     if (p->own.bytes > p->machine.memory)
         printf ("That is more than the %s of --memory.\n", bytes (b, p->machine.memory));
 }

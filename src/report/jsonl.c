@@ -109,5 +109,5 @@ static wb_status close_jsonl (void *sink) {
 
 const wb_sink_t wb_sink_jsonl = {"metrics.jsonl",
                                  1u << WB_METRICS_STEP | 1u << WB_METRICS_HEALTH | 1u << WB_METRICS_MUON |
-                                     1u << WB_METRICS_VALIDATION,
+                                     1u << WB_METRICS_SAVE | 1u << WB_METRICS_VALIDATION,
                                  open_jsonl, write_jsonl, close_jsonl};

@@ -10,7 +10,7 @@ void wb_progress_add (wb_progress_t *p, double seconds) {
     p->seconds = p->seconds > 0 ? 0.8 * p->seconds + 0.2 * seconds : seconds;
 }
 
-static double left (const wb_progress_t *p) { return (double) (p->steps - p->step) * p->seconds; }
+static double left (const wb_progress_t *p) { return (double) (p->steps - p->step) * p->seconds + p->beside; }
 
 void wb_progress_show (wb_progress_t *p) {
     char time[32], count[32];

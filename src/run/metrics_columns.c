@@ -120,6 +120,12 @@ static void report_slow_rank (wb_run_t *r, const wb_rank_times_t *t, double step
     }
 }
 
+/* How many multiples of `every` are to come, the last step included. */
+static double to_come (int64_t every, int64_t step, int64_t steps) {
+    if (step >= steps) return 0;
+    return (every > 0 ? (double) (steps / every - step / every) : 0) + (every == 0 || steps % every != 0 ? 1 : 0);
+}
+
 /* The numbers of the progress line after a step. */
 static void update_progress (wb_run_t *r, const wb_step_result_t *s) {
     wb_progress_t *p = &r->log.progress;
@@ -127,6 +133,8 @@ static void update_progress (wb_run_t *r, const wb_step_result_t *s) {
     wb_progress_add (p, s->t_total);
     p->step = t->step;
     p->steps = r->config->step.optim.steps;
+    p->beside = to_come (r->config->run.checkpoint_every, p->step, p->steps) * r->log.save +
+                to_come (r->config->run.validation_every, p->step, p->steps) * r->log.validation;
     p->loss = s->loss;
     p->lr = s->lr;
     p->grad_norm = s->grad_norm;
@@ -179,6 +187,7 @@ void wb_run_log_health (wb_run_t *r, const wb_step_result_t *s, int64_t step, co
 void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double seconds) {
     double loss = loss_sum / tokens, bpb = r->data.valid_bytes > 0 ? loss_sum / log (2.0) / r->data.valid_bytes : 0;
     char time[32], bits[64] = "";
+    r->log.validation = seconds;
     if (bpb > 0) snprintf (bits, sizeof bits, "  %.4f bits per byte", bpb);
     wb_info ("step %lld/%lld  validation loss %.4f%s  (%s)", (long long) r->trainer->step,
              (long long) r->config->step.optim.steps, loss, bits, wb_format_seconds (time, seconds));
@@ -188,6 +197,17 @@ void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double secon
     if (bpb > 0) row[n++] = (wb_value_t){"val_bpb", 9, .x = {bpb}};
     row[n++] = (wb_value_t){"seconds.validation", 4, .x = {seconds}};
     write_record (r, WB_METRICS_VALIDATION, row, n);
+}
+
+void wb_run_log_save (wb_run_t *r) {
+    const wb_run_saving_t *s = &r->saving;
+    const double seconds = wb_now () - s->began, bytes = s->bytes;
+    const wb_value_t row[] = {
+        {"step", .x = {(double) s->step}},   {"tokens", .x = {s->tokens}},
+        {"save.seconds", 4, .x = {seconds}}, {"save.blocked", 4, .x = {s->blocked}},
+        {"save.bytes", .x = {bytes}},        {"save.mb_per_s", 4, .x = {seconds > 0 ? bytes / 1e6 / seconds : 0}}};
+    r->log.save = s->blocked;
+    write_record (r, WB_METRICS_SAVE, row, COUNT (row));
 }
 
 void wb_run_log_no_sample (wb_run_t *r) {

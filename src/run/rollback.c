@@ -105,8 +105,18 @@ static wb_status save (wb_run_t *r) {
     return WB_OK;
 }
 
+/* A save that is under way ends first: it may be the checkpoint to go back to.  The error stays. */
+static wb_status end_save (wb_run_t *r) {
+    wb_error_t e;
+    wb_error_take (&e);
+    WB_TRY (wb_run_save_wait (r));
+    wb_error_put (&e);
+    return WB_OK;
+}
+
 static wb_status go_back (wb_run_t *r) {
     way_t w;
+    WB_TRY (end_save (r));
     WB_TRY (choose (r, &w));
     wb_error_clear ();
     wb_rollbacks_t b = r->rollbacks;

@@ -146,6 +146,7 @@ static wb_status no_batch (wb_run_t *r, wb_status status) {
 
 static wb_status stop (wb_run_t *r) {
     if (r->saved != r->trainer->step) WB_TRY (wb_run_save (r));
+    wb_run_obeyed (r, WB_RUN_STOP_FILE);
     return WB_FAIL (
         WB_ESTOP, "stopped on request at step %lld of %lld, checkpoint written: run the same command again to continue",
         (long long) r->trainer->step, (long long) r->config->step.optim.steps);
@@ -160,7 +161,7 @@ static wb_status what_is_due (wb_run_t *r) {
     r->save_pending = r->save_pending || due (every->checkpoint_every, step) || due (every->checkpoint_archive, step);
     if (r->bad_steps > 0 && !last) return WB_OK;
     if (due (every->validation_every, step) || last) validate (r);
-    if (last || (r->save_pending && r->updated > r->saved)) {
+    if (last || (r->save_pending && r->updated > wb_run_save_newest (r))) {
         WB_TRY (wb_run_save_due (r));
         r->save_pending = false;
     }
@@ -176,9 +177,11 @@ static wb_status one_step (wb_run_t *r, wb_run_reader_t *reader) {
         return what_is_due (r);
     }
     wb_watch_enter (r->watch, WB_AREA_STEP, t->step + 1);
-    const wb_status status = wb_trainer_step (t, &s, wb_run_sample, reader, wb_signals_stop ());
+    const wb_status status = wb_trainer_step (t, &s, wb_run_sample, reader, wb_run_tell (r));
     if (status != WB_OK) return no_batch (r, status);
     wb_watch_stepped (r->watch, s.t_total);
+    WB_TRY (wb_run_save_poll (r, s.ready));
+    r->save_pending = r->save_pending || s.save;
     if (s.bad || s.held) {
         WB_TRY (wb_run_skip (r, &s));
         return what_is_due (r);
@@ -211,6 +214,18 @@ static wb_status loop (wb_run_t *r) {
     return WB_OK;
 }
 
+/* Whatever ended the loop, a save that is under way is not thrown away. */
+static wb_status finish_save (wb_run_t *r, wb_status status) {
+    wb_error_t e;
+    wb_error_take (&e);
+    const wb_status waited = wb_run_save_wait (r);
+    if (status == WB_OK) return waited;
+    if (waited != WB_OK) wb_warn ("%s", wb_error_get ()->text);
+    wb_error_clear ();
+    wb_error_put (&e);
+    return status;
+}
+
 static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
     char time[32], quoted[WB_ERROR_TEXT], *latest;
     WB_TRY (start (r, a));
@@ -220,8 +235,9 @@ static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
                  (long long) r->trainer->step, (long long) r->config->step.optim.steps);
         return WB_OK;
     }
+    WB_TRY (wb_run_save_prepare (r));
     WB_TRY (wb_run_summary (r));
-    WB_TRY (loop (r));
+    WB_TRY (finish_save (r, loop (r)));
     wb_run_memory_report (r);
     latest = wb_format ("%s/latest", r->config->run.dir);
     wb_info ("done: %lld steps in %s, loss %.4f; try: wabun generate --model %s --context '...'",
@@ -246,6 +262,7 @@ wb_status wb_run_train (const wb_run_args_t *a) {
         wb_run_history_end (&r, status);
         wb_run_log_close (&r);
         wb_run_unlock (&r);
+        wb_saver_destroy (r.saving.saver);
         wb_trainer_destroy (r.trainer);
         wb_run_data_close (&r.data);
         if (r.topo != NULL) wb_topo_destroy (r.topo);

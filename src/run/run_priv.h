@@ -8,6 +8,7 @@
  *   guards.c      what would make it fail later: other files on some ranks, disk, time
  *   base_model.c  model.base: the model it starts from
  *   save.c        checkpoints of the run
+ *   triggers.c    files in the run directory that ask for something
  *   health.c      numbers that go bad or stand out: steps that are skipped, weights that are not saved
  *   spikes.c      how far a step's numbers are above those of late
  *   windows.c     which texts a step read
@@ -71,8 +72,9 @@ typedef struct wb_run_limits {
 
 /* What metrics_columns.c keeps. */
 typedef struct wb_run_log {
-    wb_metrics_t *metrics; /* rank 0 */
-    bool no_sample;        /* the last text could not be made */
+    wb_metrics_t *metrics;   /* rank 0 */
+    bool no_sample;          /* the last text could not be made */
+    double save, validation; /* seconds without steps, the last time; 0: not known yet */
     wb_progress_t progress;
     wb_slow_rank_t slow;     /* rank 0 */
     wb_rank_record_t *ranks; /* [ranks] work space of wb_rank_times() */
@@ -87,6 +89,16 @@ typedef struct wb_run_base {
 
 struct wb_watch; /* watchdog.c */
 struct wb_owner; /* owner.c */
+
+/* save.c: the save that is under way, or was last. */
+typedef struct wb_run_saving {
+    wb_saver_t *saver; /* NULL: in the foreground */
+    int64_t step;
+    double tokens, began, blocked; /* blocked: seconds in which no step went on */
+    double copy, bytes;            /* bytes of the copy, of the rank with most; of the tensors' files */
+    char why[96];                  /* in the foreground */
+    bool told;
+} wb_run_saving_t;
 
 typedef struct wb_run {
     wb_comm_t *world;
@@ -110,6 +122,9 @@ typedef struct wb_run {
     bool resumed;       /* weights and step are those of a checkpoint */
     char *state;        /* state.json of the checkpoint it was resumed from, rank 0; NULL: none; owned */
     int64_t state_step;
+    wb_run_saving_t saving;
+    double looked;   /* triggers.c: wb_now () when rank 0 last looked */
+    unsigned asked;  /* WB_TELL_SAVE, WB_TELL_STOP: by a file, rank 0 */
     int64_t first;   /* step the loop began at */
     double began;    /* wb_now () then */
     bool in_history; /* its start is written */
@@ -124,8 +139,7 @@ typedef struct wb_run {
 
 /* ---- lock.c ------------------------------------------------------------------------------------------------------ */
 
-/* The only thing beside files that wabun makes and removes in a run directory: the tokenizer's files of a checkpoint
- * that is being saved. */
+/* What older releases made there while they saved. */
 #define WB_RUN_SCRATCH ".tokenizer"
 
 /* Make the run directory, lock it and clear away what a killed run left half written.  Collective over world.  Errors:
@@ -205,13 +219,33 @@ int wb_watch_gone (void);
 #define WB_RUN_MODEL "model.safetensors"
 #define WB_RUN_OPTIMIZER "optimizer.safetensors"
 
-/* Save step trainer->step, point `latest` at it, prune.  Collective over world.  Errors: WB_EIO, agreed. */
+/* Decide whether saves go on in the background, and get the memory.  Collective over world.  Errors: WB_ENOMEM. */
+wb_status wb_run_save_prepare (wb_run_t *r) WB_NODISCARD;
+/* Save step trainer->step now, point `latest` at it, prune; a save that is under way is waited for first.  Collective
+ * over world.  Errors: WB_EIO, WB_ENUMERIC, agreed. */
 wb_status wb_run_save (wb_run_t *r) WB_NODISCARD;
+/* Wait for the save that is under way, if there is one: before weights are changed by other means than a step, and at
+ * the end.  Collective over world.  Errors: as wb_run_save_due(). */
+wb_status wb_run_save_wait (wb_run_t *r) WB_NODISCARD;
+/* Step of the newest checkpoint, the one under way included; -1: none. */
+int64_t wb_run_save_newest (const wb_run_t *r);
+/* After a step that so many ranks were WB_TELL_READY in.  Collective over world.  Errors: as wb_run_save_due(). */
+wb_status wb_run_save_poll (wb_run_t *r, int ready) WB_NODISCARD;
 /* Rank 0: make the snapshots that are missing.  What fails is a warning. */
 void wb_run_archive (const wb_run_t *r);
-/* The same at its interval: where it cannot be written, up to checkpoint.failures times in a row, and it is not the
- * last one, that is a warning. */
+/* The same at its interval, in the background where that was prepared: where it cannot be written, up to
+ * checkpoint.failures times in a row, and it is not the last one, that is a warning. */
 wb_status wb_run_save_due (wb_run_t *r) WB_NODISCARD;
+
+/* ---- triggers.c -------------------------------------------------------------------------------------------------- */
+
+#define WB_RUN_SAVE_FILE "SAVE"
+#define WB_RUN_STOP_FILE "STOP"
+
+/* What this rank has to tell the others in the next step: signals, files in the run directory, its part of a save. */
+unsigned wb_run_tell (wb_run_t *r);
+/* What the file asks for was done: rank 0 removes it, if it was it that asked. */
+void wb_run_obeyed (wb_run_t *r, const char *name);
 
 /* ---- health.c ---------------------------------------------------------------------------------------------------- */
 
@@ -298,6 +332,8 @@ wb_status wb_run_log_back (wb_run_t *r) WB_NODISCARD;
 void wb_run_log_health (wb_run_t *r, const wb_step_result_t *s, int64_t step, const char *kind, const char *windows);
 /* After a validation: loss in nats per token. */
 void wb_run_log_valid (wb_run_t *r, double loss_sum, double tokens, double seconds);
+/* After a save, which r->saving describes. */
+void wb_run_log_save (wb_run_t *r);
 /* What the model wrote at this step. */
 void wb_run_log_sample (wb_run_t *r, const char *text);
 /* Turn the error that left this step without a text into a warning, once until a text is written again. */

@@ -68,11 +68,11 @@ static double sample_bytes (const wb_run_t *r) {
 static wb_status report_memory (wb_run_t *r) {
     wb_memory_t m;
     double v[9];
-    char b[9][32], samples[64] = "";
+    char b[9][32], samples[128] = "", copy[32];
     WB_TRY (wb_agree (r->world, wb_trainer_memory (&m, &r->trainer->o, &r->trainer->layout)));
     v[7] = (double) wb_trainer_overhead (wb_comm_size (r->world), r->threads, r->trainer->o.size.C);
     v[8] = sample_bytes (r);
-    v[0] = (double) m.total + v[7] + v[8];
+    v[0] = (double) m.total + v[7] + v[8] + (r->saving.saver != NULL ? r->saving.copy : 0);
     v[1] = (double) m.parameters;
     v[2] = (double) m.gradients;
     v[3] = (double) m.optimizer;
@@ -83,10 +83,27 @@ static wb_status report_memory (wb_run_t *r) {
     r->limits.planned = v[0];
     for (int i = 0; i < 9; i++) wb_format_bytes (b[i], v[i]);
     if (v[8] > 0) snprintf (samples, sizeof samples, ", text samples %s on rank 0", b[8]);
+    if (r->saving.saver != NULL) {
+        const size_t used = strlen (samples);
+        snprintf (samples + used, sizeof samples - used, ", copy for saving %s",
+                  wb_format_bytes (copy, r->saving.copy));
+    }
     wb_info ("  memory      %s a rank at most: parameters %s, gradients %s, optimizer %s, activations %s, work %s, "
              "communication %s%s, program about %s",
              b[0], b[1], b[2], b[3], b[4], b[5], b[6], samples, b[7]);
     return WB_OK;
+}
+
+static void report_saving (const wb_run_t *r) {
+    const wb_run_options_t *o = &r->config->run;
+    char every[48] = "at the end", a[32], b[32];
+    if (o->checkpoint_every > 0) snprintf (every, sizeof every, "every %lld steps", (long long) o->checkpoint_every);
+    if (r->saving.saver != NULL)
+        wb_info ("  checkpoint  %s, %s, while steps go on: they wait only for a copy of it, %s a rank at most", every,
+                 wb_format_bytes (a, r->saving.bytes), wb_format_bytes (b, r->saving.copy));
+    else
+        wb_info ("  checkpoint  %s, %s; steps wait for it%s", every, wb_format_bytes (a, r->saving.bytes),
+                 r->saving.why);
 }
 
 static void report_data (const wb_run_t *r) {
@@ -170,6 +187,7 @@ wb_status wb_run_summary (wb_run_t *r) {
     if (r->base.path != NULL) wb_info ("  base        %s (%s)", r->base.path, wb_run_base_text (note, &r->base));
     report_data (r);
     WB_TRY (report_memory (r));
+    report_saving (r);
     char run[WB_ERROR_TEXT];
     if (c->run.sample_every > 0 && g->pp * g->tp > 1)
         wb_warn ("sample.every: no texts are written, for no rank holds the whole model (parallel.pipeline = %d, "

@@ -96,6 +96,10 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
     return status;
 }
 
+size_t wb_trainer_copy_bytes (const wb_memory_t *m, const wb_step_options_t *o, int dp) {
+    return m->parameters / (size_t) dp + m->optimizer / (size_t) (o->zero ? 1 : dp);
+}
+
 /* Weights and gradients alone are checked first: a model far too large would take long to plan. */
 wb_status wb_trainer_check_memory (const wb_topo_t *topo, const wb_step_options_t *o, const wb_layout_t *lo) {
     const double min = 8.0 * (double) wb_size_parameters (&o->size) / (lo->pp * lo->tp), have = (double) wb_mem_free ();

@@ -189,9 +189,11 @@ static void note_times (wb_trainer_t *t, wb_step_result_t *r, const sums_t *sums
 
 /* ---- the step ---------------------------------------------------------------------------------------------------- */
 
-wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, bool stop) {
+wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sample, void *ctx, unsigned tell) {
     const double tokens = (double) t->o.global_batch * (double) t->o.T;
-    wb_verdict_t v = {.stop = stop ? 1 : 0};
+    wb_verdict_t v = {.stop = (tell & WB_TELL_STOP) != 0 ? 1 : 0,
+                      .save = (tell & WB_TELL_SAVE) != 0 ? 1 : 0,
+                      .ready = (tell & WB_TELL_READY) != 0 ? 1 : 0};
     sums_t sums = {0};
     clocks_t at[MOMENTS];
 
@@ -213,7 +215,9 @@ wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sa
                             .bad = v.bad > 0,
                             .micros = t->micros,
                             .unread = v.unread > 0,
-                            .stop = v.stop > 0};
+                            .stop = v.stop > 0,
+                            .save = v.save > 0,
+                            .ready = (int) v.ready};
     r->held = !r->bad && !r->unread && t->judge != NULL && !t->judge (t->judge_ctx, r);
     if (!r->bad && !r->unread && !r->held) update (t, r);
     at[END] = read_clocks (t);

@@ -50,7 +50,8 @@ static wb_status save (const char *dir, const wb_params_t *params, float *w, boo
         segments[i] = (wb_segment_t){.param = p, .count = wb_param_own (p), .flat = p->offset};
     }
     WB_TRY (wb_world_new (&world));
-    const wb_ckpt_job_t job = {params->list, params->n, segments, params->n, &set, 1, texts, bare ? 1 : 2, NULL, 0};
+    const wb_ckpt_job_t job = {params->list, params->n, segments, params->n, &set, 1,   texts,
+                               bare ? 1 : 2, NULL,      0,        NULL,      NULL, NULL};
     wb_status status = wb_ckpt_save (world, dir, &job);
     wb_world_destroy (world);
     wb_free (config);

@@ -140,6 +140,9 @@ echo '{"kind": "byte"}' >base/wabun-tokenizer.json
 ok "a base with tokenizer" prints 'vocabulary 300' based --set sample.every=1
 echo '{"kind": "byt' >base/wabun-tokenizer.json
 plan based
+ok "the copy of a save is planned" prints '^Checkpoints are copied and written while steps go on: [0-9.]* .iB more of a rank' cfg
+ok "not where it is not wanted" prints '^Steps wait for each checkpoint (checkpoint.background)' cfg --set checkpoint.background=false
+plan based
 ok "a damaged one is an error" test $code -eq 5 -a "$(grep -c '^wabun: base/wabun-tokenizer.json' err)" -eq 1
 
 # ---- the plan and the real peak -------------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ against () {
   plan cfg --ranks $n $options "$@"
   planned=$(sed -n 's/^The most a rank takes: \([^,]*\),.*/\1/p' out)
   # shellcheck disable=SC2086
-  trained $n "$name" $options "$@" >/dev/null
+  trained $n "$name" $options --set checkpoint.background=false "$@" >/dev/null
   ok "$name: the report says what the plan says" grep -q "^  memory *$planned a rank at most" log
   real=$(sed -n 's/^peak memory \(.*\) a rank at most.*/\1/p' log)
   ok "$name: the real peak is within 10 % of it" awk -v real="$(bytes_of "$real")" -v plan="$(bytes_of "$planned")" \

@@ -69,7 +69,7 @@ static bool train (result_t *r, wb_trainer_t *t) {
     bool good = true;
     for (int step = 0; step < t->o.optim.steps; step++) {
         wb_step_result_t s;
-        good = wb_trainer_step (t, &s, sample, &t->o, false) == WB_OK && good;
+        good = wb_trainer_step (t, &s, sample, &t->o, 0) == WB_OK && good;
         r->losses[step] = s.loss;
         r->norms[step] = s.grad_norm;
         good = good && !s.bad && !s.stop && t->step == step + 1;
@@ -525,12 +525,12 @@ static void test_unread (int pp, int tp) {
     wb_step_result_t r;
     double loss, tokens, want;
     broken_t b = {&o, -1, -1};
-    T_STATUS (wb_trainer_step (t, &r, broken_sample, &b, false), WB_OK);
+    T_STATUS (wb_trainer_step (t, &r, broken_sample, &b, 0), WB_OK);
     T_STATUS (wb_trainer_evaluate (t, &want, &tokens, broken_sample, &b, EVALUATED), WB_OK);
     memcpy (before, wb_trainer_weights (t), bytes);
     for (int rank = -1; rank < ranks; rank++) {
         b = (broken_t){&o, 12, rank};
-        wb_status status = wb_trainer_step (t, &r, broken_sample, &b, false);
+        wb_status status = wb_trainer_step (t, &r, broken_sample, &b, 0);
         check_record (status, rank, "step");
         T_OK (r.unread && !r.bad && !r.stop && t->step == 1, "a failed read is not bad numbers, and no step");
         T_OK (memcmp (before, wb_trainer_weights (t), bytes) == 0, "and nothing is updated");
@@ -541,7 +541,7 @@ static void test_unread (int pp, int tp) {
     b.missing = -1;
     T_STATUS (wb_trainer_evaluate (t, &loss, &tokens, broken_sample, &b, EVALUATED), WB_OK);
     T_OK (loss == want, "an evaluation can be repeated");
-    T_STATUS (wb_trainer_step (t, &r, broken_sample, &b, false), WB_OK);
+    T_STATUS (wb_trainer_step (t, &r, broken_sample, &b, 0), WB_OK);
     T_OK (!r.unread && t->step == 2, "and the step can be repeated");
     wb_free (before);
     wb_trainer_destroy (t);
@@ -558,18 +558,18 @@ static void test_verdict (int pp, int tp) {
     if (T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
         size_t bytes = (size_t) t->params->own * sizeof (float), held = wb_mem_now ();
         float *before = wb_malloc (bytes);
-        T_STATUS (wb_trainer_step (t, &r, sample, &o, wb_comm_rank (world) == ranks - 1), WB_OK);
+        T_STATUS (wb_trainer_step (t, &r, sample, &o, wb_comm_rank (world) == ranks - 1 ? WB_TELL_STOP : 0), WB_OK);
         T_OK (r.stop && !r.bad && t->step == 1, "one rank's wish to stop reaches all");
         memcpy (before, wb_trainer_weights (t), bytes);
         if (wb_comm_rank (world) == ranks - 1) t->weights[t->params->own / 2] = NAN;
-        T_STATUS (wb_trainer_step (t, &r, sample, &o, false), WB_OK);
+        T_STATUS (wb_trainer_step (t, &r, sample, &o, 0), WB_OK);
         T_OK (r.bad && !r.unread && t->step == 1, "NaN is known everywhere");
         if (wb_comm_rank (world) == ranks - 1) t->weights[t->params->own / 2] = before[t->params->own / 2];
         T_OK (memcmp (before, wb_trainer_weights (t), bytes) == 0, "and nothing is updated");
-        T_STATUS (wb_trainer_step (t, &r, sample, &o, false), WB_OK);
+        T_STATUS (wb_trainer_step (t, &r, sample, &o, 0), WB_OK);
         T_OK (!r.bad && t->step == 2 && isfinite (r.loss), "and once it is gone, training goes on");
         wb_trainer_skip (t);
-        T_STATUS (wb_trainer_step (t, &r, sample, &o, false), WB_OK);
+        T_STATUS (wb_trainer_step (t, &r, sample, &o, 0), WB_OK);
         T_OK (!r.bad && t->step == 4 && isfinite (r.loss) && same_replicas (t), "also with the batch after it");
         wb_free (before);
         T_OK (wb_mem_now () == held, "steps hold no memory");

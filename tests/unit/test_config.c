@@ -163,6 +163,8 @@ static void test_set (void) {
                                        "train.muon_check=50",
                                        "checkpoint.every=11",
                                        "checkpoint.keep=12",
+                                       "checkpoint.background=\"true\"",
+                                       "checkpoint.archive=40",
                                        "checkpoint.failures=20",
                                        "checkpoint.archive=22",
                                        "watchdog.enabled=false",
