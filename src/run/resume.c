@@ -104,7 +104,7 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
     r->saved = own ? s->step : -1;
     r->resumed = true;
     wb_info ("resuming from %s (step %lld)", dir, (long long) s->step);
-    if (root && !r->in_history) wb_state_compare (r, s, dir); /* once: the run may go back later */
+    if (root && r->began <= 0) wb_state_compare (r, s, dir); /* once: the run may go back later */
     WB_TRY (wb_agree (r->world, root ? wb_state_keep (r, s) : WB_OK));
     return wb_run_base_share (r);
 }
