@@ -99,7 +99,7 @@ export INJECT_ERRNO INJECT_RANK
 
 front="--set checkpoint.background=false --set checkpoint.failures=0"
 back="--set checkpoint.background=true --set checkpoint.failures=0"
-few=29
+few=61
 $all && few=1
 # errno: 28 ENOSPC, 5 EIO, 13 EACCES, 122 EDQUOT
 INJECT_RANK=0
