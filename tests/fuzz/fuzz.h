@@ -18,15 +18,13 @@ typedef struct fuzz_harness {
     void (*seeds) (void); /* calls fuzz_seed(); NULL: files in tests/fuzz/seeds only */
 } fuzz_harness_t;
 /* All there are: X (NAME) has fuzz_NAME. */
-#define FUZZ_HARNESSES(X)                                                                                            \
-    X (encode)                                                                                                       \
-    X (library)                                                                                                      \
-    X (spiece)                                                                                                       \
-    X (decode)                                                                                                       \
-    X (vocabulary)                                                                                                   \
-    X (swe) X (jsonl) X (charset) X (records) X (json) X (plain) X (aozora) X (html) X (wiki) X (clean) X (corpus)   \
-        X (tokens) X (model) X (safetensors) X (checksums) X (state) X (hf) X (gguf) X (config) X (torch) X (pickle) \
-            X (llmc) X (npz) X (tf) X (table)
+/* clang-format off */
+#define FUZZ_HARNESSES(X) \
+    X (encode) X (library) X (spiece) X (decode) X (vocabulary) X (swe) X (jsonl) X (charset) \
+    X (records) X (json) X (plain) X (aozora) X (html) X (wiki) X (clean) X (corpus) X (tokens) \
+    X (model) X (safetensors) X (checksums) X (state) X (hf) X (gguf) X (config) X (torch) \
+    X (pickle) X (llmc) X (npz) X (tf) X (table)
+/* clang-format on */
 #define FUZZ_DECLARE(name) extern const fuzz_harness_t fuzz_##name;
 FUZZ_HARNESSES (FUZZ_DECLARE)
 extern const fuzz_harness_t *const fuzz_harnesses[]; /* ends with NULL */
