@@ -1,7 +1,7 @@
 #!/bin/sh
 # timeout: 900 - files that cannot be written: call after call fails while a run saves and while text is encoded.  Writes TAP.
 #
-#   tests/fault/inject.sh          some of the calls; what `make check` runs
+#   tests/fault/inject.sh          some of the calls (minutes)
 #   tests/fault/inject.sh --all    every call, in the foreground, in the background, on one rank and on two (about an hour)
 #
 # A library (inject.c) lets the n-th call below the run directory fail: open, write, fsync, close, rename, mkdir, link,
