@@ -4,6 +4,7 @@
 # Trains a tiny model for STEPS (10,000) steps on RANKS (1) ranks; every save, validation and text comes hundreds of
 # times.  Prints resident memory and open descriptors of rank 0 as it goes; exit code 1 when, in the second half, memory
 # has grown by more than 2 % or descriptors at all.  Not part of make check: it takes minutes.  WABUN names the program.
+# shellcheck disable=SC2010,SC2013,SC2046,SC2086 # lists of words, names without spaces
 case ${1-} in
   -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
 esac

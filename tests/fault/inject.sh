@@ -8,6 +8,7 @@
 # unlink and their like; once, or from then on.  What must hold: exit code 0 or 3; with 3 one message; every checkpoint
 # that is there is whole; without the fault the run goes on to the same bits, and nothing is left over.  INJECT_SEED
 # chooses other calls.
+# shellcheck disable=SC2010,SC2013,SC2046,SC2086 # lists of words, names without spaces
 all=false
 case ${1-} in
   '') ;;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # timeout: 600 - ranks that hang: stopped, in a file system that does not answer, killed: who is named, and the run ends
 # with 76 within the limit.  Writes TAP.
+# shellcheck disable=SC2010,SC2013,SC2046,SC2086 # lists of words, names without spaces
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 : "${top_builddir:=.}"
 prepare

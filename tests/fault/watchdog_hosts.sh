@@ -2,6 +2,7 @@
 # timeout: 600 - two hosts, one of which is cut off without a word: noticed, named, ended within the limit on both, and gone on
 # with on the other.  Writes TAP.  The hosts are network namespaces on a switch in a third one, made and removed here: for
 # root, with ip, nsenter and unshare, and Open MPI's mpirun; elsewhere it is skipped.
+# shellcheck disable=SC2010,SC2013,SC2046,SC2086 # lists of words, names without spaces
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 skip () { echo "1..0 # SKIP $1"; exit 0; }
 [ "$(id -u)" -eq 0 ] || skip "only root makes namespaces"

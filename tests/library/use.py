@@ -2,6 +2,13 @@
 import sys
 import threading
 
+if sys.argv[1:] in (["-h"], ["--help"]):
+    print("usage: tests/library/use.py TOKENIZER...\nTries the module wabun_tokenizer with each tokenizer.")
+    sys.exit(0)
+if any(a.startswith("-") for a in sys.argv[1:]):
+    print("use.py: unknown option; usage: tests/library/use.py TOKENIZER...", file=sys.stderr)
+    sys.exit(2)
+
 from wabun_tokenizer import Tokenizer, TokenizerError, version
 
 TEXT = "日本語の文章、English text.\n\tタブ 12時 鬱\0nul"
