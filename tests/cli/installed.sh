@@ -55,7 +55,7 @@ if command -v bash >/dev/null 2>&1; then
   cd "$T_TMP/c" || exit 99
   ok "completion: a subcommand" completes "generate" wabun gen
   ok "completion: all of them" completes "$(paste -sd' ' "$T_TMP/names") help version --help --version" wabun ""
-  ok "completion: options" completes "--set --resume --accept --help" wabun train mine.cfg -
+  ok "completion: options" completes "--set --resume --accept --dry-run --help" wabun train mine.cfg -
   ok "completion: an option with one dash" completes "-o" wabun encode -o
   ok "completion: options named inside a row" completes "--tokens --tokenizer" wabun bench generate --to
   ok "completion: no option twice" completes "--model --min-length --max-length" wabun generate --m
