@@ -73,26 +73,114 @@ typedef struct wb_sampling {
     int64_t top_k;      /**< 0: off */
     double top_p;       /**< 0 and 1: off */
     uint64_t seed;
+    double min_p; /**< 0: off */
 } wb_sampling_t;
-/** Is the argument --top-k, --top-p or --temperature?  Then it is stored, and *status is WB_OK or WB_EUSAGE (args.c).
+/** Is the argument --top-k, --top-p, --min-p or --temperature?  Then it is stored, and *status is WB_OK or WB_EUSAGE
+ * (args.c).
  */
 bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) WB_NODISCARD;
 /** The seed asked for; < 0: one from the clock, which a message names (args.c). */
 void wb_sampling_seed (wb_sampling_t *s, int64_t asked);
 /** Draw an id from logits [V] by (seed, stream, index), at the temperature: first top-k, then top-p of what is left
- * (the fewest of the most likely ids that make up p; Holtzman et al., arXiv:1904.09751).  -1: a logit is NaN or
+ * (the fewest of the most likely ids that make up p; Holtzman et al., arXiv:1904.09751), then of these the ones at
+ * least min_p times as likely as the most likely one (Nguyen et al., arXiv:2407.01082).  -1: a logit is NaN or
  * +infinity, or nothing can be drawn.  forbid (>= 0): this id is never drawn.  work: wb_sample_work_bytes (V), aligned
  * for a double.  Cost O(V). */
 int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, int32_t forbid, uint64_t stream,
                       uint64_t index, void *work);
 typedef struct wb_draw {
-    const float *logits; /**< [V] */
-    int32_t forbid, id;  /**< id: the result */
+    const float *logits;      /**< [V] */
+    const wb_sampling_t *how; /**< borrowed */
+    int32_t forbid, id;       /**< id: the result */
     uint64_t stream, index;
 } wb_draw_t;
 /** Draw for n texts, shared among threads: each as by wb_sample_id.  work: n times wb_sample_work_bytes (V). */
-void wb_sample_ids (wb_draw_t *draws, int n, int64_t V, const wb_sampling_t *s, void *work);
+void wb_sample_ids (wb_draw_t *draws, int n, int64_t V, void *work);
 size_t wb_sample_work_bytes (int64_t V);
+
+/* ---- the engine (engine.c, engine_plan.c, engine_draw.c) --------------------------------------------------------- */
+
+/** Works on the texts of any number of requests at the same time.  A step pushes one token of each text that is being
+ * written, and beside them a piece of a prompt, so that no text waits for another's prompt; texts come and go between
+ * steps.  Keys and values lie in blocks of one pool: texts with the same beginning share them, one that there is no
+ * room for waits, and where the pool runs out the youngest text gives its blocks back and gets them again later.
+ *
+ * The ids of a text, and every log-probability, have the same bits whatever else is worked on, whatever is shared and
+ * however often the text had to wait. */
+typedef struct wb_engine wb_engine_t;
+typedef struct wb_engine_limits {
+    int texts;         /**< worked on at a time; 0: 32 */
+    int64_t positions; /**< prompt and text together, if all are shorter than the model's; 0: the model's */
+    int64_t blocks; /**< of keys and values, WB_CACHE_BLOCK positions each; 0: as many as that many texts can need; at
+                         least what one text can need */
+} wb_engine_limits_t;
+/** \param m  borrowed, with a tokenizer; its weights are in another layout until destroy (as in wb_infer_new), and
+ * nobody else may use it.  limits: NULL: the defaults.  All calls must come from one thread at a time.  Errors:
+ * WB_ENOMEM. */
+wb_status wb_engine_new (wb_engine_t **out, const wb_model_t *m, const wb_engine_limits_t *limits) WB_NODISCARD;
+void wb_engine_destroy (wb_engine_t *e); /**< drops every request without a word; NULL is fine */
+/** Bytes it takes, and bytes of one block of keys and values. */
+size_t wb_engine_bytes (const wb_size_t *s, const wb_engine_limits_t *limits);
+size_t wb_engine_block_bytes (const wb_size_t *s);
+
+typedef enum wb_end {
+    WB_END_TEXT,    /**< the model ended the text */
+    WB_END_LENGTH,  /**< max_length tokens */
+    WB_END_STOPPED, /**< the callback did not want more */
+    WB_END_NUMBERS  /**< a logit was NaN or infinite: the weights are damaged */
+} wb_end;
+/** An id, and its log-probability in nats at temperature 1 among all ids. */
+typedef struct wb_likely {
+    int32_t id;
+    float logprob;
+} wb_likely_t;
+enum { WB_LIKELY_MAX = 20 };
+typedef enum wb_event_kind {
+    WB_EVENT_PROMPT, /**< token `index` of the prompt, from 1 on: id, logprob, likely; once a request */
+    WB_EVENT_VECTOR, /**< the state after the final LayerNorm at the prompt's last position: vector [C] */
+    WB_EVENT_TOKEN,  /**< token `index` of text `text`: id; if asked for, logprob and likely */
+    WB_EVENT_END     /**< text `text` has ended after `index` tokens: end.  <|endoftext|> is no token of it */
+} wb_event_kind;
+/** What has happened to a request; all borrowed, valid during the call. */
+typedef struct wb_event {
+    wb_event_kind kind;
+    int64_t text, index;
+    int32_t id;
+    float logprob;
+    const wb_likely_t *likely; /**< [nlikely] the most likely ids, of equals the lower one first */
+    int nlikely;
+    const float *vector;
+    wb_end end;
+} wb_event_t;
+
+typedef struct wb_request {
+    const int32_t *ids; /**< [n] what the texts begin with, 1 .. T ids; copied */
+    int64_t n;
+    int64_t texts; /**< >= 1; text i draws from stream i */
+    wb_sampling_t sampling;
+    int64_t min_length; /**< tokens before <|endoftext|> may be drawn */
+    int64_t max_length; /**< 0: nothing is drawn */
+    int likely;         /**< -1: no log-probabilities; else with this many of the most likely ids, <= WB_LIKELY_MAX */
+    bool prompt;        /**< those of the prompt too */
+    bool vector;        /**< WB_EVENT_VECTOR is wanted */
+    /** Called within wb_engine_step(); false: this text is to end.  Must not call the engine. */
+    bool (*event) (void *ctx, const wb_event_t *e);
+    void *ctx;
+} wb_request_t;
+/** Queue a request; *id is what wb_engine_cancel() wants.  Errors: WB_ENOMEM. */
+wb_status wb_engine_submit (wb_engine_t *e, uint64_t *id, const wb_request_t *r) WB_NODISCARD;
+/** Drop a request, without further events; its blocks are free at once.  One that has ended is no error. */
+void wb_engine_cancel (wb_engine_t *e, uint64_t id);
+/** One step, if there is anything to do: texts are begun, pushed, drawn.  False: there was nothing to do. */
+bool wb_engine_step (wb_engine_t *e);
+
+typedef struct wb_engine_stats {
+    int64_t requests, texts, waiting;             /**< now: requests, texts begun, texts not yet begun */
+    int64_t blocks, blocks_used;                  /**< now */
+    int64_t prompt_tokens, shared_tokens, tokens; /**< so far: pushed for prompts, found in shared blocks, drawn */
+    int64_t steps, paused; /**< so far: steps, and how often a text had to give its blocks back */
+} wb_engine_stats_t;
+void wb_engine_stats (wb_engine_stats_t *out, const wb_engine_t *e);
 
 /* ---- generation (generate.c) ------------------------------------------------------------------------------------- */
 
@@ -106,8 +194,7 @@ typedef struct wb_generation {
     int64_t min_length;     /**< tokens before <|endoftext|> may be drawn */
     int64_t max_length;
     int64_t samples;
-    int batch; /**< texts at a time, 0: as many as are efficient; changes speed and memory, not the texts (but for
-                    rounding) */
+    int batch; /**< texts at a time, 0: as many as are efficient; changes speed and memory, not the texts */
     wb_emit_fn emit;
     void *ctx;
 } wb_generation_t;
@@ -180,29 +267,58 @@ void wb_vectors_destroy (wb_vectors_t *v);
 wb_status wb_vectors_put (wb_vectors_t *v, const wb_text_t *text) WB_NODISCARD;
 wb_status wb_vectors_run (wb_vectors_t *v) WB_NODISCARD;
 
-/* ---- inference with a KV cache (kv_cache.c) ---------------------------------------------------------------------- */
+/* ---- inference with a KV cache (kv_cache.c, blocks.c) ----------------------------------------------------------- */
 
 /** One process, whole model, B sequences of at most s->T positions.  Not collective. */
 typedef struct wb_infer wb_infer_t;
 /** \param weights  block of a 1 x 1 x 1 layout, borrowed.  Its matrices are converted to panels; destroy restores them.
  * Until then nobody else may use it, and the number of threads must not be raised.  \param B  sequences held at once;
- * max_rows: new positions in one call, of all sequences together.  Errors: WB_ENOMEM. */
+ * blocks: of WB_CACHE_BLOCK positions for the keys and values of all sequences, 0: as many as they can need; max_rows:
+ * new positions in one call, of all sequences together.  Errors: WB_ENOMEM. */
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
-                        const wb_kern_t *k, int B, int64_t max_rows) WB_NODISCARD;
+                        const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) WB_NODISCARD;
 void wb_infer_destroy (wb_infer_t *inf);
-size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t max_rows);
+size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t blocks, int64_t max_rows);
 /** Positions sequence b holds. */
 int64_t wb_infer_length (const wb_infer_t *inf, int b);
 /** Forget all but the first `length` positions of sequence b. */
 void wb_infer_rewind (wb_infer_t *inf, int b, int64_t length);
-/** Sequence `to` becomes a copy of sequence `from` (a prompt is processed once for all samples). */
+/** Sequence `to` becomes a copy of sequence `from` (a prompt is processed once for all samples).  They share their
+ * blocks; what is pushed to one does not change the other. */
 void wb_infer_copy (wb_infer_t *inf, int to, int from);
-/** Append counts[i] tokens to sequence seqs[i], i = 0 .. nseq - 1; the tokens of a sequence follow those of the one
- * before.  All rows go through the linears as one batch.  hidden [rows, C] (may be NULL): output of the final LayerNorm
- * for every new position; logits [nseq, V] (may be NULL): of the last new position of each sequence.  Lengths must stay
- * <= T. */
+/** Sequence b shares no block any more (for measurements).  There must be free blocks for it. */
+void wb_infer_own (wb_infer_t *inf, int b);
+/** Blocks in all; those that are free; how many of these pushing n more positions to sequence b takes. */
+int64_t wb_infer_blocks (const wb_infer_t *inf);
+int64_t wb_infer_blocks_free (const wb_infer_t *inf);
+int64_t wb_infer_blocks_need (const wb_infer_t *inf, int b, int64_t n);
+/** Known beginnings.  The positions from .. n - 1 of sequence b, which came from ids [n] and were pushed in pieces that
+ * begin with a block, may be used by other sequences, as far as they fill blocks; all before `from` must have been
+ * named already.  Sequence b may come to share the blocks of one that holds the same. */
+void wb_infer_name (wb_infer_t *inf, int b, const int32_t *ids, int64_t from, int64_t n);
+/** Sequence b goes on with blocks that are known to hold the next of ids [n], as far as there are any; returns its new
+ * length. */
+int64_t wb_infer_attach (wb_infer_t *inf, int b, const int32_t *ids, int64_t n);
+
+/** n tokens to be appended to a sequence. */
+typedef struct wb_piece {
+    int seq;
+    int64_t n;
+    bool singly; /**< each position with the bits it has when it is pushed alone: of all pieces together at most B + 64
+                      such positions */
+    bool logits; /**< those of the last position are wanted */
+} wb_piece_t;
+/** Append pieces, each to another sequence; the tokens of a piece follow those of the one before.  All rows go through
+ * the linears as one batch.  hidden [rows, C] (may be NULL): output of the final LayerNorm for every new position;
+ * logits [wanted, V] (may be NULL).  Lengths must stay <= T, and there must be enough free blocks.  Bits: see the
+ * opening of kv_cache.c. */
+void wb_infer_run (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const wb_piece_t *pieces,
+                   int n);
+/** The same with counts[i] tokens for sequence seqs[i], i = 0 .. nseq - 1, and logits of each. */
 void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,
                     const int64_t *counts, int nseq);
+/** logits [n, V] after hidden [n, C], n <= max_rows. */
+void wb_infer_logits (wb_infer_t *inf, float *logits, const float *hidden, int64_t n);
 /** Log-probability (nats) of targets [n] after hidden [n, C]; logits are computed in blocks, never n V at once; a
  * target < 0 gives 0. */
 void wb_infer_logprobs (wb_infer_t *inf, float *logprob, const float *hidden, const int32_t *targets, int64_t n);

@@ -52,13 +52,15 @@ void wb_blas_threads_set (int threads);
 /** Floats of a sequence's keys and values in one layer, T positions at most: [blocks][H][2][64, D]; in each block a
  * head's values follow its keys, so that attention reads it from end to end. */
 int64_t wb_cache_floats (int64_t T, int64_t H, int64_t D);
-/** A sequence in attention_cached: its n new positions, qkv [n, 3, H, D] to out [n, H, D]; the cache of a layer, which
- * holds len - n positions before the call and len after it; new position i attends to the first len - n + i + 1. */
+/** A sequence in attention_cached: its n new positions, qkv [n, 3, H, D] to out [n, H, D]; the blocks of its cache,
+ * each as wb_cache_floats() has them for one layer `at` floats from its beginning, which hold len - n positions before
+ * the call and len after it; new position i attends to the first len - n + i + 1.  Several entries may have the same
+ * blocks: all new positions are stored before any attends. */
 typedef struct wb_cached {
     float *out;
     const float *qkv;
-    float *cache;
-    int64_t n, len;
+    float *const *blocks; /**< [len / WB_CACHE_BLOCK, rounded up] */
+    int64_t at, n, len;
 } wb_cached_t;
 /** Floats of work space attention_cached needs for nseq sequences of up to T positions, threads = wb_kern_threads ().
  */
@@ -111,8 +113,9 @@ typedef struct wb_kern {
     void (*attention_backward) (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
                                 float *work, int64_t B, int64_t T, int64_t H, int64_t D);
     /** Inference: stores keys and values of the new positions of some sequences in their caches, then lets the
-     * positions attend to these.  A sequence's result does not depend on the others.  work: wb_cached_work_floats
-     * floats. */
+     * positions attend to these.  A sequence's result does not depend on the others, and where its new positions lie in
+     * one block of the cache from its beginning on, that of a position does not depend on how many follow it (more than
+     * one position, and one alone, are two ways of computing).  work: wb_cached_work_floats floats. */
     void (*attention_cached) (const wb_cached_t *seqs, float *work, int nseq, int64_t H, int64_t D);
 
     /** mx [n] = row maxima of logits [n, V] (leading dimension ld). */

@@ -99,6 +99,7 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
     wb_bench_peak (&l->peak, r->world, p->nthreads, 0.1);
     for (int b = 0; b < batch; b++) {
         if (b > 0) wb_infer_copy (inf, b, 0);
+        wb_infer_own (inf, b); /* texts have keys and values of their own, which come from memory one by one */
         seqs[b] = b, ones[b] = 1, next[b] = (int32_t) (b % s->V);
     }
     for (int64_t i = -FIRST; i < steps; i++) {
@@ -108,9 +109,12 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
         wb_infer_push (inf, NULL, r->logits, next, seqs, ones, (int) batch);
         const double pushed = wb_now ();
         for (int b = 0; b < batch; b++)
-            r->draws[b] = (wb_draw_t){
-                .logits = r->logits + b * s->V, .forbid = -1, .stream = (uint64_t) b, .index = (uint64_t) i};
-        wb_sample_ids (r->draws, (int) batch, s->V, &how, r->work);
+            r->draws[b] = (wb_draw_t){.logits = r->logits + b * s->V,
+                                      .how = &how,
+                                      .forbid = -1,
+                                      .stream = (uint64_t) b,
+                                      .index = (uint64_t) i};
+        wb_sample_ids (r->draws, (int) batch, s->V, r->work);
         for (int b = 0; b < batch; b++) next[b] = r->draws[b].id < 0 ? 0 : r->draws[b].id;
         const double end = wb_now (), read = wb_kern_read_bandwidth (r->weights, r->params->own, p->nthreads, 0.0);
         if (i < 0) continue;
@@ -276,7 +280,7 @@ static wb_status run (void *options, wb_comm_t *world) {
     wb_slow_warn ();
     wb_status status = rig_make (&r, max_batch);
     if (status == WB_OK)
-        status = wb_infer_new (&inf, &short_of, r.params, r.weights, r.kern, (int) max_batch,
+        status = wb_infer_new (&inf, &short_of, r.params, r.weights, r.kern, (int) max_batch, 0,
                                p->prompt > max_batch ? p->prompt : max_batch);
     if (status == WB_OK) {
         measure_prompt (&r, inf, &prompt);

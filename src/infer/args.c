@@ -42,6 +42,8 @@ bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) {
         *status = wb_opts_int (o, &s->top_k, 0, INT32_MAX);
     else if (wb_opts_is (o, "--top-p"))
         *status = wb_opts_float (o, &s->top_p, 0.0, 1.0);
+    else if (wb_opts_is (o, "--min-p"))
+        *status = wb_opts_float (o, &s->min_p, 0.0, 1.0);
     else if (wb_opts_is (o, "--temperature"))
         *status = wb_opts_float (o, &s->temperature, 0.0, 1000.0);
     else

@@ -34,13 +34,13 @@ wb_status wb_batch_room (wb_batch_t *b, int64_t need) {
     if (b->T > size.T) b->T = size.T;
     b->max_rows = b->T < ROWS ? ROWS : b->T;
     size.T = b->T;
-    for (b->B = b->max_B; b->B > 1 && wb_infer_bytes (&size, b->B, b->max_rows) > MAX_BYTES;) b->B--;
+    for (b->B = b->max_B; b->B > 1 && wb_infer_bytes (&size, b->B, 0, b->max_rows) > MAX_BYTES;) b->B--;
     b->hidden = wb_malloc ((size_t) (b->max_rows * size.C) * sizeof *b->hidden);
     b->ids = wb_malloc ((size_t) b->max_rows * sizeof *b->ids);
     b->values = wb_malloc ((size_t) b->max_rows * sizeof *b->values);
     if (b->hidden == NULL || b->ids == NULL || b->values == NULL)
         return WB_NOMEM ("%lld tokens at a time", (long long) b->max_rows);
-    return wb_infer_new (&b->inf, &size, b->m->params, b->m->weights, b->m->kern, b->B, b->max_rows);
+    return wb_infer_new (&b->inf, &size, b->m->params, b->m->weights, b->m->kern, b->B, 0, b->max_rows);
 }
 
 bool wb_batch_fits (const wb_batch_t *b, int64_t count) {

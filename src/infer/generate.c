@@ -1,167 +1,79 @@
-/* Generation: from a context to the ids of texts.
+/* Generation: from a context to the ids of texts, by the engine.
  *
- * Texts of a batch share one push of the context and then one push for each place; a finished text leaves the batch.
- * Each id is drawn by (seed, text, place), so batches change no text.
+ * Each id is drawn by (seed, text, place), so the number of texts at a time changes none.
  *
  * Not here: drawing an id (sample.c), text from ids (texts.c; but for the training report), files, signals. */
 #include "config.h"
 
 #include <string.h>
 
-#include "wabun/infer.h"
+#include "infer/infer_priv.h"
 
-enum { BATCH = 32, PUSH_ROWS = 512 };
-#define MAX_BYTES ((size_t) 2 << 30) /* of keys, values and activations: fewer texts at a time rather than more */
+enum { BATCH = 32 };
+#define MAX_BYTES ((size_t) 2 << 30) /* of keys and values: texts wait for each other rather than take more */
 
-/* A text being drawn. */
-typedef struct text {
-    int64_t sample, length;
-    int seq;         /* of the inference object */
-    int32_t *window; /* [T] ids the sequence holds, then the one to be pushed next */
-} text_t;
-
+/* What becomes of the engine's events. */
 typedef struct generator {
-    const wb_model_t *m;
     const wb_generation_t *g;
-    wb_size_t size; /* the model's, with no more positions than the texts can need */
-    int32_t eot;
-    int64_t V; /* ids that can be decoded */
-    int64_t rows;
-    wb_infer_t *inf;
-    int32_t *windows;    /* [batch][T] */
-    float *logits;       /* [batch][size.V] */
-    void *work;          /* [batch] of sampling */
-    text_t texts[BATCH]; /* those not at their end come first */
-    int n;
+    wb_status status;
 } generator_t;
 
-/* Push ids to the end of one sequence, in pieces. */
-static void push_long (generator_t *q, int seq, float *logits, const int32_t *ids, int64_t n) {
-    for (int64_t i = 0, some; i < n; i += some) {
-        some = n - i < q->rows ? n - i : q->rows;
-        wb_infer_push (q->inf, NULL, i + some == n ? logits : NULL, ids + i, &seq, &some, 1);
-    }
+static bool put (void *ctx, const wb_event_t *e) {
+    generator_t *q = ctx;
+    if (q->status != WB_OK) return false;
+    if (e->kind == WB_EVENT_END && e->end == WB_END_NUMBERS)
+        q->status = WB_FAIL (WB_ENUMERIC,
+                             "text %lld, token %lld: a logit is NaN or infinite: the weights of the model are damaged",
+                             (long long) e->text + 1, (long long) e->index + 1);
+    else
+        q->status = q->g->emit (q->g->ctx, e->text, e->kind == WB_EVENT_END ? -1 : e->id);
+    return q->status == WB_OK;
 }
 
-/* Begin the texts first .. first + n - 1: the context is pushed once. */
-static void begin (generator_t *q, int64_t first, int n) {
-    const wb_generation_t *g = q->g;
-    const int64_t T = q->size.T, used = g->ncontext < T ? g->ncontext : T;
-    const int32_t *ids = used > 0 ? g->context + g->ncontext - used : &q->eot;
-    const int64_t nids = used > 0 ? used : 1;
-    wb_infer_rewind (q->inf, 0, 0);
-    push_long (q, 0, q->logits, ids, nids);
-    for (int i = 0; i < n; i++) {
-        q->texts[i] = (text_t){.sample = first + i, .seq = i, .window = q->windows + i * T};
-        memcpy (q->texts[i].window, ids, (size_t) nids * sizeof *ids);
-        if (i == 0) continue;
-        wb_infer_copy (q->inf, i, 0);
-        memcpy (q->logits + i * q->size.V, q->logits, (size_t) q->size.V * sizeof (float));
-    }
-    q->n = n;
-}
-
-/* Draw the next id of every text. */
-static void draw (generator_t *q, wb_draw_t *draws) {
-    for (int i = 0; i < q->n; i++) {
-        const text_t *t = &q->texts[i];
-        draws[i] = (wb_draw_t){.logits = q->logits + i * q->size.V,
-                               .forbid = t->length < q->g->min_length ? q->eot : -1,
-                               .stream = (uint64_t) t->sample,
-                               .index = (uint64_t) t->length};
-    }
-    if (q->g->max_length > 0) wb_sample_ids (draws, q->n, q->V, &q->g->sampling, q->work);
-}
-
-/* Append `id` to text t, or end it.  *more: the id is to be pushed. */
-static wb_status take (generator_t *q, bool *more, text_t *t, int32_t id) {
-    const wb_generation_t *g = q->g;
-    *more = false;
-    if (t->length < g->max_length) {
-        if (id < 0)
-            return WB_FAIL (WB_ENUMERIC,
-                            "text %lld, token %lld: a logit is NaN or infinite: the weights of the model are damaged",
-                            (long long) t->sample + 1, (long long) t->length + 1);
-        if (id != q->eot) {
-            WB_TRY (g->emit (g->ctx, t->sample, id));
-            *more = ++t->length < g->max_length;
-        }
-    }
-    return *more ? WB_OK : g->emit (g->ctx, t->sample, -1);
-}
-
-/* Make room for one more position: of a full window the later half stays. */
-static void slide (generator_t *q, text_t *t) {
-    const int64_t T = q->size.T, keep = T / 2;
-    if (wb_infer_length (q->inf, t->seq) < T) return;
-    memmove (t->window, t->window + T - keep, (size_t) keep * sizeof *t->window);
-    wb_infer_rewind (q->inf, t->seq, 0);
-    push_long (q, t->seq, NULL, t->window, keep);
-}
-
-/* One more id for every text; finished texts leave the batch. */
-static wb_status advance (generator_t *q) {
-    wb_draw_t draws[BATCH];
-    int32_t ids[BATCH];
-    int seqs[BATCH], left = 0;
-    int64_t counts[BATCH];
-    draw (q, draws);
-    for (int i = 0; i < q->n; i++) {
-        bool more;
-        text_t t = q->texts[i];
-        WB_TRY (take (q, &more, &t, draws[i].id));
-        if (!more) continue;
-        q->texts[left] = t;
-        ids[left++] = draws[i].id;
-    }
-    q->n = left;
-    for (int i = 0; i < left; i++) {
-        text_t *t = &q->texts[i];
-        slide (q, t);
-        t->window[wb_infer_length (q->inf, t->seq)] = ids[i];
-        seqs[i] = t->seq;
-        counts[i] = 1;
-    }
-    wb_infer_push (q->inf, NULL, q->logits, ids, seqs, counts, left);
-    return WB_OK;
+/* Texts at a time and blocks for them. */
+static wb_engine_limits_t limits_of (const wb_model_t *m, const wb_generation_t *g, int64_t nids) {
+    const int64_t T = m->size.T;
+    wb_engine_limits_t l = {.texts = g->batch > 0 && g->batch < BATCH ? g->batch : BATCH, .positions = T};
+    if (g->samples < l.texts) l.texts = (int) g->samples;
+    if (nids < T && g->max_length < T - nids) l.positions = nids + (g->max_length > 0 ? g->max_length : 1);
+    const int64_t most = (int64_t) (MAX_BYTES / wb_engine_block_bytes (&m->size));
+    l.blocks = (l.positions + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK * l.texts;
+    if (l.blocks > most) l.blocks = most > 0 ? most : 1;
+    return l;
 }
 
 wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
     WB_ASSERT (m->tokenizer != NULL);
-    generator_t q = {.m = m, .g = g, .size = m->size, .eot = wb_tokenizer_eot (m->tokenizer)};
-    const int64_t nids = g->ncontext > 0 ? g->ncontext : 1;
-    int batch = g->batch > 0 && g->batch < BATCH ? g->batch : BATCH;
-    if (g->samples < batch) batch = (int) g->samples;
-    if (batch < 1) return WB_OK;
-    if (nids < q.size.T && g->max_length < q.size.T - nids) q.size.T = nids + (g->max_length > 0 ? g->max_length : 1);
-    if (g->ncontext > m->size.T)
+    const int32_t eot = wb_tokenizer_eot (m->tokenizer);
+    const int64_t T = m->size.T, used = g->ncontext < T ? g->ncontext : T;
+    generator_t q = {.g = g};
+    wb_engine_t *e;
+    uint64_t id;
+    if (g->samples < 1) return WB_OK;
+    if (g->ncontext > T)
         wb_warn ("the context has %lld tokens, the model %lld positions: the last %lld are used",
-                 (long long) g->ncontext, (long long) m->size.T, (long long) m->size.T);
-    q.V = wb_tokenizer_size (m->tokenizer) < q.size.V ? wb_tokenizer_size (m->tokenizer) : q.size.V;
-    q.rows = q.size.T < PUSH_ROWS ? q.size.T : PUSH_ROWS;
-    if (q.rows < batch) q.rows = batch;
-    while (batch > 1 && wb_infer_bytes (&q.size, batch, q.rows) > MAX_BYTES) batch--;
-
-    wb_status status = wb_infer_new (&q.inf, &q.size, m->params, m->weights, m->kern, batch, q.rows);
-    while (status == WB_ENOMEM && batch > 1) { /* fewer texts at a time, rather than none */
-        batch /= 2;
+                 (long long) g->ncontext, (long long) T, (long long) T);
+    const wb_request_t r = {.ids = used > 0 ? g->context + g->ncontext - used : &eot,
+                            .n = used > 0 ? used : 1,
+                            .texts = g->samples,
+                            .sampling = g->sampling,
+                            .min_length = g->min_length,
+                            .max_length = g->max_length,
+                            .likely = -1,
+                            .event = put,
+                            .ctx = &q};
+    wb_engine_limits_t l = limits_of (m, g, r.n);
+    wb_status status = wb_engine_new (&e, m, &l);
+    while (status == WB_ENOMEM && l.texts > 1) { /* fewer texts at a time, rather than none */
+        l.texts /= 2;
+        l.blocks /= 2;
         wb_error_clear ();
-        status = wb_infer_new (&q.inf, &q.size, m->params, m->weights, m->kern, batch, q.rows);
+        status = wb_engine_new (&e, m, &l);
     }
-    if (status == WB_OK) {
-        q.windows = wb_malloc ((size_t) (batch * q.size.T) * sizeof *q.windows);
-        q.logits = wb_malloc ((size_t) (batch * q.size.V) * sizeof *q.logits);
-        q.work = wb_malloc ((size_t) batch * wb_sample_work_bytes (q.V));
-        if (q.windows == NULL || q.logits == NULL || q.work == NULL) status = WB_NOMEM ("%d texts at a time", batch);
-    }
-    for (int64_t first = 0; status == WB_OK && first < g->samples; first += batch) {
-        begin (&q, first, g->samples - first < batch ? (int) (g->samples - first) : batch);
-        while (status == WB_OK && q.n > 0) status = advance (&q);
-    }
-    wb_free (q.work);
-    wb_free (q.logits);
-    wb_free (q.windows);
-    wb_infer_destroy (q.inf);
+    WB_TRY (status);
+    status = wb_engine_submit (e, &id, &r);
+    while (status == WB_OK && wb_engine_step (e)) status = q.status;
+    wb_engine_destroy (e);
     return status;
 }
 

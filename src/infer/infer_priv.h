@@ -35,6 +35,28 @@ void wb_batch_push (wb_batch_t *b);
 /** Forget the sequences. */
 void wb_batch_clear (wb_batch_t *b);
 
+/* ---- blocks of keys and values (blocks.c) ----------------------------------------------------------------------- */
+
+typedef struct wb_pool wb_pool_t;
+/** Room for n blocks' books in an arena, which may only be counting; wb_pool_init() makes all free. */
+wb_pool_t *wb_pool_carve (wb_arena_t *a, int64_t n);
+void wb_pool_init (wb_pool_t *b, int64_t n);
+int64_t wb_pool_free (const wb_pool_t *b);
+/** A free block, of which there must be one, for one user. */
+int32_t wb_pool_take (wb_pool_t *b);
+/** One user more, or less, of block i. */
+void wb_pool_share (wb_pool_t *b, int32_t i);
+void wb_pool_drop (wb_pool_t *b, int32_t i);
+int wb_pool_users (const wb_pool_t *b, int32_t i);
+/** The block that holds ids [WB_CACHE_BLOCK] after the block with the serial number `parent` (0: at the beginning of a
+ * text); -1: none. */
+int32_t wb_pool_find (const wb_pool_t *b, uint64_t parent, const int32_t *ids);
+/** From now on block i, which has no name, is found by these. */
+void wb_pool_name (wb_pool_t *b, int32_t i, uint64_t parent, const int32_t *ids);
+/** It is going to hold something else. */
+void wb_pool_unname (wb_pool_t *b, int32_t i);
+uint64_t wb_pool_serial (const wb_pool_t *b, int32_t i); /**< 0: no name */
+
 /** "FILE:LINE", or the source alone. */
 const char *wb_text_place (char buf[256], const wb_text_t *text);
 

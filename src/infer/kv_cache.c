@@ -1,21 +1,29 @@
 /* Inference: the whole model in one process, with a cache of keys and values.
  *
  * New positions of any number of sequences are pushed together: each linear processes them as one batch, so that the
- * weights are read from memory once; only attention runs sequence by sequence, against a cache for each sequence and
- * layer.  With one new position a linear is a matrix-vector product, limited by the bandwidth of the memory: so the
- * matrices are kept in panels (kernels/pack.c) as long as the object exists.  The result of a position has the same
- * bits whatever other sequences are pushed with it.  Nothing is allocated after new.
+ * weights are read from memory once; only attention runs sequence by sequence.  With one new position a linear is a
+ * matrix-vector product, limited by the bandwidth of the memory: so the matrices are kept in panels (kernels/pack.c) as
+ * long as the object exists.  Nothing is allocated after new.
  *
- * Not here: sampling (sample.c), sliding windows (the caller knows what to keep), ranks. */
+ * Keys and values lie in blocks of one pool, which sequences share where they have the same beginning: a block with
+ * other users is copied before it is written to.
+ *
+ * The bits of a position depend on the ids up to it, and on where the piece with it begins and whether it has this
+ * position alone, but on no other sequence: attention handles a piece block by block, each with the positions that the
+ * piece has in it, and the linears row by row.  So pieces that begin with a block have the same bits however a prompt
+ * is cut into them.
+ *
+ * Not here: sampling (sample.c), which text goes first and sliding windows (engine.c), ranks. */
 #include "config.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "wabun/infer.h"
+#include "infer/infer_priv.h"
 
 enum {
-    HEAD_ROWS = 32 /* rows of logits computed at once for log-probabilities */
+    HEAD_ROWS = 32, /* rows of logits computed at once for log-probabilities */
+    SINGLES = 64    /* new positions in pieces that are pushed singly, beside one of each sequence */
 };
 
 struct wb_infer {
@@ -29,7 +37,11 @@ struct wb_infer {
     const float *wte, *wpe, *lnf_g, *lnf_b;
     wb_layer_offsets_t *layers; /* [L] */
     int64_t *length;            /* [B] positions held */
-    float *cache;               /* [B][L] keys and values */
+    int64_t nblocks;            /* of the pool */
+    wb_pool_t *books;           /* who uses which */
+    float *pool;                /* [nblocks][L] keys and values */
+    int32_t *table;             /* [B][blocks of T positions] the blocks of each sequence */
+    float **where;              /* [B][blocks of T positions] where they lie */
     float *x;                   /* [max_rows, C] residual stream */
     float *y;                   /* [max_rows, C] LayerNorm's output */
     float *wide;  /* [max_rows, 4 C] before GELU; earlier qkv [rows, 3 C], then the attention's output [rows, C] */
@@ -37,14 +49,16 @@ struct wb_infer {
     float *last;  /* [B, C] rows whose logits are wanted */
     float *block; /* [head_rows, V] logits for log-probabilities */
     float *mx, *sum, *hit;
-    float *work;       /* attention */
-    wb_cached_t *seqs; /* [B] */
-    float *packed;     /* [max_rows, 4 C] x of a product, packed for the kernel */
-    float *panels;     /* work space to change the layout of matrices */
+    float *work;        /* attention */
+    wb_cached_t *seqs;  /* [max_rows] */
+    wb_piece_t *pieces; /* [B] of wb_infer_push () */
+    float *packed;      /* [max_rows, 4 C] x of a product, packed for the kernel */
+    float *panels;      /* work space to change the layout of matrices */
 };
 
 static int64_t head_rows (int64_t max_rows) { return max_rows < HEAD_ROWS ? max_rows : HEAD_ROWS; }
-static int64_t cache_floats (const wb_size_t *s) { return wb_cache_floats (s->T, s->H, s->C / s->H); }
+static int64_t layer_floats (const wb_size_t *s) { return wb_cache_floats (WB_CACHE_BLOCK, s->H, s->C / s->H); }
+static int64_t blocks_of (int64_t positions) { return (positions + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK; }
 static int64_t panels_floats (const wb_size_t *s) {
     const int64_t a = wb_panels_work_floats (WB_PANELS_OF_ROWS, s->C, 4 * s->C),
                   b = wb_panels_work_floats (WB_PANELS_OF_COLUMNS, s->C, s->V);
@@ -56,8 +70,12 @@ static void carve (wb_infer_t *inf, wb_arena_t *a) {
     const int64_t B = inf->B, rows = inf->max_rows, C = s->C, head = head_rows (rows);
     inf->layers = wb_arena_alloc (a, (size_t) s->L * sizeof *inf->layers);
     inf->length = wb_arena_alloc (a, (size_t) B * sizeof *inf->length);
-    inf->seqs = wb_arena_alloc (a, (size_t) B * sizeof *inf->seqs);
-    inf->cache = wb_arena_floats (a, B * s->L * cache_floats (s));
+    inf->seqs = wb_arena_alloc (a, (size_t) rows * sizeof *inf->seqs);
+    inf->pieces = wb_arena_alloc (a, (size_t) B * sizeof *inf->pieces);
+    inf->books = wb_pool_carve (a, inf->nblocks);
+    inf->pool = wb_arena_floats (a, inf->nblocks * s->L * layer_floats (s));
+    inf->table = wb_arena_alloc (a, (size_t) (B * blocks_of (s->T)) * sizeof *inf->table);
+    inf->where = wb_arena_alloc (a, (size_t) (B * blocks_of (s->T)) * sizeof *inf->where);
     inf->x = wb_arena_floats (a, rows * C);
     inf->y = wb_arena_floats (a, rows * C);
     inf->wide = wb_arena_floats (a, rows * 4 * C);
@@ -67,13 +85,17 @@ static void carve (wb_infer_t *inf, wb_arena_t *a) {
     inf->mx = wb_arena_floats (a, head);
     inf->sum = wb_arena_floats (a, head);
     inf->hit = wb_arena_floats (a, head);
-    inf->work = wb_arena_floats (a, wb_cached_work_floats (s->T, s->H, C / s->H, inf->B, wb_kern_threads ()));
+    inf->work = wb_arena_floats (a, wb_cached_work_floats (s->T, s->H, C / s->H, inf->B + SINGLES, wb_kern_threads ()));
     inf->packed = wb_arena_floats (a, rows * 4 * C);
     inf->panels = wb_arena_floats (a, panels_floats (s));
 }
 
-size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t max_rows) {
-    wb_infer_t inf = {.s = *s, .B = B, .max_rows = max_rows};
+static int64_t pool_blocks (const wb_size_t *s, int B, int64_t blocks) {
+    return blocks > 0 ? blocks : B * blocks_of (s->T);
+}
+
+size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t blocks, int64_t max_rows) {
+    wb_infer_t inf = {.s = *s, .B = B, .max_rows = max_rows, .nblocks = pool_blocks (s, B, blocks)};
     wb_arena_t count = wb_arena_counting ();
     carve (&inf, &count);
     return wb_arena_used (&count);
@@ -93,19 +115,26 @@ static const float *weight (const wb_infer_t *inf, wb_role role) {
 }
 
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
-                        const wb_kern_t *k, int B, int64_t max_rows) {
+                        const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) {
     *out = NULL;
     wb_arena_t *a;
-    WB_TRY (wb_arena_new (&a, "inference", wb_infer_bytes (s, B, max_rows)));
+    WB_TRY (wb_arena_new (&a, "inference", wb_infer_bytes (s, B, blocks, max_rows)));
     wb_infer_t *inf = wb_calloc (1, sizeof *inf);
     if (inf == NULL) {
         wb_arena_destroy (a);
         return WB_NOMEM ("inference");
     }
-    *inf =
-        (wb_infer_t){.s = *s, .k = k, .arena = a, .B = B, .max_rows = max_rows, .params = params, .weights = weights};
+    *inf = (wb_infer_t){.s = *s,
+                        .k = k,
+                        .arena = a,
+                        .B = B,
+                        .max_rows = max_rows,
+                        .nblocks = pool_blocks (s, B, blocks),
+                        .params = params,
+                        .weights = weights};
     carve (inf, a);
     wb_arena_seal (a);
+    wb_pool_init (inf->books, inf->nblocks);
 
     inf->wte = weight (inf, WB_ROLE_WTE);
     inf->wpe = weight (inf, WB_ROLE_WPE);
@@ -126,8 +155,17 @@ void wb_infer_destroy (wb_infer_t *inf) {
 
 /* ---- sequences ------------------------------------------------------------------------------------------------- */
 
-static float *cache_of (const wb_infer_t *inf, int b, int64_t l) {
-    return inf->cache + (b * inf->s.L + l) * cache_floats (&inf->s);
+static int32_t *table_of (const wb_infer_t *inf, int b) {
+    WB_ASSERT (b >= 0 && b < inf->B);
+    return inf->table + b * blocks_of (inf->s.T);
+}
+
+static float *block_at (const wb_infer_t *inf, int32_t i) { return inf->pool + i * inf->s.L * layer_floats (&inf->s); }
+
+/* Block i becomes the j-th of sequence b. */
+static void place (wb_infer_t *inf, int b, int64_t j, int32_t i) {
+    inf->table[b * blocks_of (inf->s.T) + j] = i;
+    inf->where[b * blocks_of (inf->s.T) + j] = block_at (inf, i);
 }
 
 int64_t wb_infer_length (const wb_infer_t *inf, int b) {
@@ -136,17 +174,95 @@ int64_t wb_infer_length (const wb_infer_t *inf, int b) {
 }
 
 void wb_infer_rewind (wb_infer_t *inf, int b, int64_t length) {
-    WB_ASSERT (b >= 0 && b < inf->B && length >= 0 && length <= inf->length[b]);
+    const int32_t *table = table_of (inf, b);
+    WB_ASSERT (length >= 0 && length <= inf->length[b]);
+    /* The last first: of a beginning that nobody uses, its end is given away before what leads there. */
+    for (int64_t j = blocks_of (inf->length[b]); j-- > blocks_of (length);) wb_pool_drop (inf->books, table[j]);
     inf->length[b] = length;
 }
 
 void wb_infer_copy (wb_infer_t *inf, int to, int from) {
-    WB_ASSERT (to >= 0 && to < inf->B && from >= 0 && from < inf->B);
+    const int32_t *table = table_of (inf, from);
     if (to == from) return;
-    const int64_t used = wb_cache_floats (inf->length[from], inf->s.H, inf->s.C / inf->s.H);
-    for (int64_t l = 0; l < inf->s.L; l++)
-        memcpy (cache_of (inf, to, l), cache_of (inf, from, l), (size_t) used * sizeof (float));
+    wb_infer_rewind (inf, to, 0);
     inf->length[to] = inf->length[from];
+    for (int64_t j = 0; j < blocks_of (inf->length[from]); j++) {
+        wb_pool_share (inf->books, table[j]);
+        place (inf, to, j, table[j]);
+    }
+}
+
+int64_t wb_infer_blocks_free (const wb_infer_t *inf) { return wb_pool_free (inf->books); }
+int64_t wb_infer_blocks (const wb_infer_t *inf) { return inf->nblocks; }
+
+/* Is the last block of sequence b, which is to be written to, used by others as well? */
+static bool is_shared (const wb_infer_t *inf, int b) {
+    const int64_t n = inf->length[b];
+    return n % WB_CACHE_BLOCK != 0 && wb_pool_users (inf->books, table_of (inf, b)[n / WB_CACHE_BLOCK]) > 1;
+}
+
+int64_t wb_infer_blocks_need (const wb_infer_t *inf, int b, int64_t n) {
+    return blocks_of (inf->length[b] + n) - blocks_of (inf->length[b]) + (n > 0 && is_shared (inf, b) ? 1 : 0);
+}
+
+/* Sequence b's j-th block, used by others as well, becomes one of its own with the same contents. */
+static void own (wb_infer_t *inf, int b, int64_t j) {
+    const int32_t from = table_of (inf, b)[j], to = wb_pool_take (inf->books);
+    memcpy (block_at (inf, to), block_at (inf, from), (size_t) (inf->s.L * layer_floats (&inf->s)) * sizeof (float));
+    wb_pool_drop (inf->books, from);
+    place (inf, b, j, to);
+}
+
+void wb_infer_own (wb_infer_t *inf, int b) {
+    for (int64_t j = 0; j < blocks_of (inf->length[b]); j++)
+        if (wb_pool_users (inf->books, table_of (inf, b)[j]) > 1) own (inf, b, j);
+}
+
+/* Blocks for n more positions of sequence b. */
+static void extend (wb_infer_t *inf, int b, int64_t n) {
+    const int64_t len = inf->length[b];
+    if (is_shared (inf, b)) own (inf, b, len / WB_CACHE_BLOCK);
+    if (len % WB_CACHE_BLOCK != 0) wb_pool_unname (inf->books, table_of (inf, b)[len / WB_CACHE_BLOCK]);
+    for (int64_t j = blocks_of (len); j < blocks_of (len + n); j++) place (inf, b, j, wb_pool_take (inf->books));
+}
+
+/* ---- known beginnings -------------------------------------------------------------------------------------------- */
+
+/* Serial number of the block before the j-th of sequence b.  False: it has no name, so none can follow. */
+static bool parent_of (const wb_infer_t *inf, uint64_t *parent, int b, int64_t j) {
+    *parent = j > 0 ? wb_pool_serial (inf->books, table_of (inf, b)[j - 1]) : 0;
+    return j == 0 || *parent != 0;
+}
+
+int64_t wb_infer_attach (wb_infer_t *inf, int b, const int32_t *ids, int64_t n) {
+    uint64_t parent;
+    for (int64_t at = inf->length[b]; at % WB_CACHE_BLOCK == 0 && at + WB_CACHE_BLOCK <= n;) {
+        if (!parent_of (inf, &parent, b, at / WB_CACHE_BLOCK)) break;
+        const int32_t i = wb_pool_find (inf->books, parent, ids + at);
+        if (i < 0) break;
+        wb_pool_share (inf->books, i);
+        place (inf, b, at / WB_CACHE_BLOCK, i);
+        inf->length[b] = at += WB_CACHE_BLOCK;
+    }
+    return inf->length[b];
+}
+
+void wb_infer_name (wb_infer_t *inf, int b, const int32_t *ids, int64_t from, int64_t n) {
+    uint64_t parent;
+    WB_ASSERT (n <= inf->length[b]);
+    for (int64_t j = from / WB_CACHE_BLOCK; (j + 1) * WB_CACHE_BLOCK <= n; j++) {
+        const int32_t i = table_of (inf, b)[j];
+        if (wb_pool_serial (inf->books, i) != 0) continue;
+        if (!parent_of (inf, &parent, b, j)) return;
+        const int32_t other = wb_pool_find (inf->books, parent, ids + j * WB_CACHE_BLOCK);
+        if (other < 0) {
+            wb_pool_name (inf->books, i, parent, ids + j * WB_CACHE_BLOCK);
+        } else { /* somebody else computed the same: one is enough */
+            wb_pool_share (inf->books, other);
+            wb_pool_drop (inf->books, i);
+            place (inf, b, j, other);
+        }
+    }
 }
 
 /* ---- forward --------------------------------------------------------------------------------------------------- */
@@ -157,7 +273,29 @@ static void linear (const wb_infer_t *inf, float *y, const float *x, const float
     inf->k->panel_linear (y, x, w, b, inf->packed, rows, m, k, add);
 }
 
-static void forward_layer (wb_infer_t *inf, int64_t l, const int *seqs, const int64_t *counts, int nseq, int64_t rows) {
+/* What of the pieces attention handles at once: positions in one block, or single ones.  qkv and out are of a layer
+ * whose keys begin `at` floats after the beginning of a block. */
+static int entries (wb_infer_t *inf, const wb_piece_t *pieces, int n, const float *qkv, float *out, int64_t at) {
+    const int64_t C = inf->s.C;
+    int m = 0;
+    int64_t row = 0;
+    for (const wb_piece_t *p = pieces; p < pieces + n; p++) {
+        const int64_t end = inf->length[p->seq] + p->n;
+        for (int64_t len = inf->length[p->seq], some; len < end; len += some, row += some) {
+            const int64_t left = WB_CACHE_BLOCK - len % WB_CACHE_BLOCK;
+            some = p->singly ? 1 : end - len < left ? end - len : left;
+            inf->seqs[m++] = (wb_cached_t){.out = out + row * C,
+                                           .qkv = qkv + row * 3 * C,
+                                           .blocks = inf->where + p->seq * blocks_of (inf->s.T),
+                                           .at = at,
+                                           .n = some,
+                                           .len = len + some};
+        }
+    }
+    return m;
+}
+
+static void forward_layer (wb_infer_t *inf, int64_t l, const wb_piece_t *pieces, int n, int64_t rows) {
     const wb_kern_t *k = inf->k;
     const wb_layer_offsets_t *at = &inf->layers[l];
     const float *w = inf->weights;
@@ -166,13 +304,8 @@ static void forward_layer (wb_infer_t *inf, int64_t l, const int *seqs, const in
 
     k->layernorm_forward (inf->y, NULL, NULL, inf->x, w + at->ln1_g, w + at->ln1_b, rows, C);
     linear (inf, qkv, inf->y, w + at->qkv_w, w + at->qkv_b, rows, C, 3 * C, false);
-    for (int64_t i = 0, row = 0; i < nseq; row += counts[i], i++)
-        inf->seqs[i] = (wb_cached_t){.out = att + row * C,
-                                     .qkv = qkv + row * 3 * C,
-                                     .cache = cache_of (inf, seqs[i], l),
-                                     .n = counts[i],
-                                     .len = inf->length[seqs[i]] + counts[i]};
-    k->attention_cached (inf->seqs, inf->work, nseq, H, C / H);
+    const int m = entries (inf, pieces, n, qkv, att, l * layer_floats (&inf->s));
+    k->attention_cached (inf->seqs, inf->work, m, H, C / H);
     linear (inf, inf->x, att, w + at->att_w, w + at->att_b, rows, C, C, true);
 
     k->layernorm_forward (inf->y, NULL, NULL, inf->x, w + at->ln2_g, w + at->ln2_b, rows, C);
@@ -186,32 +319,53 @@ static void head (const wb_infer_t *inf, float *logits, const float *h, int64_t 
     linear (inf, logits, h, inf->wte, NULL, n, inf->s.C, inf->s.V, false);
 }
 
-void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,
-                    const int64_t *counts, int nseq) {
+/* Rows that attention takes singly: as many as there is work space for. */
+static void check_singles (const wb_infer_t *inf, const wb_piece_t *pieces, int n) {
+    int64_t singles = 0;
+    for (int i = 0; i < n; i++) singles += pieces[i].singly ? pieces[i].n : 1;
+    WB_ASSERT (singles <= inf->B + SINGLES);
+}
+
+void wb_infer_run (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const wb_piece_t *pieces,
+                   int n) {
     const wb_kern_t *k = inf->k;
     const int64_t C = inf->s.C;
-    int64_t rows = 0;
-    if (nseq == 0) return;
-    WB_ASSERT (nseq > 0 && nseq <= inf->B);
-    for (int i = 0; i < nseq; i++) {
-        const int b = seqs[i];
-        const int64_t n = counts[i];
-        WB_ASSERT (b >= 0 && b < inf->B && n > 0 && inf->length[b] + n <= inf->s.T && rows + n <= inf->max_rows);
-        wb_panels_columns (inf->x + rows * C, inf->wte, tokens + rows, n, C, inf->s.V);
-        k->add (inf->x + rows * C, inf->wpe + inf->length[b] * C, n * C);
-        rows += n;
+    int64_t rows = 0, wanted = 0;
+    if (n == 0) return;
+    WB_ASSERT (n > 0 && n <= inf->B);
+    check_singles (inf, pieces, n);
+    for (const wb_piece_t *p = pieces; p < pieces + n; p++) {
+        WB_ASSERT (p->seq >= 0 && p->seq < inf->B && p->n > 0 && rows + p->n <= inf->max_rows);
+        WB_ASSERT (inf->length[p->seq] + p->n <= inf->s.T);
+        extend (inf, p->seq, p->n);
+        wb_panels_columns (inf->x + rows * C, inf->wte, tokens + rows, p->n, C, inf->s.V);
+        k->add (inf->x + rows * C, inf->wpe + inf->length[p->seq] * C, p->n * C);
+        rows += p->n;
     }
-    for (int64_t l = 0; l < inf->s.L; l++) forward_layer (inf, l, seqs, counts, nseq, rows);
-    for (int i = 0; i < nseq; i++) inf->length[seqs[i]] += counts[i];
+    for (int64_t l = 0; l < inf->s.L; l++) forward_layer (inf, l, pieces, n, rows);
+    for (int i = 0; i < n; i++) inf->length[pieces[i].seq] += pieces[i].n;
 
     if (hidden != NULL) k->layernorm_forward (hidden, NULL, NULL, inf->x, inf->lnf_g, inf->lnf_b, rows, C);
     if (logits == NULL) return;
-    for (int64_t i = 0, end = 0; i < nseq; i++) {
-        end += counts[i];
-        memcpy (inf->y + i * C, inf->x + (end - 1) * C, (size_t) C * sizeof (float));
+    for (int64_t i = 0, end = 0; i < n; i++) {
+        end += pieces[i].n;
+        if (pieces[i].logits) memcpy (inf->y + wanted++ * C, inf->x + (end - 1) * C, (size_t) C * sizeof (float));
     }
-    k->layernorm_forward (inf->last, NULL, NULL, inf->y, inf->lnf_g, inf->lnf_b, nseq, C);
-    head (inf, logits, inf->last, nseq);
+    if (wanted == 0) return;
+    k->layernorm_forward (inf->last, NULL, NULL, inf->y, inf->lnf_g, inf->lnf_b, wanted, C);
+    head (inf, logits, inf->last, wanted);
+}
+
+void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,
+                    const int64_t *counts, int nseq) {
+    WB_ASSERT (nseq <= inf->B);
+    for (int i = 0; i < nseq; i++) inf->pieces[i] = (wb_piece_t){.seq = seqs[i], .n = counts[i], .logits = true};
+    wb_infer_run (inf, hidden, logits, tokens, inf->pieces, nseq);
+}
+
+void wb_infer_logits (wb_infer_t *inf, float *logits, const float *hidden, int64_t n) {
+    WB_ASSERT (n <= inf->max_rows);
+    if (n > 0) head (inf, logits, hidden, n);
 }
 
 void wb_infer_logprobs (wb_infer_t *inf, float *logprob, const float *hidden, const int32_t *targets, int64_t n) {

@@ -3,10 +3,10 @@
  * An id is a pure function of (logits, seed, text, place): no generator has a state, so the same seed gives the same
  * texts however they are put into batches.
  *
- * A way of choosing (top-k, top-p) narrows the pool of candidates to its most likely ones; another way is one function,
- * a row in `ways`, and a field of wb_sampling_t.  Candidates come out of a heap, most likely first, which costs O(V)
- * for the heap and log V for each id that is looked at (of the k ids only, with top-k).  A pool that no way has
- * narrowed is drawn from in the order of ids.
+ * A way of choosing (top-k, top-p, min-p) narrows the pool of candidates to its most likely ones; another way is one
+ * function, a row in `ways`, and a field of wb_sampling_t.  Candidates come out of a heap, most likely first, which
+ * costs O(V) for the heap and log V for each id that is looked at (of the k ids only, with top-k).  A pool that no way
+ * has narrowed is drawn from in the order of ids.
  *
  * Not here: texts (generate.c), penalties for ids that were used before. */
 #include "config.h"
@@ -125,8 +125,16 @@ static void keep_top_p (pool_t *q, const wb_sampling_t *s) {
     q->kept = kept;
 }
 
+/* Those at least so likely, measured by the most likely one (Nguyen et al., arXiv:2407.01082). */
+static void keep_min_p (pool_t *q, const wb_sampling_t *s) {
+    int64_t kept = 1;
+    if (!(s->min_p > 0.0)) return;
+    while (kept < q->kept && odds (q, nth (q, kept)) >= s->min_p) kept++;
+    q->kept = kept;
+}
+
 /* In the order in which they are applied. */
-static void (*const ways[]) (pool_t *q, const wb_sampling_t *s) = {keep_top_k, keep_top_p};
+static void (*const ways[]) (pool_t *q, const wb_sampling_t *s) = {keep_top_k, keep_top_p, keep_min_p};
 
 /* ---- one id ---------------------------------------------------------------------------------------------------- */
 
@@ -154,11 +162,11 @@ int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, in
     return best.id; /* rounding only */
 }
 
-void wb_sample_ids (wb_draw_t *draws, int n, int64_t V, const wb_sampling_t *s, void *work) {
+void wb_sample_ids (wb_draw_t *draws, int n, int64_t V, void *work) {
     const size_t bytes = wb_sample_work_bytes (V);
 #pragma omp parallel for schedule(static) if (n > 1)
     for (int i = 0; i < n; i++) {
         wb_draw_t *d = &draws[i];
-        d->id = wb_sample_id (d->logits, V, s, d->forbid, d->stream, d->index, (char *) work + (size_t) i * bytes);
+        d->id = wb_sample_id (d->logits, V, d->how, d->forbid, d->stream, d->index, (char *) work + (size_t) i * bytes);
     }
 }

@@ -41,8 +41,8 @@ INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t
     vstore (sum, vload (sum) * a + (sum0 + sum1));
 }
 
-void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const float *k, const float *v,
-                int64_t ldk, int64_t step, int64_t q0, int64_t nq, int64_t D, float *work) {
+void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const att_keys_t *keys, int64_t q0,
+                int64_t nq, int64_t D, float *work) {
     float *qt = work, *ot = qt + D * BQ, *s = ot + D * BQ;
     float mx[BQ], sum[BQ], fade[BQ];
     const float c = softmax_factor (D);
@@ -53,10 +53,12 @@ void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq
     }
     for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
         const int64_t nk = min64 (BK, q0 + nq - k0);
-        att_scores (s, k + k0 / BK * step, ldk, qt, q0, k0, nk, D);
+        const float *k = keys->blocks != NULL ? keys->blocks[k0 / BK] + keys->at : keys->k + k0 * D;
+        const float *v = keys->blocks != NULL ? k + keys->values : keys->v + k0 * D;
+        att_scores (s, k, D, qt, q0, k0, nk, D);
         for (int i = 0; i < BQ; i += W)
             softmax_lanes (s + i, mx + i, sum + i, fade + i, keys_of_lane (q0, k0, nk, i), c);
-        att_sum_keys (ot, v + k0 / BK * step, ldk, s, q0, k0, nk, D, k0 > 0, k0 > 0 ? fade : NULL);
+        att_sum_keys (ot, v, D, s, q0, k0, nk, D, k0 > 0, k0 > 0 ? fade : NULL);
     }
     for (int i = 0; i < BQ; i++) fade[i] = 1.0f / sum[i];
     att_unpack_lanes (out, ldo, ot, fade, nq, D);
@@ -77,9 +79,10 @@ void KERNEL (attention_forward) (float *out, float *lse, const float *qkv, float
         const float *q = qkv + b * T * ld + h * D;
         float *k = work + omp_get_thread_num () * per_thread, *v = k + T * D, *w = v + T * D;
         att_pack_keys (k, v, q + H * D, ld, H * D, min64 (T, (last + 1) * BQ), D);
+        const att_keys_t keys = {.k = k, .v = v};
         for (int64_t block = last; block >= 0; block -= groups) {
             const int64_t q0 = block * BQ;
-            att_block (out + ((b * T + q0) * H + h) * D, H * D, lse + bh * T + q0, q + q0 * ld, ld, k, v, D, BK * D, q0,
+            att_block (out + ((b * T + q0) * H + h) * D, H * D, lse + bh * T + q0, q + q0 * ld, ld, &keys, q0,
                        min64 (BQ, T - q0), D, w);
         }
     }

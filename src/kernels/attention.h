@@ -67,9 +67,16 @@ void att_sum_queries (float *da, const float *p, const float *g, int64_t q0, int
 
 /* attention.c */
 
+/* Where keys and values lie, rows D apart: one after the other, or in the blocks of a cache. */
+typedef struct att_keys {
+    const float *k, *v;   /* of position 0 */
+    float *const *blocks; /* not NULL: of BK positions each; in them ... */
+    int64_t at, values;   /* ... the keys begin, and the values so much later */
+} att_keys_t;
+
 /* One block of queries against all the keys it sees: out [nq, D], rows ldo apart; lse [nq], may be NULL.
- * k, v: rows ldk apart, a block of BK keys begins `step` floats after the one before.  work: (2 D + BK) BQ floats. */
-void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const float *k, const float *v,
-                int64_t ldk, int64_t step, int64_t q0, int64_t nq, int64_t D, float *work);
+ * work: (2 D + BK) BQ floats. */
+void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const att_keys_t *keys, int64_t q0,
+                int64_t nq, int64_t D, float *work);
 
 #endif

@@ -12,12 +12,11 @@
 #include "kernels/attention.h"
 #include "kernels/ranges.h"
 
-/* Where the keys of head h begin in the block of the cache that holds position t; its values begin CACHED_VALUES
- * floats later. */
-static int64_t cached_at (int64_t t, int64_t h, int64_t H, int64_t D) {
-    return (t / WB_CACHE_BLOCK * H + h) * 2 * WB_CACHE_BLOCK * D;
-}
 #define CACHED_VALUES(D) (WB_CACHE_BLOCK * (D))
+/* The keys of head h in the block that holds position t; its values begin CACHED_VALUES floats later. */
+static float *keys_of (const wb_cached_t *c, int64_t t, int64_t h, int64_t D) {
+    return c->blocks[t / WB_CACHE_BLOCK] + c->at + h * 2 * CACHED_VALUES (D);
+}
 
 /* Store new keys and values in the cache; threads take positions in turn. */
 static void store_keys (const wb_cached_t *seqs, int nseq, int64_t H, int64_t D, int me, int threads) {
@@ -28,7 +27,7 @@ static void store_keys (const wb_cached_t *seqs, int nseq, int64_t H, int64_t D,
             const int64_t t = c->len - c->n + i;
             for (int64_t h = 0; h < H; h++) {
                 const float *k = c->qkv + i * 3 * H * D + (H + h) * D, *v = k + H * D;
-                float *to = c->cache + cached_at (t, h, H, D) + t % WB_CACHE_BLOCK * D;
+                float *to = keys_of (c, t, h, D) + t % WB_CACHE_BLOCK * D;
                 memcpy (to, k, (size_t) D * sizeof (float));
                 memcpy (to + CACHED_VALUES (D), v, (size_t) D * sizeof (float));
             }
@@ -143,7 +142,7 @@ static void attend_singles (const wb_cached_t *seqs, float *partials, int nseq, 
                 if (at * cuts + cut < lo || at * cuts + cut >= hi) continue;
                 for (int64_t h = H * cut / cuts; h < H * (cut + 1) / cuts; h++)
                     attend_single (partials + (at * H + h) * wb_att_partial_floats (D), c->qkv + h * D,
-                                   c->cache + cached_at (t, h, H, D), n, D);
+                                   keys_of (c, t, h, D), n, D);
             }
         }
     }
@@ -182,10 +181,10 @@ void KERNEL (attention_cached) (const wb_cached_t *seqs, float *work, int nseq, 
 #pragma omp for schedule(dynamic) nowait
             for (int64_t task = 0; task < H * blocks; task++) { /* the longest first */
                 const int64_t h = task % H, i = (blocks - 1 - task / H) * BQ;
-                const float *k = c->cache + h * 2 * CACHED_VALUES (D);
-                att_block (c->out + (i * H + h) * D, H * D, NULL, c->qkv + (i * 3 * H + h) * D, 3 * H * D, k,
-                           k + CACHED_VALUES (D), D, H * 2 * CACHED_VALUES (D), c->len - c->n + i, min64 (BQ, c->n - i),
-                           D, work + me * per_thread);
+                const att_keys_t keys = {
+                    .blocks = c->blocks, .at = c->at + h * 2 * CACHED_VALUES (D), .values = CACHED_VALUES (D)};
+                att_block (c->out + (i * H + h) * D, H * D, NULL, c->qkv + (i * 3 * H + h) * D, 3 * H * D, &keys,
+                           c->len - c->n + i, min64 (BQ, c->n - i), D, work + me * per_thread);
             }
         }
         if (singles) {

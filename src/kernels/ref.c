@@ -142,21 +142,31 @@ static double score (const float *q, const float *k, int64_t D) {
     return s / sqrt ((double) D);
 }
 
-/* One query over `len` keys: out [D]; returns log sum exp.  Rows lie ldk floats apart, blocks of WB_CACHE_BLOCK rows
- * `step` floats.  32 outputs at a time, so that their sums in double fit on the stack. */
-static double attend (float *out, const float *q, const float *k, const float *v, int64_t len, int64_t D, int64_t ldk,
-                      int64_t step) {
-#define ROW(j) ((j) / WB_CACHE_BLOCK * step + (j) % WB_CACHE_BLOCK * ldk)
+/* Keys of one head, and their values so many floats later: rows ld apart, or in the blocks of a cache. */
+typedef struct ref_keys {
+    const float *k;
+    float *const *blocks; /* not NULL: instead, from `at` on */
+    int64_t at, ld, values;
+} ref_keys_t;
+
+static const float *key (const ref_keys_t *c, int64_t j) {
+    return c->blocks == NULL ? c->k + j * c->ld : c->blocks[j / WB_CACHE_BLOCK] + c->at + j % WB_CACHE_BLOCK * c->ld;
+}
+
+/* One query over `len` keys: out [D]; returns log sum exp.  32 outputs at a time, so that their sums in double fit on
+ * the stack. */
+static double attend (float *out, const float *q, const ref_keys_t *c, int64_t len, int64_t D) {
     double mx = -INFINITY, sum = 0;
-    for (int64_t j = 0; j < len; j++) mx = fmax (mx, score (q, k + ROW (j), D));
-    for (int64_t j = 0; j < len; j++) sum += exp (score (q, k + ROW (j), D) - mx);
+    for (int64_t j = 0; j < len; j++) mx = fmax (mx, score (q, key (c, j), D));
+    for (int64_t j = 0; j < len; j++) sum += exp (score (q, key (c, j), D) - mx);
     const double lse = mx + log (sum);
     for (int64_t d0 = 0; d0 < D; d0 += 32) {
         double acc[32] = {0};
         const int64_t nd = D - d0 < 32 ? D - d0 : 32;
         for (int64_t j = 0; j < len; j++) {
-            const double p = exp (score (q, k + ROW (j), D) - lse);
-            for (int64_t d = 0; d < nd; d++) acc[d] += p * (double) v[ROW (j) + d0 + d];
+            const double p = exp (score (q, key (c, j), D) - lse);
+            const float *v = key (c, j) + c->values + d0;
+            for (int64_t d = 0; d < nd; d++) acc[d] += p * (double) v[d];
         }
         for (int64_t d = 0; d < nd; d++) out[d0 + d] = (float) acc[d];
     }
@@ -169,10 +179,11 @@ static void attention_forward (float *out, float *lse, const float *qkv, float *
     const int64_t ld = 3 * H * D;
     for (int64_t b = 0; b < B; b++) {
         for (int64_t h = 0; h < H; h++) {
-            const float *q = qkv + b * T * ld + h * D, *k = q + H * D, *v = k + H * D;
+            const float *q = qkv + b * T * ld + h * D;
+            const ref_keys_t keys = {.k = q + H * D, .ld = ld, .values = H * D};
             for (int64_t t = 0; t < T; t++)
-                lse[(b * H + h) * T + t] = (float) attend (out + ((b * T + t) * H + h) * D, q + t * ld, k, v, t + 1, D,
-                                                           ld, WB_CACHE_BLOCK * ld);
+                lse[(b * H + h) * T + t] =
+                    (float) attend (out + ((b * T + t) * H + h) * D, q + t * ld, &keys, t + 1, D);
         }
     }
 }
@@ -207,20 +218,27 @@ static void attention_backward (float *dqkv, const float *dout, const float *out
     }
 }
 
+static void store_keys (const wb_cached_t *c, int64_t H, int64_t D) {
+    const int64_t values = WB_CACHE_BLOCK * D;
+    for (int64_t i = 0; i < c->n; i++)
+        for (int64_t h = 0; h < H; h++) {
+            const int64_t t = c->len - c->n + i;
+            const float *q = c->qkv + (i * 3 * H + h) * D;
+            float *at = c->blocks[t / WB_CACHE_BLOCK] + c->at + h * 2 * values + t % WB_CACHE_BLOCK * D;
+            memcpy (at, q + H * D, (size_t) D * sizeof (float));
+            memcpy (at + values, q + 2 * H * D, (size_t) D * sizeof (float));
+        }
+}
+
 static void attention_cached (const wb_cached_t *seqs, float *work, int nseq, int64_t H, int64_t D) {
-    const int64_t values = WB_CACHE_BLOCK * D, step = H * 2 * values;
+    const int64_t values = WB_CACHE_BLOCK * D;
     (void) work;
+    for (const wb_cached_t *c = seqs; c < seqs + nseq; c++) store_keys (c, H, D);
     for (const wb_cached_t *c = seqs; c < seqs + nseq; c++)
         for (int64_t h = 0; h < H; h++) {
-            float *k = c->cache + h * 2 * values;
-            for (int64_t i = 0; i < c->n; i++) {
-                const int64_t t = c->len - c->n + i;
-                const float *q = c->qkv + (i * 3 * H + h) * D;
-                float *at = k + t / WB_CACHE_BLOCK * step + t % WB_CACHE_BLOCK * D;
-                memcpy (at, q + H * D, (size_t) D * sizeof (float));
-                memcpy (at + values, q + 2 * H * D, (size_t) D * sizeof (float));
-                (void) attend (c->out + (i * H + h) * D, q, k, k + values, t + 1, D, D, step);
-            }
+            const ref_keys_t keys = {.blocks = c->blocks, .at = c->at + h * 2 * values, .ld = D, .values = values};
+            for (int64_t i = 0; i < c->n; i++)
+                (void) attend (c->out + (i * H + h) * D, c->qkv + (i * 3 * H + h) * D, &keys, c->len - c->n + i + 1, D);
         }
 }
 

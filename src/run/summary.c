@@ -57,12 +57,10 @@ bool wb_run_writes_samples (const wb_run_t *r) {
 
 /* Bytes that writing a text takes for as long as it lasts: a token is at least a byte of the context. */
 static double sample_bytes (const wb_run_t *r) {
-    wb_size_t s = r->trainer->o.size;
     const char *context = r->config->run.sample_context;
     int64_t used = r->config->run.sample_length + (context != NULL ? (int64_t) strlen (context) : 0) + 1;
     if (!wb_run_writes_samples (r) || wb_comm_rank (r->world) != 0) return 0;
-    if (used < s.T) s.T = used;
-    return (double) wb_infer_bytes (&s, 1, s.T < 512 ? s.T : 512);
+    return (double) wb_engine_bytes (&r->trainer->o.size, &(wb_engine_limits_t){.texts = 1, .positions = used});
 }
 
 static wb_status report_memory (wb_run_t *r) {

@@ -75,11 +75,11 @@ static void panels (const wb_kern_t *k, int64_t C, int64_t V, int threads) {
     wb_free (A), wb_free (wte), wb_free (x), wb_free (y), wb_free (packed);
 }
 
-static void attend (const wb_kern_t *k, wb_cached_t *seqs, int texts, wb_cached_t of, float *work, int64_t at,
-                    int64_t stride, int64_t H, int64_t D) {
+static void attend (const wb_kern_t *k, wb_cached_t *seqs, int texts, wb_cached_t of, float *work, int64_t blocks,
+                    int64_t H, int64_t D) {
     for (int i = 0; i < texts; i++) {
         seqs[i] = of;
-        seqs[i].cache += i * stride + at;
+        seqs[i].blocks += i * blocks;
     }
     k->attention_cached (seqs, work, texts, H, D);
 }
@@ -93,6 +93,11 @@ static void cached (const wb_kern_t *k, int64_t T, int64_t H, int64_t D, int thr
           *out = floats (T * C, 43, 0);
     float *work = floats (wb_cached_work_floats (T, H, D, texts, threads), 44, 0.0);
     wb_cached_t seqs[MAX_TEXTS];
+    /* As in inference: a block of all layers, of one text after the other. */
+    const int64_t layer_floats = wb_cache_floats (WB_CACHE_BLOCK, H, D), blocks = one / layer_floats;
+    float **table = wb_calloc ((size_t) (texts * blocks), sizeof *table);
+    WB_ASSERT (table != NULL);
+    for (int64_t i = 0; i < texts * blocks; i++) table[i] = cache + i * LAYERS * layer_floats;
     for (int64_t n = 1; n <= T; n += T - 1) {
         const double kv = 2.0 * (double) (T * C), flop = n == 1 ? 2 * kv : kv * (double) (T + 1);
         const int at_once = n == 1 ? texts : 1;
@@ -100,11 +105,11 @@ static void cached (const wb_kern_t *k, int64_t T, int64_t H, int64_t D, int thr
         int64_t layer = 0;
         snprintf (name, sizeof name, "attention_cached %d", (int) n);
         RUN (name, at_once * flop, n == 1 ? 4 * at_once * kv : 0,
-             attend (k, seqs, at_once, (wb_cached_t){out, qkv, cache, n, T}, work, layer++ % LAYERS * one, LAYERS * one,
-                     H, D));
+             attend (k, seqs, at_once, (wb_cached_t){out, qkv, table, layer++ % LAYERS * layer_floats, n, T}, work,
+                     blocks, H, D));
         if (T == 1) break;
     }
-    wb_free (cache), wb_free (qkv), wb_free (out), wb_free (work);
+    wb_free (table), wb_free (cache), wb_free (qkv), wb_free (out), wb_free (work);
 }
 
 int main (int argc, char **argv) {

@@ -178,12 +178,16 @@ static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H,
     const int64_t ldq = 3 * H * D, ldo = H * D, cache = wb_cache_floats (len + 3, H, D),
                   nw = wb_cached_work_floats (len + 3, H, D, SEQS, 3);
     float *qkv = floats (SEQS * n * ldq, 2), *work = floats (nw, 0), *o[3], *caches[3];
+    const int64_t block = wb_cache_floats (WB_CACHE_BLOCK, H, D), blocks = cache / block;
+    float *table[3][SEQS][8]; /* its blocks lie in the order of the positions, or the other way round */
     wb_cached_t seqs[3][SEQS];
+    WB_ASSERT (blocks <= 8);
     caches[0] = floats (SEQS * cache, 2);
     for (int i = 0; i < SEQS; i++) /* what lies after the end of the cache is not read */
         for (int64_t t = (i == 0 || len == n ? len : len - i) - (i == 0 || n < 2 ? n : n - 1); t < len + 3; t++)
             for (int64_t h = 0; h < 2 * H * D; h++) {
-                const int64_t row = (t / WB_CACHE_BLOCK * 2 * H + h / D) * WB_CACHE_BLOCK + t % WB_CACHE_BLOCK;
+                const int64_t b = i == 1 ? blocks - 1 - t / WB_CACHE_BLOCK : t / WB_CACHE_BLOCK;
+                const int64_t row = (b * 2 * H + h / D) * WB_CACHE_BLOCK + t % WB_CACHE_BLOCK;
                 caches[0][i * cache + row * D + h % D] = NAN;
             }
     for (int j = 0; j < 3; j++) {
@@ -191,9 +195,12 @@ static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H,
         o[j] = floats (SEQS * n * ldo, 0);
         memset (o[j], 0, (size_t) (SEQS * n * ldo) * sizeof (float));
         for (int i = 0; i < SEQS; i++)
+            for (int64_t b = 0; b < blocks; b++)
+                table[j][i][b] = caches[j] + i * cache + (i == 1 ? blocks - 1 - b : b) * block;
+        for (int i = 0; i < SEQS; i++)
             seqs[j][i] = (wb_cached_t){.out = o[j] + i * n * ldo,
                                        .qkv = qkv + i * n * ldq,
-                                       .cache = caches[j] + i * cache,
+                                       .blocks = table[j][i],
                                        .n = i == 0 || n < 2 ? n : n - 1,
                                        .len = i == 0 || len == n ? len : len - i};
     }
@@ -512,9 +519,11 @@ static int64_t run_all (const wb_kern_t *k, float *out) {
     k->attention_backward (p + ST * SD + ST, dy, p, p + ST * SD, qkv, work, 1, ST, 1, SD), p += 4 * ST * SD + ST;
     const int64_t nc = wb_cache_floats (130, SH, SD), ncw = wb_cached_work_floats (130, SH, SD, 3, wb_kern_threads ());
     float *cache = floats (3 * nc, 1), *cached_work = floats (ncw, 1);
-    const wb_cached_t seqs[] = {{p, x, cache, 100, 130},
-                                {p + 100 * SH * SD, x, cache + nc, 3, 130},
-                                {p + 103 * SH * SD, x, cache + 2 * nc, 1, 130}};
+    float *table[3][3];
+    for (int i = 0; i < 9; i++) table[i / 3][i % 3] = cache + i / 3 * nc + i % 3 * (nc / 3);
+    const wb_cached_t seqs[] = {{p, x, table[0], 0, 100, 130},
+                                {p + 100 * SH * SD, x, table[1], 0, 3, 130},
+                                {p + 103 * SH * SD, x, table[2], 0, 1, 130}};
     k->attention_cached (seqs, cached_work, 3, SH, SD), p += 104 * SH * SD;
     drop (cache, 3 * nc), drop (cached_work, ncw);
     k->xent_max (p, x, SN, SC, SC);
