@@ -53,8 +53,9 @@ house () {
 7 convert     base comm tokenizer dataset model checkpoint infer
 8 run         base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config
 8 plan        base kernels parallel model train config
+8 serve       base kernels tokenizer report infer
 9 bench       base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config run plan
-10 cli        base kernels launch comm parallel tokenizer corpus vocab dataset model checkpoint train infer config convert run plan bench
+10 cli        base kernels launch comm parallel tokenizer corpus vocab dataset model checkpoint train infer config convert run plan serve bench
 ROOMS
 }
 rooms=$(house | awk '{ printf "%s ", $2 }')
@@ -202,7 +203,7 @@ done >"$work/out"
 verdict "no function over 60 lines" "$work/out"
 
 n=$(cat src/cli/*.[ch] | wc -l)
-{ [ "$n" -le 1700 ] || echo "src/cli has $n lines, at most 1700: a command line is turned into one call"
+{ [ "$n" -le 1740 ] || echo "src/cli has $n lines, at most 1740: a command line is turned into one call"
   for f in src/cli/*.c; do
     n=$(wc -l <"$f")
     [ "$n" -le 150 ] || echo "$f: $n lines, at most 150"

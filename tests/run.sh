@@ -6,14 +6,16 @@
 #   CONFIGURE_FLAGS=...  in front of ours
 #   JOBS=N               jobs of make (default: the number of cores)
 #
-# usage: tests/run.sh [--slurm | --help]
+# usage: tests/run.sh [--slurm | --web | --help]
 #   --slurm   instead of the tests: install Slurm as well, and run jobs/train.sbatch on 4 nodes of it on this machine
 #             (tests/slurm/run.sh; as root, ten minutes)
+#   --web     instead of the tests: OpenAI's client from npm against wabun serve (tests/web/run.sh; Node 20)
 set -u
-slurm=
+slurm= web=
 case ${1-} in
   '') ;;
   --slurm) slurm=yes ;;
+  --web) web=yes ;;
   -h | --help) sed -n '2,/^set -u/{s/^# \{0,1\}//;/^set -u/d;p}' "$0"; exit 0 ;;
   *) echo "run.sh: unknown argument $1; tests/run.sh --help" >&2; exit 2 ;;
 esac
@@ -55,6 +57,16 @@ if [ -n "$slurm" ]; then
   passed=$(grep -c '^ok' slurm.out) failed=$(grep -c '^not ok' slurm.out)
   echo
   if [ "$code" -eq 77 ]; then echo "skipped: $(tail -n 1 slurm.out)"; echo "0 passed, 0 failed, 1 skipped"; exit 0; fi
+  if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+  echo "$passed passed, $failed failed, 0 skipped"
+  exit "$code"
+fi
+if [ -n "$web" ]; then
+  WABUN=$PWD/wabun "$top/tests/web/run.sh" | tee web.out
+  code=${PIPESTATUS[0]}
+  passed=$(grep -c '^ok' web.out) failed=$(grep -c '^not ok' web.out)
+  echo
+  if [ "$code" -eq 77 ]; then echo "skipped: $(tail -n 1 web.out)"; echo "0 passed, 0 failed, 1 skipped"; exit 0; fi
   if [ "$code" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
   echo "$passed passed, $failed failed, 0 skipped"
   exit "$code"

@@ -137,7 +137,8 @@ typedef struct wb_likely {
 enum { WB_LIKELY_MAX = 20 };
 typedef enum wb_event_kind {
     WB_EVENT_PROMPT, /**< token `index` of the prompt, from 1 on: id, logprob, likely; once a request */
-    WB_EVENT_VECTOR, /**< the state after the final LayerNorm at the prompt's last position: vector [C] */
+    WB_EVENT_VECTOR, /**< the state after the final LayerNorm at the prompt's last position: vector [C];
+                           once a request */
     WB_EVENT_TOKEN,  /**< token `index` of text `text`: id; if asked for, logprob and likely */
     WB_EVENT_END     /**< text `text` has ended after `index` tokens: end.  <|endoftext|> is no token of it */
 } wb_event_kind;

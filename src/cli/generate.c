@@ -136,6 +136,7 @@ const wb_cmd_t wb_cmd_generate = {
             "  --num-generate N     texts to write (default 1)\n"
             "  --top-k K            draw from the K most likely tokens; 0: from all (default 40)\n"
             "  --top-p P            draw from the most likely tokens that make up P; 0: off (default 0)\n"
+            "  --min-p P            draw from those at least P times as likely as the most likely; 0: off (default 0)\n"
             "  --temperature X      below 1 safer, above 1 wilder, 0: always the most likely (default 1)\n"
             "  --min-length N       tokens before the text may end (default 0)\n"
             "  --max-length N       tokens at most (default 500)\n"

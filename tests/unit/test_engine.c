@@ -6,7 +6,7 @@
 #include "t.h"
 #include "wabun/infer.h"
 
-enum { L = 2, C = 32, H = 2, T = 200, V = 257, REQUESTS = 36, TEXTS = 4, LONGEST = 260, NLIKELY = 3 };
+enum { L = 2, C = 32, H = 2, T = 200, V = 257, REQUESTS = 24, TEXTS = 4, LONGEST = 260, NLIKELY = 3 };
 
 static const wb_size_t size = {L, C, H, T, V};
 static wb_model_t model;
@@ -133,7 +133,7 @@ static void test_alone (void) {
         }
         T_OK (alone[i].prompts == (r->prompt ? r->n - 1 : 0), "request %d: %d tokens of its prompt", i,
               alone[i].prompts);
-        T_OK (alone[i].vectors == (r->vector ? r->texts : 0), "request %d: %d vectors", i, alone[i].vectors);
+        T_OK (alone[i].vectors == (r->vector ? 1 : 0), "request %d: %d vectors", i, alone[i].vectors);
         wb_engine_destroy (e);
     }
     T_OK (full && ended, "there are texts beyond the positions, and some that end by themselves");
@@ -199,14 +199,14 @@ static wb_engine_stats_t test_together (const char *what, int texts, int64_t blo
     int next = 0, cancelled = 0;
     T_STATUS (wb_engine_new (&e, &model, &(wb_engine_limits_t){.texts = texts, .blocks = blocks}), WB_OK);
     for (bool busy = true; busy || next < REQUESTS; steps++) {
-        for (; next < REQUESTS && dice (seed, 2 * steps, 4) == 0; next++) {
-            const int i = (int) wb_rng_permute (next, REQUESTS, seed, 0);
+        while (next < REQUESTS && dice (seed, 2 * steps, 4) == 0) {
+            const int i = (int) wb_rng_permute (next++, REQUESTS, seed, 0);
             submit (e, &ids[i], i, &together[i]);
             if (dice (seed + 1, (uint64_t) next, 3) > 0) break;
         }
-        if (dice (seed, 2 * steps + 1, 12) == 0) {
+        if (dice (seed, 2 * steps + 1, 5) == 0) {
             const int i = (int) dice (seed + 2, steps, REQUESTS);
-            bool going = ids[i] != 0 && cancelled < 3 * REQUESTS;
+            bool going = ids[i] != 0 && cancelled < REQUESTS;
             for (int64_t t = 0, n = 0; going && t < requests[i].texts; t++)
                 if ((n += together[i].ends[t]) == requests[i].texts) going = false;
             if (going) {
@@ -223,7 +223,7 @@ static wb_engine_stats_t test_together (const char *what, int texts, int64_t blo
     for (int i = 0; i < REQUESTS; i++) compare (i, what);
     T_OK (s.requests == 0 && s.texts == 0 && s.waiting == 0 && s.blocks_used == 0, "%s: %d blocks are lost", what,
           (int) s.blocks_used);
-    T_OK (cancelled > 3, "%s: %d requests were cancelled", what, cancelled);
+    T_OK (cancelled > 0, "%s: %d requests were cancelled", what, cancelled);
 
     /* Cancelled texts give their blocks back at once. */
     for (int i = 0; i < 6; i++) submit (e, &ids[i], i, &together[i]);
@@ -244,16 +244,17 @@ int main (void) {
     wb_log_init (WB_LOG_QUIET, true);
     make_model ();
     make_requests ();
+    wb_kern_threads_set (1);
     test_alone ();
     test_values ();
     const wb_engine_stats_t room = test_together ("room for all", 32, 0, 1);
     T_OK (room.paused == 0 && room.shared_tokens > 0, "%d pauses, %d tokens shared", (int) room.paused,
           (int) room.shared_tokens);
     T_OK (test_together ("three texts", 3, 0, 2).shared_tokens > 0, "tokens are shared");
-    T_OK (test_together ("few blocks", 16, 11, 3).paused > 0, "texts have to wait");
+    T_OK (test_together ("few blocks", 16, 7, 3).paused > 0, "texts have to wait");
     T_OK (test_together ("as few blocks as possible", 16, 1, 4).paused > 0, "texts have to wait");
-    wb_kern_threads_set (1);
-    (void) test_together ("one thread", 9, 20, 5);
+    wb_kern_threads_set (3);
+    (void) test_together ("three threads", 9, 20, 5);
     wb_free (model.weights);
     wb_params_destroy (model.params);
     wb_tokenizer_destroy (model.tokenizer);

@@ -217,7 +217,7 @@ static const int rank_of[VS] = {6, 0, 10, 2, 8, 1, 11, 4, 5, 9, 3, 7};
 
 /* Draws follow the softmax of the allowed ids at the temperature, and no other id is drawn. */
 static void test_draws (double temperature, int64_t top_k, double top_p, int32_t forbid, int want_kept) {
-    const wb_sampling_t s = {temperature, top_k, top_p, 77};
+    const wb_sampling_t s = {temperature, top_k, top_p, 77, 0};
     char work[VS * 16];
     int count[VS] = {0};
     double p[VS], sum = 0, chi = 0;
@@ -270,12 +270,12 @@ static void test_sample (void) {
     test_draws (1.0, 6, 0.85, -1, nucleus (1.0, 6, 0.85));
     T_OK (nucleus (1.0, 6, 0.85) < nucleus (1.0, VS, 0.85), "top-p is of what top-k left");
 
-    wb_sampling_t s = {0.0, 0, 0.0, 1};
+    wb_sampling_t s = {0.0, 0, 0.0, 1, 0};
     T_OK (wb_sample_id (odd, VS, &s, -1, 0, 0, work) == 1, "argmax, the lower of equals");
     T_OK (wb_sample_id (odd, VS, &s, 1, 0, 0, work) == 5, "argmax, without the forbidden one");
     s.top_k = 3, s.top_p = 0.5;
     T_OK (wb_sample_id (odd, VS, &s, -1, 0, 9, work) == 1, "argmax with top-k and top-p");
-    s = (wb_sampling_t){1e-30, 0, 0.0, 1};
+    s = (wb_sampling_t){1e-30, 0, 0.0, 1, 0};
     T_OK (wb_sample_id (odd + 2, 3, &s, -1, 0, 0, work) == 1, "almost no temperature");
 
     float bad[VS];
@@ -285,7 +285,7 @@ static void test_sample (void) {
     bad[4] = INFINITY;
     T_OK (wb_sample_id (bad, VS, &s, -1, 0, 0, work) == -1, "infinity");
     bad[4] = -INFINITY;
-    s = (wb_sampling_t){1.0, 0, 0.0, 1};
+    s = (wb_sampling_t){1.0, 0, 0.0, 1, 0};
     for (int n = 0; n < 1000; n++) T_OK (wb_sample_id (bad, VS, &s, -1, 0, (uint64_t) n, work) != 4, "-infinity");
     for (int i = 0; i < VS; i++) bad[i] = -INFINITY;
     T_OK (wb_sample_id (bad, VS, &s, -1, 0, 0, work) == -1, "nothing to draw");
@@ -293,7 +293,20 @@ static void test_sample (void) {
     T_OK (wb_sample_id (bad, VS, &s, -1, 0, 0, work) == 3, "far apart");
     T_OK (wb_sample_id (bad, VS, &s, 3, 0, 0, work) == 7, "the only one left");
 
-    s = (wb_sampling_t){1.0, 4, 0.9, 123};
+    /* min-p: who is at least half as likely as the most likely one, at the temperature. */
+    for (int t = 1; t <= 2; t++) {
+        s = (wb_sampling_t){.temperature = t, .seed = 9, .min_p = 0.5};
+        int allowed = 0, seen = 0, drawn[VS] = {0};
+        for (int n = 0; n < 2000; n++) drawn[wb_sample_id (odd, VS, &s, -1, 0, (uint64_t) n, work)]++;
+        for (int i = 0; i < VS; i++) {
+            const bool may = exp ((double) (odd[i] - 2.0f) / t) >= 0.5;
+            allowed += may, seen += drawn[i] > 0;
+            T_OK (may || drawn[i] == 0, "min-p: id %d was drawn", i);
+        }
+        T_OK (seen == allowed && allowed > 2, "min-p: %d ids, not %d", seen, allowed);
+    }
+
+    s = (wb_sampling_t){1.0, 4, 0.9, 123, 0};
     int differ = 0;
     for (int n = 0; n < 100; n++) {
         int32_t a = wb_sample_id (odd, VS, &s, -1, 5, (uint64_t) n, work);
@@ -327,7 +340,7 @@ static void test_generate (const wb_kern_t *k) {
     static book_t a, b, c;
     memset (&a, 0, sizeof a), memset (&b, 0, sizeof b);
     T_STATUS (wb_tokenizer_new (&m.tokenizer, "byte"), WB_OK);
-    wb_generation_t g = {.sampling = {1.0, 40, 0.95, 42},
+    wb_generation_t g = {.sampling = {1.0, 40, 0.95, 42, 0},
                          .context = ids[1],
                          .ncontext = 5,
                          .max_length = 60,
@@ -371,7 +384,7 @@ static void test_generate (const wb_kern_t *k) {
     int n = 5, length = 0;
     memcpy (window, ids[1], 5 * sizeof *window);
     memset (&a, 0, sizeof a);
-    g = (wb_generation_t){.sampling = {0.0, 0, 0.0, 1},
+    g = (wb_generation_t){.sampling = {0.0, 0, 0.0, 1, 0},
                           .context = ids[1],
                           .ncontext = 5,
                           .min_length = 80,
@@ -418,7 +431,7 @@ static void test_generate (const wb_kern_t *k) {
     *b0 = was;
 
     wb_buf_t text = {0}, again = {0};
-    const wb_sampling_t s = {0.8, 10, 0.0, 6};
+    const wb_sampling_t s = {0.8, 10, 0.0, 6, 0};
     T_STATUS (wb_sample_text (&text, &m, "日本", 40, &s), WB_OK);
     T_STATUS (wb_sample_text (&again, &m, "日本", 40, &s), WB_OK);
     T_OK (text.len > 0 && text.len == again.len && memcmp (text.data, again.data, text.len) == 0,

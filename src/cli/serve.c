@@ -1,0 +1,38 @@
+/* wabun serve: models over HTTP. */
+#include "config.h"
+
+#include "cli/cli.h"
+#include "wabun/serve.h"
+
+static wb_status run (int argc, char **argv) {
+    wb_opts_t o = wb_opts_begin (argc, argv);
+    wb_serve_t s = {.port = 8080, .texts = 64, .queue = 512};
+    wb_status status;
+    while (wb_serve_next (&s, &o, &status))
+        return wb_model_args_unknown (&(wb_model_args_t){.model = s.models[0]}, &o, "each with its own --model");
+    return status == WB_OK ? wb_serve_run (&s) : status;
+}
+
+const wb_cmd_t wb_cmd_serve = {
+    .name = "serve",
+    .usage = "--model [NAME=]DIR... [OPTION]...",
+    .line = "answer over HTTP: an API, and a page to write on",
+    .run = run,
+    .flags = WB_CMD_COMPUTES,
+    .text =
+        "  --model [NAME=]DIR   a checkpoint or any Hugging Face GPT-2 directory; several, each with a name\n"
+        "  --host ADDRESS       where to listen (default 127.0.0.1: this machine only; 0.0.0.0: everywhere)\n"
+        "  --port N             0: any that is free (default 8080)\n"
+        "  --api-keys FILE      only who sends a key of this file may ask: one a line, # for comments\n"
+        "  --allow-origin URL   pages of this address may use the API as well (CORS)\n"
+        "  --texts N            texts written at a time (default 64)\n"
+        "  --queue N            requests under way or waiting, after which others are refused (default 512)\n"
+        "  --tokenizer T        instead of the models' own\n"
+        "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
+        "  --no-verify          do not compare the models with their checksums.json\n"
+        "\n"
+        "Prints its address when it is ready.  The API is OpenAI's: POST /v1/completions (stream, n, echo, logprobs,\n"
+        "stop, seed, max_tokens, temperature, top_p, top_k, min_p), /v1/embeddings, GET /v1/models; beside it POST\n"
+        "/tokenize, /detokenize and /score, GET /health and /metrics (OpenMetrics).  SIGTERM finishes what is under\n"
+        "way, for half a minute at most; SIGHUP loads the models anew.\n",
+};

@@ -1,0 +1,60 @@
+#!/bin/sh
+# wabun serve against OpenAI's client.  Not part of make check.  Installs what is missing: npm packages beside the build.  tests/run.sh --web starts it, or
+# by hand, in a build directory:
+#     WABUN=$PWD/wabun ../tests/web/run.sh
+#   WABUN_WEB=DIR   where the npm packages are (default ./web)
+# Writes TAP.
+case ${1-} in
+  '') ;;
+  -h | --help) echo "usage: tests/web/run.sh"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+  *) echo "run.sh: unknown argument $1; tests/web/run.sh --help" >&2; exit 2 ;;
+esac
+here=$(cd "$(dirname "$0")" && pwd)
+: "${WABUN:=wabun}" "${WABUN_WEB:=$PWD/web}"
+NO_PROXY='*' no_proxy='*' WABUN_NO_RETUNE=1 LC_ALL=C.UTF-8
+export NO_PROXY no_proxy WABUN_NO_RETUNE LC_ALL
+work=$(mktemp -d) || exit 99
+server=
+trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
+
+skip () { echo "1..0 # SKIP $1"; exit 77; }
+command -v npm >/dev/null || skip "no npm"
+if [ ! -d "$WABUN_WEB/node_modules/openai" ]; then
+  mkdir -p "$WABUN_WEB" && (cd "$WABUN_WEB" && env -u NO_PROXY -u no_proxy npm i -E --no-audit --no-fund --ignore-scripts openai) \
+    >"$work/npm" 2>&1 || { cat "$work/npm" >&2; skip "npm installs no packages here"; }
+fi
+
+# A model of a few seconds' training on README.ja.md.
+run () { "$WABUN" "$@" >"$work/out" 2>"$work/err" </dev/null || { cat "$work/err" >&2; exit 99; }; }
+grep -v '^    ' "$here/../../README.ja.md" | grep . >"$work/text"
+run vocab train --kind ja-bpe --size 1500 -o "$work/vocab" "$work/text"
+run encode --tokenizer "$work/vocab" -o "$work/tok" "$work/text"
+cat >"$work/cfg" <<END
+run = "$work/run"; seed = 1; tokenizer = "$work/vocab"; data = { train = "$work/tok"; };
+model = { layers = 2; width = 64; heads = 4; context = 256; };
+train = { global_batch = 4; steps = 150; lr = 3e-3; warmup = 5; }; checkpoint = { every = 150; };
+END
+run train "$work/cfg"
+
+"$WABUN" serve --model readme="$work/run/latest" --model other="$work/run/latest" --port 0 >"$work/address" 2>"$work/log" &
+server=$!
+i=0
+while [ $i -lt 300 ] && [ ! -s "$work/address" ]; do i=$((i + 1)); sleep 0.1; done
+url=$(cat "$work/address")
+cp "$here"/*.mjs "$WABUN_WEB" # a module is looked for beside the script
+bad=0 point=0
+for test in api; do
+  timeout 300 node "$WABUN_WEB/$test.mjs" "$url" >"$work/tap" 2>&1
+  code=$?
+  grep -v '^[0-9]*\.\.' "$work/tap" | sed "s/^\(not \)\{0,1\}ok /&$test: /"
+  point=$((point + $(grep -c '^\(not \)\{0,1\}ok ' "$work/tap")))
+  [ $code -eq 0 ] || { bad=1; echo "not ok $test: came to its end"; point=$((point + 1)); }
+done
+kill -TERM $server
+wait $server
+code=$?
+server=
+point=$((point + 1))
+if [ $code -eq 0 ]; then echo "ok the server stops"; else bad=1; echo "not ok the server stops"; fi
+echo "1..$point"
+exit $bad
