@@ -94,7 +94,7 @@ static void after_prompt (wb_engine_t *e, int i, const float *logits) {
     if (t->length > 0) return;
     if (r->prompt && t->number == 0) tell_prompt (e, p->slot, e->hidden + p->row * C, p->from, n);
     if (logits == NULL) return;
-    if (r->vector) {
+    if (r->vector && t->number == 0) {
         const wb_event_t event = {
             .kind = WB_EVENT_VECTOR, .text = t->number, .vector = e->hidden + (p->row + n - 1) * C};
         (void) r->event (r->ctx, &event);
