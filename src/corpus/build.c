@@ -152,7 +152,7 @@ static wb_status finish (build_t *b, wb_comm_t *world, const wb_corpus_options_t
     b->first = wb_malloc (n * sizeof *b->first);
     WB_TRY (wb_agree (world, b->state != NULL && b->first != NULL ? WB_OK : WB_NOMEM ("%zu documents", n)));
     WB_TRY (wb_duplicates_find (b->state, b->first, world, &b->parts, o));
-    WB_TRY (wb_site_lines_find (&b->lines, &b->nlines, world, &b->parts, o));
+    WB_TRY (wb_site_lines_find (&b->lines, &b->nlines, world, &b->parts, o, b->state));
     WB_TRY (wb_agree (world, root ? clear (o->dir) : WB_OK));
     WB_TRY (wb_shards_write (&b->shards, world, &b->parts, o, b->state, b->lines, b->nlines, threads));
     return wb_agree (world,

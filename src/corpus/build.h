@@ -42,6 +42,7 @@ typedef struct wb_row_of_part {
     uint64_t frame;                   /* where the packed frame is that it lies in */
     uint32_t packed, size, at, bytes; /* bytes of the frame, unpacked too; where in it, and how many */
     uint64_t site;                    /* hash; 0: not of a web site */
+    int64_t nlines;                   /* of the part's lines, those of the documents before it come first */
 } wb_row_of_part_t;
 
 /* Consecutive files of one source, or one large file: the unit of work and of what is kept after an interruption. */
@@ -173,9 +174,10 @@ wb_status wb_corpus_gather (wb_comm_t *world, const char *dir, const char *name,
  * itself if of none.  Both are the caller's.  Collective.  Errors, agreed. */
 wb_status wb_duplicates_find (unsigned char *state, int64_t *first, wb_comm_t *world, const wb_parts_t *p,
                               const wb_corpus_options_t *o) WB_NODISCARD;
-/* Hashes of (site, line) of the lines that go, in order.  Collective. */
+/* Hashes of (site, line) of the lines that go, in order.  A page that was fetched many times counts once: state
+ * [documents] says which documents stay.  Collective.  Errors: WB_ENOMEM, WB_EIO, WB_EDATA: a damaged part. */
 wb_status wb_site_lines_find (uint64_t **out, int64_t *n, wb_comm_t *world, const wb_parts_t *p,
-                              const wb_corpus_options_t *o) WB_NODISCARD;
+                              const wb_corpus_options_t *o, const unsigned char *state) WB_NODISCARD;
 /* s [n] without those lines, into out, in place of what it held; *gone: how many.  Errors: WB_ENOMEM. */
 wb_status wb_site_lines_drop (wb_buf_t *out, int64_t *gone, const char *s, size_t n, uint64_t site,
                               const uint64_t *lines, int64_t nlines) WB_NODISCARD;

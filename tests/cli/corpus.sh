@@ -75,6 +75,8 @@ ok "none of it when it is not wanted" eval 'build 0 cfg --set corpus=pair --set 
 sed 's|"id": "base-\([0-9]*\)", "text": "|"id": "https://a.example/\1", "text": "この行はどのページにもあります。\\n|' texts/base.jsonl >texts/site.jsonl
 ok "lines of a site" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/site.jsonl\";})" && grep -q "\"lines_gone\": 400," site.out/manifest.json'
 ok "... are left alone when that is wanted" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/site.jsonl\";})" --set duplicates.lines=0 && grep -q "\"lines_gone\": 0," site.out/manifest.json'
+for i in $(seq 20); do head -n 1 texts/base.jsonl | sed "s|\"id\": \"base-[0-9]*\"|\"id\": \"https://a.example/?page=$i\"|"; done >texts/again.jsonl
+ok "... of a page that was fetched 20 times stay" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/again.jsonl\";})" && grep -q "\"lines_gone\": 0," site.out/manifest.json && says "1 document"'
 ok "... and where there is no site" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/base.jsonl\";})" --set duplicates.lines=1 && grep -q "\"lines_gone\": 0," site.out/manifest.json'
 
 # ---- interrupted
