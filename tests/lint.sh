@@ -48,7 +48,7 @@ house () {
 5 vocab       base comm tokenizer corpus
 5 dataset     base launch comm tokenizer corpus
 6 train       base kernels comm parallel model
-6 infer       base kernels launch comm parallel tokenizer dataset model checkpoint
+6 infer       base kernels launch comm parallel tokenizer corpus dataset model checkpoint
 7 config      base kernels launch comm parallel tokenizer corpus dataset model checkpoint train infer
 7 convert     base comm tokenizer dataset model checkpoint infer
 8 run         base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config

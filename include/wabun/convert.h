@@ -80,6 +80,15 @@ typedef struct wb_format {
 } wb_format_t;
 extern const wb_format_t *const wb_formats[]; /**< probed in this order; then NULL */
 
+/** The type of this name (list.c).  Errors: WB_EUSAGE, with those there are. */
+wb_status wb_number_of (wb_number *out, const char *name) WB_NODISCARD;
+/** The formats as rows of help: all of them; those that can be read; those that can be written, with what they keep
+ * (list.c).  put: prints n bytes of text. */
+typedef void (*wb_put_fn) (FILE *to, const char *text, size_t n);
+void wb_formats_list_all (FILE *to, wb_put_fn put);
+void wb_formats_list_in (FILE *to, wb_put_fn put);
+void wb_formats_list_out (FILE *to, wb_put_fn put);
+
 /* ---- the three commands (convert.c, inspect.c) ------------------------------------------------------------------- */
 
 /** Say on the standard output what a file or directory is.  Errors: WB_EIO; WB_EDATA damaged; WB_EUSAGE: of no format

@@ -50,9 +50,9 @@ wb_status wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int
 typedef struct wb_tokens_writer wb_tokens_writer_t;
 /** dtype is u16 when vocab <= 65500, else i32 (Megatron's rule). Errors: WB_EIO. */
 wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, int32_t vocab) WB_NODISCARD;
-/** Have _end write PREFIX.tokenizer as well: the ids are of this one.  Without it an older PREFIX.tokenizer is removed.
- */
-void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t);
+/** Have _end write PREFIX.tokenizer as well: the ids are of this one, and this command made them (NULL: none;
+ * borrowed). Without it an older PREFIX.tokenizer is removed. */
+void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t, const char *command);
 /** Append ids to the document that the next _put ends.  Errors: as _put. */
 wb_status wb_tokens_writer_part (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
 /** Append one document, or the last part of one (the caller puts <|endoftext|> at its end).  Errors: WB_EIO (full
@@ -116,12 +116,14 @@ typedef struct wb_dataset_encoding {
     bool keep_crlf;    /**< do not make LF of CRLF */
     bool keep_garbled; /**< go on where more than one in ten documents are in an unknown encoding */
     double validation; /**< this share of the documents goes to PREFIX-valid; 0: none */
+    bool force;        /**< replace what another command has written under this prefix */
 } wb_dataset_encoding_t;
 /** Encode text into PREFIX.bin and PREFIX.idx, with PREFIX.tokenizer, and print a summary.  The bytes are the same on
  * any number of ranks and threads.  A document is for validation if XXH64 of its first 64 KiB is low enough; of fewer
  * than 10 documents each is cut at a line end instead.  After an error nothing is left.  Collective over world. Errors,
  * agreed: WB_EIO; WB_EDATA bad lines (file:line), too many documents in an unknown encoding, inputs that are not text,
- * or no text at all; WB_EUSAGE inputs that cannot be read, an unknown encoding; WB_ENOMEM. */
+ * or no text at all; WB_EUSAGE inputs that cannot be read, a token file of that name that another command made, an
+ * unknown encoding; WB_ENOMEM. */
 wb_status wb_dataset_encode (wb_comm_t *world, const wb_dataset_encoding_t *e) WB_NODISCARD;
 /** Lines {"text": ...} of the standard input become lines {"ids": [...]} of the standard output, one by one; and back.
  * Not collective.  Errors: WB_EDATA naming the line; WB_EIO, WB_ECLOSED, WB_ENOMEM. */

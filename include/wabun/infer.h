@@ -6,6 +6,7 @@
 #define WABUN_INFER_H
 
 #include <wabun/checkpoint.h>
+#include <wabun/corpus.h>
 #include <wabun/dataset.h>
 #include <wabun/model.h>
 
@@ -32,11 +33,13 @@ void wb_model_destroy (wb_model_t *m); /**< only what wb_model_load() gave; NULL
 
 /* ---- what commands that use a model share (args.c) -------------------------------------------------------------- */
 
-/** --model, --tokenizer, --threads and --no-verify; zero-initialised is empty; borrowed from argv. */
+/** --model, --tokenizer, --threads, --no-verify, --from and --keep-garbled; zero-initialised is empty; borrowed from
+ * argv. */
 typedef struct wb_model_args {
     const char *model, *tokenizer;
-    int64_t threads; /**< 0: OMP_NUM_THREADS, or the cores */
-    bool no_verify;  /**< load it without a look at its checksums */
+    int64_t threads;        /**< 0: OMP_NUM_THREADS, or the cores */
+    bool no_verify;         /**< load it without a look at its checksums */
+    wb_text_options_t text; /**< how texts given to the model are read */
 } wb_model_args_t;
 /** The next argument that is none of these, which are stored.  False: there are no more, or *status is an error
  * (WB_EUSAGE). */
@@ -50,8 +53,9 @@ wb_status wb_model_args_unknown (const wb_model_args_t *a, wb_opts_t *o, const c
 wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char *command) WB_NODISCARD;
 
 /** The ids of a context given as text, or as a file ("-": the standard input) whose last newline does not count; both
- * NULL: none.  Appended to ids; warns of text that is not UTF-8.  Errors: WB_EIO, WB_ENOMEM. */
-wb_status wb_context_read (wb_ids_t *ids, const wb_tokenizer_t *t, const char *context, const char *file) WB_NODISCARD;
+ * NULL: none.  Appended to ids.  Errors: WB_EIO, and those of wb_text_read(). */
+wb_status wb_context_read (wb_ids_t *ids, const wb_tokenizer_t *t, const char *context, const char *file,
+                           const wb_text_options_t *o) WB_NODISCARD;
 
 /** A text and where it comes from, for messages; all borrowed. */
 typedef struct wb_text {
@@ -61,10 +65,11 @@ typedef struct wb_text {
     int64_t line;       /**< 0: source is enough */
 } wb_text_t;
 /** Give the lines of a file ("-": the standard input) to put(), one by one; run() is called at the end, and whenever
- * the next line would have to be waited for, so that whoever writes a line into a pipe gets its answer.  Warns once of
- * text that is not UTF-8.  Errors: WB_EIO, and those of put() and run(), which end it. */
-wb_status wb_lines_each (const char *path, wb_status (*put) (void *ctx, const wb_text_t *text),
-                         wb_status (*run) (void *ctx), void *ctx) WB_NODISCARD;
+ * the next line would have to be waited for, so that whoever writes a line into a pipe gets its answer; also before an
+ * error of reading.  Errors: those of wb_text_lines_next(), put() and run(), which end it. */
+wb_status wb_lines_each (const char *path, const wb_text_options_t *o,
+                         wb_status (*put) (void *ctx, const wb_text_t *text), wb_status (*run) (void *ctx),
+                         void *ctx) WB_NODISCARD;
 
 /* ---- sampling (sample.c) ----------------------------------------------------------------------------------------- */
 
@@ -111,6 +116,9 @@ typedef struct wb_generation {
     wb_emit_fn emit;
     void *ctx;
 } wb_generation_t;
+/** What `wabun generate` does without options. */
+#define WB_GENERATION_DEFAULT \
+    { .sampling = {.temperature = 1.0, .top_k = 40}, .samples = 1, .max_length = 500 }
 /** Is the argument --num-generate, --min-length, --max-length or one of wb_sampling_option()?  As there (args.c). */
 bool wb_generation_option (wb_generation_t *g, wb_opts_t *o, wb_status *status) WB_NODISCARD;
 /** WB_EUSAGE when the lengths contradict each other (args.c). */
@@ -179,6 +187,31 @@ wb_status wb_vectors_new (wb_vectors_t **out, const wb_model_t *m, wb_vector_fn 
 void wb_vectors_destroy (wb_vectors_t *v);
 wb_status wb_vectors_put (wb_vectors_t *v, const wb_text_t *text) WB_NODISCARD;
 wb_status wb_vectors_run (wb_vectors_t *v) WB_NODISCARD;
+
+/* ---- printed for people (print_texts.c, print_scores.c, print_vectors.c, interrupt.c) ---------------------------- */
+
+/** What `wabun generate` writes; all borrowed. */
+typedef struct wb_print_texts {
+    wb_generation_t generation;         /**< but for the context, emit and ctx */
+    const char *context, *context_file; /**< as wb_context_read() */
+    const char *output;                 /**< a file; NULL: the standard output */
+    int64_t seed;                       /**< < 0: one from the clock, which is told */
+} wb_print_texts_t;
+/** Open the model, write texts, with a line of ======== between two.  Ctrl-C prints what there is and ends the program
+ * as an interrupted one ends.  Errors: those of wb_model_open(), wb_context_read() and wb_generate(); WB_EIO. */
+wb_status wb_print_texts (const wb_print_texts_t *p, const wb_model_args_t *model) WB_NODISCARD;
+/** Open the model, print text, tab, log-probability (nats) of each line of a file ("-": the standard input).  tokens:
+ * before that the same of each of its tokens; end: count the <|endoftext|> after a text.  Errors: as above. */
+wb_status wb_print_scores (const char *file, const wb_model_args_t *model, bool tokens, bool end) WB_NODISCARD;
+/** Open the model, print the vector of `text`, or where that is NULL of each line of `file`, as JSON lists; of an empty
+ * line null.  Errors: as above. */
+wb_status wb_print_vectors (const char *text, const char *file, const wb_model_args_t *model) WB_NODISCARD;
+
+/** From now on Ctrl-C sets a flag; the third one ends the program. */
+void wb_interrupt_begin (void);
+bool wb_interrupted (void);
+/** Ctrl-C is as before; if there was one and status is WB_OK, the program ends as an interrupted one ends. */
+void wb_interrupt_end (wb_status status);
 
 /* ---- inference with a KV cache (kv_cache.c) ---------------------------------------------------------------------- */
 

@@ -50,11 +50,4 @@ void wb_help_man_command (FILE *to, const wb_cmd_t *c);
 /** A completion for bash.  Errors: WB_ENOMEM. */
 wb_status wb_help_completion (FILE *to) WB_NODISCARD;
 
-/* ---- Ctrl-C (interrupt.c) -------------------------------------------------------------------------------------- */
-
-void wb_interrupt_begin (void); /**< from now on Ctrl-C sets a flag; the third one ends the program */
-bool wb_interrupted (void);
-/** Ctrl-C is as before; if there was one and status is WB_OK, the program ends as an interrupted one ends. */
-void wb_interrupt_end (wb_status status);
-
 #endif

@@ -35,5 +35,5 @@ const wb_cmd_t wb_cmd_status = {
         "\n"
         "State (running, queued, stopped, ...), step, loss, tokens a second, time left with saves and\n"
         "validations, every start and how it ended, and the newest checkpoint whose files are there with their sizes\n"
-        "(wabun verify compares the checksums).  Reads files only: it works beside the job and on a login node.\n",
+        "(wabun verify compares the checksums). Reads files only: it works beside the job and on a login node.\n",
 };

@@ -34,6 +34,9 @@ static inline const wb_corpus_source_t *wb_corpus_source (const wb_corpus_option
     return (const wb_corpus_source_t *) o->sources.list + i;
 }
 
+/* The weight of the genre of source i: what its sources say, 1 where none does. */
+double wb_corpus_weight (const wb_corpus_options_t *o, int i);
+
 /* ---- parts on disk (part_file.c) --------------------------------------------------------------------------------- */
 
 /* A document in a part file. */
@@ -120,7 +123,8 @@ typedef struct wb_work {
     uint64_t *lines;
     int64_t nlines, lines_cap;
     uint64_t exact, site;
-    int reason; /* WB_KEPT, why not; -1: no document, see the complaint */
+    int reason;     /* WB_KEPT, why not; -1: no document, see the complaint */
+    wb_form markup; /* that is taken as text: wb_content_markup() */
     uint16_t sign[WB_MINHASH_MAX];
 } wb_work_t;
 /* What all workers need. */
@@ -207,8 +211,9 @@ char *wb_shard_name (const wb_shard_t *s, const wb_corpus_options_t *o); /* free
 
 /* What a corpus was made of, in one number. */
 uint64_t wb_corpus_identity (const char *text, const wb_corpus_files_t *f);
-/* Is DIR finished?  Then *same says whether of the same.  Rank 0.  Errors: WB_EDATA the manifest cannot be read. */
-wb_status wb_manifest_look (const char *dir, bool *done, bool *same, uint64_t identity, const char *text) WB_NODISCARD;
+/* Is DIR finished, of these very files?  Rank 0.  Errors: WB_EUSAGE it is of another configuration, unless `force`;
+ * WB_ENOMEM. */
+wb_status wb_manifest_look (const char *dir, bool *same, uint64_t identity, const char *text, bool force) WB_NODISCARD;
 wb_status wb_manifest_write (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, wb_parts_t *p,
                              const wb_shards_t *s, const unsigned char *state, const int64_t *first) WB_NODISCARD;
 

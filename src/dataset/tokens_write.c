@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "corpus/made.h"
 #include "dataset/dataset_priv.h"
 
 #define PIECE ((size_t) 1 << 18) /* bytes of the buffer */
@@ -20,6 +21,7 @@ struct wb_tokens_writer {
     char *idx_path, *note_path;
     wb_writer_t bin, idx, note;
     wb_tokenizer_identity_t tokenizer; /* kind "": not known, no note */
+    const char *command;               /* NULL: not known */
     int32_t vocab;
     int dtype, width;
     int64_t tokens;
@@ -52,8 +54,9 @@ wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, in
     return status;
 }
 
-void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t) {
+void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t, const char *command) {
     wb_tokenizer_identify (&w->tokenizer, t);
+    w->command = command;
 }
 
 /* ---- documents -------------------------------------------------------------------------------------------------- */
@@ -185,18 +188,20 @@ static wb_status put_index (wb_tokens_writer_t *w) {
     return wb_writer_put (&w->idx, w->buf, w->n);
 }
 
-/* Which tokenizer it was; the number of ids tells whether the note is still of this file. */
+/* Which tokenizer and which command it was; the number of ids tells whether the note is still of this file. */
 static wb_status put_note (wb_tokens_writer_t *w) {
-    char text[256];
     const wb_tokenizer_identity_t *t = &w->tokenizer;
     if (t->kind[0] == 0) return WB_OK;
-    const int n = snprintf (text, sizeof text,
-                            "{\"tokenizer\": \"%s\", \"vocab_size\": %d, \"hash\": \"%016" PRIx64
-                            "\", \"tokens\": %" PRId64 "}\n",
-                            t->kind, (int) t->size, t->hash, w->tokens);
-    WB_TRY (wb_writer_begin (&w->note, w->note_path));
-    WB_TRY (wb_writer_put (&w->note, text, (size_t) n));
-    return wb_writer_sync (&w->note);
+    char *command = w->command != NULL ? wb_made_json (w->command) : NULL;
+    char *text = wb_format ("{\"tokenizer\": \"%s\", \"vocab_size\": %d, \"hash\": \"%016" PRIx64
+                            "\", \"tokens\": %" PRId64 "%s%s}\n",
+                            t->kind, (int) t->size, t->hash, w->tokens,
+                            command != NULL ? ", \"" WB_MADE_KEY "\": " : "", command != NULL ? command : "");
+    wb_status status = text != NULL ? wb_writer_begin (&w->note, w->note_path) : WB_NOMEM ("%s", w->note_path);
+    if (status == WB_OK) status = wb_writer_put (&w->note, text, strlen (text));
+    wb_free (text);
+    wb_free (command);
+    return status == WB_OK ? wb_writer_sync (&w->note) : status;
 }
 
 /* Old ones must not meet the new .bin. */

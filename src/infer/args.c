@@ -24,6 +24,10 @@ bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) {
             *status = wb_opts_int (o, &a->threads, 1, 4096);
         else if (wb_opts_is (o, "--no-verify"))
             *status = wb_opts_flag (o, &a->no_verify);
+        else if (wb_opts_is (o, "--from"))
+            *status = wb_opts_text (o, &a->text.from);
+        else if (wb_opts_is (o, "--keep-garbled"))
+            *status = wb_opts_flag (o, &a->text.keep_garbled);
         else
             return true;
     }
@@ -125,45 +129,51 @@ wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char 
 
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
 
-wb_status wb_context_read (wb_ids_t *ids, const wb_tokenizer_t *t, const char *context, const char *file) {
-    if (context != NULL) {
-        wb_text_warn ("--context", context, strlen (context), NULL);
-        return wb_tokenizer_encode (t, ids, context, strlen (context), false);
-    }
-    if (file == NULL) return WB_OK;
-    const bool is_stdin = strcmp (file, "-") == 0;
-    char *text;
-    size_t n;
-    WB_TRY (wb_file_read (&text, &n, is_stdin ? "/dev/stdin" : file));
-    wb_text_warn (is_stdin ? "standard input" : file, text, n, NULL);
-    if (n > 0 && text[n - 1] == '\n') n--; /* the one that editors put there */
-    if (n > 0 && text[n - 1] == '\r') n--;
-    const wb_status status = wb_tokenizer_encode (t, ids, text, n, false);
-    wb_free (text);
+wb_status wb_context_read (wb_ids_t *ids, const wb_tokenizer_t *t, const char *context, const char *file,
+                           const wb_text_options_t *o) {
+    if (context == NULL && file == NULL) return WB_OK;
+    const bool is_stdin = file != NULL && strcmp (file, "-") == 0;
+    char *read = NULL;
+    size_t n = context != NULL ? strlen (context) : 0;
+    if (context == NULL) WB_TRY (wb_file_read (&read, &n, is_stdin ? "/dev/stdin" : file));
+    wb_buf_t text = {0};
+    wb_status status = wb_text_read (&text,
+                                     context != NULL ? "--context"
+                                     : is_stdin      ? "standard input"
+                                                     : file,
+                                     context != NULL ? context : read, n, o);
+    if (context == NULL && text.len > 0 && text.data[text.len - 1] == '\n') text.len--; /* editors put it there */
+    if (context == NULL && text.len > 0 && text.data[text.len - 1] == '\r') text.len--;
+    if (status == WB_OK) status = wb_tokenizer_encode (t, ids, text.data, text.len, false);
+    wb_buf_fini (&text);
+    wb_free (read);
     return status;
 }
 
-wb_status wb_lines_each (const char *path, wb_status (*put) (void *ctx, const wb_text_t *text),
-                         wb_status (*run) (void *ctx), void *ctx) {
-    wb_lines_t in;
-    bool told = false, waiting = false; /* a text for run */
-    WB_TRY (wb_lines_open (&in, path));
-    wb_status status;
-    for (;;) {
+/* The lines that are there come before the error that ends the reading. */
+static wb_status run_before (wb_status status, wb_status (*run) (void *ctx), void *ctx) {
+    wb_error_t e;
+    wb_error_take (&e);
+    if (run (ctx) != WB_OK) wb_error_clear ();
+    wb_error_put (&e);
+    return status;
+}
+
+wb_status wb_lines_each (const char *path, const wb_text_options_t *o,
+                         wb_status (*put) (void *ctx, const wb_text_t *text), wb_status (*run) (void *ctx), void *ctx) {
+    wb_text_lines_t in;
+    bool waiting = false; /* a text for run */
+    wb_status status = wb_text_lines_open (&in, path, o);
+    while (status == WB_OK) {
         wb_text_t text = {.source = in.name};
-        status = wb_lines_next (&in, &text.bytes, &text.n, !waiting);
+        status = wb_text_lines_next (&in, &text.bytes, &text.n, !waiting);
+        if (status != WB_OK && waiting) status = run_before (status, run, ctx);
         if (status != WB_OK || (text.bytes == NULL && !waiting)) break;
-        if (text.bytes != NULL) {
-            text.line = in.number;
-            wb_text_warn (in.name, text.bytes, text.n, &told);
-            status = put (ctx, &text);
-        } else {
-            status = run (ctx);
-        }
-        if (status != WB_OK) break;
+        text.line = in.number;
+        status = text.bytes != NULL ? put (ctx, &text) : run (ctx);
         waiting = text.bytes != NULL;
     }
     if (status == WB_OK && in.number == 0) wb_warn ("%s: there is no text in it", in.name);
-    wb_lines_close (&in);
+    wb_text_lines_close (&in);
     return status;
 }

@@ -4,7 +4,7 @@
  * target.  A text longer than the model's positions is scored by windows that overlap by half: a later window scores
  * what follows the overlap.  Texts are copied and wait until enough of them are there, or the caller wants the results.
  *
- * Not here: reading and printing (cli/score.c). */
+ * Not here: reading and printing (print_scores.c). */
 #include "config.h"
 
 #include <math.h>

@@ -33,7 +33,7 @@ typedef struct report {
     json_t *starts; /* owned: the lines of starts, each with its end in it */
     json_t *record; /* owned: the last with a loss; NULL: none */
     double val_loss;
-    bool validated;
+    int64_t validated;  /* the step of that; -1: none */
     double written;     /* when metrics were, seconds since 1970; 0: never */
     int64_t checkpoint; /* step, -1: none */
     int aside;          /* checkpoints that were set aside as damaged */
@@ -126,7 +126,9 @@ static void take_record (report_t *r, json_t *line) {
         json_decref (r->record);
         r->record = json_incref (line);
     }
-    if (loss != NULL) r->val_loss = json_number_value (loss), r->validated = true;
+    if (loss == NULL) return;
+    r->val_loss = json_number_value (loss);
+    r->validated = integer (line, "step");
 }
 
 static wb_status read_checkpoints (report_t *r) {
@@ -269,7 +271,7 @@ static wb_status print_json (const report_t *r) {
         json_t *x = json_object_get (r->record, copied[i]);
         json_object_set_new (j, copied[i], x != NULL ? json_incref (x) : json_null ());
     }
-    json_object_set_new (j, "val_loss", r->validated ? json_real (r->val_loss) : json_null ());
+    json_object_set_new (j, "val_loss", r->validated >= 0 ? json_real (r->val_loss) : json_null ());
     json_object_set_new (j, "seconds_left", r->left >= 0 ? json_real (r->left) : json_null ());
     json_object_set_new (j, "written", r->written > 0 ? json_real (r->written) : json_null ());
     json_object_set_new (j, "checkpoint", r->checkpoint >= 0 ? json_integer (r->checkpoint) : json_null ());
@@ -334,7 +336,7 @@ static void print_text (const report_t *r) {
     printf ("\n");
     if (r->record != NULL) {
         printf ("loss        %.4f", number (r->record, "loss"));
-        if (r->validated) printf (", validation %.4f", r->val_loss);
+        if (r->validated >= 0) printf (", validation %.4f at step %" PRId64, r->val_loss, r->validated);
         printf ("\nspeed       %.4g tokens/s; last record %s ago\n", number (r->record, "tokens_per_s"),
                 wb_format_seconds (buf, ago > 0 ? ago : 0));
     }
@@ -369,7 +371,7 @@ static wb_status report (report_t *r, wb_run_answer answer) {
 }
 
 wb_status wb_run_status (const char *run, wb_run_answer answer) {
-    report_t r = {.run = run, .starts = json_array ()};
+    report_t r = {.run = run, .starts = json_array (), .validated = -1};
     const wb_status status = report (&r, answer);
     json_decref (r.starts);
     json_decref (r.record);

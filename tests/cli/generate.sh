@@ -62,8 +62,15 @@ ok "--context-file" cmp "$T_TMP/file" "$T_TMP/a"
 "$WABUN" generate --model "$model" --seed 1 --context-file - --max-length 20 <"$T_TMP/context" >"$T_TMP/file" 2>"$T_TMP/err"
 ok "--context-file -" cmp "$T_TMP/file" "$T_TMP/a"
 ok "without a warning" test ! -s "$T_TMP/err"
-printf '\223\372\226\173\214\352' | "$WABUN" generate --model "$model" --seed 1 --context-file - --max-length 5 >"$T_TMP/file" 2>"$T_TMP/err"
-ok "a context in Shift_JIS: a warning" grep -q "warning: standard input is not UTF-8.*iconv" "$T_TMP/err"
+printf '吾輩は猫である。名前はまだ無い。' >"$T_TMP/context"
+texts utf8 --seed 1 --context-file "$T_TMP/context" --max-length 20
+iconv -f UTF-8 -t SHIFT_JIS "$T_TMP/context" >"$T_TMP/sjis"
+texts file --seed 1 --context-file "$T_TMP/sjis" --max-length 20
+ok "a context in Shift_JIS is converted" cmp "$T_TMP/file" "$T_TMP/utf8"
+"$WABUN" generate --model "$model" --seed 1 --context "$(cat "$T_TMP/sjis")" --max-length 20 >"$T_TMP/file" 2>"$T_TMP/err"
+ok "so is one on the command line" cmp "$T_TMP/file" "$T_TMP/utf8"
+printf '\223\372\226\173\214\352' >"$T_TMP/short"
+fails "a context too short to be certain" 5 "short is not UTF-8, and its encoding cannot be told" generate --model "$model" --context-file "$T_TMP/short"
 texts raw --seed 1 --temperature 9 --top-k 0 --max-length 200 --min-length 200
 ok "whatever is drawn, UTF-8 comes out" iconv -f UTF-8 -t UTF-16 "$T_TMP/raw"
 

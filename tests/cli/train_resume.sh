@@ -163,7 +163,7 @@ cp tok/more.bin tokens.bin && cp tok/more.idx tokens.idx
 ok "a token file that has changed is refused" ends_with 2 3 changed --set train.steps=9
 ok "with both sizes" grep -q \
   'data.train: tokens is not the file any more that changed/step-00000008 was trained with (17462 bytes, now [0-9]*)' log
-sed 's|家|犬|g' <text >same_sizes && "$WABUN" encode --tokenizer byte -o tokens same_sizes >/dev/null 2>&1
+sed 's|家|犬|g' <text >same_sizes && "$WABUN" encode --force --tokenizer byte -o tokens same_sizes >/dev/null 2>&1
 ok "one of the same size as well" ends_with 2 1 changed --set train.steps=9
 ok "nothing was touched" test "$(names changed)" = "$(names good)"
 ok "--accept" trained 2 changed --set train.steps=9 --accept

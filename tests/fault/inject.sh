@@ -144,7 +144,7 @@ mkdir old new && "$WABUN" encode --tokenizer byte -o old/t text >/dev/null 2>&1 
 same_tokens () { cmp "$1/t.bin" out/t.bin && cmp "$1/t.idx" out/t.idx; }
 encode () { # AT: the tokens of `other` in the place of those of `text`
   rm -rf out && cp -R old out
-  with "$1" timeout 60 "$WABUN" encode --tokenizer byte -o out/t other >log 2>&1 </dev/null
+  with "$1" timeout 60 "$WABUN" encode --force --tokenizer byte -o out/t other >log 2>&1 </dev/null
   code=$?
 }
 try_encode () {

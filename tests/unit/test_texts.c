@@ -179,16 +179,17 @@ static wb_status take_run (void *ctx) {
 
 static void test_lines (void) {
     const char *path = t_tmp ("lines");
+    const wb_text_options_t read = {0};
     page_t p = {0};
     T_STATUS (wb_file_write (path, "a\n\nbc\r\nd", 8), WB_OK);
-    T_STATUS (wb_lines_each (path, take_line, take_run, &p), WB_OK);
+    T_STATUS (wb_lines_each (path, &read, take_line, take_run, &p), WB_OK);
     T_OK (strcmp (p.text, "1=a 2= 3=bc 4=d ") == 0 && p.calls == 1, "%d runs: %s", p.calls, p.text);
     p.stop_after = 2;
-    T_STATUS (wb_lines_each (path, take_line, take_run, &p), WB_ESTOP);
+    T_STATUS (wb_lines_each (path, &read, take_line, take_run, &p), WB_ESTOP);
     T_STATUS (wb_file_write (path, "", 0), WB_OK);
-    T_STATUS (wb_lines_each (path, take_line, take_run, &p), WB_OK);
+    T_STATUS (wb_lines_each (path, &read, take_line, take_run, &p), WB_OK);
     T_OK (p.calls == 2, "nothing to run");
-    T_STATUS (wb_lines_each (t_tmp ("none"), take_line, take_run, &p), WB_EIO);
+    T_STATUS (wb_lines_each (t_tmp ("none"), &read, take_line, take_run, &p), WB_EIO);
 }
 
 int main (void) {
