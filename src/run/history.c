@@ -83,6 +83,7 @@ void wb_run_history_start (wb_run_t *r) {
     json_object_set_new (j, "ranks", json_integer (wb_comm_size (r->world)));
     json_object_set_new (j, "host", json_string (wb_comm_host ()));
     json_object_set_new (j, "process", json_integer (getpid ()));
+    if (wb_launcher_end () > 0) json_object_set_new (j, "job_ends", json_integer (wb_launcher_end ()));
     if (restart != NULL) json_object_set_new (j, "restart", json_integer (strtol (restart, NULL, 10)));
     wb_run_event_put (r, j);
     leave_last_words (r);
