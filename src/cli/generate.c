@@ -22,7 +22,7 @@ typedef struct output {
     FILE *to;
     const char *name;
     wb_texts_t *texts;
-    bool stream;             /* texts are on a terminal, piece by piece */
+    bool stream, lines;      /* texts are on a terminal, piece by piece; are lines of JSON */
     int64_t tokens, printed; /* so far; printed: texts */
     int64_t samples;         /* all of them */
     double shown;            /* when progress was shown last */
@@ -58,7 +58,7 @@ static wb_status read_options (options_t *p, int argc, char **argv) {
 static wb_status print (void *ctx, int64_t sample, const char *text, size_t n, bool end) {
     output_t *o = ctx;
     if (end) wb_log_progress ("%s", "");
-    if (sample > 0) fputs ("========\n", o->to);
+    if (sample > 0 && !o->lines) fputs ("========\n", o->to);
     WB_TRY (wb_write (o->to, o->name, text, n));
     if (end) fputc ('\n', o->to), o->printed++;
     return wb_flush (o->to, o->name);
@@ -66,25 +66,25 @@ static wb_status print (void *ctx, int64_t sample, const char *text, size_t n, b
 
 static wb_status emit (void *ctx, int64_t sample, int32_t id) {
     output_t *o = ctx;
+    (void) sample;
     o->tokens += id >= 0;
     if (!o->stream && wb_now () - o->shown >= 0.25) { /* texts appear when all of a batch are nearly done */
         o->shown = wb_now ();
         wb_log_progress ("%lld of %lld text%s, %lld token%s", (long long) o->printed, (long long) o->samples,
                          wb_plural (o->samples), (long long) o->tokens, wb_plural (o->tokens));
     }
-    WB_TRY (wb_texts_put (o->texts, sample, id));
     return wb_interrupted () ? WB_ESTOP : WB_OK;
 }
 
 static wb_status output_open (output_t *o, const options_t *p, const wb_tokenizer_t *t) {
-    *o = (output_t){.to = stdout, .name = "standard output", .samples = p->g.samples};
+    *o = (output_t){.to = stdout, .name = "standard output", .samples = p->g.samples, .lines = p->g.logprobs};
     if (p->output != NULL) {
         o->name = p->output;
         o->to = fopen (p->output, "w");
         if (o->to == NULL) return WB_FAIL (WB_EIO, "%s: cannot write: %s", p->output, strerror (errno));
     }
-    o->stream = p->output == NULL && o->samples == 1 && isatty (STDOUT_FILENO);
-    return wb_texts_new (&o->texts, t, o->samples, o->stream, print, o);
+    o->stream = p->output == NULL && o->samples == 1 && isatty (STDOUT_FILENO) && !o->lines;
+    return wb_texts_new (&o->texts, t, &p->g, o->stream, print, o);
 }
 
 static wb_status output_close (output_t *o, wb_status status) {
@@ -102,7 +102,7 @@ static wb_status generate (options_t *p, const wb_model_t *m) {
     if (status == WB_OK) {
         wb_sampling_seed (&p->g.sampling, p->seed);
         p->g.context = context.data, p->g.ncontext = context.len;
-        p->g.emit = emit, p->g.ctx = &o;
+        p->g.texts = o.texts, p->g.emit = emit, p->g.ctx = &o;
         status = wb_generate (m, &p->g);
         wb_log_progress ("%s", "");
         if (status == WB_ESTOP) status = wb_texts_finish (o.texts);
@@ -132,18 +132,13 @@ const wb_cmd_t wb_cmd_generate = {
     .text = "  --model DIR          a checkpoint or any Hugging Face GPT-2 directory\n"
             "  --tokenizer T        instead of the model's own\n"
             "  --context TEXT       what the text begins with (it is not printed again)\n"
-            "  --context-file F     the same from a file; - is the standard input\n"
-            "  --num-generate N     texts to write (default 1)\n"
-            "  --top-k K            draw from the K most likely tokens; 0: from all (default 40)\n"
-            "  --top-p P            draw from the most likely tokens that make up P; 0: off (default 0)\n"
-            "  --temperature X      below 1 safer, above 1 wilder, 0: always the most likely (default 1)\n"
-            "  --min-length N       tokens before the text may end (default 0)\n"
-            "  --max-length N       tokens at most (default 500)\n"
+            "  --context-file F     the same from a file; - is the standard input\n" WB_GENERATION_HELP
             "  --seed S             the same seed gives the same texts (default: another one each time)\n"
             "  --output-file F      write there instead of to the standard output\n"
             "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
             "  --no-verify          do not compare the model with its checksums.json (0.1 s for 400 MB in memory)\n"
             "\n"
             "Lengths are tokens of the continuation.  A text longer than the model's context goes on with its second\n"
-            "half as context.\n",
+            "half as context.  The ways of drawing are applied in this order: bias, penalties, repeats, temperature,\n"
+            "top-k, typical, top-p, min-p; each narrows what the one before left.\n",
 };
