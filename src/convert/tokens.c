@@ -142,7 +142,7 @@ static wb_status write_all (stream_t *s, const wb_format_t *format, const char *
     char count[2][32];
     s->ids = s->pending = 0;
     WB_TRY (wb_tokens_writer_new (&s->writer, prefix, V));
-    if (s->tokenizer != NULL) wb_tokens_writer_tokenizer (s->writer, s->tokenizer);
+    if (s->tokenizer != NULL) wb_tokens_writer_tokenizer (s->writer, s->tokenizer, NULL);
     wb_status status = format->read_ids (from, write_on, s);
     if (status == WB_OK && s->turn && s->ids > 0) status = put (s, &s->eot, 1, true);
     if (status == WB_OK && s->pending > 0) status = put (s, NULL, 0, true);
