@@ -130,7 +130,7 @@ typedef struct wb_run {
     bool in_history; /* its start is written */
     bool history_told;
     wb_error_t history_error; /* why a line of history.jsonl could not be written; rank 0 */
-    int lock;        /* lock.c: descriptor of the locked file, rank 0; -1: none */
+    int lock;                 /* lock.c: descriptor of the locked file, rank 0; -1: none */
     wb_run_base_t base;
     wb_run_limits_t limits;
     wb_run_log_t log;
@@ -181,8 +181,8 @@ void wb_run_check_time (wb_run_t *r);
 #define WB_RUN_HISTORY "history.jsonl"
 
 /* The run directory is locked; the first step is about to begin; and how it all ended, which does nothing where the
- * lock was not taken.  Rank 0 writes; with WB_EHUNG whoever calls it, for rank 0 may be the one that hangs.  What cannot
- * be written is one warning in a run, none where the run ends with an error of the same kind. */
+ * lock was not taken.  Rank 0 writes; with WB_EHUNG whoever calls it, for rank 0 may be the one that hangs.  What
+ * cannot be written is one warning in a run, none where the run ends with an error of the same kind. */
 void wb_run_history_start (wb_run_t *r);
 void wb_run_history_began (wb_run_t *r);
 void wb_run_history_end (wb_run_t *r, wb_status status);
