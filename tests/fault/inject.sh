@@ -1,7 +1,7 @@
 #!/bin/sh
 # timeout: 600 - files that cannot be written: call after call fails while a run saves and while text is encoded.  Writes TAP.
 #
-#   tests/fault/inject.sh          of every fifth kind of call one, each with another error
+#   tests/fault/inject.sh          of every eighth kind of call one, each with another error
 #   tests/fault/inject.sh --all    every call, on one rank and on two, with ENOSPC, EIO, EACCES, EROFS, EDQUOT (an hour)
 #
 # A library (inject.c) lets the n-th call below the run directory fail: open, write, fsync, close, rename, mkdir, link,
@@ -150,14 +150,14 @@ reference () {
 }
 front="--set checkpoint.background=false --set checkpoint.failures=0"
 back="--set checkpoint.background=true --set checkpoint.failures=0"
-rank=0 on='' few=5
+rank=0 on='' few=8
 # 28 ENOSPC, 5 EIO, 13 EACCES, 30 EROFS, 122 EDQUOT
 errors=28+5+13+30+122 first=28+5+13+30+122 second=28+5+13+30+122
 $all && first="28 5+13+30+122" second="5 28+13+30+122"
 reference 1
 sweep "saving in the foreground" train "$first" 1 $front
 sweep "saving in the background" train "$second" 1 $back
-few=12
+few=16
 sweep "saving, which may fail three times" train "$errors" 1
 on=yes
 sweep "saving, from then on, in the foreground" train 28+30 1 $front
