@@ -18,7 +18,15 @@ static wb_status open_weights (wb_weights_t **out, const wb_format_t *format, co
     *out = NULL;
     if (format->open == NULL)
         return WB_FAIL (WB_EUSAGE, "%s: is %s: no model can be taken from it", path, format->what);
-    return format->open (out, path);
+    WB_TRY (format->open (out, path));
+    const wb_tokenizer_t *t = (*out)->tokenizer;
+    if (t == NULL || wb_tokenizer_size (t) <= (*out)->size.V) return WB_OK;
+    const int64_t V = (*out)->size.V;
+    const int32_t n = wb_tokenizer_size (t);
+    wb_weights_close (*out);
+    *out = NULL;
+    return WB_FAIL (WB_EDATA, "%s: its tokenizer has %d ids, the model %lld: they do not belong together", path,
+                    (int) n, (long long) V);
 }
 
 static wb_status writer_of (const wb_format_t **out, const char *name, bool tokens) {

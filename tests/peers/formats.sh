@@ -65,9 +65,10 @@ else skip PyTorch "python3-torch or python3-numpy"; fi
 # ---- transformers: its own GPT-2 class, and the classes of tokenizers that an export brings along
 if [ -n "${TRANSFORMERS-}" ] && [ -d "$TRANSFORMERS/transformers" ] && module torch; then
   export TRANSFORMERS HF_HOME="$work/home"
-  grep . "$work/text" | cut -c -40 | sed -n '1,30p' >"$work/lines"
-  rows () { # TOKENIZER: lines with their ids and what those are as a text
+  grep . "$work/text" | sed -E 's,^(.{15}).*,\1,' | sed -n '1,30p' >"$work/lines"
+  rows () { # TOKENIZER [ROW]: lines with their ids and what those are as a text
     sed 's/[\\"]/\\&/g; s/\t/\\t/g; s/.*/{"text": "&"}/' "$work/lines" >"$work/rows"
+    [ $# -eq 1 ] || printf '%s\n' "$2" >>"$work/rows"
     "$WABUN" encode --tokenizer "$1" --jsonl <"$work/rows" >"$work/ids"
     "$WABUN" decode --tokenizer "$1" --jsonl <"$work/ids" >"$work/back"
     "$PYTHON" -c 'import json, sys
@@ -82,9 +83,12 @@ for a, b, c in zip(rows, ids, back): print(json.dumps({"text": a["text"], "ids":
     ok "transformers: $kind, its log-probabilities" transformers score "$work/$kind" "$work/scores" "$work/ids"
   done
   printf '{"text": "wabun "}\n' | "$WABUN" encode --tokenizer byte --jsonl >"$work/prompt"
-  "$WABUN" generate --model "$model" --context 'wabun ' --temperature 0 --max-length 40 --output-file "$work/greedy"
-  printf '{"text": "%s"}\n' "$(head -n 1 "$work/greedy")" | "$WABUN" encode --tokenizer byte --jsonl >"$work/greedy.ids"
-  ok "transformers: its greedy text" transformers generate "$work/hf" "$work/prompt" "$work/greedy.ids"
+  "$WABUN" generate --model "$model" --context 'wabun ' --temperature 0 --max-length 40 >"$work/greedy" 2>/dev/null
+  transformers generate "$work/hf" "$work/prompt" 40 2>/dev/null | "$WABUN" decode --tokenizer byte --jsonl >"$work/theirs"
+  ok "transformers: its greedy text" "$PYTHON" -c 'import json, sys
+ours, theirs = open(sys.argv[1], encoding="utf-8", newline="").read(), json.loads(open(sys.argv[2], encoding="utf-8").readline())["text"]
+print(repr(theirs))
+sys.exit(theirs == "" or ours not in (theirs, theirs + "\n"))' "$work/greedy" "$work/theirs"
   ok "transformers: saves" transformers save "$work/hf" "$work/saved"
   for kind in torch safetensors sharded; do
     run import "$work/saved/$kind" --tokenizer byte -o "$work/from-saved-$kind"
@@ -96,7 +100,7 @@ for a, b, c in zip(rows, ids, back): print(json.dumps({"text": a["text"], "ids":
       run train "$work/cfg" --set run="$work/run-$kind" --set tokenizer="$work/v-$kind" --set data.train="$work/tok-$kind" \
         --set train.steps=1
       run export "$work/run-$kind/latest" --to hf -o "$work/hf-$kind"
-      rows "$work/v-$kind"
+      rows "$work/v-$kind" '{"text": "a \n<|endoftext|>\n b"}'
       ok "transformers: the class of $kind" transformers tokenize "$work/hf-$kind" "$work/wanted"
     else skip "transformers: the class of $kind" "what trains its vocabulary"; fi
   done

@@ -49,7 +49,7 @@ for kind in byte ja-bpe unigram bpe; do
     byte) tokenizer=byte ;;
     ja-bpe) tokenizer=$work/vocab ;;
     *) tokenizer=$work/v-$kind
-      if ! "$WABUN" vocab train --kind $kind --size 1500 -o "$tokenizer" "$work/text" >"$work/out" 2>&1; then
+      if ! "$WABUN" vocab train --kind $kind --size 800 -o "$tokenizer" "$work/text" >"$work/out" 2>&1; then
         skip "$kind" "what trains its vocabulary"
         continue
       fi ;;

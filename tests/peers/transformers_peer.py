@@ -31,7 +31,8 @@ def put_module(name, **members):
     return module
 
 
-TYPES = {"F32": ("<f4", torch.float32), "F16": ("<f2", torch.float16), "F64": ("<f8", torch.float64), "BF16": ("<i2", torch.bfloat16)}
+TYPES = {"F32": ("<f4", torch.float32), "F16": ("<f2", torch.float16), "F64": ("<f8", torch.float64), "BF16": ("<i2", torch.bfloat16),
+         "U8": ("u1", torch.uint8), "BOOL": ("?", torch.bool)}
 
 
 class SafeOpen:
@@ -89,7 +90,7 @@ def score(directory, scores, rows):
     """Log-probabilities of ids between two end tokens, beside those of `wabun score --tokens`."""
     from transformers import GPT2LMHeadModel
     model = GPT2LMHeadModel.from_pretrained(directory).eval()
-    ours = [float(line.rstrip("\n").rsplit("\t", 1)[1]) for line in open(scores, encoding="utf-8")]
+    ours = [float(line.rstrip("\n").rsplit("\t", 1)[1]) for line in open(scores, encoding="latin-1", newline="\n")]
     end, at, worst, tokens = model.config.eos_token_id, 0, 0.0, 0
     for line in open(rows, encoding="utf-8"):
         ids = [end] + json.loads(line)["ids"] + [end]
@@ -114,14 +115,14 @@ def save(directory, out):
     return True
 
 
-def generate(directory, prompt, text):
-    """Ids after a prompt, greedily, beside those of wabun's text."""
+def generate(directory, prompt, count):
+    """Ids after a prompt, greedily."""
     from transformers import GPT2LMHeadModel
     model = GPT2LMHeadModel.from_pretrained(directory).eval()
-    prompt, ours = (json.loads(open(name, encoding="utf-8").readline())["ids"] for name in (prompt, text))
-    theirs = model.generate(torch.tensor([prompt]), do_sample=False, max_length=len(ours), pad_token_id=model.config.eos_token_id)[0].tolist()
-    print(f"{len(theirs) - len(prompt)} ids after {len(prompt)}")
-    return len(ours) > len(prompt) and theirs == ours[:len(theirs)] and len(theirs) == len(ours)
+    ids = json.loads(open(prompt, encoding="utf-8").readline())["ids"]
+    all = model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=int(count), pad_token_id=model.config.eos_token_id)
+    print(json.dumps({"ids": all[0].tolist()[len(ids):]}))
+    return True
 
 
 def tokenize(directory, rows):
