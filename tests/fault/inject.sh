@@ -80,7 +80,7 @@ encode () {
   words=$(with "$1" out) n=$2
   shift 2
   rm -rf out && cp -R old out
-  ranks "$n" $words "$WABUN" encode --tokenizer byte "$@" -o out/t other >log 2>&1
+  ranks "$n" $words "$WABUN" encode --force --tokenizer byte "$@" -o out/t other >log 2>&1
   code=$?
 }
 try_encode () {
@@ -172,7 +172,7 @@ sweep "saving on rank 0 of 2" train 5+122 2 $($all && echo $back || echo $front)
 corpus 90 >other
 mkdir old new
 for name in old:text new:other; do
-  "$WABUN" encode --force --tokenizer byte -o ${name%:*}/t ${name#*:} >log 2>&1 || { cat log; exit 99; }
+  "$WABUN" encode --tokenizer byte -o ${name%:*}/t ${name#*:} >log 2>&1 || { cat log; exit 99; }
 done
 few=2
 sweep "encoding" encode "$first" 1
