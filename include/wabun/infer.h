@@ -1,6 +1,6 @@
 /* wabun - infer: a trained model in use: loading, sampling, generation, scores, vectors, the KV cache.
  *
- * None of this is collective.  One process holds the whole model.
+ * None of this is collective but evaluation.  One process holds the whole model.
  */
 #ifndef WABUN_INFER_H
 #define WABUN_INFER_H
@@ -241,15 +241,19 @@ typedef struct wb_scored {
 } wb_scored_t;
 typedef wb_status (*wb_scored_fn) (void *ctx, const wb_scored_t *result);
 /** Scores texts, many at a time; results come in the order of the texts.  A text longer than the model's positions is
- * scored by windows that overlap by half. */
+ * scored by windows that overlap: each but the first scores its last `stride` tokens, half the positions by default. */
 typedef struct wb_scorer wb_scorer_t;
 /** \param m  borrowed, with a tokenizer; its weights are in another layout until destroy (as in wb_infer_new), and
  * nobody else may use it.  end: count the <|endoftext|> after a text.  Errors: WB_ENOMEM. */
 wb_status wb_scorer_new (wb_scorer_t **out, const wb_model_t *m, bool end, wb_scored_fn emit, void *ctx) WB_NODISCARD;
+/** Errors: WB_EUSAGE: it is not 1 .. T. */
+wb_status wb_scorer_stride (wb_scorer_t *s, int64_t stride) WB_NODISCARD;
 void wb_scorer_destroy (wb_scorer_t *s); /**< NULL is fine; texts that wait are dropped */
 /** Add a text; its bytes are copied, its source is borrowed until its result was emitted.  May emit.  Errors:
  * WB_ENOMEM, WB_ENUMERIC (NaN or infinity), those of emit; after one of them only destroy is allowed. */
 wb_status wb_scorer_put (wb_scorer_t *s, const wb_text_t *text) WB_NODISCARD;
+/** The same with ids [n], not NULL, instead of the text's; copied. */
+wb_status wb_scorer_put_ids (wb_scorer_t *s, const wb_text_t *text, const int32_t *ids, int64_t n) WB_NODISCARD;
 /** Emit the results of all texts that wait.  Errors as in wb_scorer_put(). */
 wb_status wb_scorer_run (wb_scorer_t *s) WB_NODISCARD;
 
@@ -267,7 +271,7 @@ void wb_vectors_destroy (wb_vectors_t *v);
 wb_status wb_vectors_put (wb_vectors_t *v, const wb_text_t *text) WB_NODISCARD;
 wb_status wb_vectors_run (wb_vectors_t *v) WB_NODISCARD;
 
-/* ---- printed for people (print_texts.c, print_scores.c, print_vectors.c, interrupt.c) ---------------------------- */
+/* ---- printed for people (print_texts.c, print_scores.c, print_vectors.c) ------------------------------------------- */
 
 /** What `wabun generate` writes; all borrowed. */
 typedef struct wb_print_texts {
@@ -285,6 +289,71 @@ wb_status wb_print_scores (const char *file, const wb_model_args_t *model, bool 
 /** Open the model, print the vector of `text`, or where that is NULL of each line of `file`, as JSON lists; of an empty
  * line null.  Errors: as above. */
 wb_status wb_print_vectors (const char *text, const char *file, const wb_model_args_t *model) WB_NODISCARD;
+
+/* ---- evaluation (eval.c) ----------------------------------------------------------------------------------------- */
+
+#define WB_EVAL_RESAMPLES 2000
+/** Text that models have not seen.  Zero-initialised but for models and texts is the default; all borrowed. */
+typedef struct wb_eval {
+    char **models; /**< [nmodels] */
+    int nmodels;
+    char **texts; /**< [ntexts] as wb_dataset_documents() takes them */
+    int ntexts;
+    const char *choices;    /**< a file of lines of JSON, as wb_dataset_questions() takes it; NULL: none */
+    wb_bad_lines bad_lines; /**< of it */
+    const char *grid;       /**< a configuration of a sampling grid, of one model, and nothing else; NULL: none */
+    const char *tokenizer;  /**< NULL: each model's own */
+    int64_t stride;         /**< 0: half a model's positions */
+    int64_t threads;        /**< of a rank; 0: as OMP_NUM_THREADS or the cores say */
+    bool exclude_end;       /**< do not count <|endoftext|> after a document */
+    bool json, no_verify;
+    uint64_t seed; /**< of the bootstrap */
+} wb_eval_t;
+/** From a command line: models, then options and texts, which are moved to the front of argv (eval_args.c).  Errors:
+ * WB_EUSAGE. */
+wb_status wb_eval_options (wb_eval_t *e, int argc, char **argv) WB_NODISCARD;
+#define WB_EVAL_HELP                                                                                                \
+    "  MODEL             checkpoints, or any Hugging Face GPT-2 directories\n"                                      \
+    "  --text FILE...    text the models have not seen, of any form that wabun corpus build reads: files and\n"     \
+    "                    directories. A genre is what lines of JSON say (as shards of a corpus do), else a FILE\n"  \
+    "  --choices FILE    lines of JSON {\"context\": TEXT, \"choices\": [TEXT, ...], \"answer\": 0}\n"              \
+    "  --bad-lines X     of that file: stop or skip, as wabun encode does\n"                                        \
+    "  --sampling-grid CFG  texts of one MODEL drawn in many ways, measured: see below\n"                           \
+    "  --stride N        of a document longer than the context each window but the first scores its last N\n"       \
+    "                    tokens: less is slower and leaves them more context (default: half the context)\n"         \
+    "  --exclude-end     do not count <|endoftext|> after a document\n"                                             \
+    "  --tokenizer T     instead of the models' own\n"                                                              \
+    "  --json            one object of JSON instead of tables\n"                                                    \
+    "  --seed S          of the bootstrap (default 1)\n"                                                            \
+    "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"                          \
+    "  --no-verify       do not compare models with their checksums.json\n"                                         \
+    "\n"                                                                                                            \
+    "Bits are of all tokens of a document and of the <|endoftext|> after it, given <|endoftext|> and what is\n"     \
+    "before them. Per byte (UTF-8) and per character of the text as it is read, models of any tokenizers can be\n"  \
+    "compared; per token they cannot. A word is a run of kanji, of hiragana, of katakana, or of letters and\n"      \
+    "digits; any other character that is no blank is one by itself. 95 % intervals, also of the difference from\n"  \
+    "the first model, are from 2000 samples of the documents with replacement: they say how far other texts of\n"   \
+    "this kind could differ, and need some twenty documents to be of use. Ranks share the documents; the results\n" \
+    "are the same on any number of them.\n"                                                                         \
+    "\n"                                                                                                            \
+    "A sampling grid is a file such as\n"                                                                           \
+    "    text = \"valid.txt\";  context_length = [32, 128];  top_k = [0, 40];  top_p = [0.0, 0.9];\n"               \
+    "    temperature = 1.0;  documents = 100;  samples = 1;  length = 128;  seed = 1;\n"                            \
+    "(defaults but for text: 128, 40, 0, 1, 100, 1, 128, 1). After the first tokens of documents texts are drawn\n" \
+    "in every way. Told of them, and of the text people wrote there and of another document's: the share of\n"      \
+    "4-grams of tokens that came before, of 2-grams that are different, bits per byte by the model itself, and\n"   \
+    "the cosine of the vectors of context and text, each with half a 95 % interval; --json has differences from\n"  \
+    "people's text.\n"
+/** Print for each genre, and for all of them, what each model needs for the documents: bits per byte and per character
+ * of their text, perplexity per token and per word (runs of one script), with a 95 % interval of the bits per byte, and
+ * of their difference from the first model's (documents are drawn with replacement).  The bits are of all tokens but
+ * the first <|endoftext|>.  And of questions, in how many the right answer is the
+ * choice of the highest log-probability, and of the highest one a byte.  The same on any number of ranks.  Collective
+ * over world.  Errors, agreed: WB_EUSAGE,
+ * WB_EIO, WB_EDATA (no text; those of wb_model_open()), WB_ENUMERIC, WB_ENOMEM. */
+wb_status wb_eval (wb_comm_t *world, const wb_eval_t *e) WB_NODISCARD;
+
+/* ---- Ctrl-C (interrupt.c) ---------------------------------------------------------------------------------------- */
 
 /** From now on Ctrl-C sets a flag; the third one ends the program. */
 void wb_interrupt_begin (void);
