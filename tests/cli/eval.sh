@@ -120,6 +120,7 @@ awk '{ if (!($1 in best) || $5 > best[$1]) { best[$1] = $5; which[$1] = $2 }
 eval_ choices "$model" --choices "$T_TMP/choices.jsonl"
 sed 's/^/# /' "$T_TMP/choices" "$T_TMP/choices.err" "$T_TMP/shares" "$T_TMP/sums"
 ok "choices: right ones" test "$(awk 'NR == 3 { print $2, $5 }' "$T_TMP/choices")" = "$(cat "$T_TMP/shares")"
+# shellcheck disable=SC2016 # awk
 ok "choices: some, not all" awk '{ exit !($1 > 0 && $1 < 1) }' "$T_TMP/shares"
 # shellcheck disable=SC2086 # flags
 timeout 120 $MPIRUN $MPIRUN_FLAGS -n 3 "$WABUN" eval "$model" --choices "$T_TMP/choices.jsonl" \
