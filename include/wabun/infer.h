@@ -271,7 +271,7 @@ void wb_vectors_destroy (wb_vectors_t *v);
 wb_status wb_vectors_put (wb_vectors_t *v, const wb_text_t *text) WB_NODISCARD;
 wb_status wb_vectors_run (wb_vectors_t *v) WB_NODISCARD;
 
-/* ---- printed for people (print_texts.c, print_scores.c, print_vectors.c) ------------------------------------------- */
+/* ---- printed for people (print_texts.c, print_scores.c, print_vectors.c) ----------------------------------------- */
 
 /** What `wabun generate` writes; all borrowed. */
 typedef struct wb_print_texts {
