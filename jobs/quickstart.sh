@@ -88,8 +88,10 @@ else
     make -j"$(nproc 2>/dev/null || echo 2)"
   }
   building () {
-    if [ -e "$build/config.status" ]; then
-      echo "    $(find "$build/src" -name '*.lo' | wc -l) of $(find "$top/src" -name '*.c' | wc -l) files are compiled ($log)"
+    if [ -e "$build/Makefile" ]; then
+      # make would remake a Makefile even with -n: -o.
+      left=$(make -C "$build" -n -o Makefile 2>/dev/null | grep -c -- '--mode=compile' || :)
+      if [ "$left" -gt 0 ]; then echo "    $left files are still to be compiled ($log)"; else echo "    linking ($log)"; fi
     else
       echo "    autoconf and configure: $(last_line "$log") ($log)"
     fi >&3
@@ -181,7 +183,7 @@ if [ ! -e train.cfg ]; then
   steps=$((speed * minutes * 57 / (batch * context))) # 57 s a minute: validations take their share
   [ $steps -ge $((minutes * 60)) ] || steps=$((minutes * 60))
   every=$((steps / 10)) steps=$((steps / 10 * 10))
-  line=$((speed * 10 / (batch * context))) # a line of the log every 10 seconds
+  line=$((speed * 5 / (batch * context))) # a line of the log every 5 seconds, 20 where the machine turns out to be slower
   [ $line -le $((every / 2)) ] || line=$((every / 2))
   [ $line -ge 1 ] || line=1
   echo "$speed tokens a second: $steps steps of $((batch * context)) tokens in $minutes minutes"

@@ -48,20 +48,20 @@ house () {
 5 vocab       base comm tokenizer corpus
 5 dataset     base launch comm tokenizer corpus
 6 train       base kernels comm parallel model
-6 infer       base kernels launch comm parallel tokenizer dataset model checkpoint
+6 infer       base kernels launch comm parallel tokenizer corpus dataset model checkpoint
 7 config      base kernels launch comm parallel tokenizer corpus dataset model checkpoint train infer
 7 convert     base comm tokenizer dataset model checkpoint infer
 8 run         base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config
 8 plan        base kernels parallel model train config
-8 serve       base kernels tokenizer report infer
+8 serve       base kernels launch tokenizer report infer
 9 bench       base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config run plan
 10 cli        base kernels launch comm parallel tokenizer corpus vocab dataset model checkpoint train infer config convert run plan serve bench
 ROOMS
 }
 rooms=$(house | awk '{ printf "%s ", $2 }')
-# The room of a header in include/wabun: of its name, but for two.  The room tokenizer says what it has for the other rooms
+# The room of a header in include/wabun: of its name, but for three.  The room tokenizer says what it has for the other rooms
 # in text.h; tokenizer.h is the installed interface of the library, which nothing includes but its own source.
-room_of () { case $1 in option.h | beat.h) echo base ;; text.h) echo tokenizer ;; tokenizer.h) echo library ;; *) echo "${1%.h}" ;; esac; }
+room_of () { case $1 in option.h | beat.h) echo base ;; engine.h) echo infer ;; text.h) echo tokenizer ;; tokenizer.h) echo library ;; *) echo "${1%.h}" ;; esac; }
 allowed () { house | awk -v room="$1" '$2 == room { $1 = ""; $2 = ""; print }'; }
 
 if [ "${1-}" = --house ]; then
@@ -203,7 +203,7 @@ done >"$work/out"
 verdict "no function over 60 lines" "$work/out"
 
 n=$(cat src/cli/*.[ch] | wc -l)
-{ [ "$n" -le 1740 ] || echo "src/cli has $n lines, at most 1740: a command line is turned into one call"
+{ [ "$n" -le 1700 ] || echo "src/cli has $n lines, at most 1700: a command line is turned into one call"
   for f in src/cli/*.c; do
     n=$(wc -l <"$f")
     [ "$n" -le 150 ] || echo "$f: $n lines, at most 150"

@@ -108,13 +108,44 @@ wb_status wb_extract (wb_extractor_t *x, wb_document_t *d, bool *got, wb_complai
                       const wb_record_t *r) WB_NODISCARD;
 void wb_extractor_destroy (wb_extractor_t *x);
 
+/* ---- texts that are used as they come (user_text.c) -------------------------------------------------------------- */
+
+/** How a context or lines to be scored are read.  Zero-initialised: what another encoding is for certain is converted,
+ * anything else but UTF-8 is an error.  Borrowed. */
+typedef struct wb_text_options {
+    const char *from;  /**< their encoding; NULL, "auto": find out */
+    bool keep_garbled; /**< take what is in another encoding as it is, with a warning */
+} wb_text_options_t;
+/** Append the text s [n] to *out as UTF-8, without a byte order mark; what it was converted from is said.  name: for
+ * messages.  Errors: WB_EDATA: it is not UTF-8 and its encoding is not certain, or not `from`, or it is no text;
+ * WB_EUSAGE: `from` is no encoding; WB_ENOMEM. */
+wb_status wb_text_read (wb_buf_t *out, const char *name, const char *s, size_t n,
+                        const wb_text_options_t *o) WB_NODISCARD;
+/** Lines of a file, or of the standard input ("-"), likewise, as they arrive.  Read `name` and `number` only. */
+typedef struct wb_text_lines {
+    wb_lines_t in;
+    const char *name;
+    int64_t number; /**< of the line returned last, from 1 */
+    wb_text_options_t o;
+    const char *from; /* what lines are converted from, NULL: nothing so far */
+    bool named, told; /* the user said so; a warning was given */
+    bool whole;       /* all of it is in buf */
+    wb_buf_t buf;
+    size_t at;
+} wb_text_lines_t;
+/** To be closed also after an error. */
+wb_status wb_text_lines_open (wb_text_lines_t *l, const char *path, const wb_text_options_t *o) WB_NODISCARD;
+/** As wb_lines_next().  Errors: also those of wb_text_read(), with the line's number. */
+wb_status wb_text_lines_next (wb_text_lines_t *l, const char **text, size_t *n, bool wait) WB_NODISCARD;
+void wb_text_lines_close (wb_text_lines_t *l);
+
 /* ---- a clean corpus (build.c and what it calls) ------------------------------------------------------------------ */
 
 /** One source of a corpus: files of one kind, genre and licence. */
 typedef struct wb_corpus_source {
     char *path; /**< a file, a directory, or a pattern as of the shell */
     char *genre, *licence;
-    double weight; /**< in the printed example of data.train */
+    double weight; /**< of its genre, in the printed example of data.train; NaN: not given */
     wb_form format;
     char *from, *text_field, *id_field; /**< as wb_extract_options_t; NULL: not given */
     bool keep_ruby;
@@ -151,9 +182,9 @@ extern const wb_option_t wb_corpus_options[];
 /** Make the corpus `o->dir` of its sources: DIR/GENRE-00000.jsonl.zst ..., DIR/GENRE-valid-00000.jsonl.zst ...,
  * DIR/manifest.json; the same bytes on any number of ranks and threads.  What was worked out before an interruption is
  * kept in DIR/work and is taken from there.  text: the configuration in full, for the manifest and to see what has
- * changed.  Collective over world.  Errors, agreed: WB_EDATA a source without any document, WB_EIO, WB_EUSAGE,
- * WB_ENOMEM. */
-wb_status wb_corpus_build (wb_comm_t *world, const wb_corpus_options_t *o, const char *text) WB_NODISCARD;
+ * changed; force: replace a corpus that was made by another one.  Collective over world.  Errors, agreed: WB_EDATA a
+ * source without any document, WB_EIO, WB_EUSAGE, WB_ENOMEM. */
+wb_status wb_corpus_build (wb_comm_t *world, const wb_corpus_options_t *o, const char *text, bool force) WB_NODISCARD;
 /** Write DIR/report.html from DIR/manifest.json: one page that needs no network.  japanese: labels in Japanese.  Not
  * collective.  Errors: WB_EIO, WB_EDATA, WB_ENOMEM. */
 wb_status wb_corpus_report (const char *dir, bool japanese) WB_NODISCARD;

@@ -50,9 +50,9 @@ wb_status wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int
 typedef struct wb_tokens_writer wb_tokens_writer_t;
 /** dtype is u16 when vocab <= 65500, else i32 (Megatron's rule). Errors: WB_EIO. */
 wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, int32_t vocab) WB_NODISCARD;
-/** Have _end write PREFIX.tokenizer as well: the ids are of this one.  Without it an older PREFIX.tokenizer is removed.
- */
-void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t);
+/** Have _end write PREFIX.tokenizer as well: the ids are of this one, and this command made them (NULL: none;
+ * borrowed). Without it an older PREFIX.tokenizer is removed. */
+void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t, const char *command);
 /** Append ids to the document that the next _put ends.  Errors: as _put. */
 wb_status wb_tokens_writer_part (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
 /** Append one document, or the last part of one (the caller puts <|endoftext|> at its end).  Errors: WB_EIO (full
@@ -97,11 +97,47 @@ int64_t wb_loader_windows (const wb_loader_t *l); /**< windows of all parts: one
 /** Let the system read sample k into its memory in the background, so that wb_loader_sample() does not wait for it. */
 void wb_loader_prefetch (const wb_loader_t *l, int64_t k);
 
-/* ---- encoding (encode.c, units.c, lines.c) ----------------------------------------------------------------------- */
+/* ---- documents (documents.c) ------------------------------------------------------------------------------------- */
+
+/** A document; all borrowed, valid during the call. */
+typedef struct wb_dataset_document {
+    const char *text; /**< [n] UTF-8 */
+    size_t n;
+    const char *genre; /**< [genre_bytes] as a line of JSON says, else the input's name without directories, suffixes */
+    size_t genre_bytes;
+    const char *name; /**< for messages */
+} wb_dataset_document_t;
+typedef wb_status (*wb_document_fn) (void *ctx, const wb_dataset_document_t *d);
+/** Give every document of files and directories to put(), in their order: whatever wb_records_open() reads, in any
+ * encoding that can be told; of a directory that wabun corpus has made, its shards.  What is left out is told in one
+ * warning.  Not collective.  Errors: WB_EIO, WB_ENOMEM, those of put(). */
+wb_status wb_dataset_documents (char *const *paths, int n, wb_document_fn put, void *ctx) WB_NODISCARD;
+
+/* ---- questions (questions.c) ------------------------------------------------------------------------------------- */
 
 /** Lines of JSON that cannot be read: leave them out, unless more than 100 and more than one in a hundred are bad;
  * leave out any number; stop at the first. */
 typedef enum { WB_BAD_LINES_FEW, WB_BAD_LINES_SKIP, WB_BAD_LINES_STOP } wb_bad_lines;
+/** "skip", "stop" or NULL, the value of --bad-lines.  Errors: WB_EUSAGE. */
+wb_status wb_bad_lines_parse (wb_bad_lines *out, const char *s) WB_NODISCARD;
+
+/** A context and what may follow it. */
+typedef struct wb_question {
+    wb_buf_t context;
+    wb_buf_t *choices; /**< [nchoices >= 2] none is empty */
+    int nchoices, answer;
+} wb_question_t;
+typedef struct wb_questions {
+    wb_question_t *list;
+    int64_t n, cap;
+} wb_questions_t;
+/** Lines {"context": TEXT, "choices": [TEXT, ...], "answer": the right one, from 0} of a file; empty lines do not
+ * count. Bad ones are told as warnings.  Not collective.  Errors: WB_EIO; WB_EDATA bad lines, or no question;
+ * WB_ENOMEM. */
+wb_status wb_dataset_questions (wb_questions_t *out, const char *path, wb_bad_lines bad_lines) WB_NODISCARD;
+void wb_questions_fini (wb_questions_t *q);
+
+/* ---- encoding (encode.c, units.c, lines.c) ----------------------------------------------------------------------- */
 
 typedef struct wb_dataset_encoding {
     const char *tokenizer; /**< as wb_tokenizer_new() takes it */
@@ -116,12 +152,14 @@ typedef struct wb_dataset_encoding {
     bool keep_crlf;    /**< do not make LF of CRLF */
     bool keep_garbled; /**< go on where more than one in ten documents are in an unknown encoding */
     double validation; /**< this share of the documents goes to PREFIX-valid; 0: none */
+    bool force;        /**< replace what another command has written under this prefix */
 } wb_dataset_encoding_t;
 /** Encode text into PREFIX.bin and PREFIX.idx, with PREFIX.tokenizer, and print a summary.  The bytes are the same on
  * any number of ranks and threads.  A document is for validation if XXH64 of its first 64 KiB is low enough; of fewer
  * than 10 documents each is cut at a line end instead.  After an error nothing is left.  Collective over world. Errors,
  * agreed: WB_EIO; WB_EDATA bad lines (file:line), too many documents in an unknown encoding, inputs that are not text,
- * or no text at all; WB_EUSAGE inputs that cannot be read, an unknown encoding; WB_ENOMEM. */
+ * or no text at all; WB_EUSAGE inputs that cannot be read, a token file of that name that another command made, an
+ * unknown encoding; WB_ENOMEM. */
 wb_status wb_dataset_encode (wb_comm_t *world, const wb_dataset_encoding_t *e) WB_NODISCARD;
 /** Lines {"text": ...} of the standard input become lines {"ids": [...]} of the standard output, one by one; and back.
  * Not collective.  Errors: WB_EDATA naming the line; WB_EIO, WB_ECLOSED, WB_ENOMEM. */

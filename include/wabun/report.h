@@ -58,11 +58,14 @@ void wb_metrics_close (wb_metrics_t *m); /**< NULL is fine */
 typedef struct wb_progress {
     int64_t step, steps;
     double loss, lr, grad_norm, tokens_per_s, mfu;
-    double seconds; /**< of a step, of late: wb_progress_add() */
-    double beside;  /**< seconds that are left for what is no step: validations, saves */
-    double shown;   /**< wb_now () when the terminal was last updated */
+    double seconds;  /**< of a step, of late: wb_progress_add() */
+    double first[5]; /**< [n] the first ones, in the order of their length */
+    int n;
+    double beside; /**< seconds that are left for what is no step: validations, saves */
+    double shown;  /**< wb_now () when the terminal was last updated */
 } wb_progress_t;
-/** A step took so long.  `seconds` is an exponential moving average: a plain average over the time since the start
+/** A step took so long.  `seconds` is the median of the first five, of which the very first is slow and another may be
+ * disturbed, and goes on from there as an exponential moving average: a plain average over the time since the start
  * would include validations and checkpoints. */
 void wb_progress_add (wb_progress_t *p, double seconds);
 /** The line that replaces itself on a terminal, at most ten times a second. */

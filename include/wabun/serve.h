@@ -5,7 +5,7 @@
 #ifndef WABUN_SERVE_H
 #define WABUN_SERVE_H
 
-#include <wabun/infer.h>
+#include <wabun/engine.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -19,6 +19,10 @@ typedef struct wb_vocab_inputs {
     uint64_t seed;  /**< chooses the texts where there are more than fit */
     int64_t memory; /**< bytes that the command may take, about; 0: 2 GiB */
 } wb_vocab_inputs_t;
+enum { WB_VOCAB_WEIGHTS = 64 }; /**< of genres, at most */
+/** Is the argument --seed, --memory, --weight or an input?  Then it is stored and *taken is true (args.c).  weights:
+ * in->weights, [WB_VOCAB_WEIGHTS]; inputs are moved to the front of o's arguments, argv[1 ...], which in->paths is. */
+wb_status wb_vocab_inputs_option (wb_vocab_inputs_t *in, const char **weights, wb_opts_t *o, bool *taken) WB_NODISCARD;
 
 /* ---- training (train.c; a file a kind) --------------------------------------------------------------------------- */
 
@@ -27,10 +31,12 @@ typedef struct wb_vocab_training {
     const char *dir;  /**< where the files go; made */
     int64_t size;     /**< ids */
     bool no_words;    /**< ja-bpe: any pair of one script, not only those inside SentencePiece's words */
+    bool force;       /**< replace a vocabulary that another command made */
     wb_vocab_inputs_t in;
 } wb_vocab_training_t;
 /** Make a vocabulary that wb_tokenizer_new (dir) opens.  The same files for the same texts, seed and memory, on any
- * number of threads.  Not collective.  Errors: WB_EUSAGE, WB_EIO, WB_ENOMEM, WB_EDATA no text. */
+ * number of threads.  DIR/wabun-vocab.json says by which command.  Not collective.  Errors: WB_EUSAGE (also: dir has a
+ * vocabulary of another command), WB_EIO, WB_ENOMEM, WB_EDATA no text. */
 wb_status wb_vocab_train (const wb_vocab_training_t *t) WB_NODISCARD;
 /** Name of the i-th kind and what it is; NULL after the last. */
 const char *wb_vocab_kind (int i, const char **what);

@@ -1,8 +1,9 @@
 /* wabun bench corpus: megabytes a second of a core's time, on one thread, of what makes a corpus, stage by stage.
  *
  * Limits measured in the same run: reading the same bytes from a file, and zstd alone on the same text.  Then plain
- * text with all filters, the same with MinHash, and pages of HTML in a WARC with both.  The texts are made of random
- * characters, unless files are given.
+ * text (documents between lines of <|endoftext|>) with all filters and the same with MinHash; then, with both, the same
+ * documents as JSON lines and as pages of HTML in a WARC.  The texts are made of random characters, unless files are
+ * given.
  *
  * Not done here: duplicates over parts, and writing shards, which cost little beside zstd. */
 #include "config.h"
@@ -18,7 +19,7 @@
 #include "bench/bench_priv.h"
 #include "corpus/build.h"
 
-enum { MADE_BYTES = 16 << 20, DOCUMENT = 6000, STAGES = 5, MAX_REPEATS = 1000 };
+enum { MADE_BYTES = 16 << 20, DOCUMENT = 6000, STAGES = 6, MAX_REPEATS = 1000 };
 
 typedef struct options {
     int64_t repeats;
@@ -37,10 +38,9 @@ typedef struct bench {
     const options_t *o;
     wb_corpus_options_t corpus;
     wb_corpus_source_t source;
-    char *text, *pages; /* files */
-    char **files;       /* to be read now */
+    char *text, *jsonl, *pages; /* files */
+    char **files;               /* to be read now */
     int nfiles;
-    wb_buf_t bytes; /* of the text */
 } bench_t;
 
 /* ---- texts made here --------------------------------------------------------------------------------------------- */
@@ -85,22 +85,31 @@ static wb_status make_page (wb_buf_t *b, uint64_t d) {
     return status;
 }
 
-static wb_status make_files (bench_t *b, const char *dir) {
-    wb_buf_t lines = {0}, pages = {0};
-    wb_status status = WB_OK;
-    for (uint64_t d = 0; b->bytes.len < MADE_BYTES && status == WB_OK; d++) {
-        const size_t from = b->bytes.len;
-        status = make_document (&b->bytes, d, "\\n"); /* as JSON has it */
-        if (status == WB_OK) status = wb_buf_put (&lines, "{\"text\":\"", 9);
-        if (status == WB_OK) status = wb_buf_put (&lines, b->bytes.data + from, b->bytes.len - from);
-        if (status == WB_OK) status = wb_buf_put (&lines, "\"}\n", 3);
-        if (status == WB_OK) status = make_page (&pages, d);
+/* The same documents in the three forms. */
+static wb_status make_forms (wb_buf_t *text, wb_buf_t *lines, wb_buf_t *pages) {
+    for (uint64_t d = 0; text->len < MADE_BYTES; d++) {
+        WB_TRY (make_document (text, d, "\n"));
+        WB_TRY (wb_buf_put (text, "\n<|endoftext|>\n", 15));
+        WB_TRY (wb_buf_put (lines, "{\"text\":\"", 9));
+        WB_TRY (make_document (lines, d, "\\n")); /* as JSON has it */
+        WB_TRY (wb_buf_put (lines, "\"}\n", 3));
+        WB_TRY (make_page (pages, d));
     }
-    b->text = wb_format ("%s/text.jsonl", dir);
+    return WB_OK;
+}
+
+static wb_status make_files (bench_t *b, const char *dir) {
+    wb_buf_t text = {0}, lines = {0}, pages = {0};
+    wb_status status = make_forms (&text, &lines, &pages);
+    b->text = wb_format ("%s/text.txt", dir);
+    b->jsonl = wb_format ("%s/text.jsonl", dir);
     b->pages = wb_format ("%s/pages.warc", dir);
-    if (status == WB_OK && (b->text == NULL || b->pages == NULL)) status = WB_NOMEM ("the bench's texts");
-    if (status == WB_OK) status = wb_file_write (b->text, lines.data, lines.len);
+    if (status == WB_OK && (b->text == NULL || b->jsonl == NULL || b->pages == NULL))
+        status = WB_NOMEM ("the bench's texts");
+    if (status == WB_OK) status = wb_file_write (b->text, text.data, text.len);
+    if (status == WB_OK) status = wb_file_write (b->jsonl, lines.data, lines.len);
     if (status == WB_OK) status = wb_file_write (b->pages, pages.data, pages.len);
+    wb_buf_fini (&text);
     wb_buf_fini (&lines);
     wb_buf_fini (&pages);
     return status;
@@ -200,7 +209,8 @@ static wb_status measure_all (bench_t *b, line_t *lines, int *n, double *rates) 
     b->corpus.duplicates.near = false;
     lines[0] = (line_t){.stage = "read"}, lines[1] = (line_t){.stage = "zstd"};
     lines[2] = (line_t){.stage = "filters"}, lines[3] = (line_t){.stage = "filters, MinHash"};
-    lines[4] = (line_t){.stage = "WARC, HTML, filters, MinHash"};
+    lines[4] = (line_t){.stage = "JSON lines, filters, MinHash"};
+    lines[5] = (line_t){.stage = "WARC, HTML, filters, MinHash"};
     WB_TRY (measure (b, &lines[0], stage_read, rates));
     WB_TRY (measure (b, &lines[1], stage_zstd, rates));
     WB_TRY (measure (b, &lines[2], stage_work, rates));
@@ -208,8 +218,10 @@ static wb_status measure_all (bench_t *b, line_t *lines, int *n, double *rates) 
     WB_TRY (measure (b, &lines[3], stage_work, rates));
     *n = 4;
     if (!made) return WB_OK;
-    b->files = &b->pages;
+    b->files = &b->jsonl;
     WB_TRY (measure (b, &lines[4], stage_work, rates));
+    b->files = &b->pages;
+    WB_TRY (measure (b, &lines[5], stage_work, rates));
     *n = STAGES;
     return WB_OK;
 }
@@ -255,7 +267,7 @@ static wb_status run_in (bench_t *b, const options_t *o, const char *dir) {
 
 static wb_status run (void *options, wb_comm_t *world) {
     const options_t *o = options;
-    char path[] = "text.jsonl", genre[] = "general", licence[] = "", *tmp = getenv ("TMPDIR");
+    char path[] = "text.txt", genre[] = "general", licence[] = "", *tmp = getenv ("TMPDIR");
     bench_t b = {.o = o, .source = {.path = path, .genre = genre, .licence = licence}};
     char *dir = wb_format ("%s/wabun-bench-XXXXXX", tmp != NULL && tmp[0] != 0 ? tmp : "/tmp");
     (void) world;
@@ -263,11 +275,12 @@ static wb_status run (void *options, wb_comm_t *world) {
     wb_status status =
         mkdtemp (dir) != NULL ? run_in (&b, o, dir) : WB_FAIL (WB_EIO, "%s: cannot make: %s", dir, strerror (errno));
     if (b.text != NULL) (void) remove (b.text);
+    if (b.jsonl != NULL) (void) remove (b.jsonl);
     if (b.pages != NULL) (void) remove (b.pages);
     (void) rmdir (dir);
     wb_free (b.text);
+    wb_free (b.jsonl);
     wb_free (b.pages);
-    wb_buf_fini (&b.bytes);
     wb_free (dir);
     return status;
 }

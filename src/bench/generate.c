@@ -109,8 +109,8 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
         wb_infer_push (inf, NULL, r->logits, next, seqs, ones, (int) batch);
         const double pushed = wb_now ();
         for (int b = 0; b < batch; b++)
-            r->draws[b] = (wb_draw_t){.logits = r->logits + b * s->V,
-                                      .how = &how,
+            r->draws[b] = (wb_draw_t){.how = &how,
+                                      .logits = r->logits + b * s->V,
                                       .forbid = -1,
                                       .stream = (uint64_t) b,
                                       .index = (uint64_t) i};

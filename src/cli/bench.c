@@ -46,7 +46,7 @@ const wb_cmd_t wb_cmd_bench = {
             "Option of all:\n"
             "  --json            one object instead of a table; doc/performance.md has its fields\n"
             "\n"
-            "Without NAME it lists the benches.  Every figure is the median of repeats and stands beside its limit,\n"
+            "Without NAME it lists the benches. Every figure is the median of repeats and stands beside its limit,\n"
             "which is measured in the same run.\n"
             "\n"
             "MFU is the share of the processor's peak in multiply-adds, measured in the same run, that the\n"

@@ -29,7 +29,7 @@ typedef struct wb_cmd {
 #define WB_CMD_CONFIG 4u   /**< its help ends with the keys of the configuration */
 
 extern const wb_cmd_t wb_cmd_corpus, wb_cmd_train, wb_cmd_encode, wb_cmd_decode, wb_cmd_generate, wb_cmd_score,
-    wb_cmd_transform;
+    wb_cmd_transform, wb_cmd_eval;
 extern const wb_cmd_t wb_cmd_export, wb_cmd_import, wb_cmd_inspect, wb_cmd_plan, wb_cmd_bench, wb_cmd_vocab;
 extern const wb_cmd_t wb_cmd_verify, wb_cmd_status, wb_cmd_serve;
 extern const wb_cmd_t *const wb_commands[]; /**< in the order of the help; ends with NULL (main.c) */
@@ -49,12 +49,5 @@ void wb_help_man (FILE *to); /**< doc/wabun.1 is what this prints */
 void wb_help_man_command (FILE *to, const wb_cmd_t *c);
 /** A completion for bash.  Errors: WB_ENOMEM. */
 wb_status wb_help_completion (FILE *to) WB_NODISCARD;
-
-/* ---- Ctrl-C (interrupt.c) -------------------------------------------------------------------------------------- */
-
-void wb_interrupt_begin (void); /**< from now on Ctrl-C sets a flag; the third one ends the program */
-bool wb_interrupted (void);
-/** Ctrl-C is as before; if there was one and status is WB_OK, the program ends as an interrupted one ends. */
-void wb_interrupt_end (wb_status status);
 
 #endif

@@ -12,8 +12,12 @@ static wb_status build (wb_opts_t *o) {
     wb_config_args_t args = {0};
     wb_corpus_config_t c;
     wb_comm_t *world;
-    bool taken;
+    bool taken, force = false;
     while (wb_opts_next (o)) {
+        if (wb_opts_is (o, "--force")) {
+            WB_TRY (wb_opts_flag (o, &force));
+            continue;
+        }
         WB_TRY (wb_config_args_option (&args, o, &taken));
         if (!taken) return wb_opts_unknown (o);
     }
@@ -22,7 +26,7 @@ static wb_status build (wb_opts_t *o) {
     wb_temp_guard ();
     WB_TRY (wb_world_new (&world));
     wb_status status = wb_corpus_config_share (&c, world, args.path, args.sets, args.nsets);
-    if (status == WB_OK) status = wb_corpus_build (world, c.options, c.text.data);
+    if (status == WB_OK) status = wb_corpus_build (world, c.options, c.text.data, force);
     wb_corpus_config_fini (&c);
     wb_world_destroy (world);
     return status;
@@ -69,13 +73,15 @@ static wb_status run (int argc, char **argv) {
 
 const wb_cmd_t wb_cmd_corpus = {
     .name = "corpus",
-    .usage = "build CFG [--set KEY=VALUE]... | report DIR [--lang en|ja]",
+    .usage = "build CFG [--set KEY=VALUE]... [--force] | report DIR [--lang en|ja]",
     .line = "make a clean corpus of files of any kind",
     .run = run,
     .flags = WB_CMD_RANKS | WB_CMD_CORPUS,
     .alone = "report",
     .text = "  build CFG         make the corpus of this configuration (libconfig); its keys are listed below\n"
             "  --set KEY=VALUE   override one key, for instance --set filters.min_chars=100; may be repeated\n"
+            "  --force           replace a corpus that another configuration made; with the same one it is made again\n"
+            "                    where files have changed\n"
             "  report DIR        write DIR/report.html of what was kept and what went, and why\n"
             "  --lang en|ja      language of its labels (default: that of LANG)\n"
             "\n"

@@ -8,13 +8,6 @@
 #include "wabun/dataset.h"
 #include "wabun/launch.h"
 
-static wb_status parse_bad_lines (wb_bad_lines *out, const char *s) {
-    if (s != NULL && strcmp (s, "skip") != 0 && strcmp (s, "stop") != 0)
-        return WB_FAIL (WB_EUSAGE, "--bad-lines %s: it is skip or stop", s);
-    *out = s == NULL ? WB_BAD_LINES_FEW : s[1] == 'k' ? WB_BAD_LINES_SKIP : WB_BAD_LINES_STOP;
-    return WB_OK;
-}
-
 static wb_status run (int argc, char **argv) {
     wb_dataset_encoding_t e = {.inputs = argv + 1, .field = "text"}; /* the inputs are moved to argv[1 ...] */
     bool jsonl = false;
@@ -39,6 +32,8 @@ static wb_status run (int argc, char **argv) {
             WB_TRY (wb_opts_flag (&o, &e.keep_crlf));
         else if (wb_opts_is (&o, "--keep-garbled"))
             WB_TRY (wb_opts_flag (&o, &e.keep_garbled));
+        else if (wb_opts_is (&o, "--force"))
+            WB_TRY (wb_opts_flag (&o, &e.force));
         else if (wb_opts_is (&o, "--validation"))
             WB_TRY (wb_opts_float (&o, &e.validation, 1e-6, 0.5));
         else if (wb_opts_is (&o, "--threads"))
@@ -49,11 +44,11 @@ static wb_status run (int argc, char **argv) {
             return wb_opts_unknown (&o);
     }
     if (e.tokenizer == NULL) return WB_FAIL (WB_EUSAGE, "--tokenizer is missing: byte or a vocabulary directory");
-    WB_TRY (parse_bad_lines (&e.bad_lines, bad_lines));
+    WB_TRY (wb_bad_lines_parse (&e.bad_lines, bad_lines));
     const char *p = e.prefix;
     if (jsonl) {
         const bool more = e.from != NULL || bad_lines != NULL || e.validation > 0 || strcmp (e.field, "text") != 0;
-        if (p != NULL || e.ninputs > 0 || more || e.keep_crlf || e.keep_garbled)
+        if (p != NULL || e.ninputs > 0 || more || e.keep_crlf || e.keep_garbled || e.force)
             return WB_FAIL (WB_EUSAGE,
                             "--jsonl reads the standard input and writes the standard output, line by line; with it "
                             "neither -o nor INPUT, and no option but --tokenizer and --clean");
@@ -83,10 +78,11 @@ const wb_cmd_t wb_cmd_encode = {
     .text =
         "  --tokenizer T     byte, a vocabulary directory, a SentencePiece *.model or a model directory\n"
         "  --clean           replace URLs, e-mail addresses, telephone numbers, dates and prices by tags\n"
-        "  -o PREFIX         write PREFIX.bin and PREFIX.idx; PREFIX.tokenizer says which tokenizer it was\n"
+        "  -o PREFIX         write PREFIX.bin and PREFIX.idx; PREFIX.tokenizer says by which command\n"
         "  INPUT             files and directories; - is the standard input. A text is one document; lines of JSON\n"
         "                    {\"text\": ...} are one each (.jsonl, .ndjson, or the first line tells). In a\n"
-        "                    directory: .txt .text .md .jsonl .ndjson .json; what is left out is listed. Packed\n"
+        "                    directory: .txt .text .md .jsonl .ndjson .json and names of encodings (.sjis .euc\n"
+        "                    ...); what is left out is listed, wabun corpus build reads it all. Packed\n"
         "                    files and archives (.gz .bz2 .xz .zst .tar .tgz .zip .7z, WARC) are opened, each file\n"
         "                    in them is one of these; one rank reads each of them, so give it several\n"
         "  --validation F    this share of the documents, such as 0.01, goes to PREFIX-valid.bin and .idx\n"
@@ -97,6 +93,7 @@ const wb_cmd_t wb_cmd_encode = {
         "  --bad-lines X     stop: end at the first line that cannot be read; skip: leave out any number. Default:\n"
         "                    leave them out; write nothing if more than 100 and more than 1 % are bad (exit code 5)\n"
         "  --keep-crlf       do not make LF of CRLF\n"
+        "  --force           replace token files that another command made; the same command makes its own again\n"
         "  --jsonl           stdin lines {\"text\": ...} become stdout lines {\"ids\": [...]}, as they are\n"
         "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"
         "\n"

@@ -1,22 +1,8 @@
 /* wabun export: a model for other programs. */
 #include "config.h"
 
-#include <string.h>
-
 #include "cli/cli.h"
 #include "wabun/convert.h"
-
-static wb_status number_of (wb_number *out, const char *name) {
-    for (int i = 0; i < WB_NUMBERS; i++)
-        if (strcmp (wb_number_names[i], name) == 0) {
-            *out = (wb_number) i;
-            return WB_OK;
-        }
-    char known[64] = "";
-    for (int i = 0; i < WB_NUMBERS; i++)
-        snprintf (known + strlen (known), sizeof known - strlen (known), "%s%s", i > 0 ? ", " : "", wb_number_names[i]);
-    return WB_FAIL (WB_EUSAGE, "--type %s: no such type of numbers; there are %s", name, known);
-}
 
 static wb_status run (int argc, char **argv) {
     wb_export_t x = {.type = WB_NUMBER_F32};
@@ -40,25 +26,10 @@ static wb_status run (int argc, char **argv) {
     if (x.from == NULL) return WB_FAIL (WB_EUSAGE, "export wants a MODEL, for instance runs/small/latest, or PREFIX");
     if (x.to == NULL) return WB_FAIL (WB_EUSAGE, "--to is missing: the format, for instance hf");
     if (x.out == NULL) return WB_FAIL (WB_EUSAGE, "-o is missing: where to");
-    if (type != NULL) WB_TRY (number_of (&x.type, type));
+    if (type != NULL) WB_TRY (wb_number_of (&x.type, type));
     x.shard = shard * 1000000;
     wb_temp_guard ();
     return wb_convert_export (&x);
-}
-
-static void list (FILE *to, wb_help_put_fn put) {
-    char line[512], types[64];
-    for (int i = 0; wb_formats[i] != NULL; i++) {
-        const wb_format_t *f = wb_formats[i];
-        if (f->write == NULL && f->write_ids == NULL) continue;
-        types[0] = 0;
-        for (int k = 0; k < WB_NUMBERS; k++)
-            if ((f->types >> k & 1u) != 0)
-                snprintf (types + strlen (types), sizeof types - strlen (types), " %s", wb_number_names[k]);
-        const int n = snprintf (line, sizeof line, "  --to %-10s  %s%s%s\n  %-15s  keeps %s\n", f->name, f->what,
-                                types[0] != 0 ? ";" : "", types, "", f->keeps);
-        put (to, line, (size_t) n);
-    }
 }
 
 const wb_cmd_t wb_cmd_export = {
@@ -66,7 +37,7 @@ const wb_cmd_t wb_cmd_export = {
     .usage = "MODEL|PREFIX --to FORMAT [--type TYPE] -o OUT",
     .line = "write a model or tokens for other programs",
     .run = run,
-    .list = list,
+    .list = wb_formats_list_out,
     .text = "  --type TYPE       how numbers are written (default: f32)\n"
             "  --shard-size MB   of hf: begin another file of tensors after so many megabytes (default: 5000)\n"
             "  -o OUT            file or directory that is not there yet\n"

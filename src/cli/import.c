@@ -23,23 +23,14 @@ static wb_status run (int argc, char **argv) {
     return wb_convert_import (from, out, tokenizer);
 }
 
-static void list (FILE *to, wb_help_put_fn put) {
-    char line[256];
-    for (int i = 0; wb_formats[i] != NULL; i++) {
-        if (wb_formats[i]->open == NULL && wb_formats[i]->read_ids == NULL) continue;
-        const int n = snprintf (line, sizeof line, "  %-16s  %s\n", wb_formats[i]->name, wb_formats[i]->what);
-        put (to, line, (size_t) n);
-    }
-}
-
 const wb_cmd_t wb_cmd_import = {
     .name = "import",
     .usage = "FROM -o MODEL|PREFIX [--tokenizer T]",
     .line = "make a model or a token file of what another program wrote",
     .run = run,
-    .list = list,
-    .text = "  -o MODEL          a directory that is not there yet\n"
+    .list = wb_formats_list_in,
+    .text = "  -o MODEL|PREFIX   a model directory, or of tokens the prefix of a token file; not there yet\n"
             "  --tokenizer T     goes into it (default: the model's own, if wabun knows its kind)\n"
             "\n"
-            "The format is found by looking into FROM.  Weights become fp32; of tokens a token file is made.\n",
+            "The format is found by looking into FROM. Weights become fp32; of tokens a token file is made.\n",
 };

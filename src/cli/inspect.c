@@ -20,22 +20,14 @@ static wb_status run (int argc, char **argv) {
     return wb_convert_inspect (path, json);
 }
 
-static void list (FILE *to, wb_help_put_fn put) {
-    char line[256];
-    for (int i = 0; wb_formats[i] != NULL; i++) {
-        const int n = snprintf (line, sizeof line, "  %-16s  %s\n", wb_formats[i]->name, wb_formats[i]->what);
-        put (to, line, (size_t) n);
-    }
-}
-
 const wb_cmd_t wb_cmd_inspect = {
     .name = "inspect",
     .usage = "PATH [--json]",
     .line = "say what a model or a file is",
     .run = run,
-    .list = list,
-    .text = "  PATH              a model directory, a checkpoint, a file of tensors or of tokens\n"
+    .list = wb_formats_list_all,
+    .text = "  PATH              a model directory, a checkpoint, a file of tensors or of tokens, a vocabulary\n"
             "  --json            everything as one object\n"
             "\n"
-            "The format is found by looking into the file.  Of a checkpoint all checksums are compared.\n",
+            "The format is found by looking into the file. Of a checkpoint all checksums are compared.\n",
 };

@@ -57,7 +57,7 @@ void wb_help_man_command (FILE *to, const wb_cmd_t *c) {
     fprintf (to, "\n.SH DESCRIPTION\n");
     body (to, c);
     if ((c->flags & WB_CMD_RANKS) == 0)
-        fprintf (to, ".PP\nUses one process: under mpirun or srun only the first runs.\n");
+        fprintf (to, ".PP\nUses one process: under mpirun or srun every task runs it by itself.\n");
     if ((c->flags & WB_CMD_CONFIG) != 0) configuration (to, wb_config_help, "");
     if ((c->flags & WB_CMD_CORPUS) != 0) configuration (to, wb_corpus_config_help, "");
     exit_status (to);

@@ -64,11 +64,11 @@ const wb_cmd_t wb_cmd_plan = {
         "  --set KEY=VALUE      override one key\n"
         "\n"
         "Prints, for each pipeline stage, the bytes a rank will allocate, and those it sends in a step; with a\n"
-        "speed, days and node-hours; and for several ranks the best layouts, fastest first.  A layout that cannot\n"
-        "work is refused with the words of wabun train.  A tokenizer that does not exist yet is planned with\n"
+        "speed, days and node-hours; and for several ranks the best layouts, fastest first. A layout that cannot\n"
+        "work is refused with the words of wabun train. A tokenizer that does not exist yet is planned with\n"
         "model.vocab_size ids, or the 20,573 of gpt2-japanese's.\n"
         "\n"
         "A step takes the flop of a rank at its speed, the pipeline's idle time, and the traffic between nodes that\n"
         "nothing hides: the last micro-batch's backward pass hides gradients, the next step's first forward pass\n"
-        "weights.  Memory traffic within a node, validation and checkpoints are not counted.\n",
+        "weights. Memory traffic within a node, validation and checkpoints are not counted.\n",
 };

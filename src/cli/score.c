@@ -1,105 +1,28 @@
-/* wabun score: prints the log-probabilities of lines. */
+/* wabun score: the command line of log-probabilities (infer.h). */
 #include "config.h"
-
-#include <string.h>
 
 #include "cli/cli.h"
 #include "wabun/infer.h"
 
-typedef struct options {
-    wb_model_args_t model;
-    const char *file;
-    bool tokens, exclude_end;
-} options_t;
-
-typedef struct printer {
-    const wb_model_t *m;
-    wb_scorer_t *scorer;
-    bool tokens;
-    wb_stream_t *stream;
-    wb_buf_t piece, out;
-} printer_t;
-
-static wb_status read_options (options_t *p, int argc, char **argv) {
+static wb_status run (int argc, char **argv) {
+    wb_model_args_t model = {0};
+    const char *file = NULL;
+    bool tokens = false, exclude_end = false;
     wb_opts_t o = wb_opts_begin (argc, argv);
     wb_status status;
-    *p = (options_t){0};
-    while (wb_model_args_next (&p->model, &o, &status)) {
+    while (wb_model_args_next (&model, &o, &status)) {
         if (wb_opts_is (&o, "--tokens"))
-            WB_TRY (wb_opts_flag (&o, &p->tokens));
+            WB_TRY (wb_opts_flag (&o, &tokens));
         else if (wb_opts_is (&o, "--exclude-end"))
-            WB_TRY (wb_opts_flag (&o, &p->exclude_end));
-        else if (wb_opts_is_file (&o) && p->file == NULL)
-            p->file = o.arg;
+            WB_TRY (wb_opts_flag (&o, &exclude_end));
+        else if (wb_opts_is_file (&o) && file == NULL)
+            file = o.arg;
         else
-            return wb_model_args_unknown (&p->model, &o, NULL);
+            return wb_model_args_unknown (&model, &o, NULL);
     }
     WB_TRY (status);
-    if (p->file == NULL) return WB_FAIL (WB_EUSAGE, "score wants a FILE of lines, or - for the standard input");
-    return WB_OK;
-}
-
-/* ---- printing -------------------------------------------------------------------------------------------------- */
-
-static wb_status put_number (wb_buf_t *b, double x) {
-    char number[32];
-    return wb_buf_put (b, number, (size_t) snprintf (number, sizeof number, "\t%.5g\n", x));
-}
-
-/* One line for each target: the text the token completes (none while a character is unfinished), tab, log-probability.
- */
-static wb_status put_tokens (printer_t *p, const wb_scored_t *r) {
-    const int32_t eot = wb_tokenizer_eot (p->m->tokenizer);
-    for (int64_t i = 1; i < r->n; i++) {
-        wb_buf_clear (&p->piece);
-        WB_TRY (wb_stream_put (p->stream, &p->piece, r->ids[i], i + 1 == r->n || r->ids[i + 1] == eot));
-        for (size_t k = 0; k < p->piece.len; k++) {
-            const char *c = &p->piece.data[k];
-            WB_TRY (wb_buf_put (&p->out,
-                                *c == '\n'   ? "\\n"
-                                : *c == '\t' ? "\\t"
-                                             : c,
-                                *c == '\n' || *c == '\t' ? 2 : 1));
-        }
-        WB_TRY (put_number (&p->out, (double) r->logprob[i]));
-    }
-    return WB_OK;
-}
-
-static wb_status print (void *ctx, const wb_scored_t *r) {
-    printer_t *p = ctx;
-    wb_buf_clear (&p->out);
-    if (p->tokens) WB_TRY (put_tokens (p, r));
-    WB_TRY (wb_buf_put (&p->out, r->text.bytes, r->text.n));
-    WB_TRY (put_number (&p->out, r->total));
-    return wb_write (stdout, "standard output", p->out.data, p->out.len);
-}
-
-/* ---- the command ----------------------------------------------------------------------------------------------- */
-
-static wb_status put_line (void *ctx, const wb_text_t *text) {
-    return wb_scorer_put (((printer_t *) ctx)->scorer, text);
-}
-static wb_status run_lines (void *ctx) {
-    WB_TRY (wb_scorer_run (((printer_t *) ctx)->scorer));
-    return wb_flush (stdout, "standard output");
-}
-
-static wb_status run (int argc, char **argv) {
-    options_t p;
-    wb_model_t *m;
-    WB_TRY (read_options (&p, argc, argv));
-    WB_TRY (wb_model_open (&m, &p.model, argv[0]));
-    printer_t printer = {.m = m, .tokens = p.tokens};
-    wb_status status = wb_scorer_new (&printer.scorer, m, !p.exclude_end, print, &printer);
-    if (status == WB_OK) status = wb_stream_new (&printer.stream, m->tokenizer);
-    if (status == WB_OK) status = wb_lines_each (p.file, put_line, run_lines, &printer);
-    wb_scorer_destroy (printer.scorer);
-    wb_stream_destroy (printer.stream);
-    wb_buf_fini (&printer.piece);
-    wb_buf_fini (&printer.out);
-    wb_model_destroy (m);
-    return status;
+    if (file == NULL) return WB_FAIL (WB_EUSAGE, "score wants a FILE of lines, or - for the standard input");
+    return wb_print_scores (file, &model, tokens, !exclude_end);
 }
 
 const wb_cmd_t wb_cmd_score = {
@@ -108,11 +31,12 @@ const wb_cmd_t wb_cmd_score = {
     .line = "give the log-probability of texts",
     .run = run,
     .flags = WB_CMD_COMPUTES,
-    .text = "  --model DIR       as in wabun generate; also --tokenizer, --threads, --no-verify\n"
+    .text = "  --model DIR       as in wabun generate; also --tokenizer, --threads, --no-verify, --from,\n"
+            "                    --keep-garbled\n"
             "  --tokens          the tokens one by one\n"
             "  --exclude-end     do not count <|endoftext|> after the text\n"
             "  FILE              one text a line; - is the standard input\n"
             "\n"
-            "Prints text, tab, log-probability (nats) as %.5g.  A line longer than the model's context is scored by\n"
+            "Prints text, tab, log-probability (nats) as %.5g. A line longer than the model's context is scored by\n"
             "windows that overlap by half.\n",
 };

@@ -24,6 +24,6 @@ const wb_cmd_t wb_cmd_verify = {
         "  DIR               a model, a checkpoint, or a run: all checkpoints in it\n"
         "\n"
         "Every file that checksums.json names is compared with it, files are found that it ought to name, and NaN and\n"
-        "infinity in tensors.  A line for each thing that is wrong, and exit code 5; a line for each directory that\n"
-        "is good.  Each byte is read once, by OMP_NUM_THREADS threads; a run may go on meanwhile.\n",
+        "infinity in tensors. A line for each thing that is wrong, and exit code 5; a line for each directory that\n"
+        "is good. Each byte is read once, by OMP_NUM_THREADS threads; a run may go on meanwhile.\n",
 };

@@ -6,44 +6,10 @@
 #include "cli/cli.h"
 #include "wabun/vocab.h"
 
-enum { WEIGHTS = 64, TOKENIZERS = 32 };
-
-/* "512M", "2G": bytes. */
-static wb_status parse_memory (int64_t *out, const char *text) {
-    const size_t n = strlen (text);
-    const char *const units = "KMG", *unit = n > 0 ? strchr (units, text[n - 1]) : NULL;
-    char digits[32];
-    snprintf (digits, sizeof digits, "%.*s", (int) (unit != NULL && *unit != 0 ? n - 1 : n), text);
-    int64_t x;
-    WB_TRY (wb_opt_int (&x, "--memory", digits, 1, (int64_t) 1 << 40));
-    *out = unit != NULL && *unit != 0 ? x << (10 * (unit - units + 1)) : x;
-    if (*out < (int64_t) 128 << 20) return WB_FAIL (WB_EUSAGE, "--memory %s: at least 128M", text);
-    return WB_OK;
-}
-
-/* The options that both have. */
-static wb_status take_input (wb_opts_t *o, wb_vocab_inputs_t *in, const char **weights, char **argv, bool *taken) {
-    const char *text;
-    int64_t seed;
-    *taken = true;
-    if (wb_opts_is (o, "--seed")) {
-        WB_TRY (wb_opts_int (o, &seed, 0, INT64_MAX));
-        in->seed = (uint64_t) seed;
-    } else if (wb_opts_is (o, "--memory")) {
-        WB_TRY (wb_opts_text (o, &text));
-        WB_TRY (parse_memory (&in->memory, text));
-    } else if (wb_opts_is (o, "--weight")) {
-        if (in->nweights == WEIGHTS) return WB_FAIL (WB_EUSAGE, "--weight: %d at most", WEIGHTS);
-        WB_TRY (wb_opts_text (o, &weights[in->nweights++]));
-    } else if (wb_opts_is_file (o))
-        argv[1 + in->npaths++] = argv[o->at]; /* the inputs are moved to the front */
-    else
-        *taken = false;
-    return WB_OK;
-}
+enum { TOKENIZERS = 32 };
 
 static wb_status train (int argc, char **argv) {
-    const char *weights[WEIGHTS];
+    const char *weights[WB_VOCAB_WEIGHTS];
     wb_vocab_training_t t = {.in = {.paths = argv + 1, .weights = weights, .seed = 1}};
     bool taken;
     wb_opts_t o = wb_opts_begin (argc, argv);
@@ -56,8 +22,10 @@ static wb_status train (int argc, char **argv) {
             WB_TRY (wb_opts_text (&o, &t.dir));
         else if (wb_opts_is (&o, "--no-words"))
             WB_TRY (wb_opts_flag (&o, &t.no_words));
+        else if (wb_opts_is (&o, "--force"))
+            WB_TRY (wb_opts_flag (&o, &t.force));
         else {
-            WB_TRY (take_input (&o, &t.in, weights, argv, &taken));
+            WB_TRY (wb_vocab_inputs_option (&t.in, weights, &o, &taken));
             if (!taken) return wb_opts_unknown (&o);
         }
     }
@@ -70,7 +38,7 @@ static wb_status train (int argc, char **argv) {
 }
 
 static wb_status compare (int argc, char **argv) {
-    const char *weights[WEIGHTS], *tokenizers[TOKENIZERS];
+    const char *weights[WB_VOCAB_WEIGHTS], *tokenizers[TOKENIZERS];
     wb_vocab_comparison_t c = {.tokenizers = tokenizers, .in = {.paths = argv + 1, .weights = weights, .seed = 1}};
     bool taken;
     wb_opts_t o = wb_opts_begin (argc, argv);
@@ -85,7 +53,7 @@ static wb_status compare (int argc, char **argv) {
         else if (wb_opts_is (&o, "--clean"))
             WB_TRY (wb_opts_flag (&o, &c.clean));
         else {
-            WB_TRY (take_input (&o, &c.in, weights, argv, &taken));
+            WB_TRY (wb_vocab_inputs_option (&c.in, weights, &o, &taken));
             if (!taken) return wb_opts_unknown (&o);
         }
     }
@@ -113,6 +81,7 @@ const wb_cmd_t wb_cmd_vocab = {
         "  --size N            number of ids\n"
         "  -o DIR              where its files go; --tokenizer DIR then takes them\n"
         "  --no-words          ja-bpe: any pair of one script, not only those inside words that SentencePiece finds\n"
+        "  --force             replace a vocabulary that another command made; the same command makes its own again\n"
         "Options of compare:\n"
         "  -t T                a tokenizer, as --tokenizer takes it; any number of times\n"
         "  -o FILE.html        also a page with plots\n"
@@ -125,6 +94,6 @@ const wb_cmd_t wb_cmd_vocab = {
         "  --memory M          how much it may take, such as 512M or 4G (2G); it reads any amount of text\n"
         "\n"
         "The genre of a text is what its line of JSON says, else the name of the input: a file or a directory.\n"
-        "The same text, seed and memory make the same files.  A word of compare is a run of two or more kanji,\n"
-        "katakana or Latin letters; it is whole if one token is this run.  doc/vocabulary.md has more.\n",
+        "The same text, seed and memory make the same files. A word of compare is a run of two or more kanji,\n"
+        "katakana or Latin letters; it is whole if one token is this run. doc/vocabulary.md has more.\n",
 };

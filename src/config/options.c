@@ -139,7 +139,7 @@ bool wb_path_is_group (const wb_table_t *t, const char *name) {
 }
 
 const char *wb_option_range (char *buf, size_t size, const wb_option_t *o) {
-    const char *number = o->kind == WB_OPTION_INT ? "%.0f" : "%g";
+    const char *number = o->kind == WB_OPTION_INT ? "%.0f" : "%.10g";
     const char *left = (o->open & WB_OPTION_ABOVE) != 0 ? "<" : "<=";
     const char *right = (o->open & WB_OPTION_BELOW) != 0 ? "<" : "<=";
     char low[32], high[32];

@@ -75,7 +75,9 @@ static wb_status put_groups (wb_buf_t *b, const wb_option_t *o, const wb_option_
 static bool is_given (const wb_option_t *o, const void *field) {
     if (o->kind == WB_OPTION_TEXT) return *(char *const *) field != NULL;
     if (o->kind == WB_OPTION_CHOICE) return wb_field_int (o, field) >= 0;
-    return o->kind != WB_OPTION_INT || wb_option_has_default (o) || wb_field_int (o, field) != 0;
+    if (wb_option_has_default (o)) return true;
+    if (o->kind == WB_OPTION_FLOAT) return !isnan (*(const double *) field);
+    return o->kind != WB_OPTION_INT || wb_field_int (o, field) != 0;
 }
 
 static wb_status put_value (wb_buf_t *b, const wb_option_t *o, const void *field) {
@@ -144,8 +146,8 @@ static const char *takes (char *buf, size_t size, const wb_option_t *o) {
     case WB_OPTION_INT:
     case WB_OPTION_FLOAT: break;
     }
-    snprintf (buf, size, "%s%s%s", wb_option_range (formula, sizeof formula, o), o->unit != NULL ? ", " : "",
-              o->unit != NULL ? o->unit : "");
+    const bool unit = o->unit != NULL && o->unit[0] != 0;
+    snprintf (buf, size, "%s%s%s", wb_option_range (formula, sizeof formula, o), unit ? ", " : "", unit ? o->unit : "");
     return buf;
 }
 

@@ -11,6 +11,16 @@
 
 #include "corpus/build.h"
 
+static bool same_genre (const wb_corpus_options_t *o, int i, int k) {
+    return strcmp (wb_corpus_source (o, i)->genre, wb_corpus_source (o, k)->genre) == 0;
+}
+
+double wb_corpus_weight (const wb_corpus_options_t *o, int i) {
+    for (int k = 0; k < o->sources.n; k++)
+        if (same_genre (o, i, k) && wb_corpus_source (o, k)->weight > 0) return wb_corpus_source (o, k)->weight;
+    return 1;
+}
+
 static wb_status check (const wb_corpus_options_t *o) {
     const wb_duplicates_options_t *d = &o->duplicates;
     if (d->bands * d->rows > WB_MINHASH_MAX)
@@ -24,15 +34,22 @@ static wb_status check (const wb_corpus_options_t *o) {
             return WB_FAIL (WB_EUSAGE,
                             "source %d: genre `%s`: it names files: a word without / that does not end in -valid",
                             i + 1, s->genre);
+        for (int k = 0; k < i; k++)
+            if (same_genre (o, i, k) && s->weight > 0 && wb_corpus_source (o, k)->weight > 0 &&
+                s->weight != wb_corpus_source (o, k)->weight)
+                return WB_FAIL (WB_EUSAGE,
+                                "sources %d and %d: `weight` is that of genre %s as a whole, but they say %g and %g: "
+                                "give it once",
+                                k + 1, i + 1, s->genre, wb_corpus_source (o, k)->weight, s->weight);
     }
     return WB_OK;
 }
 
 /* What rank 0 sees: nothing to do, or what is different. */
-static wb_status look (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, bool *same) {
-    bool done;
+static wb_status look (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, bool *same,
+                       bool force) {
     char *work = wb_format ("%s/work", o->dir), *inside = wb_format ("%s/work/", o->dir);
-    wb_status status = work != NULL ? wb_manifest_look (o->dir, &done, same, wb_corpus_identity (text, f), text)
+    wb_status status = work != NULL ? wb_manifest_look (o->dir, same, wb_corpus_identity (text, f), text, force)
                                     : WB_NOMEM ("%s", o->dir);
     if (status == WB_OK && !*same) status = wb_dir_make (work);
     if (status == WB_OK && !*same && inside != NULL) wb_temp_sweep (inside);
@@ -86,27 +103,25 @@ static wb_status clear (const char *dir) {
 
 /* ---- what is printed --------------------------------------------------------------------------------------------- */
 
+/* The first source of its genre. */
+static bool is_first (const wb_corpus_options_t *o, int i) {
+    for (int k = 0; k < i; k++)
+        if (same_genre (o, i, k)) return false;
+    return true;
+}
+
 static void print_example (const wb_corpus_options_t *o) {
     wb_info ("For training, with a tokenizer T:");
-    for (int i = 0; i < o->sources.n; i++) {
-        const char *genre = wb_corpus_source (o, i)->genre;
-        bool first = true;
-        for (int k = 0; k < i; k++) first = first && strcmp (wb_corpus_source (o, k)->genre, genre) != 0;
-        if (first) wb_info ("  wabun encode --tokenizer T -o tok/%s %s/%s-[0-9]*.jsonl.zst", genre, o->dir, genre);
-    }
+    for (int i = 0; i < o->sources.n; i++)
+        if (is_first (o, i))
+            wb_info ("  wabun encode --tokenizer T -o tok/%s %s/%s-[0-9]*.jsonl.zst", wb_corpus_source (o, i)->genre,
+                     o->dir, wb_corpus_source (o, i)->genre);
     if (o->validation > 0) wb_info ("  wabun encode --tokenizer T -o tok/valid %s/*-valid-*.jsonl.zst", o->dir);
     wb_info ("  data = { train = (");
-    for (int i = 0; i < o->sources.n; i++) {
-        const wb_corpus_source_t *s = wb_corpus_source (o, i);
-        double weight = 0;
-        bool first = true;
-        for (int k = 0; k < o->sources.n; k++) {
-            if (strcmp (wb_corpus_source (o, k)->genre, s->genre) != 0) continue;
-            if (k < i) first = false;
-            weight += wb_corpus_source (o, k)->weight;
-        }
-        if (first) wb_info ("    %s{ tokens = \"tok/%s\"; weight = %g; }", i > 0 ? ", " : "", s->genre, weight);
-    }
+    for (int i = 0; i < o->sources.n; i++)
+        if (is_first (o, i))
+            wb_info ("    %s{ tokens = \"tok/%s\"; weight = %g; }", i > 0 ? ", " : "", wb_corpus_source (o, i)->genre,
+                     wb_corpus_weight (o, i));
     wb_info ("  );%s };", o->validation > 0 ? " validation = \"tok/valid\";" : "");
 }
 
@@ -152,14 +167,14 @@ static wb_status finish (build_t *b, wb_comm_t *world, const wb_corpus_options_t
     b->first = wb_malloc (n * sizeof *b->first);
     WB_TRY (wb_agree (world, b->state != NULL && b->first != NULL ? WB_OK : WB_NOMEM ("%zu documents", n)));
     WB_TRY (wb_duplicates_find (b->state, b->first, world, &b->parts, o));
-    WB_TRY (wb_site_lines_find (&b->lines, &b->nlines, world, &b->parts, o));
+    WB_TRY (wb_site_lines_find (&b->lines, &b->nlines, world, &b->parts, o, b->state));
     WB_TRY (wb_agree (world, root ? clear (o->dir) : WB_OK));
     WB_TRY (wb_shards_write (&b->shards, world, &b->parts, o, b->state, b->lines, b->nlines, threads));
     return wb_agree (world,
                      root ? wb_manifest_write (o, text, &b->files, &b->parts, &b->shards, b->state, b->first) : WB_OK);
 }
 
-static wb_status build (build_t *b, wb_comm_t *world, const wb_corpus_options_t *o, const char *text) {
+static wb_status build (build_t *b, wb_comm_t *world, const wb_corpus_options_t *o, const char *text, bool force) {
     const bool root = wb_comm_rank (world) == 0;
     const double start = wb_now ();
     bool same = false;
@@ -167,7 +182,7 @@ static wb_status build (build_t *b, wb_comm_t *world, const wb_corpus_options_t 
     WB_TRY (check (o));
     WB_TRY (wb_comm_threads (&threads, world, o->threads));
     WB_TRY (wb_corpus_files_find (&b->files, world, o));
-    WB_TRY (wb_agree (world, root ? look (o, text, &b->files, &same) : WB_OK));
+    WB_TRY (wb_agree (world, root ? look (o, text, &b->files, &same, force) : WB_OK));
     wb_comm_bcast (world, &same, sizeof same, 0);
     if (same) {
         wb_info ("%s is done: nothing has changed since", o->dir);
@@ -183,9 +198,9 @@ static wb_status build (build_t *b, wb_comm_t *world, const wb_corpus_options_t 
     return status;
 }
 
-wb_status wb_corpus_build (wb_comm_t *world, const wb_corpus_options_t *o, const char *text) {
+wb_status wb_corpus_build (wb_comm_t *world, const wb_corpus_options_t *o, const char *text, bool force) {
     build_t b = {0};
-    const wb_status status = wb_agree (world, build (&b, world, o, text));
+    const wb_status status = wb_agree (world, build (&b, world, o, text, force));
     wb_parts_fini (&b.parts);
     wb_corpus_files_fini (&b.files);
     wb_free (b.shards.data);

@@ -34,6 +34,9 @@ static inline const wb_corpus_source_t *wb_corpus_source (const wb_corpus_option
     return (const wb_corpus_source_t *) o->sources.list + i;
 }
 
+/* The weight of the genre of source i: what its sources say, 1 where none does. */
+double wb_corpus_weight (const wb_corpus_options_t *o, int i);
+
 /* ---- parts on disk (part_file.c) --------------------------------------------------------------------------------- */
 
 /* A document in a part file. */
@@ -42,6 +45,7 @@ typedef struct wb_row_of_part {
     uint64_t frame;                   /* where the packed frame is that it lies in */
     uint32_t packed, size, at, bytes; /* bytes of the frame, unpacked too; where in it, and how many */
     uint64_t site;                    /* hash; 0: not of a web site */
+    int64_t nlines;                   /* of the part's lines, those of the documents before it come first */
 } wb_row_of_part_t;
 
 /* Consecutive files of one source, or one large file: the unit of work and of what is kept after an interruption. */
@@ -119,7 +123,8 @@ typedef struct wb_work {
     uint64_t *lines;
     int64_t nlines, lines_cap;
     uint64_t exact, site;
-    int reason; /* WB_KEPT, why not; -1: no document, see the complaint */
+    int reason;     /* WB_KEPT, why not; -1: no document, see the complaint */
+    wb_form markup; /* that is taken as text: wb_content_markup() */
     uint16_t sign[WB_MINHASH_MAX];
 } wb_work_t;
 /* What all workers need. */
@@ -173,9 +178,10 @@ wb_status wb_corpus_gather (wb_comm_t *world, const char *dir, const char *name,
  * itself if of none.  Both are the caller's.  Collective.  Errors, agreed. */
 wb_status wb_duplicates_find (unsigned char *state, int64_t *first, wb_comm_t *world, const wb_parts_t *p,
                               const wb_corpus_options_t *o) WB_NODISCARD;
-/* Hashes of (site, line) of the lines that go, in order.  Collective. */
+/* Hashes of (site, line) of the lines that go, in order.  A page that was fetched many times counts once: state
+ * [documents] says which documents stay.  Collective.  Errors: WB_ENOMEM, WB_EIO, WB_EDATA: a damaged part. */
 wb_status wb_site_lines_find (uint64_t **out, int64_t *n, wb_comm_t *world, const wb_parts_t *p,
-                              const wb_corpus_options_t *o) WB_NODISCARD;
+                              const wb_corpus_options_t *o, const unsigned char *state) WB_NODISCARD;
 /* s [n] without those lines, into out, in place of what it held; *gone: how many.  Errors: WB_ENOMEM. */
 wb_status wb_site_lines_drop (wb_buf_t *out, int64_t *gone, const char *s, size_t n, uint64_t site,
                               const uint64_t *lines, int64_t nlines) WB_NODISCARD;
@@ -205,8 +211,9 @@ char *wb_shard_name (const wb_shard_t *s, const wb_corpus_options_t *o); /* free
 
 /* What a corpus was made of, in one number. */
 uint64_t wb_corpus_identity (const char *text, const wb_corpus_files_t *f);
-/* Is DIR finished?  Then *same says whether of the same.  Rank 0.  Errors: WB_EDATA the manifest cannot be read. */
-wb_status wb_manifest_look (const char *dir, bool *done, bool *same, uint64_t identity, const char *text) WB_NODISCARD;
+/* Is DIR finished, of these very files?  Rank 0.  Errors: WB_EUSAGE it is of another configuration, unless `force`;
+ * WB_ENOMEM. */
+wb_status wb_manifest_look (const char *dir, bool *same, uint64_t identity, const char *text, bool force) WB_NODISCARD;
 wb_status wb_manifest_write (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, wb_parts_t *p,
                              const wb_shards_t *s, const unsigned char *state, const int64_t *first) WB_NODISCARD;
 

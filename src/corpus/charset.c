@@ -126,7 +126,9 @@ static wb_charset ask_library (const char *s, size_t n, const scan_t *sjis, cons
 #else
     (void) s, (void) n;
 #endif
-    if (seems[0] == 0 && (valid (sjis) || valid (euc))) snprintf (seems, 32, "%s", valid (sjis) ? "CP932" : "EUC-JP");
+    const bool western = strncasecmp (seems, "WINDOWS-12", 10) == 0 || strncasecmp (seems, "ISO-8859", 8) == 0;
+    if ((seems[0] == 0 || western) && (valid (sjis) || valid (euc)))
+        snprintf (seems, 32, "%s", valid (sjis) ? "CP932" : "EUC-JP");
     return WB_CHARSET_UNKNOWN;
 }
 
@@ -151,6 +153,32 @@ wb_charset wb_charset_guess (const char *s, size_t n, char seems[32]) {
     if (japanese (&sjis) && (!japanese (&euc) || sjis.kana > euc.kana)) return WB_CHARSET_CP932;
     if (japanese (&euc)) return WB_CHARSET_EUC_JP;
     return ask_library (s, n, &sjis, &euc, seems);
+}
+
+/* Which of the encodings that tell themselves a name is of; 0: another. */
+static int family (const char *name) {
+    static const struct {
+        const char *part;
+        int family;
+    } all[] = {{"UTF8", '8'},   {"UTF-8", '8'}, {"UTF16", 'w'}, {"UTF-16", 'w'}, {"UTF32", 'w'},
+               {"UTF-32", 'w'}, {"UCS", 'w'},   {"EUC", 'e'},   {"2022", 'j'},   {"932", 's'},
+               {"31J", 's'},    {"SJIS", 's'},  {"SHIFT", 's'}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (strcasestr (name, all[i].part) != NULL) return all[i].family;
+    return 0;
+}
+
+bool wb_charset_mistaken (const char *from, const char *s, size_t n, char seems[32]) {
+    const int asked = family (from);
+    bool plain = true;
+    char unused[32];
+    for (size_t i = 0; i < n && plain; i++) plain = (unsigned char) s[i] < 0x80 && s[i] != 0x1b;
+    if (asked == 0 || (plain && asked != 'w')) return false;
+    const wb_charset c = wb_charset_guess (s, n, unused);
+    if (c == WB_CHARSET_UNKNOWN || family (wb_charset_name (c)) == asked) return false;
+    if (asked == 'w' && c == WB_CHARSET_UTF8 && memchr (s, 0, n) != NULL) return false;
+    snprintf (seems, 32, "%s", wb_charset_name (c));
+    return true;
 }
 
 /* ---- converting ------------------------------------------------------------------------------------------------- */

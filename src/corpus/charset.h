@@ -23,6 +23,9 @@ const char *wb_charset_name (wb_charset c);
 /* The encoding of a text, or of its first n bytes: one that it is for certain, or WB_CHARSET_UNKNOWN.  seems, NULL
  * allowed: where it is unknown, the name that comes nearest, or "". */
 wb_charset wb_charset_guess (const char *s, size_t n, char seems[32]);
+/* Is a text, by its first n bytes, for certain in another encoding than `from`, which the user gave?  Then `seems` is
+ * that one.  Escape sequences of ISO-2022-JP are well-formed UTF-8, and much is well-formed CP932. */
+bool wb_charset_mistaken (const char *from, const char *s, size_t n, char seems[32]);
 /* What iconv is given for a name that the user typed ("sjis" is CP932).  Errors: WB_EUSAGE where iconv has none such.
  */
 wb_status wb_charset_find (const char **out, const char *name) WB_NODISCARD;

@@ -69,3 +69,67 @@ wb_form wb_content_form (const char *s, size_t n) {
     if (n > PAGE) n = PAGE;
     return has (s, n, "［＃") || (has (s, n, "《") && has (s, n, "｜")) ? WB_FORM_AOZORA : WB_FORM_TEXT;
 }
+
+/* How often the byte c is in s [n], where marks() says that it is markup. */
+static int count (const char *s, size_t n, char c, bool (*marks) (const char *s, size_t left, bool line)) {
+    int found = 0;
+    for (const char *p = s, *end = s + n; p < end && (p = memchr (p, c, (size_t) (end - p))) != NULL; p++)
+        if (marks (p, (size_t) (end - p), p == s || p[-1] == '\n')) found++, p++;
+    return found;
+}
+
+/* "</p", "<br>" */
+static bool is_tag (const char *s, size_t left, bool line) {
+    static const char *const tags[] = {"<br>",  "<br/",    "<br ", "<p>", "<p ", "<div",
+                                       "<span", "<a href", "<img", "<td", "<li>"};
+    (void) line;
+    if (left > 2 && s[1] == '/' && s[2] >= 'a' && s[2] <= 'z') return true;
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
+        if (left >= strlen (tags[i]) && memcmp (s, tags[i], strlen (tags[i])) == 0) return true;
+    return false;
+}
+static bool is_entity (const char *s, size_t left, bool line) {
+    (void) line;
+    return left >= 6 && (memcmp (s, "&nbsp;", 6) == 0 || memcmp (s, "&quot;", 6) == 0);
+}
+/* "[[", "{{" */
+static bool is_double (const char *s, size_t left, bool line) {
+    (void) line;
+    return left > 1 && s[1] == s[0];
+}
+/* Three quotes: bold. */
+static bool is_bold (const char *s, size_t left, bool line) {
+    (void) line;
+    return left > 2 && s[1] == '\'' && s[2] == '\'';
+}
+/* "== Title ==" */
+static bool is_heading (const char *s, size_t left, bool line) { return line && left > 1 && s[1] == '='; }
+
+wb_form wb_content_markup (const char *s, size_t n) {
+    enum { START = 1 << 13, SOME = 3 };
+    const wb_form form = wb_content_form (s, n);
+    if (form != WB_FORM_TEXT) return form;
+    if (n > START) n = START;
+    if (count (s, n, '<', is_tag) + count (s, n, '&', is_entity) >= SOME) return WB_FORM_HTML;
+    const int links = count (s, n, '[', is_double) + count (s, n, '{', is_double);
+    const int looks = count (s, n, '\'', is_bold) + count (s, n, '=', is_heading);
+    return links > 0 && links + looks >= SOME ? WB_FORM_WIKI : WB_FORM_TEXT;
+}
+
+const char *wb_content_markup_name (wb_form form) {
+    static const char *const names[WB_FORMS] = {[WB_FORM_AOZORA] = "Aozora Bunko's notes (《》 ［＃］)",
+                                                [WB_FORM_HTML] = "HTML",
+                                                [WB_FORM_WIKI] = "MediaWiki's markup"};
+    return names[form];
+}
+
+void wb_content_markup_warn (const int64_t count[WB_FORMS], const char *where) {
+    int64_t all = 0;
+    for (int f = 0; f < WB_FORMS; f++) all += count[f];
+    for (int f = 0; f < WB_FORMS; f++)
+        if (wb_content_markup_name ((wb_form) f) != NULL && count[f] > all / 100)
+            wb_warn (
+                "%s%lld of %lld texts have %s, which is taken as text; wabun corpus build takes it out of them with "
+                "format = \"%s\"",
+                where, (long long) count[f], (long long) all, wb_content_markup_name ((wb_form) f), wb_form_names[f]);
+}

@@ -58,12 +58,27 @@ static int by_bucket (const void *a, const void *b) {
     return p != q ? (p > q) - (p < q) : strcmp (*x, *y);
 }
 
+/* The file as UTF-8, with a 0 byte at its end. */
+static wb_status read_words (wb_words_t *w, size_t *bytes, const char *path) {
+    const wb_text_options_t o = {0};
+    wb_buf_t text = {0};
+    char *data;
+    size_t n;
+    WB_TRY (wb_file_read (&data, &n, path));
+    wb_status status = wb_text_read (&text, path, data, n, &o);
+    if (status == WB_OK) status = wb_buf_put (&text, "", 0);
+    wb_free (data);
+    w->text = text.data;
+    *bytes = text.len;
+    return status;
+}
+
 wb_status wb_words_new (wb_words_t **out, const char *path) {
     size_t bytes;
     wb_words_t *w = wb_calloc (1, sizeof *w);
     *out = w;
     if (w == NULL) return WB_NOMEM ("the word list");
-    WB_TRY (wb_file_read (&w->text, &bytes, path));
+    WB_TRY (read_words (w, &bytes, path));
     int64_t lines = 1;
     for (size_t i = 0; i < bytes; i++) lines += w->text[i] == '\n';
     w->word = wb_calloc ((size_t) lines, sizeof *w->word);

@@ -31,10 +31,10 @@ typedef struct wb_measures {
     X (min_ends, "few sentence ends", ends, true, "0.12", 1, "share", "lines that end like a sentence", "FineWeb")     \
     X (max_short_lines, "list or menu", short_lines, false, "0.67", 1, "share",                                        \
        "lines under 10 characters that do not end like a sentence", "FineWeb")                                         \
-    X (min_sentence, "short sentences", sentence, true, "10", 1e6, "characters", "mean length of a sentence",          \
-       "Swallow v1 has 20")                                                                                            \
-    X (max_sentence, "long sentences", sentence, false, "100", 1e6, "characters", "mean length of a sentence",         \
-       "HojiChar; Swallow v1 has 90")                                                                                  \
+    X (min_sentence, "short sentences", sentence, true, "10", 1e6, "characters",                                       \
+       "texts with a shorter mean sentence go", "Swallow v1 has 20")                                                   \
+    X (max_sentence, "long sentences", sentence, false, "100", 1e6, "characters",                                      \
+       "texts with a longer mean sentence go", "HojiChar; Swallow v1 has 90")                                          \
     X (max_ellipses, "cut off", ellipses, false, "0.2", 1, "share", "sentences that end in an ellipsis", "Swallow v1") \
     X (max_repeated_lines, "repeated lines", repeated_lines, false, "0.3", 1, "share", "lines that were there before", \
        "Gopher, Swallow v1")                                                                                           \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "corpus/build.h"
+#include "corpus/content.h"
 #include "tokenizer/utf8.h"
 
 uint64_t wb_corpus_identity (const char *text, const wb_corpus_files_t *f) {
@@ -20,24 +21,51 @@ uint64_t wb_corpus_identity (const char *text, const wb_corpus_files_t *f) {
 
 static void hex (char buf[17], uint64_t x) { snprintf (buf, 17, "%016llx", (unsigned long long) x); }
 
-wb_status wb_manifest_look (const char *dir, bool *done, bool *same, uint64_t identity, const char *text) {
+/* Options that change nothing of a corpus. */
+static bool is_of_no_matter (const char *line) {
+    static const char *const names[] = {"memory = ", "threads = ", "keep_work = "};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp (line, names[i], strlen (names[i])) == 0) return true;
+    return false;
+}
+
+static const char *next_line (const char *s) { return s[strcspn (s, "\n")] != 0 ? s + strcspn (s, "\n") + 1 : ""; }
+
+/* The first line of text that is not that of `before`; NULL: they are the same. */
+static const char *first_change (const char *text, const char *before) {
+    for (;; text = next_line (text), before = next_line (before)) {
+        while (is_of_no_matter (text)) text = next_line (text);
+        while (is_of_no_matter (before)) before = next_line (before);
+        if (*text == 0 && *before == 0) return NULL;
+        const size_t n = strcspn (text, "\n");
+        if (n != strcspn (before, "\n") || strncmp (text, before, n) != 0) return text;
+    }
+}
+
+wb_status wb_manifest_look (const char *dir, bool *same, uint64_t identity, const char *text, bool force) {
     char want[17], *path = wb_format ("%s/manifest.json", dir);
-    *done = *same = false;
+    *same = false;
     if (path == NULL) return WB_NOMEM ("%s", dir);
     json_t *m = json_load_file (path, 0, NULL);
     wb_free (path);
     if (m == NULL) return WB_OK;
+    wb_status status = WB_OK;
     const char *was = json_string_value (json_object_get (m, "identity"));
     const char *options = json_string_value (json_object_get (m, "options"));
+    const char *change = options != NULL ? first_change (text, options) : text;
+    if (change != NULL) change += strspn (change, " ");
     hex (want, identity);
-    *done = was != NULL;
-    *same = *done && strcmp (was, want) == 0;
-    if (*done && !*same)
+    *same = was != NULL && strcmp (was, want) == 0;
+    if (!*same && change != NULL && !force)
+        status = WB_FAIL (WB_EUSAGE,
+                          "%s is there already, made with another configuration (first change: %.*s): name another "
+                          "`corpus`, or replace it by --force",
+                          dir, (int) strcspn (change, "\n"), change);
+    else if (!*same)
         wb_info ("%s: %s; it is made again", dir,
-                 options != NULL && strcmp (options, text) != 0 ? "the configuration has changed"
-                                                                : "files of its sources have changed");
+                 change != NULL ? "the configuration has changed" : "files of its sources have changed");
     json_decref (m);
-    return WB_OK;
+    return status;
 }
 
 /* ---- parts of it ------------------------------------------------------------------------------------------------- */
@@ -105,12 +133,12 @@ static json_t *shard_json (const wb_shard_t *s, const wb_corpus_options_t *o) {
     return j;
 }
 
-static json_t *source_json (const wb_corpus_source_t *s, json_t *counts) {
+static json_t *source_json (const wb_corpus_source_t *s, double weight, json_t *counts) {
     json_t *j = json_object ();
     json_object_set_new (j, "path", json_string (s->path));
     json_object_set_new (j, "genre", json_string (s->genre));
     json_object_set_new (j, "licence", json_string (s->licence));
-    json_object_set_new (j, "weight", json_real (s->weight));
+    json_object_set_new (j, "weight", json_real (weight));
     json_object_set_new (j, "counts", counts);
     return j;
 }
@@ -157,6 +185,15 @@ static wb_status check (const wb_corpus_source_t *s, int i, const json_t *counts
     return WB_OK;
 }
 
+static void warn_markup (const wb_corpus_source_t *s, int i, const json_t *counts) {
+    char where[320];
+    int64_t n[WB_FORMS];
+    const json_t *markup = json_object_get (counts, "markup");
+    for (int f = 0; f < WB_FORMS; f++) n[f] = json_integer_value (json_object_get (markup, wb_form_names[f]));
+    snprintf (where, sizeof where, "source %d, %.250s: ", i + 1, s->path);
+    wb_content_markup_warn (n, where);
+}
+
 static wb_status put_sources (json_t *m, const wb_corpus_options_t *o, wb_parts_t *p, const unsigned char *state,
                               const int64_t *first) {
     wb_part_reader_t reader = {0};
@@ -173,7 +210,8 @@ static wb_status put_sources (json_t *m, const wb_corpus_options_t *o, wb_parts_
         }
         wb_counts_merge (total, counts);
         status = check (wb_corpus_source (o, s), s, counts);
-        json_array_append_new (sources, source_json (wb_corpus_source (o, s), counts));
+        if (status == WB_OK) warn_markup (wb_corpus_source (o, s), s, counts);
+        json_array_append_new (sources, source_json (wb_corpus_source (o, s), wb_corpus_weight (o, s), counts));
     }
     json_object_set_new (m, "total", total);
     json_object_set_new (m, "sources", sources);

@@ -18,29 +18,30 @@ typedef struct page {
 /* Labels: English, Japanese. */
 static const char *const labels[][2] = {
     {"Corpus", "コーパス"},
-    {"documents", "文書"},
-    {"characters", "文字"},
+    {"documents", "文書数"},
+    {"characters", "文字数"},
     {"kept", "採用"},
     {"dropped", "除外"},
     {"Sources", "入力元"},
     {"Why documents went", "除外の理由"},
-    {"Lengths", "長さの分布"},
+    {"Lengths", "文書の長さ"},
     {"Samples", "例"},
-    {"Most frequent duplicates", "最も多い重複"},
+    {"Most frequent duplicates", "重複の多い文書"},
     {"Shards", "出力ファイル"},
-    {"bytes", "バイト"},
+    {"bytes", "バイト数"},
     {"What could not be read", "読めなかったもの"},
     {"Configuration", "設定"},
-    {"read", "読み込み"},
+    {"read", "読み込んだ文書"},
     {"source", "入力元"},
     {"genre", "ジャンル"},
     {"licence", "ライセンス"},
     {"file", "ファイル"},
     {"reason", "理由"},
-    {"times", "回数"},
+    {"count", "件数"},
+    {"times", "回"},
     {"Characters of a document (powers of two)", "文書の文字数（2 の累乗ごと）"},
-    {"lines of sites taken out", "サイトの定型行を削除"},
-    {"duplicate of", "重複元"},
+    {"lines of sites taken out", "取り除いた定型行"},
+    {"duplicate of", "次の文書と重複："},
     {"for validation", "検証用"},
     {"too short", "短すぎる"},
     {"too long", "長すぎる"},
@@ -48,20 +49,30 @@ static const char *const labels[][2] = {
     {"few hiragana", "ひらがなが少ない"},
     {"much katakana", "カタカナが多い"},
     {"few sentence ends", "文末で終わる行が少ない"},
-    {"list or menu", "一覧・メニュー"},
+    {"list or menu", "一覧やメニュー"},
     {"short sentences", "文が短い"},
     {"long sentences", "文が長い"},
-    {"cut off", "省略が多い"},
+    {"cut off", "「…」で終わる文が多い"},
     {"repeated lines", "同じ行の繰り返し"},
-    {"text in repeated lines", "繰り返しの行が占める文字"},
-    {"one frequent pair", "同じ文字の連続"},
+    {"text in repeated lines", "繰り返しの行が占める割合が大きい"},
+    {"one frequent pair", "同じ 2 文字の並びが多い"},
     {"repeated passages", "同じ文章の繰り返し"},
     {"many brackets", "括弧が多い"},
     {"many digits", "数字が多い"},
-    {"word list", "禁止語"},
+    {"word list", "禁止語を含む"},
     {"exact duplicate", "完全な重複"},
     {"near duplicate", "ほぼ同じ文書"},
-    {"only repeated lines", "定型行だけ"},
+    {"only repeated lines", "サイトの定型行だけ"},
+    {"cannot be read", "読めない"},
+    {"broken", "壊れている"},
+    {"encrypted", "暗号化されている"},
+    {"truncated", "途中で切れている"},
+    {"empty", "空"},
+    {"not text", "テキストでない"},
+    {"not UTF-8", "文字コードを判定できない"},
+    {"not JSON", "JSON でない"},
+    {"no text field", "本文の項目がない"},
+    {"no main text", "本文が見つからない"},
 };
 
 static const char *label (const page_t *p, const char *english) {
@@ -283,7 +294,7 @@ static void samples (page_t *p, const json_t *m) {
 }
 
 static void complaints (page_t *p, const json_t *m) {
-    static const char *const names[] = {"reason", "#times", "file", NULL};
+    static const char *const names[] = {"reason", "#count", "file", NULL};
     const json_t *total = json_object_get (m, "total"), *kinds = json_object_get (total, "complaints");
     const char *key;
     json_t *n;
@@ -292,8 +303,9 @@ static void complaints (page_t *p, const json_t *m) {
     head (p, names);
     json_object_foreach ((json_t *) (uintptr_t) kinds, key, n) {
         const json_t *list = json_object_get (json_object_get (total, "complaint_samples"), key);
-        raw (p, "<tr>");
-        cell (p, key);
+        raw (p, "<tr><td>");
+        said (p, key);
+        raw (p, "</td>");
         cell_number (p, json_integer_value (n));
         raw (p, "<td>");
         for (size_t i = 0; i < json_array_size (list); i++) {

@@ -16,7 +16,7 @@
 #include "corpus/build.h"
 
 enum { FRAME = 1 << 20, TEXTS = 4 };
-static const char magic[8] = "WBPART1";
+static const char magic[8] = "WBPART2";
 
 typedef struct tail {
     int64_t rows, n, signs, k, lines, nlines, counts, counts_bytes; /* places and numbers */
@@ -67,7 +67,7 @@ static wb_status end_frame (wb_part_writer_t *w) {
 wb_status wb_part_writer_put (wb_part_writer_t *w, const wb_buf_t *const texts[4], uint64_t exact, uint64_t site,
                               const uint16_t *sign, int k, const uint64_t *lines, int64_t nlines) {
     uint32_t sizes[TEXTS];
-    wb_row_of_part_t row = {.exact = exact, .site = site, .at = (uint32_t) w->frame.len};
+    wb_row_of_part_t row = {.exact = exact, .site = site, .nlines = nlines, .at = (uint32_t) w->frame.len};
     for (int i = 0; i < TEXTS; i++) sizes[i] = (uint32_t) texts[i]->len;
     WB_TRY (wb_buf_put (&w->frame, sizes, sizeof sizes));
     for (int i = 0; i < TEXTS; i++)

@@ -13,7 +13,7 @@
 
 #include "corpus/build.h"
 
-enum { PART = 32 << 20, TEXT = 16 << 20, READERS = 2 }; /* READERS: one more when they give something else */
+enum { PART = 32 << 20, TEXT = 16 << 20, READERS = 3 }; /* READERS: one more when they give something else */
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
@@ -203,6 +203,7 @@ static wb_status deliver (void *ctx, void *unit) {
     json_t *sample = wb_counts_text (u->id.data, u->id.len, u->text.data != NULL ? u->text.data : "", u->text.len);
     wb_counts_add (j->counts, NULL, "documents", 1);
     wb_counts_add (j->counts, NULL, "characters", (int64_t) u->measures.chars);
+    wb_counts_add (j->counts, "markup", wb_form_names[u->markup], 1);
     wb_counts_length (j->counts, kept ? "kept" : "dropped", u->measures.chars);
     if (!kept) wb_counts_add (j->counts, "dropped", wb_reason_name (u->reason), 1);
     wb_counts_sample (j->counts, "samples", kept ? "kept" : wb_reason_name (u->reason), sample);

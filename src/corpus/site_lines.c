@@ -1,6 +1,7 @@
 /* Lines that a web site repeats: menus, notices, footers that the reader of pages did not know for such.
  *
- * A part has a hash of (site, line) for each line of each document that stays; those that are there often enough go.
+ * A part has a hash of (site, line) for each line of each document; those that are there often enough go.  Documents
+ * that are duplicates do not count: a page that a crawl has met under twenty addresses would lose all its lines.
  * Documents that are of no web site (a book, a line of JSON without an address) are left alone: what they repeat is
  * mostly speech.  The hashes are shared out to the ranks by their value. */
 #include "config.h"
@@ -32,10 +33,23 @@ static wb_status search (found_t *f, wb_sorter_t *s, int64_t often) {
     return WB_OK;
 }
 
-static wb_status fill (wb_sorter_t *s, const wb_parts_t *p, uint64_t ranks, uint64_t rank) {
-    for (int64_t i = 0; i < p->len; i++)
-        for (int64_t j = 0; j < p->data[i].nlines; j++)
-            if ((p->data[i].lines[j] >> 8) % ranks == rank) WB_TRY (wb_sorter_put (s, p->data[i].lines[j], 0));
+static wb_status fill_part (wb_sorter_t *s, const wb_part_t *p, const unsigned char *state, uint64_t ranks,
+                            uint64_t rank) {
+    int64_t at = 0;
+    for (int64_t d = 0; d < p->n; d++) {
+        const int64_t end = at + p->rows[d].nlines;
+        if (end < at || end > p->nlines) return WB_FAIL (WB_EDATA, "%s: is damaged; remove it", p->path);
+        if (state[p->first_document + d] == WB_KEPT)
+            for (int64_t j = at; j < end; j++)
+                if ((p->lines[j] >> 8) % ranks == rank) WB_TRY (wb_sorter_put (s, p->lines[j], 0));
+        at = end;
+    }
+    return WB_OK;
+}
+
+static wb_status fill (wb_sorter_t *s, const wb_parts_t *p, const unsigned char *state, wb_comm_t *world) {
+    const uint64_t ranks = (uint64_t) wb_comm_size (world), rank = (uint64_t) wb_comm_rank (world);
+    for (int64_t i = 0; i < p->len; i++) WB_TRY (fill_part (s, &p->data[i], state, ranks, rank));
     return WB_OK;
 }
 
@@ -45,14 +59,14 @@ static int by_value (const void *a, const void *b) {
 }
 
 wb_status wb_site_lines_find (uint64_t **out, int64_t *n, wb_comm_t *world, const wb_parts_t *p,
-                              const wb_corpus_options_t *o) {
+                              const wb_corpus_options_t *o, const unsigned char *state) {
     found_t f = {0};
     wb_sorter_t *s = NULL;
     *out = NULL, *n = 0;
     if (o->duplicates.lines == 0) return WB_OK;
     char *prefix = wb_format ("%s/work/lines-%d", o->dir, wb_comm_rank (world));
     wb_status status = prefix != NULL ? wb_sorter_new (&s, prefix, o->memory) : WB_NOMEM ("sorting");
-    if (status == WB_OK) status = fill (s, p, (uint64_t) wb_comm_size (world), (uint64_t) wb_comm_rank (world));
+    if (status == WB_OK) status = fill (s, p, state, world);
     if (status == WB_OK) status = wb_sorter_sort (s);
     if (status == WB_OK) status = search (&f, s, o->duplicates.lines);
     wb_sorter_destroy (s);

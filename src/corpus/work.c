@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "corpus/build.h"
+#include "corpus/content.h"
 
 wb_status wb_works_init (wb_works_t *w, const wb_corpus_options_t *o) {
     *w = (wb_works_t){.o = o, .wants_lines = o->duplicates.lines > 0};
@@ -92,6 +93,9 @@ wb_status wb_work_record (const wb_works_t *all, wb_worker_t *own, wb_work_t *u)
     }
     WB_TRY (wb_extract (own->extractor, d, &got, &u->complaint, &u->record));
     if (!got) return WB_OK;
+    u->markup = u->record.form == WB_FORM_JSON || u->record.form == WB_FORM_TEXT || u->record.form == WB_FORM_AUTO
+                    ? wb_content_markup (d->text.data, d->text.len)
+                    : WB_FORM_TEXT;
     wb_buf_clear (&u->text);
     WB_TRY (wb_clean_text (&u->text, d->text.data, d->text.len, &all->o->clean));
     WB_TRY (set (&u->id, &d->id, NULL));

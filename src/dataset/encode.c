@@ -170,6 +170,7 @@ static wb_status write_unit (void *ctx, void *unit) {
         j->count.converted[u->converted]++;
     if (u->hash < j->hash) j->hash = u->hash;
     if (u->records) WB_TRY (note_records (j, u));
+    for (int f = 0; f < WB_FORMS; f++) j->count.line_markup[f] += u->line_markup[f];
     if (u->whole && !u->lines) judge_text (j, u, u->text, u->stray);
     if (!u->lines && !u->records && !u->whole) WB_TRY (write_text (j, u));
     j->count.marks += u->marks;
@@ -237,7 +238,7 @@ static wb_status open_writers (job_t *j, int rank) {
                          : WB_NOMEM ("%s", j->e->prefix);
         wb_free (name);
         WB_TRY (status);
-        if (rank < 0) wb_tokens_writer_tokenizer (j->writer[side], j->encoder.tokenizer);
+        if (rank < 0) wb_tokens_writer_tokenizer (j->writer[side], j->encoder.tokenizer, j->command.data);
     }
     return WB_OK;
 }
@@ -310,7 +311,7 @@ static wb_status finish (job_t *j, wb_comm_t *world, int part) {
     if (part < 0) return WB_OK;
     for (int side = j->e->validation > 0; side >= 0 && part == 0 && status == WB_OK; side--) {
         char *name = wb_encoded_name (j->e->prefix, side, -1);
-        status = name != NULL ? wb_encoded_join (name, j->encoder.tokenizer, wb_comm_size (world))
+        status = name != NULL ? wb_encoded_join (name, j->encoder.tokenizer, j->command.data, wb_comm_size (world))
                               : WB_NOMEM ("%s", j->e->prefix);
         wb_free (name);
     }
@@ -367,6 +368,8 @@ wb_status wb_dataset_encode (wb_comm_t *world, const wb_dataset_encoding_t *e) {
         if (e->from != NULL && strcasecmp (e->from, "auto") != 0) status = wb_charset_find (&j->encoder.from, e->from);
     }
     if (status == WB_OK) status = wb_tokenizer_new (&tokenizer, e->tokenizer);
+    if (status == WB_OK) status = wb_encoded_command (&j->command, e);
+    if (status == WB_OK && wb_comm_rank (world) == 0) status = wb_encoded_check (e, j->command.data);
     status = wb_agree (world, status);
     if (status == WB_OK) {
         j->encoder.tokenizer = tokenizer;
@@ -376,6 +379,7 @@ wb_status wb_dataset_encode (wb_comm_t *world, const wb_dataset_encoding_t *e) {
     if (status == WB_OK) status = encode (j, world, threads);
     wb_inputs_fini (&inputs);
     wb_tokenizer_destroy (tokenizer);
+    if (j != NULL) wb_buf_fini (&j->command);
     wb_free (j);
     return status;
 }

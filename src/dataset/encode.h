@@ -71,6 +71,7 @@ typedef struct wb_unit {
     wb_notes_t bad_records, garbled; /* of records: lines that cannot be read, what is in an unknown encoding */
     int64_t garbled_bytes;           /* of records in an unknown encoding */
     int64_t json, markup[WB_FORMS];  /* lines of JSON; documents by form */
+    int64_t line_markup[WB_FORMS];   /* texts of lines of JSON by form */
 } wb_unit_t;
 
 typedef struct wb_encoder {
@@ -151,7 +152,11 @@ typedef struct wb_encoded_parts {
 } wb_encoded_parts_t;
 wb_status wb_encoded_parts_init (wb_encoded_parts_t *p, const char *prefix, int rank) WB_NODISCARD;
 void wb_encoded_parts_fini (wb_encoded_parts_t *p);
-/* Join the ranks' parts of `prefix`. */
-wb_status wb_encoded_join (const char *prefix, const wb_tokenizer_t *t, int ranks) WB_NODISCARD;
+/* Join the ranks' parts of `prefix`; t and command are noted beside it. */
+wb_status wb_encoded_join (const char *prefix, const wb_tokenizer_t *t, const char *command, int ranks) WB_NODISCARD;
+/* What decides the token files, as text. */
+wb_status wb_encoded_command (wb_buf_t *out, const wb_dataset_encoding_t *e) WB_NODISCARD;
+/* May this command write under its prefix?  Errors: WB_EUSAGE. */
+wb_status wb_encoded_check (const wb_dataset_encoding_t *e, const char *command) WB_NODISCARD;
 
 #endif

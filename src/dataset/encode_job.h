@@ -13,11 +13,13 @@ typedef struct wb_encode_counts {
     int64_t converted[WB_CHARSETS];            /* files */
     int64_t marks, words;                      /* <|endoftext|> on a line of its own in texts; anywhere else */
     int64_t markup[WB_FORMS];                  /* documents of archives whose markup is taken as text */
+    int64_t line_markup[WB_FORMS];             /* texts of lines of JSON, likewise */
 } wb_encode_counts_t;
 
 typedef struct wb_encode_job {
     wb_encoder_t encoder;
     const wb_dataset_encoding_t *e;
+    wb_buf_t command;              /* what decides the output */
     wb_tokens_writer_t *writer[2]; /* [1]: validation, NULL without */
     wb_encode_counts_t count;
     wb_notes_t garbled, bad, left;

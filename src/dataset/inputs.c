@@ -122,7 +122,8 @@ static wb_status find_in_dir (wb_inputs_t *l, const char *path, bool named) {
 static wb_status find (wb_inputs_t *l, const char *path, bool named) {
     static const char *const packed[] = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z"};
     static const char *const lines[] = {".jsonl", ".ndjson"};
-    static const char *const texts[] = {".txt", ".text", ".md", ".json"};
+    static const char *const texts[] = {".txt", ".text",  ".md",  ".json", ".sjis", ".sj",
+                                        ".euc", ".eucjp", ".jis", ".utf8", ".utf",  ".utf16"};
     struct stat st;
     if (named && strcmp (path, "-") == 0) return put (l, "/dev/stdin", WB_INPUT_STREAM, true, 0);
     if (!named && (lstat (path, &st) != 0 || S_ISLNK (st.st_mode)) && wb_file_is_dir (path)) return WB_OK;
@@ -204,7 +205,10 @@ static wb_status check (wb_inputs_t *l, char *const *paths, int n) {
                         wb_plural (l->len));
     if (l->closed > WB_NAMED_OUT)
         wb_warn ("... and %lld more that cannot be opened", (long long) (l->closed - WB_NAMED_OUT));
-    if (l->others > 0) wb_info ("left out: %s", left_out (out, sizeof out, l));
+    if (l->others > 0)
+        wb_info (
+            "left out: %s (give what is text by its name; wabun corpus build reads it all, and HTML without its tags)",
+            left_out (out, sizeof out, l));
     return WB_OK;
 }
 

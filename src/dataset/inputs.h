@@ -69,9 +69,6 @@ typedef struct wb_look {
 /* What a text is, by its first n bytes.  field: of lines of JSON; from: the encoding the user gave, NULL: find out.
  * Errors: WB_ENOMEM. */
 wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *field, const char *from) WB_NODISCARD;
-/* Is a text, by its first n bytes, for certain in another encoding than `from`, which the user gave?  Then `seems` is
- * that one.  Escape sequences of ISO-2022-JP are well-formed UTF-8, and much is well-formed CP932. */
-bool wb_look_mistaken (const char *from, const char *s, size_t n, char seems[32]);
 /* Look at all files of the list, each rank at its share, set kind and charset, and take away what is not text.
  * Collective over world.  Errors, agreed: as wb_inputs_find(). */
 wb_status wb_inputs_look (wb_inputs_t *l, wb_comm_t *world, const char *field, const char *from) WB_NODISCARD;

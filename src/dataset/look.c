@@ -64,36 +64,10 @@ wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *fi
         out->json = *p == '{' || *p == '[';
         out->lines = *p == '{' && first_line (p, text.len - (size_t) (p - text.data), field);
         out->packed = !out->lines && !wide && has_objects (p, text.len - (size_t) (p - text.data), field);
-        out->form = out->lines ? WB_FORM_JSON : wb_content_form (text.data, text.len);
+        out->form = out->lines ? WB_FORM_JSON : wb_content_markup (text.data, text.len);
     }
     wb_buf_fini (&text);
     return status;
-}
-
-/* Which of the encodings that tell themselves a name is of; 0: another. */
-static int family (const char *name) {
-    static const struct {
-        const char *part;
-        int family;
-    } all[] = {{"UTF8", '8'},   {"UTF-8", '8'}, {"UTF16", 'w'}, {"UTF-16", 'w'}, {"UTF32", 'w'},
-               {"UTF-32", 'w'}, {"UCS", 'w'},   {"EUC", 'e'},   {"2022", 'j'},   {"932", 's'},
-               {"31J", 's'},    {"SJIS", 's'},  {"SHIFT", 's'}};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (strcasestr (name, all[i].part) != NULL) return all[i].family;
-    return 0;
-}
-
-bool wb_look_mistaken (const char *from, const char *s, size_t n, char seems[32]) {
-    const int asked = family (from);
-    bool plain = true;
-    char unused[32];
-    for (size_t i = 0; i < n && plain; i++) plain = (unsigned char) s[i] < 0x80 && s[i] != 0x1b;
-    if (asked == 0 || (plain && asked != 'w')) return false;
-    const wb_charset c = wb_charset_guess (s, n, unused);
-    if (c == WB_CHARSET_UNKNOWN || family (wb_charset_name (c)) == asked) return false;
-    if (asked == 'w' && c == WB_CHARSET_UTF8 && memchr (s, 0, n) != NULL) return false;
-    snprintf (seems, 32, "%s", wb_charset_name (c));
-    return true;
 }
 
 /* Enough of the file's beginning: the first line where that may be JSON, and of a long file as far as something is not
@@ -184,13 +158,10 @@ static wb_status apply (wb_inputs_t *l, const int64_t *found, int64_t count[WB_F
 }
 
 void wb_markup_warn (const int64_t count[WB_FORMS], const char *what) {
-    static const char *const names[WB_FORMS] = {[WB_FORM_AOZORA] = "Aozora Bunko's notes (《》 ［＃］)",
-                                                [WB_FORM_HTML] = "HTML",
-                                                [WB_FORM_WIKI] = "MediaWiki XML"};
     for (int f = 0; f < WB_FORMS; f++)
-        if (count[f] > 0 && names[f] != NULL)
+        if (count[f] > 0 && wb_content_markup_name ((wb_form) f) != NULL)
             wb_warn ("%lld %s%s of %s: the markup is taken as text; wabun corpus build takes it out",
-                     (long long) count[f], what, wb_plural (count[f]), names[f]);
+                     (long long) count[f], what, wb_plural (count[f]), wb_content_markup_name ((wb_form) f));
 }
 
 wb_status wb_inputs_look (wb_inputs_t *l, wb_comm_t *world, const char *field, const char *from) {

@@ -1,8 +1,9 @@
 /* Token files, writing: the .bin as the ids come, the .idx at the end.
  *
  * All are written under temporary names; _end() syncs them and renames them, .bin first, so that an .idx never stands
- * without its .bin.  PREFIX.tokenizer says of which tokenizer the ids are.  The lengths of the sequences are kept in
- * memory until then: 4 bytes each.
+ * without its .bin.  What was there under those names stays until then, and comes back if a rename fails.
+ * PREFIX.tokenizer says of which tokenizer the ids are.  The lengths of the sequences are kept in memory until then: 4
+ * bytes each.
  *
  * Not done here: ids of more than 32 bits, other formats. */
 #include "config.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "corpus/made.h"
 #include "dataset/dataset_priv.h"
 
 #define PIECE ((size_t) 1 << 18) /* bytes of the buffer */
@@ -20,6 +22,7 @@ struct wb_tokens_writer {
     char *idx_path, *note_path;
     wb_writer_t bin, idx, note;
     wb_tokenizer_identity_t tokenizer; /* kind "": not known, no note */
+    const char *command;               /* NULL: not known */
     int32_t vocab;
     int dtype, width;
     int64_t tokens;
@@ -52,8 +55,9 @@ wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, in
     return status;
 }
 
-void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t) {
+void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t, const char *command) {
     wb_tokenizer_identify (&w->tokenizer, t);
+    w->command = command;
 }
 
 /* ---- documents -------------------------------------------------------------------------------------------------- */
@@ -185,24 +189,70 @@ static wb_status put_index (wb_tokens_writer_t *w) {
     return wb_writer_put (&w->idx, w->buf, w->n);
 }
 
-/* Which tokenizer it was; the number of ids tells whether the note is still of this file. */
+/* Which tokenizer and which command it was; the number of ids tells whether the note is still of this file. */
 static wb_status put_note (wb_tokens_writer_t *w) {
-    char text[256];
     const wb_tokenizer_identity_t *t = &w->tokenizer;
     if (t->kind[0] == 0) return WB_OK;
-    const int n = snprintf (text, sizeof text,
-                            "{\"tokenizer\": \"%s\", \"vocab_size\": %d, \"hash\": \"%016" PRIx64
-                            "\", \"tokens\": %" PRId64 "}\n",
-                            t->kind, (int) t->size, t->hash, w->tokens);
-    WB_TRY (wb_writer_begin (&w->note, w->note_path));
-    WB_TRY (wb_writer_put (&w->note, text, (size_t) n));
-    return wb_writer_sync (&w->note);
+    char *command = w->command != NULL ? wb_made_json (w->command) : NULL;
+    char *text = wb_format ("{\"tokenizer\": \"%s\", \"vocab_size\": %d, \"hash\": \"%016" PRIx64
+                            "\", \"tokens\": %" PRId64 "%s%s}\n",
+                            t->kind, (int) t->size, t->hash, w->tokens,
+                            command != NULL ? ", \"" WB_MADE_KEY "\": " : "", command != NULL ? command : "");
+    wb_status status = text != NULL ? wb_writer_begin (&w->note, w->note_path) : WB_NOMEM ("%s", w->note_path);
+    if (status == WB_OK) status = wb_writer_put (&w->note, text, strlen (text));
+    wb_free (text);
+    wb_free (command);
+    return status == WB_OK ? wb_writer_sync (&w->note) : status;
 }
 
-/* Old ones must not meet the new .bin. */
-static wb_status remove_old (const char *path) {
-    if (unlink (path) == 0 || errno == ENOENT) return WB_OK;
-    return WB_FAIL (WB_EIO, "%s: cannot replace: %s", path, strerror (errno));
+/* ---- into place: PREFIX.bin, PREFIX.tokenizer, PREFIX.idx -------------------------------------------------------- */
+
+/* A file of an earlier encoding. */
+typedef struct old_file {
+    const char *path;
+    char *aside; /* its name until the new ones are there */
+    bool known, was_there;
+} old_file_t;
+
+static wb_status step_aside (old_file_t *o) {
+    int error = wb_file_is_dir (o->path) ? EISDIR : 0;
+    o->aside = wb_format ("%s.old", o->path);
+    if (o->aside == NULL) return WB_NOMEM ("%s", o->path);
+    if (error == 0 && rename (o->path, o->aside) != 0) error = errno;
+    o->was_there = error == 0;
+    o->known = error == 0 || error == ENOENT;
+    return o->known ? WB_OK : WB_FAIL (WB_EIO, "%s: cannot replace: %s", o->path, strerror (error));
+}
+
+static void put_back (const old_file_t *o) {
+    if (!o->known) return;
+    if (!o->was_there)
+        unlink (o->path);
+    else if (rename (o->aside, o->path) != 0)
+        wb_warn ("%s: the old one is now called %s: %s", o->path, o->aside, strerror (errno));
+}
+
+static void forget (const old_file_t *o) {
+    if (o->was_there && unlink (o->aside) != 0) wb_warn ("%s: left over: %s", o->aside, strerror (errno));
+}
+
+/* An old index must not meet a new .bin, so all old files step aside first, the index before the others; they come back
+ * when the new ones cannot be put in their place. */
+static wb_status into_place (wb_tokens_writer_t *w, const char *bin) {
+    old_file_t old[3] = {{.path = w->idx_path}, {.path = w->note_path}, {.path = bin}};
+    wb_status status = WB_OK;
+    for (int i = 0; i < 3 && status == WB_OK; i++) status = step_aside (&old[i]);
+    if (status == WB_OK) status = wb_writer_end (&w->bin);
+    if (status == WB_OK && w->note.path != NULL) status = wb_writer_end (&w->note);
+    if (status == WB_OK) status = wb_writer_end (&w->idx);
+    for (int i = 2; i >= 0; i--) {
+        if (status == WB_OK)
+            forget (&old[i]);
+        else
+            put_back (&old[i]);
+        wb_free (old[i].aside);
+    }
+    return status;
 }
 
 static wb_status finish (wb_tokens_writer_t *w) {
@@ -212,11 +262,10 @@ static wb_status finish (wb_tokens_writer_t *w) {
     WB_TRY (put_index (w));
     WB_TRY (wb_writer_sync (&w->idx));
     WB_TRY (put_note (w));
-    WB_TRY (remove_old (w->idx_path));
-    WB_TRY (remove_old (w->note_path));
-    WB_TRY (wb_writer_end (&w->bin));
-    if (w->note.path != NULL) WB_TRY (wb_writer_end (&w->note));
-    return wb_writer_end (&w->idx);
+    char *bin = wb_strdup (w->bin.path); /* which the writer frees */
+    const wb_status status = bin != NULL ? into_place (w, bin) : WB_NOMEM ("%s", w->idx_path);
+    wb_free (bin);
+    return status;
 }
 
 wb_status wb_tokens_writer_end (wb_tokens_writer_t *w, int64_t *documents, int64_t *tokens) {

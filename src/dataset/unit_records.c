@@ -70,7 +70,7 @@ wb_status wb_encoder_begin_records (wb_encoder_t *j, wb_unit_t *u) {
 static bool mistaken (const wb_encoder_t *j, wb_unit_t *u, const wb_record_t *r) {
     char seems[32];
     const size_t n = r->bytes.len;
-    if (j->from == NULL || !wb_look_mistaken (j->from, r->bytes.data, n < WB_HASHED ? n : WB_HASHED, seems))
+    if (j->from == NULL || !wb_charset_mistaken (j->from, r->bytes.data, n < WB_HASHED ? n : WB_HASHED, seems))
         return false;
     wb_note (&u->garbled, "%.300s is %s, not %s: leave out --from, or give --from %s", r->name.data, seems, j->from,
              seems);
@@ -101,8 +101,9 @@ static wb_status take_text (const wb_encoder_t *j, wb_unit_t *u, wb_encoder_own_
         wb_buf_clear (text);
         WB_TRY (wb_buf_put (text, r->bytes.data, r->bytes.len));
     }
+    if (*got && form == WB_FORM_JSON) u->line_markup[wb_content_markup (text->data, text->len)]++;
     if (*got && form != WB_FORM_JSON) {
-        const wb_form seen = wb_content_form (text->data, text->len);
+        const wb_form seen = wb_content_markup (text->data, text->len);
         u->markup[form == WB_FORM_AUTO || form == WB_FORM_TEXT ? seen : form]++;
     }
     return WB_OK;

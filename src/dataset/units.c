@@ -120,6 +120,7 @@ static void begin_unit (wb_unit_t *u, const wb_input_t *in, bool whole) {
     u->hash = UINT64_MAX;
     u->left.n = u->bad_records.n = u->garbled.n = u->garbled_bytes = u->json = 0;
     memset (u->markup, 0, sizeof u->markup);
+    memset (u->line_markup, 0, sizeof u->line_markup);
     wb_ids_clear (&u->ids);
     wb_buf_clear (&u->documents);
     wb_buf_clear (&u->parts);
@@ -227,7 +228,7 @@ static wb_status read_lines (wb_buf_t *b, size_t *start, wb_unit_t *u, int fd) {
 static wb_charset which (const wb_encoder_t *j, wb_unit_t *u, const char *s, size_t n) {
     u->stray = u->whole && j->from != NULL ? 0 : wb_text_stray (s, n);
     if (j->from != NULL) {
-        u->mistaken = wb_look_mistaken (j->from, s, n < WB_HASHED ? n : WB_HASHED, u->seems);
+        u->mistaken = wb_charset_mistaken (j->from, s, n < WB_HASHED ? n : WB_HASHED, u->seems);
         return u->whole && strcasecmp (j->from, "UTF-8") != 0 ? WB_CHARSET_NAMED : WB_CHARSET_UTF8;
     }
     const bool escapes = n > 0 && memchr (s, 0x1b, n) != NULL; /* ISO-2022-JP */
@@ -312,6 +313,7 @@ static wb_status encode_line (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *own
             if (status == WB_OK) bytes = wb_fold_crlf (own->data, bytes);
             text = own->data;
         }
+        u->line_markup[wb_content_markup (text, bytes)]++;
         if (status == WB_OK) status = wb_encoder_document (j, u, text, bytes);
     }
     json_decref (line);

@@ -24,6 +24,10 @@ bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) {
             *status = wb_opts_int (o, &a->threads, 1, 4096);
         else if (wb_opts_is (o, "--no-verify"))
             *status = wb_opts_flag (o, &a->no_verify);
+        else if (wb_opts_is (o, "--from"))
+            *status = wb_opts_text (o, &a->text.from);
+        else if (wb_opts_is (o, "--keep-garbled"))
+            *status = wb_opts_flag (o, &a->text.keep_garbled);
         else
             return true;
     }
@@ -37,18 +41,60 @@ wb_status wb_model_args_unknown (const wb_model_args_t *a, wb_opts_t *o, const c
     return wb_opts_unknown (o);
 }
 
+/* --logit-bias ID=X, once more. */
+static wb_status take_bias (wb_sampling_t *s, wb_opts_t *o) {
+    const char *text, *equals;
+    char number[32];
+    int64_t id;
+    double add;
+    WB_TRY (wb_opts_text (o, &text));
+    equals = strchr (text, '=');
+    if (equals == NULL || (size_t) (equals - text) >= sizeof number)
+        return WB_FAIL (WB_EUSAGE,
+                        "--logit-bias wants ID=X, got `%s`: ids of words are what wabun encode --jsonl prints", text);
+    snprintf (number, sizeof number, "%.*s", (int) (equals - text), text);
+    WB_TRY (wb_opt_int (&id, "--logit-bias", number, 0, INT32_MAX));
+    WB_TRY (wb_opt_float (&add, "--logit-bias", equals + 1, -1000.0, 1000.0));
+    if (s->nbias == WB_BIAS_MAX) return WB_FAIL (WB_EUSAGE, "--logit-bias may be given %d times at most", WB_BIAS_MAX);
+    s->bias[s->nbias++] = (wb_bias_t){(int32_t) id, (float) add};
+    return WB_OK;
+}
+
 bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) {
+    const struct {
+        const char *name;
+        double *at, min, max;
+    } numbers[] = {{"--temperature", &s->temperature, 0.0, 1000.0},
+                   {"--top-p", &s->top_p, 0.0, 1.0},
+                   {"--min-p", &s->min_p, 0.0, 1.0},
+                   {"--typical-p", &s->typical_p, 0.0, 1.0},
+                   {"--repetition-penalty", &s->repetition_penalty, 0.01, 100.0},
+                   {"--frequency-penalty", &s->frequency_penalty, -100.0, 100.0},
+                   {"--presence-penalty", &s->presence_penalty, -100.0, 100.0}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (wb_opts_is (o, numbers[i].name)) {
+            *status = wb_opts_float (o, numbers[i].at, numbers[i].min, numbers[i].max);
+            return true;
+        }
     if (wb_opts_is (o, "--top-k"))
         *status = wb_opts_int (o, &s->top_k, 0, INT32_MAX);
-    else if (wb_opts_is (o, "--top-p"))
-        *status = wb_opts_float (o, &s->top_p, 0.0, 1.0);
-    else if (wb_opts_is (o, "--min-p"))
-        *status = wb_opts_float (o, &s->min_p, 0.0, 1.0);
-    else if (wb_opts_is (o, "--temperature"))
-        *status = wb_opts_float (o, &s->temperature, 0.0, 1000.0);
+    else if (wb_opts_is (o, "--no-repeat-ngram"))
+        *status = wb_opts_int (o, &s->no_repeat_ngram, 0, INT32_MAX);
+    else if (wb_opts_is (o, "--logit-bias"))
+        *status = take_bias (s, o);
     else
         return false;
     return true;
+}
+
+/* --stop TEXT, once more. */
+static wb_status take_stop (wb_generation_t *g, wb_opts_t *o) {
+    const char *text;
+    WB_TRY (wb_opts_text (o, &text));
+    if (*text == 0) return WB_FAIL (WB_EUSAGE, "--stop wants a text that is not empty");
+    if (g->nstop == WB_STOPS_MAX) return WB_FAIL (WB_EUSAGE, "--stop may be given %d times at most", WB_STOPS_MAX);
+    g->stop[g->nstop++] = text;
+    return WB_OK;
 }
 
 bool wb_generation_option (wb_generation_t *g, wb_opts_t *o, wb_status *status) {
@@ -58,6 +104,10 @@ bool wb_generation_option (wb_generation_t *g, wb_opts_t *o, wb_status *status) 
         *status = wb_opts_int (o, &g->min_length, 0, INT32_MAX);
     else if (wb_opts_is (o, "--max-length"))
         *status = wb_opts_int (o, &g->max_length, 1, INT32_MAX);
+    else if (wb_opts_is (o, "--stop"))
+        *status = take_stop (g, o);
+    else if (wb_opts_is (o, "--logprobs"))
+        *status = wb_opts_int (o, &g->top_logprobs, 0, WB_LIKELY_MAX), g->logprobs = true;
     else
         return wb_sampling_option (&g->sampling, o, status);
     return true;
@@ -127,45 +177,51 @@ wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char 
 
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
 
-wb_status wb_context_read (wb_ids_t *ids, const wb_tokenizer_t *t, const char *context, const char *file) {
-    if (context != NULL) {
-        wb_text_warn ("--context", context, strlen (context), NULL);
-        return wb_tokenizer_encode (t, ids, context, strlen (context), false);
-    }
-    if (file == NULL) return WB_OK;
-    const bool is_stdin = strcmp (file, "-") == 0;
-    char *text;
-    size_t n;
-    WB_TRY (wb_file_read (&text, &n, is_stdin ? "/dev/stdin" : file));
-    wb_text_warn (is_stdin ? "standard input" : file, text, n, NULL);
-    if (n > 0 && text[n - 1] == '\n') n--; /* the one that editors put there */
-    if (n > 0 && text[n - 1] == '\r') n--;
-    const wb_status status = wb_tokenizer_encode (t, ids, text, n, false);
-    wb_free (text);
+wb_status wb_context_read (wb_ids_t *ids, const wb_tokenizer_t *t, const char *context, const char *file,
+                           const wb_text_options_t *o) {
+    if (context == NULL && file == NULL) return WB_OK;
+    const bool is_stdin = file != NULL && strcmp (file, "-") == 0;
+    char *read = NULL;
+    size_t n = context != NULL ? strlen (context) : 0;
+    if (context == NULL) WB_TRY (wb_file_read (&read, &n, is_stdin ? "/dev/stdin" : file));
+    wb_buf_t text = {0};
+    wb_status status = wb_text_read (&text,
+                                     context != NULL ? "--context"
+                                     : is_stdin      ? "standard input"
+                                                     : file,
+                                     context != NULL ? context : read, n, o);
+    if (context == NULL && text.len > 0 && text.data[text.len - 1] == '\n') text.len--; /* editors put it there */
+    if (context == NULL && text.len > 0 && text.data[text.len - 1] == '\r') text.len--;
+    if (status == WB_OK) status = wb_tokenizer_encode (t, ids, text.data, text.len, false);
+    wb_buf_fini (&text);
+    wb_free (read);
     return status;
 }
 
-wb_status wb_lines_each (const char *path, wb_status (*put) (void *ctx, const wb_text_t *text),
-                         wb_status (*run) (void *ctx), void *ctx) {
-    wb_lines_t in;
-    bool told = false, waiting = false; /* a text for run */
-    WB_TRY (wb_lines_open (&in, path));
-    wb_status status;
-    for (;;) {
+/* The lines that are there come before the error that ends the reading. */
+static wb_status run_before (wb_status status, wb_status (*run) (void *ctx), void *ctx) {
+    wb_error_t e;
+    wb_error_take (&e);
+    if (run (ctx) != WB_OK) wb_error_clear ();
+    wb_error_put (&e);
+    return status;
+}
+
+wb_status wb_lines_each (const char *path, const wb_text_options_t *o,
+                         wb_status (*put) (void *ctx, const wb_text_t *text), wb_status (*run) (void *ctx), void *ctx) {
+    wb_text_lines_t in;
+    bool waiting = false; /* a text for run */
+    wb_status status = wb_text_lines_open (&in, path, o);
+    while (status == WB_OK) {
         wb_text_t text = {.source = in.name};
-        status = wb_lines_next (&in, &text.bytes, &text.n, !waiting);
+        status = wb_text_lines_next (&in, &text.bytes, &text.n, !waiting);
+        if (status != WB_OK && waiting) status = run_before (status, run, ctx);
         if (status != WB_OK || (text.bytes == NULL && !waiting)) break;
-        if (text.bytes != NULL) {
-            text.line = in.number;
-            wb_text_warn (in.name, text.bytes, text.n, &told);
-            status = put (ctx, &text);
-        } else {
-            status = run (ctx);
-        }
-        if (status != WB_OK) break;
+        text.line = in.number;
+        status = text.bytes != NULL ? put (ctx, &text) : run (ctx);
         waiting = text.bytes != NULL;
     }
     if (status == WB_OK && in.number == 0) wb_warn ("%s: there is no text in it", in.name);
-    wb_lines_close (&in);
+    wb_text_lines_close (&in);
     return status;
 }

@@ -102,6 +102,7 @@ void wb_engine_destroy (wb_engine_t *e) {
         e->groups = g->next;
         wb_free (g);
     }
+    for (int i = 0; e->slots != NULL && i < e->texts; i++) wb_ids_fini (&e->slots[i].history);
     wb_infer_destroy (e->inf);
     wb_arena_destroy (e->arena);
     wb_free (e);

@@ -3,6 +3,7 @@
 #define WABUN_INFER_ENGINE_H
 
 #include "infer/infer_priv.h"
+#include "wabun/engine.h"
 
 enum {
     WB_ENGINE_HOLDS = 8,  /* prompts kept for texts that are not begun yet */
@@ -31,6 +32,7 @@ typedef struct wb_slot {
     int32_t *window;   /* [T] ids: the sequence holds some of the first of them */
     int64_t n;         /* of these */
     int64_t base;      /* so many were a prompt: they are pushed in pieces, the others singly */
+    wb_ids_t history;  /* prompt and text, where sampling looks back; its memory is kept */
     bool paused;       /* gave its blocks back; the younger ones have done so before it */
     bool fresh;        /* its next logits are those its group holds */
 } wb_slot_t;

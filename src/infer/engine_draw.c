@@ -74,11 +74,34 @@ static void keep_prompt (wb_engine_t *e, int slot, const float *logits) {
     }
 }
 
+static const wb_sampling_t nothing = {0}; /* of a draw that does not count */
+
+/* What sampling looks back at: the prompt, unless there is none but <|endoftext|>, and what was drawn. */
+static bool look_back (wb_engine_t *e, wb_slot_t *t) {
+    const wb_request_t *r = &t->group->r;
+    const int64_t prompt = r->n == 1 && r->ids[0] == e->eot ? 0 : r->n, need = prompt + t->length;
+    wb_ids_t *h = &t->history;
+    if (!wb_sampling_looks_back (&r->sampling)) return true;
+    if (t->length == 0) h->len = 0;
+    if (h->len < need && wb_ids_reserve (h, need - h->len) != WB_OK) {
+        wb_error_clear ();
+        return false;
+    }
+    if (t->length == 0 && prompt > 0) memcpy (h->data, r->ids, (size_t) prompt * sizeof *h->data);
+    if (t->length > 0 && h->len < need) h->data[need - 1] = t->window[t->n - 1];
+    h->len = need;
+    return true;
+}
+
 static void will_draw (wb_engine_t *e, int slot, const float *logits) {
-    const wb_slot_t *t = &e->slots[slot];
+    wb_slot_t *t = &e->slots[slot];
+    const bool memory = look_back (e, t);
     e->drawn[e->ndraws] = slot;
-    e->draws[e->ndraws++] = (wb_draw_t){.logits = logits,
-                                        .how = &t->group->r.sampling,
+    e->draws[e->ndraws++] = (wb_draw_t){.how = memory ? &t->group->r.sampling : &nothing,
+                                        .logits = logits,
+                                        .history = t->history.data,
+                                        .nhistory = t->history.len,
+                                        .written = t->history.len > 0 ? t->length : 0,
                                         .forbid = t->length < t->group->r.min_length ? e->eot : -1,
                                         .stream = (uint64_t) t->number,
                                         .index = (uint64_t) t->length};
@@ -139,8 +162,10 @@ static void take (wb_engine_t *e, const wb_draw_t *d, int slot) {
     const wb_request_t *r = &t->group->r;
     if (t->length >= r->max_length) {
         wb_engine_end (e, slot, WB_END_LENGTH);
-    } else if (d->id < 0 || d->id == e->eot) {
-        wb_engine_end (e, slot, d->id < 0 ? WB_END_NUMBERS : WB_END_TEXT);
+    } else if (d->how == &nothing) {
+        wb_engine_end (e, slot, WB_END_MEMORY);
+    } else if (d->id < 0 || d->id == e->eot) { /* -2: every id is forbidden, so the text can go no further */
+        wb_engine_end (e, slot, d->id == -1 ? WB_END_NUMBERS : WB_END_TEXT);
     } else {
         wb_likely_t likely[WB_LIKELY_MAX];
         wb_event_t event = {.kind = WB_EVENT_TOKEN, .text = t->number, .index = t->length, .id = d->id};

@@ -40,7 +40,9 @@ static wb_group_t *next_group (const wb_engine_t *e) {
 
 static void begin (wb_engine_t *e, wb_group_t *g, int slot) {
     wb_slot_t *t = &e->slots[slot];
-    *t = (wb_slot_t){.group = g, .number = g->begun++, .window = t->window, .n = g->r.n, .base = g->r.n};
+    const wb_ids_t history = {t->history.data, 0, t->history.cap};
+    *t = (wb_slot_t){
+        .group = g, .number = g->begun++, .window = t->window, .n = g->r.n, .base = g->r.n, .history = history};
     memcpy (t->window, g->r.ids, (size_t) g->r.n * sizeof *t->window);
     e->order[e->n++] = slot;
     if (g->hold < 0) return;

@@ -5,9 +5,11 @@
  * Not here: drawing an id (sample.c), text from ids (texts.c; but for the training report), files, signals. */
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "infer/infer_priv.h"
+#include "wabun/engine.h"
 
 enum { BATCH = 32 };
 #define MAX_BYTES ((size_t) 2 << 30) /* of keys and values: texts wait for each other rather than take more */
@@ -18,16 +20,31 @@ typedef struct generator {
     wb_status status;
 } generator_t;
 
+/* Hand on an id, -1: the end of its text. */
+static wb_status emit (const wb_generation_t *g, const wb_event_t *e, int32_t id) {
+    wb_likely_t likely[1 + WB_LIKELY_MAX];
+    if (g->texts != NULL) {
+        likely[0] = (wb_likely_t){id, e->logprob};
+        for (int i = 0; i < WB_LIKELY_MAX; i++)
+            likely[1 + i] = i < e->nlikely ? e->likely[i] : (wb_likely_t){-1, -INFINITY};
+        WB_TRY (wb_texts_put (g->texts, e->text, id, id >= 0 && g->logprobs ? likely : NULL));
+    }
+    return g->emit != NULL ? g->emit (g->ctx, e->text, id) : WB_OK;
+}
+
 static bool put (void *ctx, const wb_event_t *e) {
     generator_t *q = ctx;
+    const wb_generation_t *g = q->g;
     if (q->status != WB_OK) return false;
     if (e->kind == WB_EVENT_END && e->end == WB_END_NUMBERS)
         q->status = WB_FAIL (WB_ENUMERIC,
                              "text %lld, token %lld: a logit is NaN or infinite: the weights of the model are damaged",
                              (long long) e->text + 1, (long long) e->index + 1);
+    else if (e->kind == WB_EVENT_END && e->end == WB_END_MEMORY)
+        q->status = WB_NOMEM ("%lld tokens", (long long) e->index);
     else
-        q->status = q->g->emit (q->g->ctx, e->text, e->kind == WB_EVENT_END ? -1 : e->id);
-    return q->status == WB_OK;
+        q->status = emit (g, e, e->kind == WB_EVENT_END ? -1 : e->id);
+    return q->status == WB_OK && !(g->texts != NULL && wb_texts_ended (g->texts, e->text));
 }
 
 /* Texts at a time and blocks for them. */
@@ -50,6 +67,8 @@ wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
     wb_engine_t *e;
     uint64_t id;
     if (g->samples < 1) return WB_OK;
+    const int32_t size = wb_tokenizer_size (m->tokenizer);
+    WB_TRY (wb_sampling_check (&g->sampling, size < m->size.V ? size : m->size.V));
     if (g->ncontext > T)
         wb_warn ("the context has %lld tokens, the model %lld positions: the last %lld are used",
                  (long long) g->ncontext, (long long) T, (long long) T);
@@ -59,7 +78,7 @@ wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
                             .sampling = g->sampling,
                             .min_length = g->min_length,
                             .max_length = g->max_length,
-                            .likely = -1,
+                            .likely = g->logprobs ? (int) g->top_logprobs : -1,
                             .event = put,
                             .ctx = &q};
     wb_engine_limits_t l = limits_of (m, g, r.n);

@@ -1,7 +1,7 @@
 /* Vectors of texts: the state after the final LayerNorm at a text's last position.
  *
  * Texts run together, each as a sequence of its own; only their last rows are used.
- * Not here: reading and printing (cli/transform.c), means over positions. */
+ * Not here: reading and printing (print_vectors.c), means over positions. */
 #include "config.h"
 
 #include <math.h>

@@ -7,7 +7,15 @@
 #include "wabun/report.h"
 
 void wb_progress_add (wb_progress_t *p, double seconds) {
-    p->seconds = p->seconds > 0 ? 0.8 * p->seconds + 0.2 * seconds : seconds;
+    enum { FIRST = sizeof p->first / sizeof *p->first };
+    if (p->n >= FIRST) {
+        p->seconds = 0.8 * p->seconds + 0.2 * seconds;
+        return;
+    }
+    int i = p->n++; /* in order */
+    for (; i > 0 && p->first[i - 1] > seconds; i--) p->first[i] = p->first[i - 1];
+    p->first[i] = seconds;
+    p->seconds = p->first[(p->n - 1) / 2];
 }
 
 static double left (const wb_progress_t *p) { return (double) (p->steps - p->step) * p->seconds + p->beside; }

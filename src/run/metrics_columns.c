@@ -220,8 +220,11 @@ void wb_run_log_no_sample (wb_run_t *r) {
 }
 
 void wb_run_log_sample (wb_run_t *r, const char *text) {
+    const char *context = r->config->run.sample_context;
+    const bool begun = context != NULL && context[0] != 0;
     r->log.no_sample = false;
-    wb_info ("step %lld/%lld  it writes: %s", (long long) r->trainer->step, (long long) r->config->step.optim.steps,
+    wb_info ("step %lld/%lld  it writes%s%s%s: %s", (long long) r->trainer->step,
+             (long long) r->config->step.optim.steps, begun ? " after \"" : "", begun ? context : "", begun ? "\"" : "",
              text);
     const wb_value_t row[] = {{"step", .x = {(double) r->trainer->step}}, {"text", .text = text}};
     write_record (r, WB_METRICS_SAMPLE, row, COUNT (row));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "run/run_priv.h"
+#include "wabun/engine.h"
 
 double wb_run_token_flops (const wb_run_t *r) { return wb_size_flops (&r->trainer->o.size, r->trainer->o.T); }
 

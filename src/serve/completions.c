@@ -26,27 +26,44 @@ static bool refuse (wb_exchange_t *x, const char *name, const char *why) {
 
 /* What the API has and this server has not: refused where it would change the answer. */
 static bool read_refused (wb_exchange_t *x, int64_t n) {
-    double frequency = 0, presence = 0;
     int64_t best_of = n;
     const char *suffix = NULL;
-    if (!wb_json_int (x, "best_of", &best_of, 0, INT32_MAX) || !wb_json_text (x, "suffix", &suffix) ||
-        !wb_json_number (x, "frequency_penalty", &frequency, -2, 2) ||
-        !wb_json_number (x, "presence_penalty", &presence, -2, 2))
-        return false;
+    if (!wb_json_int (x, "best_of", &best_of, 0, INT32_MAX) || !wb_json_text (x, "suffix", &suffix)) return false;
     if (best_of != n && best_of != 1) return refuse (x, "best_of", "ask for n texts with logprobs, and choose");
     if (suffix != NULL && *suffix != 0) return refuse (x, "suffix", "the model only goes on from a beginning");
-    if (frequency != 0) return refuse (x, "frequency_penalty", "leave it at 0");
-    if (presence != 0) return refuse (x, "presence_penalty", "leave it at 0");
-    if (json_object_size (json_object_get (x->json, "logit_bias")) > 0) return refuse (x, "logit_bias", "leave it out");
     return true;
+}
+
+/* "logit_bias": {"ID": X}. */
+static bool read_bias (wb_exchange_t *x, wb_sampling_t *s) {
+    json_t *list = json_object_get (x->json, "logit_bias"), *v;
+    const char *name;
+    if (list == NULL || json_is_null (list)) return true;
+    bool good = json_is_object (list) && json_object_size (list) <= WB_BIAS_MAX;
+    if (good) json_object_foreach (list, name, v) {
+            int64_t id;
+            const double add = json_number_value (v);
+            good = good && json_is_number (v) && add >= -1000 && add <= 1000 &&
+                   wb_opt_int (&id, "logit_bias", name, 0, INT32_MAX) == WB_OK;
+            if (!good) break;
+            s->bias[s->nbias++] = (wb_bias_t){(int32_t) id, (float) add};
+        }
+    wb_error_clear ();
+    if (!good)
+        wb_answer_error (x, 400, "logit_bias", NULL, "logit_bias must be {\"ID\": number, ...}, of at most %d tokens",
+                         WB_BIAS_MAX);
+    return good;
 }
 
 static bool read_sampling (wb_exchange_t *x, wb_sampling_t *s) {
     int64_t seed = -1;
     *s = (wb_sampling_t){.temperature = 1.0};
     if (!wb_json_number (x, "temperature", &s->temperature, 0, 100) || !wb_json_number (x, "top_p", &s->top_p, 0, 1) ||
-        !wb_json_number (x, "min_p", &s->min_p, 0, 1) || !wb_json_int (x, "top_k", &s->top_k, -1, INT32_MAX) ||
-        !wb_json_int (x, "seed", &seed, INT64_MIN, INT64_MAX))
+        !wb_json_number (x, "min_p", &s->min_p, 0, 1) || !wb_json_number (x, "typical_p", &s->typical_p, 0, 1) ||
+        !wb_json_number (x, "repetition_penalty", &s->repetition_penalty, 0.01, 100) ||
+        !wb_json_number (x, "frequency_penalty", &s->frequency_penalty, -100, 100) ||
+        !wb_json_number (x, "presence_penalty", &s->presence_penalty, -100, 100) || !read_bias (x, s) ||
+        !wb_json_int (x, "top_k", &s->top_k, -1, INT32_MAX) || !wb_json_int (x, "seed", &seed, INT64_MIN, INT64_MAX))
         return false;
     if (s->top_k < 0) s->top_k = 0;
     s->seed = (uint64_t) seed;
@@ -124,6 +141,11 @@ static bool read_prompt (wb_exchange_t *x, wb_call_t *c, int64_t i, const asked_
         wb_answer_error (x, 400, "prompt", "context_length_exceeded",
                          "the prompt has %lld tokens: the model has %lld positions", (long long) j->ids.len,
                          (long long) m->size.T);
+        return false;
+    }
+    const int32_t size = wb_tokenizer_size (m->tokenizer);
+    if (wb_sampling_check (&a->sampling, size < m->size.V ? size : m->size.V) != WB_OK) {
+        wb_answer_failed (x);
         return false;
     }
     j->r.sampling = a->sampling;

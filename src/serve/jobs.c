@@ -123,10 +123,10 @@ bool wb_call_wait (wb_call_t *c, int fd) {
 
 /* ---- what the engine tells --------------------------------------------------------------------------------------- */
 
-static wb_status keep_record (wb_records_t *to, const wb_event_t *e) {
+static wb_status keep_record (wb_rated_list_t *to, const wb_event_t *e) {
     if (!WB_GROW (to->data, to->cap, to->len + 1)) return WB_NOMEM ("log-probabilities");
-    wb_record_t *r = &to->data[to->len++];
-    *r = (wb_record_t){.id = e->id, .logprob = e->logprob, .nlikely = e->nlikely};
+    wb_rated_t *r = &to->data[to->len++];
+    *r = (wb_rated_t){.id = e->id, .logprob = e->logprob, .nlikely = e->nlikely};
     for (int i = 0; i < e->nlikely; i++) r->likely[i] = e->likely[i];
     return WB_OK;
 }

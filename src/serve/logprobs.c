@@ -50,7 +50,7 @@ typedef struct lists {
 /* A log-probability of 0 odds is no number of JSON. */
 static json_t *number (float x) { return json_real (isfinite (x) ? (double) x : -1e30); }
 
-static void put (lists_t *l, int32_t id, const wb_record_t *r, int64_t *offset) {
+static void put (lists_t *l, int32_t id, const wb_rated_t *r, int64_t *offset) {
     json_array_append_new (l->tokens, wb_token_text (l->m, id));
     json_array_append_new (l->ids, json_integer (id));
     json_array_append_new (l->offsets, json_integer (*offset));

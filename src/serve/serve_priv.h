@@ -90,26 +90,26 @@ bool wb_keys_fit (const wb_server_t *s, const char *authorization);
 /* ---- calls (jobs.c) ---------------------------------------------------------------------------------------------- */
 
 /* A token of which somebody wants the log-probability. */
-typedef struct wb_record {
+typedef struct wb_rated {
     int32_t id;
     float logprob;
     int nlikely;
     wb_likely_t likely[WB_LIKELY_MAX];
-} wb_record_t;
-typedef struct wb_records {
-    wb_record_t *data;
+} wb_rated_t;
+typedef struct wb_rated_list {
+    wb_rated_t *data;
     int64_t len, cap;
-} wb_records_t;
+} wb_rated_list_t;
 
 /* A text of a call. */
 typedef struct wb_choice {
     wb_stream_t *stream;
-    wb_buf_t text;        /* what was drawn; not beyond a stop sequence */
-    size_t ready;         /* bytes of it that no stop sequence can still take back */
-    wb_records_t records; /* of the tokens drawn */
-    int64_t tokens;       /* drawn */
-    const char *finish;   /* "stop", "length"; NULL: not yet */
-    size_t sent;          /* bytes; for the thread of the connection */
+    wb_buf_t text;           /* what was drawn; not beyond a stop sequence */
+    size_t ready;            /* bytes of it that no stop sequence can still take back */
+    wb_rated_list_t records; /* of the tokens drawn */
+    int64_t tokens;          /* drawn */
+    const char *finish;      /* "stop", "length"; NULL: not yet */
+    size_t sent;             /* bytes; for the thread of the connection */
     int64_t sent_records;
     int64_t offset; /* characters before the next record */
     bool sent_end;
@@ -120,10 +120,10 @@ struct wb_job {
     struct wb_call *call;
     wb_request_t r;
     wb_ids_t ids;
-    const char *prompt;   /* as it was asked for, when it was text; borrowed from the request's JSON */
-    wb_choice_t *choices; /* [r.texts] */
-    wb_records_t records; /* of the prompt, from its second token on */
-    float *vector;        /* [C] */
+    const char *prompt;      /* as it was asked for, when it was text; borrowed from the request's JSON */
+    wb_choice_t *choices;    /* [r.texts] */
+    wb_rated_list_t records; /* of the prompt, from its second token on */
+    float *vector;           /* [C] */
     uint64_t id;
     double last;    /* when its last token of text 0 came; when it was handed over */
     int64_t ended;  /* texts */

@@ -57,6 +57,9 @@ ok "... and it says so" says "nothing has changed"
 touch -t 203001010000 texts/plain.txt
 ok "a file has changed" build 0 cfg.most
 ok "... and it says so" says "files of its sources have changed"
+ok "another configuration is refused" eval 'build 2 cfg.most --set filters.min_chars=100 && says "out is there already, made with another configuration (first change: min_chars = 100"'
+ok "... what changes nothing of the corpus is not" build 0 cfg.most --set threads=1
+ok "... but where it is meant" eval 'build 0 cfg.most --force --set filters.min_chars=100 && says "the configuration has changed"'
 
 # ---- duplicates
 pair () { # FILE: near duplicates of base that are found
@@ -69,13 +72,15 @@ echo "# of 20 each: near ${near#* }, far ${far#* }, same ${same% *}"
 ok "near duplicates are found" test "${near#* }" -ge 19
 ok "what is not alike stays" test "${far#* }" -eq 0
 ok "the same text with other blanks goes" test "${same% *}" -eq 20
-ok "none of it when it is not wanted" eval 'build 0 cfg --set corpus=pair --set duplicates.near=false --set duplicates.exact=false --set duplicates.lines=0 && says " 0 exact and 0 near"'
+ok "none of it when it is not wanted" eval 'build 0 cfg --force --set corpus=pair --set duplicates.near=false --set duplicates.exact=false --set duplicates.lines=0 && says " 0 exact and 0 near"'
 
 # ---- lines that a site repeats
 sed 's|"id": "base-\([0-9]*\)", "text": "|"id": "https://a.example/\1", "text": "この行はどのページにもあります。\\n|' texts/base.jsonl >texts/site.jsonl
 ok "lines of a site" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/site.jsonl\";})" && grep -q "\"lines_gone\": 400," site.out/manifest.json'
-ok "... are left alone when that is wanted" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/site.jsonl\";})" --set duplicates.lines=0 && grep -q "\"lines_gone\": 0," site.out/manifest.json'
-ok "... and where there is no site" eval 'build 0 cfg --set corpus=site.out --set "sources=({path=\"texts/base.jsonl\";})" --set duplicates.lines=1 && grep -q "\"lines_gone\": 0," site.out/manifest.json'
+ok "... are left alone when that is wanted" eval 'build 0 cfg --force --set corpus=site.out --set "sources=({path=\"texts/site.jsonl\";})" --set duplicates.lines=0 && grep -q "\"lines_gone\": 0," site.out/manifest.json'
+for i in $(seq 20); do head -n 1 texts/base.jsonl | sed "s|\"id\": \"base-[0-9]*\"|\"id\": \"https://a.example/?page=$i\"|"; done >texts/again.jsonl
+ok "... of a page that was fetched 20 times stay" eval 'build 0 cfg --force --set corpus=site.out --set "sources=({path=\"texts/again.jsonl\";})" && grep -q "\"lines_gone\": 0," site.out/manifest.json && says "1 document"'
+ok "... and where there is no site" eval 'build 0 cfg --force --set corpus=site.out --set "sources=({path=\"texts/base.jsonl\";})" --set duplicates.lines=1 && grep -q "\"lines_gone\": 0," site.out/manifest.json'
 
 # ---- interrupted
 ok "a source of which nothing stays" eval 'build 5 cfg --set corpus=cut --set "sources=({path=\"texts/base.jsonl\"; genre=\"general\"; licence=\"CC0\";}, {path=\"texts/near.jsonl\"; genre=\"general\";}, {path=\"cfg\";})"'
@@ -104,7 +109,14 @@ ok "bad files are left out" build 0 cfg --set corpus=bad.out --set 'sources=({pa
 for word in zeros.txt short.jsonl.gz picture.txt line.jsonl; do ok "... and listed: $word" grep -q "$word" bad.out/manifest.json; done
 ok "a page" "$WABUN" corpus report bad.out --lang ja
 ok "... escaped, without scripts and links" eval 'grep -q "&lt;script&gt;" bad.out/report.html && lacks "<script\|href=\|src=\|@import\|url(" bad.out/report.html'
-ok "... in Japanese" grep -q 読み込み bad.out/report.html
+ok "... in Japanese" grep -q 読み込んだ文書 bad.out/report.html
+
+# ---- markup in lines of JSON
+printf '%s\n' '{"text": "== 歴史 ==\n[[日本]]の[[首都]]である{{lang|ja|東京}}は、とうきょうと読む。これは、ある百科事典の項目の文章です。"}' >texts/wiki1
+for i in 1 2 3 4 5 6 7 8 9 10; do cat texts/wiki1; done >texts/wiki.jsonl
+loose='--set filters.min_chars=1 --set filters.max_repeated_lines=1 --set filters.max_repeated_chars=1 --set filters.max_repeated_ngrams=1 --set filters.min_ends=0 --set filters.max_brackets=1 --set filters.max_short_lines=1 --set duplicates.near=false --set duplicates.exact=false'
+ok "wikitext is told" eval 'build 0 cfg $loose --set corpus=wiki.out --set "sources=({path=\"texts/wiki.jsonl\";}, {path=\"texts/base.jsonl\";})" && says "warning: source 1, texts/wiki.jsonl: 10 of 10 texts have MediaWiki.s markup, .*format = \"wiki\"" && [ "$(grep -c warning err)" -eq 1 ]'
+ok "... and taken out when that is said" eval 'build 0 cfg $loose --set corpus=wiki.less --set "sources=({path=\"texts/wiki.jsonl\"; format=\"wiki\";})" && ! says warning'
 
 # ---- words, licences, mistakes
 sed -n 's/.*"text": "\(............\).*/\1/p' texts/near.jsonl | head -n 1 >words
@@ -116,6 +128,7 @@ ok "a key that is misspelt" eval 'build 2 cfg.bad && says "cfg.bad:1: .*did you 
 ok "a filter that is misspelt" eval 'build 2 cfg --set filters.min_char=3 && says "did you mean .filters.min_chars"'
 ok "no such file" eval 'build 3 cfg --set "sources=({path=\"nowhere\";})" && says "nowhere: cannot open"'
 ok "an empty directory" eval 'build 5 cfg --set "sources=({path=\"empty\";})" && says "there is no file"'
+ok "two weights of a genre" eval 'build 2 cfg --set "sources=({path=\"texts\"; weight=1;}, {path=\"texts\"; weight=2;})" && says "sources 1 and 2: .weight. is that of genre general as a whole"'
 ok "a genre that is no name" eval 'build 2 cfg --set "sources=({path=\"texts\"; genre=\"a/b\";})" && says "genre"'
 ok "no manifest" eval '"$WABUN" corpus report empty 2>err; [ $? -eq 3 ]'
 ok "no such thing to do" eval '"$WABUN" corpus biuld cfg 2>err; [ $? -eq 2 ] && says "did you mean build"'

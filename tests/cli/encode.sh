@@ -94,6 +94,12 @@ says "documents in the order of names" "$work/out" '猫
 川<|endoftext|>
 東京<|endoftext|>
 日本<|endoftext|>'
+check "the same command makes its files again" 0 "" encode --tokenizer "$vocab" -o "$work/tok/one" "$work/texts"
+check "another one does not" 2 "tok/one is there already, made with other options .*--force" encode --tokenizer "$vocab" --keep-crlf -o "$work/tok/one" "$work/texts"
+check "nor of other text" 2 "tok/one is there already" encode --tokenizer "$vocab" -o "$work/tok/one" "$work/texts/a"
+check "unless it is told to" 0 "" encode --force --tokenizer "$vocab" -o "$work/tok/one" "$work/texts"
+rm "$work/tok/one.tokenizer"
+check "files of which nothing is known" 2 "nothing tells that this command made it" encode --tokenizer "$vocab" -o "$work/tok/one" "$work/texts"
 check "as lines" 0 "" decode --tokenizer "$vocab" --jsonl "$work/tok/one"
 mv "$work/out" "$work/again.jsonl"
 check "and back" 0 "" encode --tokenizer "$vocab" -o "$work/tok/again" "$work/again.jsonl"
@@ -167,7 +173,7 @@ for v in "$vocab" "$work/words"; do
   "$WABUN" encode --tokenizer "$v" --jsonl <"$work/long.jsonl" 2>"$work/err" | tr -cs '0-9' '\n' | sed '/^$/d' >"$work/want"
   for n in 1 2 3; do
     for from in "$work/long.txt" -; do
-      rm -f "$work/long.bin" "$work/long.idx"
+      rm -f "$work"/long.bin "$work"/long.idx
       OMP_NUM_THREADS=$n "$WABUN" encode --keep-crlf --tokenizer "$v" -o "$work/long" "$from" <"$work/long.txt" 2>"$work/err"
       { od -An -v -w2 -tu2 "$work/long.bin" | sed '$d' | tr -d ' '; } >"$work/out" 2>>"$work/err"
       verdict "$of, $n threads, a long text from $(basename "$from")" eval 'cmp "$work/want" "$work/out" >>"$work/err" &&

@@ -12,7 +12,7 @@ enc () {
   code=$?
   verdict "$what" eval '[ $code -eq "$want" ] && grep -q -e "$pattern" "$work/err"'
 }
-piped () { rm -f "$work"/t.* && "$WABUN" encode --tokenizer byte -o "$work/t" - 2>"$work/err"; }
+piped () { rm -f "$work"/t.* && "$WABUN" encode --force --tokenizer byte -o "$work/t" - 2>"$work/err"; }
 says () { verdict "$1" grep -q -e "$2" "$work/err"; }
 silent () { verdict "$1" eval '! grep -q -e "warning" "$work/err"'; }
 text () { # WHAT FILE [PREFIX]: the documents are those of the file, each with its end
@@ -33,7 +33,7 @@ for c in SHIFT_JIS EUC-JP ISO-2022-JP UTF-16LE UTF-16BE UTF-16; do
   case $c in SHIFT_JIS) name=CP932 ;; UTF-16) name=UTF-16LE ;; *) name=$c ;; esac
   enc "$c is converted" 0 "1 file converted from $name" "$work/x.txt"
   text "$c: the text" "$work/want"
-  "$WABUN" encode --tokenizer byte -o "$work/t" - <"$work/x.txt" 2>"$work/err"
+  "$WABUN" encode --force --tokenizer byte -o "$work/t" - <"$work/x.txt" 2>"$work/err"
   text "$c from a pipe: the text" "$work/want"
 done
 iconv -f UTF-8 -t SHIFT_JIS "$work/utf8.txt" >"$work/x.txt"
@@ -112,7 +112,7 @@ printf 'ab\000\000\000\001\002' >"$work/bin.md"
 enc "a picture that is named" 5 "photo.txt is not text: it is a JPEG" "$work/photo.txt"
 enc "a PDF that is named" 5 "PDF" "$work/paper.text"
 enc "zeros" 5 "binary data" "$work/bin.md"
-"$WABUN" encode --tokenizer byte -o "$work/t" - <"$work/photo.txt" 2>"$work/err"
+"$WABUN" encode --force --tokenizer byte -o "$work/t" - <"$work/photo.txt" 2>"$work/err"
 verdict "a picture from a pipe" test $? -eq 5
 
 # ---- suffixes
@@ -130,8 +130,13 @@ enc "suffixes of all kinds" 0 "7 documents" "$work/dir"
 says "what is left out is listed" "left out: 2 .html"
 says "and the first are named" "left out: .*: .*/dir/README, .*/dir/a.html, .*/dir/b.html, \.\.\."
 says "with a picture named .txt" "1 .txt"
+says "and where to go with them" "wabun corpus build reads it all"
 printf '一\n\n二\n\n三\n\n四\n五\n六\n七\n' >"$work/want"
 text "their texts" "$work/want"
+mkdir "$work/named"
+iconv -f UTF-8 -t EUC-JP "$work/utf8.txt" >"$work/named/a.euc"
+iconv -f UTF-8 -t SHIFT_JIS "$work/utf8.txt" >"$work/named/a.SJIS"
+enc "names of encodings are texts" 0 "2 documents" "$work/named"
 for i in 1 2 3 4; do ln -s nowhere "$work/dir/z$i.txt"; done
 ln -s circle "$work/dir/circle"
 enc "links that lead nowhere" 0 "7 documents" "$work/dir"
@@ -154,7 +159,7 @@ enc "a list of JSON objects" 0 "2 documents" "$work/list.json"
 text "... its texts" "$work/want"
 verdict "... from a pipe" eval 'piped <"$work/list.json" && grep -q "2 documents" "$work/err"'
 cp "$work/dir/6.json" "$work/lines.txt"
-"$WABUN" encode --tokenizer byte -o "$work/t" - <"$work/lines.txt" 2>"$work/err"
+"$WABUN" encode --force --tokenizer byte -o "$work/t" - <"$work/lines.txt" 2>"$work/err"
 printf '六\n七\n' >"$work/want"
 text "lines from a pipe" "$work/want"
 echo '{"body": "本文", "text": 1}' >"$work/body.json"
@@ -167,8 +172,17 @@ echo '<!DOCTYPE html><html><p>本' >"$work/raw/a.txt"
 echo '<mediawiki xml:lang="ja">' >"$work/raw/b.txt"
 echo '｜邪智《じゃち》［＃改ページ］' >"$work/raw/c.txt"
 enc "markup" 0 "1 file of HTML" "$work/raw"
-says "markup of a wiki" "1 file of MediaWiki XML"
+says "markup of a wiki" "1 file of MediaWiki's markup"
 says "ruby" "1 file of Aozora"
+for i in 1 2 3; do echo '{"text": "<p>本文の段落です。</p><p>次の段落<br>です。</p>"}'; done >"$work/html.jsonl"
+for i in 1 2 3 4 5; do printf '{"text": "[[東京]]は{{lang|ja|日本}}の[[首都]]である。"}\n'; done >"$work/wiki.jsonl"
+enc "markup in lines of JSON" 0 "warning: lines of JSON: 3 of 8 texts have HTML, .*format = .html" "$work/html.jsonl" "$work/wiki.jsonl"
+says "... of a wiki" "5 of 8 texts have MediaWiki's markup, .*format = .wiki"
+gzip -c "$work/wiki.jsonl" >"$work/wiki.jsonl.gz"
+enc "... packed" 0 "5 of 5 texts have MediaWiki's markup" "$work/wiki.jsonl.gz"
+echo '{"text": "括弧［［と(( ))や、<3 や a < b、[1] の注など、記号のある文章。"}' >"$work/plain.jsonl"
+enc "none where there is none" 0 "1 document" "$work/plain.jsonl"
+silent "... and no warning"
 
 # ---- packed files and archives
 mkdir -p "$work/pack"
@@ -183,9 +197,9 @@ tail -n +201 "$work/lines.jsonl" | zstd -q >"$work/pack/2.jsonl.zst" 2>/dev/null
 enc "packed lines in a directory" 0 "400 documents" "$work/pack"
 same () { verdict "$1" eval 'cmp "$work/plain.bin" "$work/t.bin" && cmp "$work/plain.idx" "$work/t.idx"'; }
 same "packed lines: the same ids"
-cat "$work/pack/"* | "$WABUN" encode --tokenizer byte -o "$work/t" - 2>"$work/err" # zstd after gzip is damage
+cat "$work/pack/"* | "$WABUN" encode --force --tokenizer byte -o "$work/t" - 2>"$work/err" # zstd after gzip is damage
 verdict "a packed pipe" grep -q "200 documents" "$work/err"
-gzip -c "$work/lines.jsonl" | "$WABUN" encode --tokenizer byte -o "$work/t" - 2>"$work/err"
+gzip -c "$work/lines.jsonl" | "$WABUN" encode --force --tokenizer byte -o "$work/t" - 2>"$work/err"
 same "a packed pipe: the same ids"
 gzip -c "$work/x.txt" >"$work/sjis.txt.gz"
 enc "packed Shift_JIS" 0 "1 document," "$work/sjis.txt.gz"
@@ -294,7 +308,7 @@ enc "validation that is far from its share" 0 "validation has [0-9.]* % of the t
   --validation 0.01 "$work/uneven.txt"
 "$WABUN" encode --tokenizer byte -o "$work/old" --validation 0.1 "$work/utf8.txt" 2>"$work/err"
 silent "new files for validation"
-"$WABUN" encode --tokenizer byte -o "$work/old" "$work/utf8.txt" 2>"$work/err"
+"$WABUN" encode --force --tokenizer byte -o "$work/old" "$work/utf8.txt" 2>"$work/err"
 says "old files for validation" "warning: .*/old-valid is from an earlier encoding and stays as it is:.*remove .*/old-valid.bin"
 verdict "they stay" test -s "$work/old-valid.bin"
 enc "nothing to cut" 5 "nothing was left for validation" --validation 0.1 "$work/line.txt"
@@ -329,7 +343,7 @@ done
 dead=$(sh -c 'echo $$') host=$(uname -n | cut -c 1-32)
 touch "$work/t.bin.tmp-$host-$dead-0" "$work/t.bin.tmp-elsewhere-$dead-0" "$work/t.bin.tmp-$host-$$-0"
 echo a >"$work/a.txt"
-"$WABUN" encode --tokenizer byte -o "$work/t" "$work/a.txt" 2>"$work/err"
+"$WABUN" encode --force --tokenizer byte -o "$work/t" "$work/a.txt" 2>"$work/err"
 verdict "what a dead process left is removed, of this host only" eval '[ ! -e "$work/t.bin.tmp-$host-$dead-0" ] &&
   [ -e "$work/t.bin.tmp-elsewhere-$dead-0" ] && [ -e "$work/t.bin.tmp-$host-$$-0" ]'
 

@@ -91,7 +91,7 @@ run_line () { # a command of the page, in its directory
   line=$1
   case $line in
     './jobs/quickstart.sh'* | './tests/run.sh'*) line="${line%%#*} --help" ;;
-    './autogen.sh' | 'mkdir -p build && cd build' | '../configure'* | 'make &&'* | 'export PATH='*)
+    './autogen.sh' | 'mkdir -p build && cd build' | '../configure'* | 'make -j'* | 'export PATH='*)
       [ -x "$top/autogen.sh" ]
       return ;;
   esac

@@ -55,7 +55,7 @@ ok "--exclude-end: no end" test "$(cut -f 1 "$T_TMP/without" | tr '\n' ' ')" = "
 ok "--exclude-end: the sum without it" awk -F '	' 'NR == FNR { t[NR] = $2; next } FNR == 3 {
   d = t[1] + t[2] - $2; exit !(d * d < 1e-5) }' "$T_TMP/tokens" "$T_TMP/without"
 ok "--exclude-end: nothing scores 0" test "$(sed -n 4p "$T_TMP/without")" = "	0"
-printf '\377あ\tb\n' | score --tokens - >"$T_TMP/odd"
+printf '\377あ\tb\n' | score --keep-garbled --tokens - >"$T_TMP/odd"
 ok "--tokens: characters where they are whole" grep -q '^あ	' "$T_TMP/odd"
 ok "--tokens: a tab is written \\t" grep -q '^\\t	' "$T_TMP/odd"
 ok "any bytes" test "$(wc -l <"$T_TMP/odd")" -eq 8
@@ -90,7 +90,33 @@ done
 for i in 1 2 3 4 5 6 7 8; do cat "$T_TMP/longer"; done >"$T_TMP/longest" # more than a pipe holds
 { score "$T_TMP/longest" 2>"$T_TMP/err"; echo $? >"$T_TMP/code"; } | head -n 1 >"$T_TMP/out"
 ok "a reader that leaves" test "$(cat "$T_TMP/code")" -eq 0 -a ! -s "$T_TMP/err" -a "$(wc -l <"$T_TMP/out")" -eq 1
-printf 'abc\n\223\372\226\173\214\352\n\223\372\226\173\n' | score - >"$T_TMP/out" 2>"$T_TMP/err"
-ok "Shift_JIS: a warning, once" test "$(grep -c "standard input is not UTF-8.*iconv" "$T_TMP/err")" -eq 1
-ok "and all lines" test "$(wc -l <"$T_TMP/out")" -eq 3
+
+# Other encodings: what is certain is converted, as wabun encode does it, also from a pipe; what is not is refused.
+printf 'メロスは激怒した。\nabc\n\n必ず、かの邪智暴虐の王を除かなければならぬ。\n' >"$T_TMP/utf8"
+score "$T_TMP/utf8" >"$T_TMP/want"
+for c in SHIFT_JIS EUC-JP ISO-2022-JP UTF-16 UTF-16BE; do
+  iconv -f UTF-8 -t $c "$T_TMP/utf8" >"$T_TMP/other"
+  score "$T_TMP/other" >"$T_TMP/out" 2>"$T_TMP/err"
+  ok "$c is converted" cmp "$T_TMP/want" "$T_TMP/out"
+  ok "... and said once" test "$(grep -c ": converted from " "$T_TMP/err")" -eq 1
+  score - <"$T_TMP/other" 2>"$T_TMP/err" | cmp - "$T_TMP/want" >"$T_TMP/differ" 2>&1
+  ok "... from a pipe" test ! -s "$T_TMP/differ"
+done
+printf '\357\273\277' | cat - "$T_TMP/utf8" >"$T_TMP/mark"
+score "$T_TMP/mark" >"$T_TMP/out"
+ok "a byte order mark is no text" cmp "$T_TMP/want" "$T_TMP/out"
+printf '\223\372\226\173\214\352\n' >"$T_TMP/few"
+fails "too little to be certain" 5 "few:1 is not UTF-8, and its encoding cannot be told" score --model "$model" "$T_TMP/few"
+score --from sjis "$T_TMP/few" >"$T_TMP/out"
+echo 日本語 | score - | cmp - "$T_TMP/out" >"$T_TMP/differ"
+ok "--from" test ! -s "$T_TMP/differ"
+fails "a wrong --from" 5 "utf8:1 is UTF-8, not CP932: leave out --from" score --model "$model" --from sjis "$T_TMP/utf8"
+fails "an encoding that is none" 2 "iconv does not know" score --model "$model" --from klingon "$T_TMP/utf8"
+printf '\211PNG\r\n\032\n' >"$T_TMP/png"
+fails "a picture" 5 "is not text: it is a PNG picture" score --model "$model" "$T_TMP/png"
+printf 'abc\n\223\372\226\173\214\352\n' >"$T_TMP/mixed"
+score "$T_TMP/mixed" >"$T_TMP/out" 2>"$T_TMP/err"
+ok "lines before the bad one are printed" test $? -eq 5 -a "$(cut -f 1 "$T_TMP/out")" = abc
+score --keep-garbled "$T_TMP/mixed" >"$T_TMP/out" 2>"$T_TMP/err"
+ok "--keep-garbled takes it, with a warning" test $? -eq 0 -a "$(grep -c "warning.*not UTF-8" "$T_TMP/err")" -eq 1 -a "$(wc -l <"$T_TMP/out")" -eq 2
 done_testing

@@ -136,8 +136,8 @@ done <<'END'
 400 /v1/completions {"prompt":"a","stop":1}
 400 /v1/completions {"prompt":"a","stream":1}
 400 /v1/completions {"prompt":"a","stream":true,"stream_options":1}
-400 /v1/completions {"prompt":"a","presence_penalty":1}
-400 /v1/completions {"prompt":"a","logit_bias":{"5":1}}
+400 /v1/completions {"prompt":"a","presence_penalty":"a"}
+400 /v1/completions {"prompt":"a","logit_bias":{"500":1}}
 400 /v1/embeddings {"input":""}
 400 /v1/embeddings {}
 400 /score {"txt":"a"}

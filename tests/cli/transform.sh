@@ -35,6 +35,13 @@ transform --context "$long" 2>"$T_TMP/err" | words >"$T_TMP/got"
 ok "of a long text the end" near "$T_TMP/got" "$T_TMP/want"
 ok "with a warning" grep -q "warning.*48 tokens.*last 32" "$T_TMP/err"
 
+printf '吾輩は猫である。\n名前はまだ無い。\n' >"$T_TMP/utf8"
+iconv -f UTF-8 -t EUC-JP "$T_TMP/utf8" >"$T_TMP/euc"
+transform --input "$T_TMP/utf8" >"$T_TMP/want"
+transform --input "$T_TMP/euc" >"$T_TMP/got" 2>"$T_TMP/err"
+ok "EUC-JP is converted" cmp "$T_TMP/want" "$T_TMP/got"
+transform --context "$(head -n 1 "$T_TMP/euc")" 2>"$T_TMP/err" | cmp - "$T_TMP/want" >"$T_TMP/differ" 2>&1
+ok "so is a context" grep -q "EOF on -" "$T_TMP/differ"
 fails "an empty context" 2 "context is empty" transform --model "$model" --context ""
 fails "no text" 2 "wants --context TEXT, or --input" transform --model "$model"
 fails "two texts" 2 "wants --context TEXT, or --input" transform --model "$model" --context a --input b

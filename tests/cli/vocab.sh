@@ -42,6 +42,8 @@ verdict "no word is longer than two characters" eval '! LC_ALL=C.UTF-8 grep -qE 
 verdict "the same again, from the inputs in another order, on other threads" eval '
   OMP_NUM_THREADS=3 does vocab train --kind ja-bpe --no-words --size 512 -o "$work/b" "$work/in/lines.jsonl" "$work/in/plain" &&
   cmp "$work/a/ja-bpe.txt" "$work/b/ja-bpe.txt" && cmp "$work/a/emoji.json" "$work/b/emoji.json"'
+verdict "another command does not replace it" fails 2 "a/ja-bpe.txt is there already, made with other options" vocab train --kind ja-bpe --no-words --size 600 -o "$work/a" "$work/in/plain"
+verdict "the same one makes it again" does vocab train --kind ja-bpe --no-words --size 512 -o "$work/a" "$work/in/plain" "$work/in/lines.jsonl"
 verdict "with weights it is another one" eval '
   does vocab train --kind ja-bpe --no-words --size 512 --weight novel=1 --weight plain=0.01 -o "$work/c" "$work/in/lines.jsonl" "$work/in/plain" &&
   ! cmp -s "$work/a/ja-bpe.txt" "$work/c/ja-bpe.txt"'
@@ -92,7 +94,7 @@ sed 's/。/。\
 /g' "$work/line.txt" >"$work/lines.txt"
 for file in long.jsonl line.txt lines.txt; do
   verdict "$file is longer than a quarter of the sample, and is not left out" eval '
-    does vocab train --kind ja-bpe --no-words --memory 128M --size 512 -o "$work/long" "$work/$file" &&
+    does vocab train --kind ja-bpe --no-words --force --memory 128M --size 512 -o "$work/long" "$work/$file" &&
     ! grep -q "left out" "$work/err" && grep -qx 書物 "$work/long/ja-bpe.txt"'
 done
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "t.h"
-#include "wabun/infer.h"
+#include "wabun/engine.h"
 
 enum { L = 2, C = 32, H = 2, T = 200, V = 257, REQUESTS = 24, TEXTS = 4, LONGEST = 260, NLIKELY = 3 };
 

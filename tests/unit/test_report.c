@@ -140,8 +140,14 @@ static void check_progress (void) {
     wb_progress_t p = {0};
     wb_progress_add (&p, 2);
     T_OK (p.seconds == 2, "the first step is the average");
-    wb_progress_add (&p, 4);
-    T_OK (fabs (p.seconds - 2.4) < 1e-12, "later ones move it");
+    const double first[] = {9, 4, 50, 3}; /* the first one is slow, another was disturbed */
+    p = (wb_progress_t){0};
+    for (int i = 0; i < 4; i++) wb_progress_add (&p, first[i]);
+    T_OK (p.seconds == 4, "the median of the first ones, the lower of two: %g", p.seconds);
+    wb_progress_add (&p, 5);
+    T_OK (p.seconds == 5, "of five: %g", p.seconds);
+    wb_progress_add (&p, 7);
+    T_OK (fabs (p.seconds - 5.4) < 1e-12, "later ones move it: %g", p.seconds);
     wb_progress_show (&p);
     wb_progress_line (&p);
 }

@@ -3,7 +3,7 @@
 
 #include <signal.h>
 
-#include "cli/cli.h"
+#include "wabun/infer.h"
 
 static volatile sig_atomic_t interrupted;
 static struct sigaction before;
