@@ -71,14 +71,16 @@ bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) {
                    {"--repetition-penalty", &s->repetition_penalty, 0.01, 100.0},
                    {"--frequency-penalty", &s->frequency_penalty, -100.0, 100.0},
                    {"--presence-penalty", &s->presence_penalty, -100.0, 100.0}};
+    if (wb_opts_is (o, "--top-k")) { /* the first of two that are as near to what was typed is proposed */
+        *status = wb_opts_int (o, &s->top_k, 0, INT32_MAX);
+        return true;
+    }
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (wb_opts_is (o, numbers[i].name)) {
             *status = wb_opts_float (o, numbers[i].at, numbers[i].min, numbers[i].max);
             return true;
         }
-    if (wb_opts_is (o, "--top-k"))
-        *status = wb_opts_int (o, &s->top_k, 0, INT32_MAX);
-    else if (wb_opts_is (o, "--no-repeat-ngram"))
+    if (wb_opts_is (o, "--no-repeat-ngram"))
         *status = wb_opts_int (o, &s->no_repeat_ngram, 0, INT32_MAX);
     else if (wb_opts_is (o, "--logit-bias"))
         *status = take_bias (s, o);
