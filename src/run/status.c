@@ -189,8 +189,10 @@ static void judge_state (wb_report_t *r) {
     const json_t *last = last_start (r), *end = json_object_get (last, "end");
     const int locked = wb_run_is_locked (r->run);
     const bool fresh = locked < 0 && end == NULL && (double) time (NULL) - r->written < SILENCE;
+    /* A record of ownership on another host outlives its process by some seconds; the job script knows better. */
+    const bool launcher_ended = last != NULL && wb_line_has (last, "launcher_code");
     r->why = NULL;
-    if (locked > 0 || fresh) {
+    if ((locked > 0 || fresh) && !launcher_ended) {
         r->state = "running";
     } else if (end != NULL) {
         const int64_t code = wb_line_integer (end, "code");
