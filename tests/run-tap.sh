@@ -5,7 +5,10 @@
 #   ranks: 1 2 3 4    run under mpirun, one TAP point for each count; otherwise once, directly
 #   timeout: 600      seconds, never less than 300: they are for what hangs, not for what is slow
 #   expect: 3         wanted exit code
+#   alone: why        no other test runs beside it (of several at once, make -jN check), for instance as it measures time
 # Exit code 77 is a skip, 124 a timeout.  A script that prints a TAP plan (1..N) itself is passed through.
+#
+# The last line is "# N s in all": tests/run.sh lists the slowest.
 #
 # A test gets an environment that is the same everywhere, whatever the caller has: made here, and nowhere else.
 #   T_TIMEOUT=N          seconds for each point, whatever the test says
@@ -18,7 +21,7 @@ LC_ALL=C
 export LC_ALL
 for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
   case $name in
-    WABUN | T_TIMEOUT | T_ENV | LC_ALL) ;;
+    WABUN | T_TIMEOUT | T_ENV | T_LOCKED | LC_ALL) ;;
     WABUN_* | T_* | LC_* | LANG | LANGUAGE) unset "$name" ;;
     OMP_* | GOMP_* | KMP_* | OPENBLAS_* | GOTO_* | MKL_* | DNNL_* | ONEDNN_*) unset "$name" ;;
     OMPI_* | PMIX_* | PRTE_* | PMI_* | MV2_* | SLURM_*) unset "$name" ;;
@@ -45,11 +48,24 @@ name=$(basename "$test_path")
 head=$(sed -n '1,3p' "$source" 2>/dev/null)
 ranks=$(printf '%s\n' "$head" | sed -n 's/.*ranks:\([0-9 ]*\).*/\1/p' | sed 1q)
 own_limit=$(printf '%s\n' "$head" | sed -n 's/.*timeout: *\([0-9][0-9]*\).*/\1/p' | sed 1q)
+alone=$(printf '%s\n' "$head" | grep -c 'alone: ')
 expect=$(printf '%s\n' "$head" | sed -n 's/.*expect: *\([0-9][0-9]*\).*/\1/p' | sed 1q)
 limit=${own_limit:-300}
 [ "$limit" -ge 300 ] || limit=300
 limit=${T_TIMEOUT:-$limit}
 expect=${expect:-0}
+
+# Tests share a lock; one that runs alone has it for itself.  A test that runs others (T_LOCKED) has it already, and what
+# a test leaves running (9>&-) does not keep it.
+mkdir -p "$PWD/tests/tmp" || exit 99
+if [ -z "${T_LOCKED-}" ] && command -v flock >/dev/null 2>&1; then
+  exec 9>"$PWD/tests/tmp/.lock"
+  if [ "$alone" -gt 0 ]; then flock -x 9; else flock -s 9; fi
+  T_LOCKED=yes
+  export T_LOCKED
+fi
+began=$(date +%s)
+in_all () { echo "# $(($(date +%s) - began)) s in all"; }
 
 scratch=$PWD/tests/tmp/$name.$$
 tmp=
@@ -83,7 +99,7 @@ run () {
   export T_TMP
   mkdir -p "$T_TMP"
   start=$(date +%s)
-  { timeout -k 5 "$limit" "$@" </dev/null 2>&1; echo $? >"$scratch/code"; } | tee "$scratch/out" | sed 's/^/# /'
+  { timeout -k 5 "$limit" "$@" </dev/null 2>&1 9>&-; echo $? >"$scratch/code"; } | tee "$scratch/out" | sed 's/^/# /'
   code=$(cat "$scratch/code")
   seconds=$(($(date +%s) - start))
   if [ "$code" -eq "$expect" ]; then
@@ -106,10 +122,11 @@ case $test_path in
     T_TMP=$scratch/1
     export T_TMP
     mkdir -p "$T_TMP"
-    timeout -k 5 "$limit" /bin/sh "$test_path" </dev/null >"$scratch/log" 2>&1
+    timeout -k 5 "$limit" /bin/sh "$test_path" </dev/null >"$scratch/log" 2>&1 9>&-
     code=$?
     if grep -q '^1\.\.[0-9]' "$scratch/log"; then
       cat "$scratch/log"
+      in_all
       case $code in 124 | 137) echo "Bail out! no end within $limit s" ;; esac
       exit $code
     fi
@@ -134,5 +151,6 @@ case $test_path in
     fi
     ;;
 esac
+in_all
 # The points tell what failed; a code of its own would count it twice.
 exit 0

@@ -5,6 +5,7 @@
 #   BUILD_DIR=DIR        where to build (default build/tests)
 #   CONFIGURE_FLAGS=...  in front of ours
 #   JOBS=N               jobs of make (default: the number of cores)
+#   TEST_JOBS=N          tests at once (default 2; those that measure time run alone)
 #
 # usage: tests/run.sh [--slurm | --help]
 #   --slurm   instead of the tests: install Slurm as well, and run jobs/train.sbatch on 4 nodes of it on this machine
@@ -60,8 +61,13 @@ if [ -n "$slurm" ]; then
   exit "$code"
 fi
 rm -f test-suite.log
-make -j"${TEST_JOBS:-1}" -k check
+began=$(date +%s)
+make -j"${TEST_JOBS:-2}" -k check
 status=$?
+echo
+echo "tests: $(($(date +%s) - began)) s; the slowest:"
+find tests -name '*.log' -newer make.out -exec awk '/^# [0-9]+ s in all$/ { printf "%5d s  %s\n", $2, substr (FILENAME, 1, length (FILENAME) - 4) }' {} + |
+  sort -rn | head -n 10
 [ -f test-suite.log ] || fail "make check did not come to its end"
 if [ $status -ne 0 ]; then cat test-suite.log; fi
 

@@ -38,7 +38,11 @@ typedef struct wb_pulse {
 
 /** Something got done: a kernel, a message, a piece of a file.  5 to 20 ns. */
 void wb_beat (void);
-/** The same, of a named kernel; the name must live for ever. */
+/** This thread works beside what the process does: its beats count only while it is awaited. */
+void wb_beat_beside (void);
+/** Does the process wait for such threads, from now on? */
+void wb_beat_await (bool yes);
+/** The same as wb_beat(), of a named kernel; the name must live for ever. */
 void wb_beat_kernel (const char *name);
 /** From now on this is done; also a beat. */
 void wb_doing_set (wb_doing d);

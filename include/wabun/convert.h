@@ -26,7 +26,11 @@ typedef struct wb_weights {
     wb_size_t size;
     wb_params_t *params;       /**< of a layout 1 x 1 x 1; owned */
     wb_tokenizer_t *tokenizer; /**< owned; NULL: the format has none that is known here */
+    const char *lost;          /**< why it has none, and what to do; constant, NULL: there is none */
     char *directory;           /**< where config.json, state.json, ... lie; owned, NULL: nowhere */
+    const char *out;           /**< what is being written, for progress; NULL: no progress is told */
+    int64_t numbers;           /**< that have been read */
+    double told;               /**< when there was progress */
     /** out [rows, cols] of p, as fp32.  Errors: WB_EIO, WB_EDATA, WB_ENOMEM. */
     wb_status (*read) (struct wb_weights *w, float *out, const wb_param_t *p);
     void (*close) (struct wb_weights *w); /**< frees what the format added, not the members above */
@@ -36,7 +40,14 @@ void wb_weights_close (wb_weights_t *w); /**< NULL is allowed */
 /* ---- formats (formats.c) ----------------------------------------------------------------------------------------- */
 
 /** How numbers can be written: --type. */
-typedef enum wb_number { WB_NUMBER_F32, WB_NUMBER_F16, WB_NUMBER_BF16, WB_NUMBER_Q8_0, WB_NUMBERS } wb_number;
+typedef enum wb_number {
+    WB_NUMBER_F32,
+    WB_NUMBER_F16,
+    WB_NUMBER_BF16,
+    WB_NUMBER_Q8_0,
+    WB_NUMBER_Q4_K,
+    WB_NUMBERS
+} wb_number;
 extern const char *const wb_number_names[]; /**< then NULL */
 
 /** What a path is at first sight: what formats recognise themselves by. */
@@ -63,10 +74,11 @@ typedef wb_status (*wb_take_ids_fn) (void *ctx, const int32_t *ids, int64_t n, b
 
 /** A format: one file, one row.  What it cannot do is NULL. */
 typedef struct wb_format {
-    const char *name;  /**< what --to takes: "hf" */
-    const char *what;  /**< "a directory of Hugging Face" */
-    const char *keeps; /**< what of a model is in it, and what is lost on the way in or out */
-    unsigned types;    /**< of numbers it can be written in: a set of 1u << wb_number */
+    const char *name;      /**< what --to takes: "hf" */
+    const char *what;      /**< "a directory of Hugging Face" */
+    const char *opened_by; /**< whom what is written is for */
+    const char *keeps;     /**< what of a model is in it, and what is lost on the way in or out */
+    unsigned types;        /**< of numbers it can be written in: a set of 1u << wb_number */
     bool (*probe) (const wb_look_t *look);
     /** Facts about the file, in the order in which they are printed; only headers are read, but for checksums. */
     wb_status (*inspect) (struct json_t *facts, const char *path);

@@ -97,11 +97,47 @@ int64_t wb_loader_windows (const wb_loader_t *l); /**< windows of all parts: one
 /** Let the system read sample k into its memory in the background, so that wb_loader_sample() does not wait for it. */
 void wb_loader_prefetch (const wb_loader_t *l, int64_t k);
 
-/* ---- encoding (encode.c, units.c, lines.c) ----------------------------------------------------------------------- */
+/* ---- documents (documents.c) ------------------------------------------------------------------------------------- */
+
+/** A document; all borrowed, valid during the call. */
+typedef struct wb_dataset_document {
+    const char *text; /**< [n] UTF-8 */
+    size_t n;
+    const char *genre; /**< [genre_bytes] as a line of JSON says, else the input's name without directories, suffixes */
+    size_t genre_bytes;
+    const char *name; /**< for messages */
+} wb_dataset_document_t;
+typedef wb_status (*wb_document_fn) (void *ctx, const wb_dataset_document_t *d);
+/** Give every document of files and directories to put(), in their order: whatever wb_records_open() reads, in any
+ * encoding that can be told; of a directory that wabun corpus has made, its shards.  What is left out is told in one
+ * warning.  Not collective.  Errors: WB_EIO, WB_ENOMEM, those of put(). */
+wb_status wb_dataset_documents (char *const *paths, int n, wb_document_fn put, void *ctx) WB_NODISCARD;
+
+/* ---- questions (questions.c) ------------------------------------------------------------------------------------- */
 
 /** Lines of JSON that cannot be read: leave them out, unless more than 100 and more than one in a hundred are bad;
  * leave out any number; stop at the first. */
 typedef enum { WB_BAD_LINES_FEW, WB_BAD_LINES_SKIP, WB_BAD_LINES_STOP } wb_bad_lines;
+/** "skip", "stop" or NULL, the value of --bad-lines.  Errors: WB_EUSAGE. */
+wb_status wb_bad_lines_parse (wb_bad_lines *out, const char *s) WB_NODISCARD;
+
+/** A context and what may follow it. */
+typedef struct wb_question {
+    wb_buf_t context;
+    wb_buf_t *choices; /**< [nchoices >= 2] none is empty */
+    int nchoices, answer;
+} wb_question_t;
+typedef struct wb_questions {
+    wb_question_t *list;
+    int64_t n, cap;
+} wb_questions_t;
+/** Lines {"context": TEXT, "choices": [TEXT, ...], "answer": the right one, from 0} of a file; empty lines do not
+ * count. Bad ones are told as warnings.  Not collective.  Errors: WB_EIO; WB_EDATA bad lines, or no question;
+ * WB_ENOMEM. */
+wb_status wb_dataset_questions (wb_questions_t *out, const char *path, wb_bad_lines bad_lines) WB_NODISCARD;
+void wb_questions_fini (wb_questions_t *q);
+
+/* ---- encoding (encode.c, units.c, lines.c) ----------------------------------------------------------------------- */
 
 typedef struct wb_dataset_encoding {
     const char *tokenizer; /**< as wb_tokenizer_new() takes it */

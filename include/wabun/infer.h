@@ -1,6 +1,6 @@
 /* wabun - infer: a trained model in use: loading, sampling, generation, scores, vectors, the KV cache.
  *
- * None of this is collective.  One process holds the whole model.
+ * None of this is collective but evaluation.  One process holds the whole model.
  */
 #ifndef WABUN_INFER_H
 #define WABUN_INFER_H
@@ -71,38 +71,86 @@ wb_status wb_lines_each (const char *path, const wb_text_options_t *o,
                          wb_status (*put) (void *ctx, const wb_text_t *text), wb_status (*run) (void *ctx),
                          void *ctx) WB_NODISCARD;
 
-/* ---- sampling (sample.c) ----------------------------------------------------------------------------------------- */
+/* ---- sampling (sample.c, adjust.c) ------------------------------------------------------------------------------- */
 
+#define WB_BIAS_MAX 300
+typedef struct wb_bias {
+    int32_t id;
+    float add;
+} wb_bias_t;
+/** How an id is drawn.  What is set is applied in the order of the fields; each narrowing takes what the one before
+ * left as the whole.  Zero-initialised: the most likely, and nothing else. */
 typedef struct wb_sampling {
-    double temperature; /**< > 0; 0 = always the most likely, of equals the lowest id */
-    int64_t top_k;      /**< 0: off */
-    double top_p;       /**< 0 and 1: off */
+    wb_bias_t bias[WB_BIAS_MAX]; /**< added to logits */
+    int nbias;
+    double repetition_penalty; /**< logits of ids in context and text: / this if > 0, * this if not (Keskar et al.,
+                                    arXiv:1909.05858); 0 and 1: off */
+    double frequency_penalty;  /**< subtracted for each time the text has an id (OpenAI's API, as the next) */
+    double presence_penalty;   /**< subtracted if the text has it at all; 0 of both: off */
+    int64_t no_repeat_ngram;   /**< no n ids in a row come twice in context and text (Paulus et al., arXiv:1705.04304);
+                                    0: off */
+    double temperature;        /**< > 0; 0 = always the most likely, of equals the lowest id */
+    int64_t top_k;             /**< the k most likely (Fan et al., arXiv:1805.04833); 0: off */
+    double typical_p;          /**< the fewest, of -log p nearest to the entropy, that make up this (Meister et al.,
+                                    arXiv:2202.00666); 0 and 1: off */
+    double top_p; /**< the fewest most likely that make up this (Holtzman et al., arXiv:1904.09751); 0 and 1: off */
+    double min_p; /**< at least this share of the most likely one's p (Nguyen et al., arXiv:2407.01082); 0: off */
     uint64_t seed;
 } wb_sampling_t;
-/** Is the argument --top-k, --top-p or --temperature?  Then it is stored, and *status is WB_OK or WB_EUSAGE (args.c).
- */
+/** Help of the options that wb_sampling_option() takes. */
+#define WB_SAMPLING_HELP                                                                                \
+    "  --temperature X      below 1 safer, above 1 wilder, 0: always the most likely (default 1)\n"     \
+    "  --top-k K            draw from the K most likely tokens; 0: from all (default 40)\n"             \
+    "  --typical-p P        draw from the most typical tokens that make up P; 0: off (default 0)\n"     \
+    "  --top-p P            draw from the most likely tokens that make up P; 0: off (default 0)\n"      \
+    "  --min-p P            draw from tokens of at least P times the best one's probability (0: off)\n" \
+    "  --repetition-penalty X  above 1: tokens of context and text are less likely (default 1)\n"       \
+    "  --frequency-penalty X  less likely by X for each time the text has it (default 0)\n"             \
+    "  --presence-penalty X  less likely by X if the text has it (default 0)\n"                         \
+    "  --no-repeat-ngram N  no N tokens in a row twice (default 0: off)\n"                              \
+    "  --logit-bias ID=X    add X to the logit of a token; may be given more than once\n"
+/** Is the argument an option of sampling (WB_SAMPLING_HELP)?  Then it is stored, and *status is WB_OK or WB_EUSAGE
+ * (args.c). */
 bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) WB_NODISCARD;
 /** The seed asked for; < 0: one from the clock, which a message names (args.c). */
 void wb_sampling_seed (wb_sampling_t *s, int64_t asked);
-/** Draw an id from logits [V] by (seed, stream, index), at the temperature: first top-k, then top-p of what is left
- * (the fewest of the most likely ids that make up p; Holtzman et al., arXiv:1904.09751).  -1: a logit is NaN or
- * +infinity, or nothing can be drawn.  forbid (>= 0): this id is never drawn.  work: wb_sample_work_bytes (V), aligned
- * for a double.  Cost O(V). */
-int32_t wb_sample_id (const float *logits, int64_t V, const wb_sampling_t *s, int32_t forbid, uint64_t stream,
-                      uint64_t index, void *work);
+/** Does it look at what was written before (wb_draw_t's history)? */
+bool wb_sampling_looks_back (const wb_sampling_t *s);
+/** Errors: WB_EUSAGE a bias for an id that is not below V. */
+wb_status wb_sampling_check (const wb_sampling_t *s, int64_t V) WB_NODISCARD;
+
+/** An id, and its log-probability in nats at temperature 1, before anything of wb_sampling_t. */
+typedef struct wb_likely {
+    int32_t id;
+    float logprob;
+} wb_likely_t;
+enum { WB_LIKELY_MAX = 20 };
+/** One draw: all but id and likely[] are the caller's. */
 typedef struct wb_draw {
-    const float *logits; /**< [V] */
-    int32_t forbid, id;  /**< id: the result */
+    const wb_sampling_t *how;
+    const float *logits;       /**< [V] */
+    const int32_t *history;    /**< [nhistory] context and text so far; read if wb_sampling_looks_back() */
+    int64_t nhistory, written; /**< written: how many at its end are the text's */
+    int32_t forbid;            /**< this id is never drawn; -1: none */
     uint64_t stream, index;
+    int32_t id; /**< the result; -1: a logit is NaN or +infinity, or all are -infinity; -2: all are forbidden */
+    wb_likely_t *likely; /**< [1 + nlikely] the id drawn, then the most likely ones, by the softmax of the logits as
+                            they are, before anything of wb_sampling_t; NULL: not wanted */
+    int nlikely;
 } wb_draw_t;
-/** Draw for n texts, shared among threads: each as by wb_sample_id.  work: n times wb_sample_work_bytes (V). */
-void wb_sample_ids (wb_draw_t *draws, int n, int64_t V, const wb_sampling_t *s, void *work);
+/** Draw by (seed, stream, index): a pure function.  work: wb_sample_work_bytes (V), aligned for a double.  Cost O(V),
+ * and O(nhistory) where it looks back. */
+void wb_sample_id (wb_draw_t *d, int64_t V, void *work);
+/** Draw for n texts, shared among threads: each as by wb_sample_id().  work: n times wb_sample_work_bytes (V). */
+void wb_sample_ids (wb_draw_t *draws, int n, int64_t V, void *work);
 size_t wb_sample_work_bytes (int64_t V);
 
 /* ---- generation (generate.c) ------------------------------------------------------------------------------------- */
 
 /** Called with each new id of a text, then once with -1.  Another status than WB_OK stops all texts. */
 typedef wb_status (*wb_emit_fn) (void *ctx, int64_t sample, int32_t id);
+typedef struct wb_texts wb_texts_t; /* below */
+#define WB_STOPS_MAX 16
 /** Texts to be written.  A text ends before <|endoftext|>, which is not emitted, or after max_length tokens. */
 typedef struct wb_generation {
     wb_sampling_t sampling;
@@ -113,13 +161,26 @@ typedef struct wb_generation {
     int64_t samples;
     int batch; /**< texts at a time, 0: as many as are efficient; changes speed and memory, not the texts (but for
                     rounding) */
-    wb_emit_fn emit;
+    const char *stop[WB_STOPS_MAX]; /**< a text ends before these, where `texts` is given; not empty; borrowed */
+    int nstop;
+    bool logprobs;        /**< of each id, and of this many of the most likely ones, for `texts` */
+    int64_t top_logprobs; /**< <= WB_LIKELY_MAX */
+    wb_texts_t *texts;    /**< gets every id before emit does; NULL: none */
+    wb_emit_fn emit;      /**< NULL: none */
     void *ctx;
 } wb_generation_t;
 /** What `wabun generate` does without options. */
 #define WB_GENERATION_DEFAULT \
     { .sampling = {.temperature = 1.0, .top_k = 40}, .samples = 1, .max_length = 500 }
-/** Is the argument --num-generate, --min-length, --max-length or one of wb_sampling_option()?  As there (args.c). */
+/** Help of the options that wb_generation_option() takes. */
+#define WB_GENERATION_HELP                                                                                 \
+    "  --num-generate N     texts to write (default 1)\n"                                                  \
+    "  --min-length N       tokens before the text may end (default 0)\n"                                  \
+    "  --max-length N       tokens at most (default 500)\n"                                                \
+    "  --stop TEXT          end before this; may be given more than once\n"                                \
+    "  --logprobs N         lines of JSON: the text, its tokens with their log-probabilities, and the N\n" \
+    "                       most likely ones in place of each\n" WB_SAMPLING_HELP
+/** Is the argument one of WB_GENERATION_HELP?  As wb_sampling_option() (args.c). */
 bool wb_generation_option (wb_generation_t *g, wb_opts_t *o, wb_status *status) WB_NODISCARD;
 /** WB_EUSAGE when the lengths contradict each other (args.c). */
 wb_status wb_generation_check (const wb_generation_t *g) WB_NODISCARD;
@@ -133,20 +194,38 @@ wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) WB_NODISCA
 wb_status wb_sample_text (wb_buf_t *out, const wb_model_t *m, const char *context, int64_t tokens,
                           const wb_sampling_t *s) WB_NODISCARD;
 
-/* ---- texts from ids (texts.c) ----------------------------------------------------------------------------------- */
+/* ---- texts from ids (stop.c, texts.c) ---------------------------------------------------------------------------- */
+
+/** Where a text ends that comes piece by piece: before the first of these strings to be complete, of several complete
+ * at one byte the longest.  Zero-initialised but for strings [n] (not empty; borrowed) it begins. */
+typedef struct wb_stop {
+    const char *const *strings;
+    int n;
+    wb_buf_t held; /**< may be the beginning of one */
+    bool hit;      /**< the text has ended */
+} wb_stop_t;
+/** Append text [n], which ends between two characters, to out, but for what must wait or comes after a hit; end:
+ * nothing more comes.  Errors: WB_ENOMEM. */
+wb_status wb_stop_put (wb_stop_t *stop, wb_buf_t *out, const char *text, size_t n, bool end) WB_NODISCARD;
+void wb_stop_fini (wb_stop_t *stop);
 
 /** A piece [n] of a text, ending between two characters; end: the last one of this text, which may be empty.  The bytes
  * are valid during the call.  Another status than WB_OK ends the writing. */
 typedef wb_status (*wb_piece_fn) (void *ctx, int64_t sample, const char *text, size_t n, bool end);
-/** Turns what wb_generate() emits into text. */
-typedef struct wb_texts wb_texts_t;
-/** \param t  borrowed, as is ctx;  samples: texts there will be;  stream: hand on pieces as they are drawn, of all
- * texts in the order of their ids; else whole texts, text 0 first.  Errors: WB_ENOMEM. */
-wb_status wb_texts_new (wb_texts_t **out, const wb_tokenizer_t *t, int64_t samples, bool stream, wb_piece_fn put,
-                        void *ctx) WB_NODISCARD;
+/** Turns ids into text.
+ * \param t  borrowed, as are ctx and g: how many texts, stop strings, log-probabilities;  stream: hand on pieces as
+ * they are drawn, of all texts in the order of their ids; else, and with log-probabilities always, whole texts, text 0
+ * first. With log-probabilities a text is a line of JSON, {"text": ..., "tokens": [{"id": ..., "text": what it
+ * completes, "logprob": ..., "top": [{"id", "text", "logprob"}]}]}; stop strings are among the tokens.  Errors:
+ * WB_ENOMEM. */
+wb_status wb_texts_new (wb_texts_t **out, const wb_tokenizer_t *t, const wb_generation_t *g, bool stream,
+                        wb_piece_fn put, void *ctx) WB_NODISCARD;
 void wb_texts_destroy (wb_texts_t *t); /**< NULL is fine */
-/** The next id of a text, -1: its end.  Errors: WB_ENOMEM, and those of put. */
-wb_status wb_texts_put (wb_texts_t *t, int64_t sample, int32_t id) WB_NODISCARD;
+/** The next id of a text, -1: its end; likely: as wb_draw_t's, where log-probabilities are wanted.  Errors: WB_ENOMEM,
+ * and those of put. */
+wb_status wb_texts_put (wb_texts_t *t, int64_t sample, int32_t id, const wb_likely_t *likely) WB_NODISCARD;
+/** Has a stop string come?  Then its end is to be put. */
+bool wb_texts_ended (const wb_texts_t *t, int64_t sample);
 /** After generation was stopped: hand on the texts that were begun, as far as they came. */
 wb_status wb_texts_finish (wb_texts_t *t) WB_NODISCARD;
 
@@ -162,15 +241,19 @@ typedef struct wb_scored {
 } wb_scored_t;
 typedef wb_status (*wb_scored_fn) (void *ctx, const wb_scored_t *result);
 /** Scores texts, many at a time; results come in the order of the texts.  A text longer than the model's positions is
- * scored by windows that overlap by half. */
+ * scored by windows that overlap: each but the first scores its last `stride` tokens, half the positions by default. */
 typedef struct wb_scorer wb_scorer_t;
 /** \param m  borrowed, with a tokenizer; its weights are in another layout until destroy (as in wb_infer_new), and
  * nobody else may use it.  end: count the <|endoftext|> after a text.  Errors: WB_ENOMEM. */
 wb_status wb_scorer_new (wb_scorer_t **out, const wb_model_t *m, bool end, wb_scored_fn emit, void *ctx) WB_NODISCARD;
+/** Errors: WB_EUSAGE: it is not 1 .. T. */
+wb_status wb_scorer_stride (wb_scorer_t *s, int64_t stride) WB_NODISCARD;
 void wb_scorer_destroy (wb_scorer_t *s); /**< NULL is fine; texts that wait are dropped */
 /** Add a text; its bytes are copied, its source is borrowed until its result was emitted.  May emit.  Errors:
  * WB_ENOMEM, WB_ENUMERIC (NaN or infinity), those of emit; after one of them only destroy is allowed. */
 wb_status wb_scorer_put (wb_scorer_t *s, const wb_text_t *text) WB_NODISCARD;
+/** The same with ids [n], not NULL, instead of the text's; copied. */
+wb_status wb_scorer_put_ids (wb_scorer_t *s, const wb_text_t *text, const int32_t *ids, int64_t n) WB_NODISCARD;
 /** Emit the results of all texts that wait.  Errors as in wb_scorer_put(). */
 wb_status wb_scorer_run (wb_scorer_t *s) WB_NODISCARD;
 
@@ -188,7 +271,7 @@ void wb_vectors_destroy (wb_vectors_t *v);
 wb_status wb_vectors_put (wb_vectors_t *v, const wb_text_t *text) WB_NODISCARD;
 wb_status wb_vectors_run (wb_vectors_t *v) WB_NODISCARD;
 
-/* ---- printed for people (print_texts.c, print_scores.c, print_vectors.c, interrupt.c) ---------------------------- */
+/* ---- printed for people (print_texts.c, print_scores.c, print_vectors.c) ----------------------------------------- */
 
 /** What `wabun generate` writes; all borrowed. */
 typedef struct wb_print_texts {
@@ -206,6 +289,71 @@ wb_status wb_print_scores (const char *file, const wb_model_args_t *model, bool 
 /** Open the model, print the vector of `text`, or where that is NULL of each line of `file`, as JSON lists; of an empty
  * line null.  Errors: as above. */
 wb_status wb_print_vectors (const char *text, const char *file, const wb_model_args_t *model) WB_NODISCARD;
+
+/* ---- evaluation (eval.c) ----------------------------------------------------------------------------------------- */
+
+#define WB_EVAL_RESAMPLES 2000
+/** Text that models have not seen.  Zero-initialised but for models and texts is the default; all borrowed. */
+typedef struct wb_eval {
+    char **models; /**< [nmodels] */
+    int nmodels;
+    char **texts; /**< [ntexts] as wb_dataset_documents() takes them */
+    int ntexts;
+    const char *choices;    /**< a file of lines of JSON, as wb_dataset_questions() takes it; NULL: none */
+    wb_bad_lines bad_lines; /**< of it */
+    const char *grid;       /**< a configuration of a sampling grid, of one model, and nothing else; NULL: none */
+    const char *tokenizer;  /**< NULL: each model's own */
+    int64_t stride;         /**< 0: half a model's positions */
+    int64_t threads;        /**< of a rank; 0: as OMP_NUM_THREADS or the cores say */
+    bool exclude_end;       /**< do not count <|endoftext|> after a document */
+    bool json, no_verify;
+    uint64_t seed; /**< of the bootstrap */
+} wb_eval_t;
+/** From a command line: models, then options and texts, which are moved to the front of argv (eval_args.c).  Errors:
+ * WB_EUSAGE. */
+wb_status wb_eval_options (wb_eval_t *e, int argc, char **argv) WB_NODISCARD;
+#define WB_EVAL_HELP                                                                                                \
+    "  MODEL             checkpoints, or any Hugging Face GPT-2 directories\n"                                      \
+    "  --text FILE...    text the models have not seen, of any form that wabun corpus build reads: files and\n"     \
+    "                    directories. A genre is what lines of JSON say (as shards of a corpus do), else a FILE\n"  \
+    "  --choices FILE    lines of JSON {\"context\": TEXT, \"choices\": [TEXT, ...], \"answer\": 0}\n"              \
+    "  --bad-lines X     of that file: stop or skip, as wabun encode does\n"                                        \
+    "  --sampling-grid CFG  texts of one MODEL drawn in many ways, measured: see below\n"                           \
+    "  --stride N        of a document longer than the context each window but the first scores its last N\n"       \
+    "                    tokens: less is slower and leaves them more context (default: half the context)\n"         \
+    "  --exclude-end     do not count <|endoftext|> after a document\n"                                             \
+    "  --tokenizer T     instead of the models' own\n"                                                              \
+    "  --json            one object of JSON instead of tables\n"                                                    \
+    "  --seed S          of the bootstrap (default 1)\n"                                                            \
+    "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"                          \
+    "  --no-verify       do not compare models with their checksums.json\n"                                         \
+    "\n"                                                                                                            \
+    "Bits are of all tokens of a document and of the <|endoftext|> after it, given <|endoftext|> and what is\n"     \
+    "before them. Per byte (UTF-8) and per character of the text as it is read, models of any tokenizers can be\n"  \
+    "compared; per token they cannot. A word is a run of kanji, of hiragana, of katakana, or of letters and\n"      \
+    "digits; any other character that is no blank is one by itself. 95 % intervals, also of the difference from\n"  \
+    "the first model, are from 2000 samples of the documents with replacement: they say how far other texts of\n"   \
+    "this kind could differ, and need some twenty documents to be of use. Ranks share the documents; the results\n" \
+    "are the same on any number of them.\n"                                                                         \
+    "\n"                                                                                                            \
+    "A sampling grid is a file such as\n"                                                                           \
+    "    text = \"valid.txt\";  context_length = [32, 128];  top_k = [0, 40];  top_p = [0.0, 0.9];\n"               \
+    "    temperature = 1.0;  documents = 100;  samples = 1;  length = 128;  seed = 1;\n"                            \
+    "(defaults but for text: 128, 40, 0, 1, 100, 1, 128, 1). After the first tokens of documents texts are drawn\n" \
+    "in every way. Told of them, and of the text people wrote there and of another document's: the share of\n"      \
+    "4-grams of tokens that came before, of 2-grams that are different, bits per byte by the model itself, and\n"   \
+    "the cosine of the vectors of context and text, each with half a 95 % interval; --json has differences from\n"  \
+    "people's text.\n"
+/** Print for each genre, and for all of them, what each model needs for the documents: bits per byte and per character
+ * of their text, perplexity per token and per word (runs of one script), with a 95 % interval of the bits per byte, and
+ * of their difference from the first model's (documents are drawn with replacement).  The bits are of all tokens but
+ * the first <|endoftext|>.  And of questions, in how many the right answer is the
+ * choice of the highest log-probability, and of the highest one a byte.  The same on any number of ranks.  Collective
+ * over world.  Errors, agreed: WB_EUSAGE,
+ * WB_EIO, WB_EDATA (no text; those of wb_model_open()), WB_ENUMERIC, WB_ENOMEM. */
+wb_status wb_eval (wb_comm_t *world, const wb_eval_t *e) WB_NODISCARD;
+
+/* ---- Ctrl-C (interrupt.c) ---------------------------------------------------------------------------------------- */
 
 /** From now on Ctrl-C sets a flag; the third one ends the program. */
 void wb_interrupt_begin (void);

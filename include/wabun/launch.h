@@ -47,6 +47,9 @@ void wb_launcher_find (wb_launcher_t *out);
  * SIGKILL after T more; -1: another launcher, or none.  Only mpirun's own environment and command line set it, which
  * the ranks see. */
 int wb_launcher_grace (void);
+/** Seconds since 1970 at which the job ends, by WABUN_END_TIME (jobs/train.sbatch asks Slurm for it) or the
+ * SLURM_JOB_END_TIME of newer Slurms; -1: not known. */
+int64_t wb_launcher_end (void);
 /** Its rank alone. */
 int wb_launcher_rank (void);
 

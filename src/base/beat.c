@@ -1,7 +1,8 @@
 /* The pulse of a process: a counter of what gets done, what it is doing, and whether it waits for others.
  *
  * One process does one thing, so this is the process's own; the stores are relaxed, because whoever looks at them looks
- * again.
+ * again.  A thread that does something beside that must not hide that the rest hangs: its beats count only while it is
+ * waited for.
  *
  * Not done here: judging it (run/watchdog.c). */
 #include "config.h"
@@ -14,6 +15,8 @@
 static _Atomic uint64_t beats;
 static _Atomic int doing, waits;
 static _Atomic (const char *) last;
+static _Thread_local bool beside;
+static _Atomic bool awaited;
 
 const char *wb_doing_name (wb_doing d) {
     static const char *const names[WB_DOINGS] = {
@@ -22,7 +25,13 @@ const char *wb_doing_name (wb_doing d) {
     return d > WB_DOING_OTHER && d < WB_DOINGS ? names[d] : "";
 }
 
-void wb_beat (void) { atomic_fetch_add_explicit (&beats, 1, memory_order_relaxed); }
+void wb_beat (void) {
+    if (beside && !atomic_load_explicit (&awaited, memory_order_relaxed)) return;
+    atomic_fetch_add_explicit (&beats, 1, memory_order_relaxed);
+}
+
+void wb_beat_beside (void) { beside = true; }
+void wb_beat_await (bool yes) { atomic_store_explicit (&awaited, yes, memory_order_relaxed); }
 
 void wb_beat_kernel (const char *name) {
     atomic_store_explicit (&last, name, memory_order_relaxed);

@@ -108,9 +108,12 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
         wb_infer_push (inf, NULL, r->logits, next, seqs, ones, (int) batch);
         const double pushed = wb_now ();
         for (int b = 0; b < batch; b++)
-            r->draws[b] = (wb_draw_t){
-                .logits = r->logits + b * s->V, .forbid = -1, .stream = (uint64_t) b, .index = (uint64_t) i};
-        wb_sample_ids (r->draws, (int) batch, s->V, &how, r->work);
+            r->draws[b] = (wb_draw_t){.how = &how,
+                                      .logits = r->logits + b * s->V,
+                                      .forbid = -1,
+                                      .stream = (uint64_t) b,
+                                      .index = (uint64_t) i};
+        wb_sample_ids (r->draws, (int) batch, s->V, r->work);
         for (int b = 0; b < batch; b++) next[b] = r->draws[b].id < 0 ? 0 : r->draws[b].id;
         const double end = wb_now (), read = wb_kern_read_bandwidth (r->weights, r->params->own, p->nthreads, 0.0);
         if (i < 0) continue;

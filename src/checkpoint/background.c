@@ -65,6 +65,7 @@ static void rest (void *ctx) {
 
 static void *work_until_left (void *arg) {
     wb_saver_t *s = arg;
+    wb_beat_beside ();
     pthread_mutex_lock (&s->lock);
     while (!s->leave) {
         if (!s->work) {
@@ -172,7 +173,9 @@ wb_status wb_saver_end (wb_saver_t *s) {
     s->hurry = true;
     pthread_cond_signal (&s->wake);
     pthread_mutex_unlock (&s->lock);
+    wb_beat_await (true);
     for (bool done = false; !done;) status = wb_saver_poll (s, &done);
+    wb_beat_await (false);
     return status;
 }
 

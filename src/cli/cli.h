@@ -29,7 +29,7 @@ typedef struct wb_cmd {
 #define WB_CMD_CONFIG 4u   /**< its help ends with the keys of the configuration */
 
 extern const wb_cmd_t wb_cmd_corpus, wb_cmd_train, wb_cmd_encode, wb_cmd_decode, wb_cmd_generate, wb_cmd_score,
-    wb_cmd_transform;
+    wb_cmd_transform, wb_cmd_eval;
 extern const wb_cmd_t wb_cmd_export, wb_cmd_import, wb_cmd_inspect, wb_cmd_plan, wb_cmd_bench, wb_cmd_vocab;
 extern const wb_cmd_t wb_cmd_verify, wb_cmd_status;
 extern const wb_cmd_t *const wb_commands[]; /**< in the order of the help; ends with NULL (main.c) */

@@ -8,13 +8,6 @@
 #include "wabun/dataset.h"
 #include "wabun/launch.h"
 
-static wb_status parse_bad_lines (wb_bad_lines *out, const char *s) {
-    if (s != NULL && strcmp (s, "skip") != 0 && strcmp (s, "stop") != 0)
-        return WB_FAIL (WB_EUSAGE, "--bad-lines %s: it is skip or stop", s);
-    *out = s == NULL ? WB_BAD_LINES_FEW : s[1] == 'k' ? WB_BAD_LINES_SKIP : WB_BAD_LINES_STOP;
-    return WB_OK;
-}
-
 static wb_status run (int argc, char **argv) {
     wb_dataset_encoding_t e = {.inputs = argv + 1, .field = "text"}; /* the inputs are moved to argv[1 ...] */
     bool jsonl = false;
@@ -51,7 +44,7 @@ static wb_status run (int argc, char **argv) {
             return wb_opts_unknown (&o);
     }
     if (e.tokenizer == NULL) return WB_FAIL (WB_EUSAGE, "--tokenizer is missing: byte or a vocabulary directory");
-    WB_TRY (parse_bad_lines (&e.bad_lines, bad_lines));
+    WB_TRY (wb_bad_lines_parse (&e.bad_lines, bad_lines));
     const char *p = e.prefix;
     if (jsonl) {
         const bool more = e.from != NULL || bad_lines != NULL || e.validation > 0 || strcmp (e.field, "text") != 0;

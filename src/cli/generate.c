@@ -39,13 +39,7 @@ const wb_cmd_t wb_cmd_generate = {
     .text = "  --model DIR          a checkpoint or any Hugging Face GPT-2 directory\n"
             "  --tokenizer T        instead of the model's own\n"
             "  --context TEXT       what the text begins with (it is not printed again)\n"
-            "  --context-file F     the same from a file; - is the standard input\n"
-            "  --num-generate N     texts to write (default 1)\n"
-            "  --top-k K            draw from the K most likely tokens; 0: from all (default 40)\n"
-            "  --top-p P            draw from the most likely tokens that make up P; 0: off (default 0)\n"
-            "  --temperature X      below 1 safer, above 1 wilder, 0: always the most likely (default 1)\n"
-            "  --min-length N       tokens before the text may end (default 0)\n"
-            "  --max-length N       tokens at most (default 500)\n"
+            "  --context-file F     the same from a file; - is the standard input\n" WB_GENERATION_HELP
             "  --seed S             the same seed gives the same texts (default: another one each time)\n"
             "  --output-file F      write there instead of to the standard output\n"
             "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
@@ -54,5 +48,6 @@ const wb_cmd_t wb_cmd_generate = {
             "  --keep-garbled       take a context in an unknown encoding as it is, instead of exit code 5\n"
             "\n"
             "Lengths are tokens of the continuation. A text longer than the model's context goes on with its second\n"
-            "half as context.\n",
+            "half as context. The ways of drawing are applied in this order: bias, penalties, repeats, temperature,\n"
+            "top-k, typical, top-p, min-p; each narrows what the one before left.\n",
 };

@@ -26,7 +26,7 @@ const wb_cmd_t wb_cmd_inspect = {
     .line = "say what a model or a file is",
     .run = run,
     .list = wb_formats_list_all,
-    .text = "  PATH              a model directory, a checkpoint, a file of tensors or of tokens\n"
+    .text = "  PATH              a model directory, a checkpoint, a file of tensors or of tokens, a vocabulary\n"
             "  --json            everything as one object\n"
             "\n"
             "The format is found by looking into the file. Of a checkpoint all checksums are compared.\n",

@@ -33,7 +33,9 @@ const wb_cmd_t wb_cmd_status = {
         "  --json            one object\n"
         "  --again           for job scripts: code 75 another start is worth it, 0 all is done, else why not\n"
         "\n"
-        "State (running, queued, stopped, ...), step, loss, tokens a second, time left with saves and\n"
-        "validations, every start and how it ended, and the newest checkpoint whose files are there with their sizes\n"
-        "(wabun verify compares the checksums). Reads files only: it works beside the job and on a login node.\n",
+        "State (running, queued, ...) and why, step, losses, speed, end of the job, time left with saves and "
+        "validations,\n"
+        "skipped steps, spikes, rollbacks, every start and how it ended, and the newest checkpoint whose files are "
+        "there\n"
+        "with their sizes (wabun verify compares checksums).  Reads files only: beside the job, and on a login node.\n",
 };

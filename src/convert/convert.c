@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "convert/convert_priv.h"
 
@@ -17,7 +18,15 @@ static wb_status open_weights (wb_weights_t **out, const wb_format_t *format, co
     *out = NULL;
     if (format->open == NULL)
         return WB_FAIL (WB_EUSAGE, "%s: is %s: no model can be taken from it", path, format->what);
-    return format->open (out, path);
+    WB_TRY (format->open (out, path));
+    const wb_tokenizer_t *t = (*out)->tokenizer;
+    if (t == NULL || wb_tokenizer_size (t) <= (*out)->size.V) return WB_OK;
+    const int64_t V = (*out)->size.V;
+    const int32_t n = wb_tokenizer_size (t);
+    wb_weights_close (*out);
+    *out = NULL;
+    return WB_FAIL (WB_EDATA, "%s: its tokenizer has %d ids, the model %lld: they do not belong together", path,
+                    (int) n, (long long) V);
 }
 
 static wb_status writer_of (const wb_format_t **out, const char *name, bool tokens) {
@@ -39,6 +48,25 @@ static wb_status writer_of (const wb_format_t **out, const char *name, bool toke
                     near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
 }
 
+/* How many files and bytes there are under OUT now, and who opens it. */
+static wb_status tell_written (const wb_export_t *x, const wb_format_t *to) {
+    struct stat st;
+    wb_names_t names = {0};
+    char size[32];
+    int64_t bytes = 0;
+    const bool directory = wb_file_is_dir (x->out);
+    if (directory) WB_TRY (wb_dir_list (&names, x->out));
+    for (int64_t i = 0; i < (directory ? names.len : 1); i++) {
+        char *path = directory ? wb_format ("%s/%s", x->out, names.data[i]) : wb_strdup (x->out);
+        if (path != NULL && stat (path, &st) == 0) bytes += st.st_size;
+        wb_free (path);
+    }
+    wb_info ("%s: %lld file%s, %s, for %s", x->out, directory ? (long long) names.len : 1LL,
+             wb_plural (directory ? names.len : 1), wb_format_bytes (size, (double) bytes), to->opened_by);
+    wb_names_fini (&names);
+    return WB_OK;
+}
+
 static wb_status export_model (const wb_export_t *x, const wb_format_t *from, const char *path) {
     const wb_format_t *to = NULL;
     wb_weights_t *w;
@@ -51,7 +79,9 @@ static wb_status export_model (const wb_export_t *x, const wb_format_t *from, co
         return WB_FAIL (WB_EUSAGE, "--type %s: %s can hold%s", wb_number_names[x->type], to->name, known);
     }
     WB_TRY (open_weights (&w, from, path));
-    const wb_status status = to->write (x, w);
+    w->out = x->out;
+    wb_status status = to->write (x, w);
+    if (status == WB_OK) status = tell_written (x, to);
     wb_weights_close (w);
     return status;
 }
@@ -60,7 +90,8 @@ static wb_status export_tokens (const wb_export_t *x) {
     const wb_format_t *to = NULL;
     WB_TRY (writer_of (&to, x->to, true));
     if (x->type != WB_NUMBER_F32) return WB_FAIL (WB_EUSAGE, "--type is for models: %s holds tokens", x->from);
-    return wb_tokens_export (x, to);
+    WB_TRY (wb_tokens_export (x, to));
+    return tell_written (x, to);
 }
 
 wb_status wb_convert_export (const wb_export_t *x) {
@@ -89,13 +120,16 @@ static wb_status import_model (const wb_format_t *format, const char *path, cons
             status = WB_FAIL (WB_EDATA, "tokenizer %s has %d ids, model %s has %lld: they do not belong together",
                               tokenizer, (int) wb_tokenizer_size (w->tokenizer), from, (long long) w->size.V);
     }
+    w->out = out;
     if (status == WB_OK) status = wb_outdir_begin (&dir, out);
     if (status == WB_OK) status = wb_hf_model (&dir, w, WB_NUMBER_F32, INT64_MAX);
     if (status == WB_OK) status = wb_outdir_end (&dir);
     wb_outdir_cancel (&dir);
     if (status == WB_OK) {
         wb_info ("%s: %s parameters", out, wb_format_count (count, w->params->total));
-        if (w->tokenizer == NULL) wb_warn ("%s: has no tokenizer that wabun knows: --tokenizer puts one in", from);
+        if (w->tokenizer == NULL)
+            wb_warn ("%s: %s", from,
+                     w->lost != NULL ? w->lost : "has no tokenizer that wabun knows: --tokenizer puts one in");
     }
     wb_weights_close (w);
     return status;

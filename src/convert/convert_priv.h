@@ -7,7 +7,7 @@
 #include "wabun/convert.h"
 
 extern const wb_format_t wb_format_hf, wb_format_safetensors, wb_format_tokens, wb_format_gguf, wb_format_torch;
-extern const wb_format_t wb_format_llmc, wb_format_llmc_tokens, wb_format_npz, wb_format_tf;
+extern const wb_format_t wb_format_llmc, wb_format_llmc_tokens, wb_format_npz, wb_format_tf, wb_format_vocabulary;
 
 /* ---- finding out (formats.c) ----------------------------------------------------------------------------------- */
 
@@ -21,6 +21,9 @@ bool wb_ends_with (const char *s, const char *end);
 wb_status wb_export_new (const wb_export_t *x) WB_NODISCARD;
 /** Sizes and table of a model: fills w.  Errors: WB_ENOMEM. */
 wb_status wb_weights_init (wb_weights_t *w, const wb_size_t *size) WB_NODISCARD;
+
+/** w->read(), with a line of progress now and then. */
+wb_status wb_weights_read (wb_weights_t *w, float *out, const wb_param_t *p) WB_NODISCARD;
 
 /* ---- facts (inspect.c) ----------------------------------------------------------------------------------------- */
 
@@ -67,6 +70,10 @@ int64_t wb_number_bytes (wb_number type);
 /** Write n numbers into out; n of a whole number of blocks where the type has blocks. */
 void wb_numbers_pack (void *out, const float *x, int64_t n, wb_number type);
 void wb_numbers_unpack (float *out, const void *from, int64_t n, wb_number type);
+
+/** Q4_K of llama.cpp (q4_k.c): n a multiple of 256, which take 144 bytes. */
+void wb_q4_k_pack (void *out, const float *x, int64_t n);
+void wb_q4_k_unpack (float *out, const void *from, int64_t n);
 
 /* ---- Hugging Face (hf.c, hf_write.c, hf_tokenizer.c, card.c, training.c) --------------------------------------- */
 

@@ -12,11 +12,19 @@
 
 #include "convert/convert_priv.h"
 
-const wb_format_t *const wb_formats[] = {&wb_format_torch,       &wb_format_hf, &wb_format_gguf, &wb_format_llmc,
-                                         &wb_format_llmc_tokens, &wb_format_tf, &wb_format_npz,  &wb_format_safetensors,
-                                         &wb_format_tokens,      NULL};
+const wb_format_t *const wb_formats[] = {&wb_format_torch,
+                                         &wb_format_hf,
+                                         &wb_format_gguf,
+                                         &wb_format_llmc,
+                                         &wb_format_llmc_tokens,
+                                         &wb_format_tf,
+                                         &wb_format_npz,
+                                         &wb_format_safetensors,
+                                         &wb_format_tokens,
+                                         &wb_format_vocabulary,
+                                         NULL};
 
-const char *const wb_number_names[] = {"f32", "f16", "bf16", "q8_0", NULL};
+const char *const wb_number_names[] = {"f32", "f16", "bf16", "q8_0", "q4_k", NULL};
 
 bool wb_ends_with (const char *s, const char *end) {
     const size_t n = strlen (s), m = strlen (end);
@@ -50,7 +58,7 @@ wb_status wb_look (wb_look_t *out, const char *path) {
 }
 
 wb_status wb_format_of (const wb_format_t **out, const wb_look_t *look) {
-    char known[512] = "";
+    char known[1024] = "";
     size_t used = 0;
     *out = NULL;
     for (int i = 0; wb_formats[i] != NULL; i++) {
@@ -78,6 +86,21 @@ wb_status wb_weights_init (wb_weights_t *w, const wb_size_t *size) {
     WB_TRY (wb_layout_init (&layout, 1, 1, 1, 1, size->L, size->H, 0.0, 0.0));
     wb_layout_place (&layout, 0);
     return wb_params_new (&w->params, size, &layout);
+}
+
+#define TELL 10.0 /* seconds between lines of progress */
+
+wb_status wb_weights_read (wb_weights_t *w, float *out, const wb_param_t *p) {
+    char done[32], all[32];
+    const double now = wb_now ();
+    if (w->numbers == 0) w->told = now;
+    if (w->out != NULL && now - w->told > TELL) {
+        w->told = now;
+        wb_info ("%s: %s of %s parameters", w->out, wb_format_count (done, w->numbers),
+                 wb_format_count (all, w->params->total));
+    }
+    w->numbers += p->rows * p->cols;
+    return w->read (w, out, p);
 }
 
 void wb_weights_close (wb_weights_t *w) {

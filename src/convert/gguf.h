@@ -41,6 +41,9 @@ const char *wb_gguf_name (char buf[64], bool *transposed, const wb_param_t *p);
  * WB_EIO, WB_EDATA, WB_ENOMEM. */
 wb_status wb_gguf_tokenizer (wb_buf_t *meta, uint64_t *keys, const char **note, const wb_export_t *x,
                              const wb_tokenizer_t *t, int64_t V) WB_NODISCARD;
+/** The part of it for a spiece.model of n bytes, but for the end token `eot`; V ids.  Errors: WB_ENOMEM. */
+wb_status wb_gguf_sentencepiece (wb_buf_t *meta, uint64_t *keys, const char **note, const char *data, size_t n,
+                                 int32_t eot, int64_t V) WB_NODISCARD;
 wb_status wb_gguf_put_text (wb_buf_t *meta, uint64_t *keys, const char *key, const char *value) WB_NODISCARD;
 wb_status wb_gguf_put_u32 (wb_buf_t *meta, uint64_t *keys, const char *key, uint32_t value) WB_NODISCARD;
 /** The beginning of an array; its values follow. */

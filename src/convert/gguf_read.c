@@ -259,9 +259,9 @@ static wb_status find_param (const tensor_t **out, bool *transposed, const gguf_
         return WB_FAIL (WB_EDATA, "%s: tensor '%s' has another size than the metadata say", g->file->path, name);
     const wb_gguf_type_t *type = wb_gguf_type_of (t->type);
     if (type == NULL || type->as == WB_NUMBERS)
-        return WB_FAIL (WB_EDATA,
-                        "%s: tensor '%s' is of type %s, which wabun does not read; f32, f16, bf16 and q8_0 it does",
-                        g->file->path, name, type != NULL ? type->name : "unknown");
+        return WB_FAIL (
+            WB_EDATA, "%s: tensor '%s' is of type %s, which wabun does not read; f32, f16, bf16, q8_0 and q4_k it does",
+            g->file->path, name, type != NULL ? type->name : "unknown");
     *out = t;
     return WB_OK;
 }
@@ -307,11 +307,16 @@ static wb_status check_head (gguf_t *g) {
     return status;
 }
 
-/* The tokenizer that wabun's own exports of `byte` have. */
+/* The tokenizer that wabun's own exports of `byte` have; of others the file holds what llama.cpp needs, which is less.
+ */
 static wb_status take_tokenizer (gguf_t *g) {
     const char *kind = json_string_value (json_object_get (g->meta, "wabun.tokenizer"));
-    if (kind == NULL || strcmp (kind, "byte") != 0 || g->base.size.V < 257) return WB_OK;
-    return wb_tokenizer_new (&g->base.tokenizer, kind);
+    if (kind != NULL && strcmp (kind, "byte") == 0 && g->base.size.V >= 257)
+        return wb_tokenizer_new (&g->base.tokenizer, kind);
+    if (json_object_get (g->meta, "tokenizer.ggml.model") != NULL)
+        g->base.lost = "its tokenizer cannot be taken from a GGUF file: the model has none; import it again with "
+                       "--tokenizer DIR, where the vocabulary or the model lies that it was made with";
+    return WB_OK;
 }
 
 static wb_status open_model (gguf_t *g) {
@@ -425,8 +430,10 @@ static bool probe (const wb_look_t *look) {
 const wb_format_t wb_format_gguf = {
     .name = "gguf",
     .what = "a GGUF file of llama.cpp",
+    .opened_by = "llama.cpp and what is built on it",
     .keeps = "all weights, in f32 bit for bit; of the tokenizer what llama.cpp can do; not the training",
-    .types = 1u << WB_NUMBER_F32 | 1u << WB_NUMBER_F16 | 1u << WB_NUMBER_BF16 | 1u << WB_NUMBER_Q8_0,
+    .types =
+        1u << WB_NUMBER_F32 | 1u << WB_NUMBER_F16 | 1u << WB_NUMBER_BF16 | 1u << WB_NUMBER_Q8_0 | 1u << WB_NUMBER_Q4_K,
     .probe = probe,
     .inspect = inspect,
     .open = open_file,

@@ -1,4 +1,5 @@
-/* A tokenizer in GGUF: as llama.cpp's kind "rwkv", a greedy longest match over bytes.
+/* A tokenizer in GGUF: as llama.cpp's kind "rwkv", a greedy longest match over bytes; SentencePiece as its own kinds
+ * (gguf_sentencepiece.c).
  *
  * Each token is a text with escapes.  No two may be the same, and of bytes the word wins: a byte that a word or a blank
  * stands for already has its own name as text, which no one writes.
@@ -92,25 +93,56 @@ static wb_status ja_bpe_texts (texts_t *t, const wb_ja_bpe_files_t *f) {
     return status;
 }
 
-/* Its files are read back from where the tokenizer writes them. */
+/* Of any other kind: what an id is in decoded text.  Bytes come last, words go before them. */
+static wb_status piece_texts (texts_t *t, const wb_tokenizer_t *tokenizer) {
+    wb_buf_t text = {0};
+    wb_status status = WB_OK;
+    const int n = wb_tokenizer_size (tokenizer), eot = wb_tokenizer_eot (tokenizer);
+    for (int pass = 0; pass < 2; pass++)
+        for (int id = 0; id < n && status == WB_OK; id++) {
+            wb_span_t piece;
+            char name[32];
+            snprintf (name, sizeof name, "<|id%d|>", id);
+            const wb_span_t own = {name, strlen (name)};
+            status = wb_tokenizer_piece (tokenizer, &piece.s, &piece.n, id);
+            const bool byte = status == WB_OK && piece.n == 1 && ((unsigned char) piece.s[0] & 0x80) != 0;
+            if (status != WB_OK || byte != (pass == 1)) continue;
+            wb_buf_clear (&text);
+            status = put_escaped (&text, id == eot     ? &(wb_span_t){WB_EOT, strlen (WB_EOT)}
+                                         : piece.n > 0 ? &piece
+                                                       : &own);
+            if (status == WB_OK && byte)
+                status = give_byte (t, id, (unsigned char) piece.s[0], &own);
+            else if (status == WB_OK)
+                status = give (t, id, text.data, &own);
+        }
+    wb_buf_fini (&text);
+    return status;
+}
+
+/* The tokenizer's files, written beside the output, to be read back from there. */
+static wb_status save_beside (wb_outdir_t *d, const wb_tokenizer_t *tokenizer, const char *out) {
+    char *beside = wb_format ("%s.vocabulary", out);
+    wb_status status = beside != NULL ? wb_outdir_begin (d, beside) : WB_NOMEM ("vocabulary");
+    if (status == WB_OK) status = wb_tokenizer_save (tokenizer, d->temp);
+    wb_free (beside);
+    return status;
+}
+
 static wb_status ja_bpe (texts_t *t, const wb_tokenizer_t *tokenizer, const char *out) {
     wb_ja_bpe_files_t f = {0};
     wb_outdir_t d = {0};
-    char *beside = wb_format ("%s.vocabulary", out);
-    wb_status status = beside != NULL ? wb_outdir_begin (&d, beside) : WB_NOMEM ("vocabulary");
-    if (status == WB_OK) status = wb_tokenizer_save (tokenizer, d.temp);
+    wb_status status = save_beside (&d, tokenizer, out);
     if (status == WB_OK) status = wb_ja_bpe_files_read (&f, d.temp);
     if (status == WB_OK) status = ja_bpe_texts (t, &f);
     wb_ja_bpe_files_fini (&f);
     wb_outdir_cancel (&d);
-    wb_free (beside);
     return status;
 }
 
 /* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
-static wb_status put_texts (wb_buf_t *meta, uint64_t *keys, const texts_t *t, const char *kind, int32_t eot) {
-    WB_TRY (wb_gguf_put_text (meta, keys, "wabun.tokenizer", kind));
+static wb_status put_texts (wb_buf_t *meta, uint64_t *keys, const texts_t *t, int32_t eot) {
     WB_TRY (wb_gguf_put_text (meta, keys, "tokenizer.ggml.model", "rwkv"));
     WB_TRY (wb_gguf_put_array (meta, keys, "tokenizer.ggml.tokens", WB_GGUF_STRING, (uint64_t) t->n));
     for (int id = 0; id < t->n; id++) WB_TRY (wb_gguf_put_string (meta, t->list[id], strlen (t->list[id])));
@@ -119,9 +151,7 @@ static wb_status put_texts (wb_buf_t *meta, uint64_t *keys, const texts_t *t, co
         const int32_t type = id == eot ? CONTROL : NORMAL;
         WB_TRY (wb_buf_put (meta, &type, sizeof type));
     }
-    WB_TRY (wb_gguf_put_u32 (meta, keys, "tokenizer.ggml.bos_token_id", (uint32_t) eot));
-    WB_TRY (wb_gguf_put_u32 (meta, keys, "tokenizer.ggml.eos_token_id", (uint32_t) eot));
-    return wb_gguf_put_bool (meta, keys, "tokenizer.ggml.add_bos_token", false);
+    return WB_OK;
 }
 
 /* A model may have more ids than its tokenizer. */
@@ -135,26 +165,64 @@ static wb_status pad (texts_t *t, int first) {
     return WB_OK;
 }
 
-wb_status wb_gguf_tokenizer (wb_buf_t *meta, uint64_t *keys, const char **note, const wb_export_t *x,
-                             const wb_tokenizer_t *tokenizer, int64_t V) {
-    const bool bytes = strcmp (wb_tokenizer_kind (tokenizer), "byte") == 0;
-    texts_t t = {.n = (int) V};
-    if (!bytes && strcmp (wb_tokenizer_kind (tokenizer), "ja-bpe") != 0) return WB_OK;
-    t.list = wb_calloc ((size_t) V, sizeof *t.list);
-    t.taken = json_object ();
+static const struct {
+    const char *kind, *note; /* kind NULL: any other */
+} notes[] = {
+    {"byte",
+     "The tokenizer is byte: llama.cpp gives wabun's ids, except that <|endoftext|> spelled out in a text becomes "
+     "the end token."},
+    {"ja-bpe",
+     "The tokenizer is ja-bpe: llama.cpp gives wabun's ids if in the text U+3000 is a blank, CR and CRLF are LF, "
+     "and U+2014 and U+2212 are U+30FC. Of emoji it knows one spelling each, and <|byteN|> spelled out stays "
+     "text. Whoever needs exact ids sends ids."},
+    {NULL,
+     "llama.cpp does not have this kind of tokenizer: it shows its texts, but takes the longest word for a text, which "
+     "gives other ids. Send ids."},
+};
+
+/* As llama.cpp's kind "rwkv". */
+static wb_status put_words (wb_buf_t *meta, uint64_t *keys, const char **note, const wb_export_t *x,
+                            const wb_tokenizer_t *tokenizer, int64_t V) {
+    const char *kind = wb_tokenizer_kind (tokenizer);
+    int row = 0;
+    while (notes[row].kind != NULL && strcmp (notes[row].kind, kind) != 0) row++;
+    texts_t t = {.n = (int) V, .list = wb_calloc ((size_t) V, sizeof *t.list), .taken = json_object ()};
     wb_status status = t.list != NULL && t.taken != NULL ? WB_OK : WB_NOMEM ("vocabulary");
-    if (status == WB_OK) status = bytes ? byte_texts (&t) : ja_bpe (&t, tokenizer, x->out);
+    if (status == WB_OK)
+        status = row == 0 ? byte_texts (&t) : row == 1 ? ja_bpe (&t, tokenizer, x->out) : piece_texts (&t, tokenizer);
     if (status == WB_OK) status = pad (&t, wb_tokenizer_size (tokenizer));
-    if (status == WB_OK)
-        status = put_texts (meta, keys, &t, wb_tokenizer_kind (tokenizer), wb_tokenizer_eot (tokenizer));
-    if (status == WB_OK)
-        *note = bytes ? "The tokenizer is byte: llama.cpp gives wabun's ids, except that <|endoftext|> spelled out in "
-                        "a text becomes the end token."
-                      : "The tokenizer is ja-bpe: llama.cpp gives wabun's ids if in the text U+3000 is a blank, CR and "
-                        "CRLF are LF, and U+2014 and U+2212 are U+30FC. Of emoji it knows one spelling each, and "
-                        "<|byteN|> spelled out stays text. Whoever needs exact ids sends ids.";
+    if (status == WB_OK) status = put_texts (meta, keys, &t, wb_tokenizer_eot (tokenizer));
+    *note = notes[row].note;
     for (int id = 0; t.list != NULL && id < t.n; id++) wb_free (t.list[id]);
     wb_free (t.list);
     json_decref (t.taken);
     return status;
+}
+
+static wb_status put_sentencepiece (wb_buf_t *meta, uint64_t *keys, const char **note, const wb_export_t *x,
+                                    const wb_tokenizer_t *tokenizer, int64_t V) {
+    wb_outdir_t d = {0};
+    char *path = NULL, *data = NULL;
+    size_t n;
+    wb_status status = save_beside (&d, tokenizer, x->out);
+    if (status == WB_OK) {
+        path = wb_format ("%s/spiece.model", d.temp);
+        status = path != NULL ? wb_file_read (&data, &n, path) : WB_NOMEM ("spiece.model");
+    }
+    if (status == WB_OK) status = wb_gguf_sentencepiece (meta, keys, note, data, n, wb_tokenizer_eot (tokenizer), V);
+    wb_outdir_cancel (&d);
+    wb_free (path);
+    wb_free (data);
+    return status;
+}
+
+wb_status wb_gguf_tokenizer (wb_buf_t *meta, uint64_t *keys, const char **note, const wb_export_t *x,
+                             const wb_tokenizer_t *tokenizer, int64_t V) {
+    const char *kind = wb_tokenizer_kind (tokenizer);
+    const uint32_t eot = (uint32_t) wb_tokenizer_eot (tokenizer);
+    WB_TRY (wb_gguf_put_text (meta, keys, "wabun.tokenizer", kind));
+    WB_TRY ((strcmp (kind, "sentencepiece") == 0 ? put_sentencepiece : put_words) (meta, keys, note, x, tokenizer, V));
+    WB_TRY (wb_gguf_put_u32 (meta, keys, "tokenizer.ggml.bos_token_id", eot));
+    WB_TRY (wb_gguf_put_u32 (meta, keys, "tokenizer.ggml.eos_token_id", eot));
+    return wb_gguf_put_bool (meta, keys, "tokenizer.ggml.add_bos_token", false);
 }

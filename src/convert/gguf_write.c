@@ -3,6 +3,9 @@
  * Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, version 3.  Linears lie transposed, [out, in].  As
  * llama.cpp's own converter does it: vectors and positions remain fp32, and so do names, rounding and blocks of Q8_0.
  *
+ * Of Q4_K the embedding is Q8_0, since it is the output layer as well, where errors cost most (llama.cpp takes Q6_K);
+ * rows that are not of whole blocks of 256 are Q8_0, too (llama.cpp: Q5_0), and those not of 32 are F16.
+ *
  * Left out: output.weight.  llama.cpp of 2025-03 and later takes the embedding for it.
  *
  * Not done here: the tokenizer (gguf_tokenizer.c), reading (gguf_read.c). */
@@ -17,10 +20,10 @@
 /* ---- types and names (shared with gguf_read.c) ------------------------------------------------------------------- */
 
 static const wb_gguf_type_t types[] = {
-    {0, "f32", 1, 4, WB_NUMBER_F32},     {1, "f16", 1, 2, WB_NUMBER_F16},    {30, "bf16", 1, 2, WB_NUMBER_BF16},
-    {8, "q8_0", 32, 34, WB_NUMBER_Q8_0}, {2, "q4_0", 32, 18, WB_NUMBERS},    {3, "q4_1", 32, 20, WB_NUMBERS},
-    {6, "q5_0", 32, 22, WB_NUMBERS},     {7, "q5_1", 32, 24, WB_NUMBERS},    {10, "q2_k", 256, 84, WB_NUMBERS},
-    {11, "q3_k", 256, 110, WB_NUMBERS},  {12, "q4_k", 256, 144, WB_NUMBERS}, {13, "q5_k", 256, 176, WB_NUMBERS},
+    {0, "f32", 1, 4, WB_NUMBER_F32},     {1, "f16", 1, 2, WB_NUMBER_F16},        {30, "bf16", 1, 2, WB_NUMBER_BF16},
+    {8, "q8_0", 32, 34, WB_NUMBER_Q8_0}, {2, "q4_0", 32, 18, WB_NUMBERS},        {3, "q4_1", 32, 20, WB_NUMBERS},
+    {6, "q5_0", 32, 22, WB_NUMBERS},     {7, "q5_1", 32, 24, WB_NUMBERS},        {10, "q2_k", 256, 84, WB_NUMBERS},
+    {11, "q3_k", 256, 110, WB_NUMBERS},  {12, "q4_k", 256, 144, WB_NUMBER_Q4_K}, {13, "q5_k", 256, 176, WB_NUMBERS},
     {14, "q6_k", 256, 210, WB_NUMBERS},  {28, "f64", 1, 8, WB_NUMBERS},
 };
 
@@ -99,7 +102,7 @@ wb_status wb_gguf_put_array (wb_buf_t *b, uint64_t *keys, const char *key, wb_gg
 
 static wb_status put_metadata (wb_buf_t *b, uint64_t *keys, const char **note, const wb_export_t *x,
                                const wb_weights_t *w) {
-    static const uint32_t file_types[] = {0, 1, 32, 7}; /* ALL_F32, MOSTLY_F16, MOSTLY_BF16, MOSTLY_Q8_0 */
+    static const uint32_t file_types[] = {0, 1, 32, 7, 14}; /* ALL_F32, MOSTLY_F16, _BF16, _Q8_0, _Q4_K_S */
     const wb_size_t *s = &w->size;
     const float epsilon = 1e-5f;
     const struct {
@@ -147,7 +150,9 @@ static tensor_t tensor_of (const wb_param_t *p, wb_number type, char name[64]) {
     wb_gguf_name (name, &t.transposed, p);
     t.rows = t.transposed ? p->cols : p->rows;
     t.cols = t.transposed ? p->rows : p->cols;
+    if (type == WB_NUMBER_Q4_K && p->role == WB_ROLE_WTE) type = WB_NUMBER_Q8_0;
     t.type = wb_gguf_type_as (p->ndim == 1 || p->role == WB_ROLE_WPE ? WB_NUMBER_F32 : type);
+    if (type == WB_NUMBER_Q4_K && t.cols % t.type->block != 0) t.type = wb_gguf_type_as (WB_NUMBER_Q8_0);
     if (t.cols % t.type->block != 0) t.type = wb_gguf_type_as (WB_NUMBER_F16);
     return t;
 }
@@ -195,7 +200,7 @@ static wb_status put_tensor (wb_writer_t *out, wb_weights_t *w, const tensor_t *
                              char *packed) {
     static const char zeros[WB_GGUF_ALIGN];
     const int64_t bytes = t->rows * row_bytes (t);
-    WB_TRY (w->read (w, values, t->p));
+    WB_TRY (wb_weights_read (w, values, t->p));
     for (int64_t r = 0; r < t->rows; r += COLUMNS) {
         const int64_t n = t->rows - r < COLUMNS ? t->rows - r : COLUMNS;
         wb_numbers_pack (packed, take_rows (work, t, values, r, n), n * t->cols, t->type->as);
@@ -233,14 +238,30 @@ static wb_status put_file (wb_writer_t *out, const char **note, const wb_export_
     return status;
 }
 
+/* Matrices of layers whose rows do not fit the blocks asked for. */
+static void tell_others (const wb_export_t *x, const wb_weights_t *w) {
+    char name[64];
+    int n = 0;
+    for (int i = 0; i < w->params->n; i++) {
+        const wb_param_t *p = &w->params->list[i];
+        const bool matrix = p->ndim == 2 && p->role != WB_ROLE_WTE && p->role != WB_ROLE_WPE;
+        n += matrix && tensor_of (p, x->type, name).type->as != x->type;
+    }
+    if (n > 0)
+        wb_info ("%s: %d tensor%s as q8_0 or f16, since rows are not of whole blocks of %s", x->out, n, wb_plural (n),
+                 wb_number_names[x->type]);
+}
+
 wb_status wb_gguf_write (const wb_export_t *x, wb_weights_t *w) {
     wb_writer_t out = {0};
-    const char *note = "There is no tokenizer in this file: send ids.";
+    const char *note = "There is no tokenizer in this file, so llama.cpp does not load it: give the model one first "
+                       "(wabun import MODEL --tokenizer T -o OTHER).";
     WB_TRY (wb_export_new (x));
     wb_status status = wb_writer_begin (&out, x->out);
     if (status == WB_OK) status = put_file (&out, &note, x, w);
     if (status == WB_OK) status = wb_writer_end (&out);
     wb_writer_cancel (&out);
+    if (status == WB_OK) tell_others (x, w);
     if (status == WB_OK) wb_info ("%s: %s", x->out, note);
     return status;
 }

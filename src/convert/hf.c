@@ -122,6 +122,7 @@ static wb_status inspect (json_t *facts, const char *dir) {
 const wb_format_t wb_format_hf = {
     .name = "hf",
     .what = "a model directory of Hugging Face or wabun",
+    .opened_by = "from_pretrained of Hugging Face's transformers",
     .keeps = "all weights, in fp32 bit for bit, and the tokenizer; the optimizer's state is left out",
     .types = 1u << WB_NUMBER_F32 | 1u << WB_NUMBER_F16 | 1u << WB_NUMBER_BF16,
     .probe = probe,

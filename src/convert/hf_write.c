@@ -44,7 +44,7 @@ static char *shard_name (const shards_t *s, int k) {
 }
 
 static wb_status put_tensor (wb_writer_t *out, const shards_t *s, const wb_param_t *p, float *values, char *packed) {
-    WB_TRY (s->w->read (s->w, values, p));
+    WB_TRY (wb_weights_read (s->w, values, p));
     for (int64_t i = 0, n = p->rows * p->cols; i < n; i += PACK) {
         const int64_t m = n - i < PACK ? n - i : PACK;
         wb_numbers_pack (packed, values + i, m, s->type);

@@ -164,7 +164,7 @@ static wb_status put_numbers (wb_writer_t *out, const work_t *k, const float *x,
 
 static wb_status put_tensor (wb_writer_t *out, wb_weights_t *w, const work_t *k, const wb_param_t *p, bool turned,
                              wb_number type) {
-    WB_TRY (w->read (w, k->values, p));
+    WB_TRY (wb_weights_read (w, k->values, p));
     if (!turned) return put_numbers (out, k, k->values, p->rows * p->cols, type);
     for (int64_t c = 0; c < p->cols; c += COLUMNS) {
         const int64_t n = p->cols - c < COLUMNS ? p->cols - c : COLUMNS;
@@ -230,6 +230,7 @@ static bool probe (const wb_look_t *look) {
 const wb_format_t wb_format_llmc = {
     .name = "llmc",
     .what = "a model of llm.c",
+    .opened_by = "train_gpt2 of llm.c",
     .keeps = "all weights, in f32 bit for bit; neither tokenizer nor training",
     .types = 1u << WB_NUMBER_F32 | 1u << WB_NUMBER_BF16,
     .probe = probe,

@@ -127,6 +127,7 @@ static bool probe (const wb_look_t *look) {
 const wb_format_t wb_format_llmc_tokens = {
     .name = "llmc",
     .what = "tokens of llm.c",
+    .opened_by = "train_gpt2 of llm.c",
     .keeps = "all ids; documents where all end with one id",
     .probe = probe,
     .inspect = inspect,

@@ -232,6 +232,7 @@ static bool probe (const wb_look_t *look) {
 const wb_format_t wb_format_npz = {
     .name = "npz",
     .what = "tokens of gpt2-japanese's encoder (arrays of NumPy)",
+    .opened_by = "gpt2-japanese and numpy.load",
     .keeps = "all ids and documents",
     .probe = probe,
     .inspect = inspect,

@@ -64,11 +64,14 @@ void wb_numbers_pack (void *out, const float *x, int64_t n, wb_number type) {
     for (int64_t i = 0; type == WB_NUMBER_F16 && i < n; i++) half[i] = wb_to_f16 (x[i]);
     for (int64_t i = 0; type == WB_NUMBER_BF16 && i < n; i++) half[i] = wb_to_bf16 (x[i]);
     if (type == WB_NUMBER_Q8_0) pack_q8_0 (out, x, n);
+    if (type == WB_NUMBER_Q4_K) wb_q4_k_pack (out, x, n);
 }
 
 void wb_numbers_unpack (float *out, const void *from, int64_t n, wb_number type) {
     if (type == WB_NUMBER_Q8_0)
         unpack_q8_0 (out, from, n);
+    else if (type == WB_NUMBER_Q4_K)
+        wb_q4_k_unpack (out, from, n);
     else
         wb_st_widen (out, from, n, type == WB_NUMBER_F16 ? WB_F16 : type == WB_NUMBER_BF16 ? WB_BF16 : WB_F32);
 }

@@ -288,6 +288,7 @@ static bool probe (const wb_look_t *look) {
 const wb_format_t wb_format_tf = {
     .name = "tf",
     .what = "a checkpoint of gpt2-japanese (TensorFlow)",
+    .opened_by = "gpt2-japanese",
     .keeps = "all weights, bit for bit, and wabun's tokenizer files; not the training",
     .types = 1u << WB_NUMBER_F32,
     .probe = probe,

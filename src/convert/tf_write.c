@@ -62,7 +62,7 @@ static wb_status put_tensors (wb_sstable_t *index, wb_writer_t *out, wb_weights_
     WB_TRY (wb_bundle_put_header (index));
     for (int i = 0; i < w->params->n; i++) {
         wb_bundle_tensor_t t = entry_of (&names[i]);
-        WB_TRY (w->read (w, values, names[i].p));
+        WB_TRY (wb_weights_read (w, values, names[i].p));
         WB_TRY (wb_writer_put (out, values, (size_t) t.bytes));
         t.at = at;
         t.crc = wb_crc32c_mask (wb_crc32c (0, values, (size_t) t.bytes));

@@ -161,6 +161,10 @@ class Wabun(PreTrainedTokenizer):
     def get_vocab(self):
         return {**self.model.ids, **self.added_tokens_encoder}
 
+    def tokenize(self, text, **kwargs):
+        """The text as a whole: around special tokens the class below takes blanks away."""
+        return self._tokenize(text)
+
     def _tokenize(self, text, **kwargs):
         return [self.model.words[i] for i in self.model.encode(text)]
 

@@ -97,6 +97,7 @@ typedef struct stream {
     int32_t eot; /* -1: the end of an array is that of a document */
     bool turn;   /* the first id is that of the last document */
     wb_tokens_writer_t *writer;
+    wb_tokenizer_t *tokenizer; /* NULL: not given */
     int64_t pending;
 } stream_t;
 
@@ -141,6 +142,7 @@ static wb_status write_all (stream_t *s, const wb_format_t *format, const char *
     char count[2][32];
     s->ids = s->pending = 0;
     WB_TRY (wb_tokens_writer_new (&s->writer, prefix, V));
+    if (s->tokenizer != NULL) wb_tokens_writer_tokenizer (s->writer, s->tokenizer, NULL);
     wb_status status = format->read_ids (from, write_on, s);
     if (status == WB_OK && s->turn && s->ids > 0) status = put (s, &s->eot, 1, true);
     if (status == WB_OK && s->pending > 0) status = put (s, NULL, 0, true);
@@ -154,9 +156,8 @@ static wb_status write_all (stream_t *s, const wb_format_t *format, const char *
     return WB_OK;
 }
 
-static wb_status end_of (int32_t *eot, int32_t *V, const stream_t *s, const wb_format_t *format, const char *from,
+static wb_status end_of (int32_t *eot, int32_t *V, stream_t *s, const wb_format_t *format, const char *from,
                          const char *tokenizer) {
-    wb_tokenizer_t *t;
     *eot = format->end_first ? s->first : s->alike ? s->last : -1;
     *V = s->most + 1;
     if (tokenizer == NULL) {
@@ -165,10 +166,9 @@ static wb_status end_of (int32_t *eot, int32_t *V, const stream_t *s, const wb_f
                      (int) *eot, format->end_first ? "begins" : "ends");
         return WB_OK;
     }
-    WB_TRY (wb_tokenizer_new (&t, tokenizer));
-    *eot = wb_tokenizer_eot (t);
-    *V = wb_tokenizer_size (t);
-    wb_tokenizer_destroy (t);
+    WB_TRY (wb_tokenizer_new (&s->tokenizer, tokenizer));
+    *eot = wb_tokenizer_eot (s->tokenizer);
+    *V = wb_tokenizer_size (s->tokenizer);
     if (s->most < *V) return WB_OK;
     return WB_FAIL (WB_EDATA, "%s: has the id %d, tokenizer %s has %d ids: they do not belong together", from,
                     (int) s->most, tokenizer, (int) *V);
@@ -186,7 +186,9 @@ wb_status wb_tokens_import (const wb_format_t *format, const char *from, const c
     if (status == WB_OK && s.most == INT32_MAX) status = WB_FAIL (WB_EDATA, "%s: the id %d", from, (int) s.most);
     if (status == WB_OK) status = end_of (&s.eot, &V, &s, format, from, tokenizer);
     s.turn = format->end_first && s.eot >= 0 && s.first == s.eot;
-    return status == WB_OK ? write_all (&s, format, from, prefix, V > 0 ? V : 1) : status;
+    if (status == WB_OK) status = write_all (&s, format, from, prefix, V > 0 ? V : 1);
+    wb_tokenizer_destroy (s.tokenizer);
+    return status;
 }
 
 const wb_format_t wb_format_tokens = {

@@ -1,8 +1,9 @@
 /* Token files, writing: the .bin as the ids come, the .idx at the end.
  *
  * All are written under temporary names; _end() syncs them and renames them, .bin first, so that an .idx never stands
- * without its .bin.  PREFIX.tokenizer says of which tokenizer the ids are.  The lengths of the sequences are kept in
- * memory until then: 4 bytes each.
+ * without its .bin.  What was there under those names stays until then, and comes back if a rename fails.
+ * PREFIX.tokenizer says of which tokenizer the ids are.  The lengths of the sequences are kept in memory until then: 4
+ * bytes each.
  *
  * Not done here: ids of more than 32 bits, other formats. */
 #include "config.h"
@@ -204,10 +205,54 @@ static wb_status put_note (wb_tokens_writer_t *w) {
     return status == WB_OK ? wb_writer_sync (&w->note) : status;
 }
 
-/* Old ones must not meet the new .bin. */
-static wb_status remove_old (const char *path) {
-    if (unlink (path) == 0 || errno == ENOENT) return WB_OK;
-    return WB_FAIL (WB_EIO, "%s: cannot replace: %s", path, strerror (errno));
+/* ---- into place: PREFIX.bin, PREFIX.tokenizer, PREFIX.idx -------------------------------------------------------- */
+
+/* A file of an earlier encoding. */
+typedef struct old_file {
+    const char *path;
+    char *aside; /* its name until the new ones are there */
+    bool known, was_there;
+} old_file_t;
+
+static wb_status step_aside (old_file_t *o) {
+    int error = wb_file_is_dir (o->path) ? EISDIR : 0;
+    o->aside = wb_format ("%s.old", o->path);
+    if (o->aside == NULL) return WB_NOMEM ("%s", o->path);
+    if (error == 0 && rename (o->path, o->aside) != 0) error = errno;
+    o->was_there = error == 0;
+    o->known = error == 0 || error == ENOENT;
+    return o->known ? WB_OK : WB_FAIL (WB_EIO, "%s: cannot replace: %s", o->path, strerror (error));
+}
+
+static void put_back (const old_file_t *o) {
+    if (!o->known) return;
+    if (!o->was_there)
+        unlink (o->path);
+    else if (rename (o->aside, o->path) != 0)
+        wb_warn ("%s: the old one is now called %s: %s", o->path, o->aside, strerror (errno));
+}
+
+static void forget (const old_file_t *o) {
+    if (o->was_there && unlink (o->aside) != 0) wb_warn ("%s: left over: %s", o->aside, strerror (errno));
+}
+
+/* An old index must not meet a new .bin, so all old files step aside first, the index before the others; they come back
+ * when the new ones cannot be put in their place. */
+static wb_status into_place (wb_tokens_writer_t *w, const char *bin) {
+    old_file_t old[3] = {{.path = w->idx_path}, {.path = w->note_path}, {.path = bin}};
+    wb_status status = WB_OK;
+    for (int i = 0; i < 3 && status == WB_OK; i++) status = step_aside (&old[i]);
+    if (status == WB_OK) status = wb_writer_end (&w->bin);
+    if (status == WB_OK && w->note.path != NULL) status = wb_writer_end (&w->note);
+    if (status == WB_OK) status = wb_writer_end (&w->idx);
+    for (int i = 2; i >= 0; i--) {
+        if (status == WB_OK)
+            forget (&old[i]);
+        else
+            put_back (&old[i]);
+        wb_free (old[i].aside);
+    }
+    return status;
 }
 
 static wb_status finish (wb_tokens_writer_t *w) {
@@ -217,11 +262,10 @@ static wb_status finish (wb_tokens_writer_t *w) {
     WB_TRY (put_index (w));
     WB_TRY (wb_writer_sync (&w->idx));
     WB_TRY (put_note (w));
-    WB_TRY (remove_old (w->idx_path));
-    WB_TRY (remove_old (w->note_path));
-    WB_TRY (wb_writer_end (&w->bin));
-    if (w->note.path != NULL) WB_TRY (wb_writer_end (&w->note));
-    return wb_writer_end (&w->idx);
+    char *bin = wb_strdup (w->bin.path); /* which the writer frees */
+    const wb_status status = bin != NULL ? into_place (w, bin) : WB_NOMEM ("%s", w->idx_path);
+    wb_free (bin);
+    return status;
 }
 
 wb_status wb_tokens_writer_end (wb_tokens_writer_t *w, int64_t *documents, int64_t *tokens) {

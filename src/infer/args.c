@@ -41,16 +41,60 @@ wb_status wb_model_args_unknown (const wb_model_args_t *a, wb_opts_t *o, const c
     return wb_opts_unknown (o);
 }
 
+/* --logit-bias ID=X, once more. */
+static wb_status take_bias (wb_sampling_t *s, wb_opts_t *o) {
+    const char *text, *equals;
+    char number[32];
+    int64_t id;
+    double add;
+    WB_TRY (wb_opts_text (o, &text));
+    equals = strchr (text, '=');
+    if (equals == NULL || (size_t) (equals - text) >= sizeof number)
+        return WB_FAIL (WB_EUSAGE,
+                        "--logit-bias wants ID=X, got `%s`: ids of words are what wabun encode --jsonl prints", text);
+    snprintf (number, sizeof number, "%.*s", (int) (equals - text), text);
+    WB_TRY (wb_opt_int (&id, "--logit-bias", number, 0, INT32_MAX));
+    WB_TRY (wb_opt_float (&add, "--logit-bias", equals + 1, -1000.0, 1000.0));
+    if (s->nbias == WB_BIAS_MAX) return WB_FAIL (WB_EUSAGE, "--logit-bias may be given %d times at most", WB_BIAS_MAX);
+    s->bias[s->nbias++] = (wb_bias_t){(int32_t) id, (float) add};
+    return WB_OK;
+}
+
 bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) {
+    const struct {
+        const char *name;
+        double *at, min, max;
+    } numbers[] = {{"--temperature", &s->temperature, 0.0, 1000.0},
+                   {"--top-p", &s->top_p, 0.0, 1.0},
+                   {"--min-p", &s->min_p, 0.0, 1.0},
+                   {"--typical-p", &s->typical_p, 0.0, 1.0},
+                   {"--repetition-penalty", &s->repetition_penalty, 0.01, 100.0},
+                   {"--frequency-penalty", &s->frequency_penalty, -100.0, 100.0},
+                   {"--presence-penalty", &s->presence_penalty, -100.0, 100.0}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (wb_opts_is (o, numbers[i].name)) {
+            *status = wb_opts_float (o, numbers[i].at, numbers[i].min, numbers[i].max);
+            return true;
+        }
     if (wb_opts_is (o, "--top-k"))
         *status = wb_opts_int (o, &s->top_k, 0, INT32_MAX);
-    else if (wb_opts_is (o, "--top-p"))
-        *status = wb_opts_float (o, &s->top_p, 0.0, 1.0);
-    else if (wb_opts_is (o, "--temperature"))
-        *status = wb_opts_float (o, &s->temperature, 0.0, 1000.0);
+    else if (wb_opts_is (o, "--no-repeat-ngram"))
+        *status = wb_opts_int (o, &s->no_repeat_ngram, 0, INT32_MAX);
+    else if (wb_opts_is (o, "--logit-bias"))
+        *status = take_bias (s, o);
     else
         return false;
     return true;
+}
+
+/* --stop TEXT, once more. */
+static wb_status take_stop (wb_generation_t *g, wb_opts_t *o) {
+    const char *text;
+    WB_TRY (wb_opts_text (o, &text));
+    if (*text == 0) return WB_FAIL (WB_EUSAGE, "--stop wants a text that is not empty");
+    if (g->nstop == WB_STOPS_MAX) return WB_FAIL (WB_EUSAGE, "--stop may be given %d times at most", WB_STOPS_MAX);
+    g->stop[g->nstop++] = text;
+    return WB_OK;
 }
 
 bool wb_generation_option (wb_generation_t *g, wb_opts_t *o, wb_status *status) {
@@ -60,6 +104,10 @@ bool wb_generation_option (wb_generation_t *g, wb_opts_t *o, wb_status *status) 
         *status = wb_opts_int (o, &g->min_length, 0, INT32_MAX);
     else if (wb_opts_is (o, "--max-length"))
         *status = wb_opts_int (o, &g->max_length, 1, INT32_MAX);
+    else if (wb_opts_is (o, "--stop"))
+        *status = take_stop (g, o);
+    else if (wb_opts_is (o, "--logprobs"))
+        *status = wb_opts_int (o, &g->top_logprobs, 0, WB_LIKELY_MAX), g->logprobs = true;
     else
         return wb_sampling_option (&g->sampling, o, status);
     return true;

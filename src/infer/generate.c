@@ -33,6 +33,9 @@ typedef struct generator {
     void *work;          /* [batch] of sampling */
     text_t texts[BATCH]; /* those not at their end come first */
     int n;
+    bool looks_back;
+    wb_likely_t likely[BATCH][1 + WB_LIKELY_MAX];
+    wb_ids_t history[BATCH]; /* of a sequence: context and text, where sampling looks back */
 } generator_t;
 
 /* Push ids to the end of one sequence, in pieces. */
@@ -44,7 +47,7 @@ static void push_long (generator_t *q, int seq, float *logits, const int32_t *id
 }
 
 /* Begin the texts first .. first + n - 1: the context is pushed once. */
-static void begin (generator_t *q, int64_t first, int n) {
+static wb_status begin (generator_t *q, int64_t first, int n) {
     const wb_generation_t *g = q->g;
     const int64_t T = q->size.T, used = g->ncontext < T ? g->ncontext : T;
     const int32_t *ids = used > 0 ? g->context + g->ncontext - used : &q->eot;
@@ -59,35 +62,56 @@ static void begin (generator_t *q, int64_t first, int n) {
         memcpy (q->logits + i * q->size.V, q->logits, (size_t) q->size.V * sizeof (float));
     }
     q->n = n;
+    for (int i = 0; i < n && q->looks_back; i++) {
+        wb_ids_t *h = &q->history[i];
+        WB_TRY (wb_ids_reserve (h, g->ncontext));
+        if (g->ncontext > 0) memcpy (h->data, g->context, (size_t) g->ncontext * sizeof *h->data);
+        h->len = g->ncontext;
+    }
+    return WB_OK;
 }
 
 /* Draw the next id of every text. */
 static void draw (generator_t *q, wb_draw_t *draws) {
     for (int i = 0; i < q->n; i++) {
         const text_t *t = &q->texts[i];
-        draws[i] = (wb_draw_t){.logits = q->logits + i * q->size.V,
+        draws[i] = (wb_draw_t){.how = &q->g->sampling,
+                               .logits = q->logits + i * q->size.V,
+                               .history = q->history[t->seq].data,
+                               .nhistory = q->history[t->seq].len,
+                               .written = q->looks_back ? t->length : 0,
                                .forbid = t->length < q->g->min_length ? q->eot : -1,
+                               .likely = q->g->logprobs ? q->likely[i] : NULL,
+                               .nlikely = (int) q->g->top_logprobs,
                                .stream = (uint64_t) t->sample,
                                .index = (uint64_t) t->length};
     }
-    if (q->g->max_length > 0) wb_sample_ids (draws, q->n, q->V, &q->g->sampling, q->work);
+    if (q->g->max_length > 0) wb_sample_ids (draws, q->n, q->V, q->work);
 }
 
-/* Append `id` to text t, or end it.  *more: the id is to be pushed. */
-static wb_status take (generator_t *q, bool *more, text_t *t, int32_t id) {
+/* Hand on an id, -1: the end of its text. */
+static wb_status emit (const wb_generation_t *g, int64_t sample, int32_t id, const wb_likely_t *likely) {
+    if (g->texts != NULL) WB_TRY (wb_texts_put (g->texts, sample, id, likely));
+    return g->emit != NULL ? g->emit (g->ctx, sample, id) : WB_OK;
+}
+
+/* Append what was drawn to text t, or end it.  *more: the id is to be pushed. */
+static wb_status take (generator_t *q, bool *more, text_t *t, const wb_draw_t *d) {
     const wb_generation_t *g = q->g;
+    const int32_t id = d->id;
     *more = false;
     if (t->length < g->max_length) {
-        if (id < 0)
+        if (id == -1)
             return WB_FAIL (WB_ENUMERIC,
                             "text %lld, token %lld: a logit is NaN or infinite: the weights of the model are damaged",
                             (long long) t->sample + 1, (long long) t->length + 1);
-        if (id != q->eot) {
-            WB_TRY (g->emit (g->ctx, t->sample, id));
-            *more = ++t->length < g->max_length;
+        if (id != q->eot && id >= 0) { /* < 0: every id is forbidden, so the text can go no further */
+            WB_TRY (emit (g, t->sample, id, d->likely));
+            if (q->looks_back) WB_TRY (wb_ids_put (&q->history[t->seq], id));
+            *more = ++t->length < g->max_length && !(g->texts != NULL && wb_texts_ended (g->texts, t->sample));
         }
     }
-    return *more ? WB_OK : g->emit (g->ctx, t->sample, -1);
+    return *more ? WB_OK : emit (g, t->sample, -1, NULL);
 }
 
 /* Make room for one more position: of a full window the later half stays. */
@@ -109,7 +133,7 @@ static wb_status advance (generator_t *q) {
     for (int i = 0; i < q->n; i++) {
         bool more;
         text_t t = q->texts[i];
-        WB_TRY (take (q, &more, &t, draws[i].id));
+        WB_TRY (take (q, &more, &t, &draws[i]));
         if (!more) continue;
         q->texts[left] = t;
         ids[left++] = draws[i].id;
@@ -129,6 +153,9 @@ static wb_status advance (generator_t *q) {
 wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
     WB_ASSERT (m->tokenizer != NULL);
     generator_t q = {.m = m, .g = g, .size = m->size, .eot = wb_tokenizer_eot (m->tokenizer)};
+    q.looks_back = wb_sampling_looks_back (&g->sampling);
+    q.V = wb_tokenizer_size (m->tokenizer) < q.size.V ? wb_tokenizer_size (m->tokenizer) : q.size.V;
+    WB_TRY (wb_sampling_check (&g->sampling, q.V));
     const int64_t nids = g->ncontext > 0 ? g->ncontext : 1;
     int batch = g->batch > 0 && g->batch < BATCH ? g->batch : BATCH;
     if (g->samples < batch) batch = (int) g->samples;
@@ -137,7 +164,6 @@ wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
     if (g->ncontext > m->size.T)
         wb_warn ("the context has %lld tokens, the model %lld positions: the last %lld are used",
                  (long long) g->ncontext, (long long) m->size.T, (long long) m->size.T);
-    q.V = wb_tokenizer_size (m->tokenizer) < q.size.V ? wb_tokenizer_size (m->tokenizer) : q.size.V;
     q.rows = q.size.T < PUSH_ROWS ? q.size.T : PUSH_ROWS;
     if (q.rows < batch) q.rows = batch;
     while (batch > 1 && wb_infer_bytes (&q.size, batch, q.rows) > MAX_BYTES) batch--;
@@ -155,9 +181,10 @@ wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
         if (q.windows == NULL || q.logits == NULL || q.work == NULL) status = WB_NOMEM ("%d texts at a time", batch);
     }
     for (int64_t first = 0; status == WB_OK && first < g->samples; first += batch) {
-        begin (&q, first, g->samples - first < batch ? (int) (g->samples - first) : batch);
+        status = begin (&q, first, g->samples - first < batch ? (int) (g->samples - first) : batch);
         while (status == WB_OK && q.n > 0) status = advance (&q);
     }
+    for (int i = 0; i < BATCH; i++) wb_ids_fini (&q.history[i]);
     wb_free (q.work);
     wb_free (q.logits);
     wb_free (q.windows);

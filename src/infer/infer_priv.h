@@ -35,6 +35,14 @@ void wb_batch_push (wb_batch_t *b);
 /** Forget the sequences. */
 void wb_batch_clear (wb_batch_t *b);
 
+/** Does anything of it change logits before the choice is narrowed?  (adjust.c) */
+bool wb_sampling_adjusts (const wb_sampling_t *s);
+/** z [V]: the draw's logits, changed in place; -infinity: forbidden.  count [V]: work. */
+void wb_sample_adjust (float *z, const wb_draw_t *d, int64_t V, int32_t *count);
+/** All ids that d can come to, with their log-probabilities, into out [V], in the order in which they are tried;
+ * returns how many, or what wb_draw_t.id says of a failure.  For tests.  (sample.c) */
+int64_t wb_sample_choice (wb_likely_t *out, const wb_draw_t *d, int64_t V, void *work);
+
 /** "FILE:LINE", or the source alone. */
 const char *wb_text_place (char buf[256], const wb_text_t *text);
 

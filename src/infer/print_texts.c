@@ -16,7 +16,7 @@ typedef struct output {
     FILE *to;
     const char *name;
     wb_texts_t *texts;
-    bool stream;             /* texts are on a terminal, piece by piece */
+    bool stream, lines;      /* texts are on a terminal, piece by piece; are lines of JSON */
     int64_t tokens, printed; /* so far; printed: texts */
     int64_t samples;         /* all of them */
     double shown;            /* when progress was shown last */
@@ -25,7 +25,7 @@ typedef struct output {
 static wb_status print (void *ctx, int64_t sample, const char *text, size_t n, bool end) {
     output_t *o = ctx;
     if (end) wb_log_progress ("%s", "");
-    if (sample > 0) fputs ("========\n", o->to);
+    if (sample > 0 && !o->lines) fputs ("========\n", o->to);
     WB_TRY (wb_write (o->to, o->name, text, n));
     if (end) fputc ('\n', o->to), o->printed++;
     return wb_flush (o->to, o->name);
@@ -33,25 +33,26 @@ static wb_status print (void *ctx, int64_t sample, const char *text, size_t n, b
 
 static wb_status emit (void *ctx, int64_t sample, int32_t id) {
     output_t *o = ctx;
+    (void) sample;
     o->tokens += id >= 0;
     if (!o->stream && wb_now () - o->shown >= 0.25) { /* texts appear when all of a batch are nearly done */
         o->shown = wb_now ();
         wb_log_progress ("%lld of %lld text%s, %lld token%s", (long long) o->printed, (long long) o->samples,
                          wb_plural (o->samples), (long long) o->tokens, wb_plural (o->tokens));
     }
-    WB_TRY (wb_texts_put (o->texts, sample, id));
     return wb_interrupted () ? WB_ESTOP : WB_OK;
 }
 
 static wb_status output_open (output_t *o, const wb_print_texts_t *p, const wb_tokenizer_t *t) {
-    *o = (output_t){.to = stdout, .name = "standard output", .samples = p->generation.samples};
+    *o = (output_t){
+        .to = stdout, .name = "standard output", .samples = p->generation.samples, .lines = p->generation.logprobs};
     if (p->output != NULL) {
         o->name = p->output;
         o->to = fopen (p->output, "w");
         if (o->to == NULL) return WB_FAIL (WB_EIO, "%s: cannot write: %s", p->output, strerror (errno));
     }
-    o->stream = p->output == NULL && o->samples == 1 && isatty (STDOUT_FILENO);
-    return wb_texts_new (&o->texts, t, o->samples, o->stream, print, o);
+    o->stream = p->output == NULL && o->samples == 1 && isatty (STDOUT_FILENO) && !o->lines;
+    return wb_texts_new (&o->texts, t, &p->generation, o->stream, print, o);
 }
 
 static wb_status output_close (output_t *o, wb_status status) {
@@ -70,7 +71,7 @@ static wb_status generate (const wb_print_texts_t *p, const wb_model_t *m, const
     if (status == WB_OK) {
         wb_sampling_seed (&g.sampling, p->seed);
         g.context = context.data, g.ncontext = context.len;
-        g.emit = emit, g.ctx = &o;
+        g.texts = o.texts, g.emit = emit, g.ctx = &o;
         status = wb_generate (m, &g);
         wb_log_progress ("%s", "");
         if (status == WB_ESTOP) status = wb_texts_finish (o.texts);

@@ -1,8 +1,9 @@
 /* Scores: log-probabilities of texts, many at a time.
  *
  * A text is scored as the model was trained: <|endoftext|>, the text, <|endoftext|>; every token but the first is a
- * target.  A text longer than the model's positions is scored by windows that overlap by half: a later window scores
- * what follows the overlap.  Texts are copied and wait until enough of them are there, or the caller wants the results.
+ * target.  A text longer than the model's positions is scored by windows that overlap, by half unless a stride is
+ * given: a later window scores what follows the overlap.  Texts are copied and wait until enough of them are there, or
+ * the caller wants the results.
  *
  * Not here: reading and printing (print_scores.c). */
 #include "config.h"
@@ -30,7 +31,8 @@ typedef struct window {
 
 struct wb_scorer {
     const wb_model_t *m;
-    bool end; /* <|endoftext|> after the text is a target */
+    bool end;       /* <|endoftext|> after the text is a target */
+    int64_t stride; /* targets of a window that is not the first */
     wb_scored_fn emit;
     void *ctx;
     wb_batch_t batch;
@@ -48,9 +50,19 @@ wb_status wb_scorer_new (wb_scorer_t **out, const wb_model_t *m, bool end, wb_sc
     if (s == NULL) return WB_NOMEM ("scores");
     s->m = m;
     s->end = end;
+    s->stride = m->size.T - m->size.T / 2;
     s->emit = emit;
     s->ctx = ctx;
     wb_batch_init (&s->batch, m, SEQS);
+    return WB_OK;
+}
+
+wb_status wb_scorer_stride (wb_scorer_t *s, int64_t stride) {
+    const int64_t T = s->m->size.T;
+    if (stride < 1 || stride > T)
+        return WB_FAIL (WB_EUSAGE, "--stride %lld: the model has %lld positions, so it is 1 to %lld",
+                        (long long) stride, (long long) T, (long long) T);
+    s->stride = stride;
     return WB_OK;
 }
 
@@ -102,7 +114,7 @@ static wb_status make_room (wb_scorer_t *s) {
 static void score_text (wb_scorer_t *s, const waiting_t *t) {
     const int64_t T = s->m->size.T, inputs = t->n - 1;
     for (int64_t done = 0; done < inputs;) {
-        const int64_t overlap = done > 0 ? T / 2 : 0, begin = done - overlap;
+        const int64_t overlap = done > 0 ? T - s->stride : 0, begin = done - overlap;
         const int64_t count = inputs - begin < T ? inputs - begin : T;
         if (!wb_batch_fits (&s->batch, count)) run_windows (s);
         s->windows[s->batch.n] = (window_t){.first = t->ids + begin, .count = count, .skip = overlap};
@@ -137,15 +149,23 @@ wb_status wb_scorer_run (wb_scorer_t *s) {
     return status;
 }
 
-wb_status wb_scorer_put (wb_scorer_t *s, const wb_text_t *text) {
+/* ids: NULL: those of the text. */
+static wb_status put (wb_scorer_t *s, const wb_text_t *text, const int32_t *ids, int64_t n) {
     const int32_t eot = wb_tokenizer_eot (s->m->tokenizer);
     waiting_t *t = &s->texts[s->n];
     *t = (waiting_t){text->source, text->line, .text = s->text.len, .bytes = text->n, .ids = s->ids.len};
     WB_TRY (wb_buf_put (&s->text, text->bytes, text->n));
     WB_TRY (wb_ids_put (&s->ids, eot));
-    WB_TRY (wb_tokenizer_encode (s->m->tokenizer, &s->ids, text->bytes, text->n, false));
+    if (ids == NULL) WB_TRY (wb_tokenizer_encode (s->m->tokenizer, &s->ids, text->bytes, text->n, false));
+    for (int64_t i = 0; i < n; i++) WB_TRY (wb_ids_put (&s->ids, ids[i]));
     if (s->end) WB_TRY (wb_ids_put (&s->ids, eot));
     t->n = s->ids.len - t->ids;
     s->n++;
     return s->n == TEXTS || s->ids.len >= 4 * s->m->size.T + 4096 ? wb_scorer_run (s) : WB_OK;
+}
+
+wb_status wb_scorer_put (wb_scorer_t *s, const wb_text_t *text) { return put (s, text, NULL, 0); }
+
+wb_status wb_scorer_put_ids (wb_scorer_t *s, const wb_text_t *text, const int32_t *ids, int64_t n) {
+    return put (s, text, ids, n);
 }

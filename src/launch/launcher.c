@@ -32,6 +32,11 @@ int wb_launcher_grace (void) {
     return set < 0 ? 1 : set > INT32_MAX ? INT32_MAX : (int) set;
 }
 
+int64_t wb_launcher_end (void) {
+    const int64_t own = wb_env_number ("WABUN_END_TIME");
+    return own > 0 ? own : wb_env_number ("SLURM_JOB_END_TIME");
+}
+
 static int number_or (const char *name, int otherwise) {
     int64_t n = wb_env_number (name);
     return n >= 0 && n <= INT32_MAX ? (int) n : otherwise;

@@ -138,17 +138,11 @@ wb_status wb_run_check_disk (wb_run_t *r) {
 
 #define TIMED 3 /* steps, after the first, which is slow */
 
-/* Seconds since 1970 at which the job ends; -1: not known. */
-static int64_t job_end (void) {
-    const int64_t own = wb_env_number ("WABUN_END_TIME");
-    return own > 0 ? own : wb_env_number ("SLURM_JOB_END_TIME");
-}
-
 void wb_run_check_time (wb_run_t *r) {
     const int64_t done = r->trainer->step - r->first, steps = r->config->step.optim.steps,
                   every = r->config->run.checkpoint_every;
     if (done == 1) r->timed = wb_now ();
-    const int64_t end = done == 1 + TIMED ? job_end () : -1;
+    const int64_t end = done == 1 + TIMED ? wb_launcher_end () : -1;
     if (end <= 0) return;
     const double step = (wb_now () - r->timed) / TIMED, left = (double) end - (double) time (NULL);
     int64_t next = every > 0 ? (r->trainer->step / every + 1) * every : steps;

@@ -70,7 +70,7 @@ static const char *name_windows (news_t *n, const wb_run_t *r, bool bad) {
     return !some ? "windows" : bad ? "not finite in windows" : "highest loss in windows";
 }
 
-static void put_history (const wb_run_t *r, const wb_step_result_t *s, const news_t *n) {
+static void put_history (wb_run_t *r, const wb_step_result_t *s, const news_t *n) {
     json_t *j = wb_run_event_new (n->kind, n->step);
     json_object_set_new (j, "loss", number (s->loss));
     json_object_set_new (j, "grad_norm", number (s->grad_norm));

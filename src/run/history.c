@@ -3,7 +3,8 @@
  *
  * Rank 0 appends a line as soon as it holds the lock, one before the first step and one at the end; job scripts append
  * theirs (doc/slurm.md).  A start without an end was killed, or its node was lost: nobody could write any more.
- * Nothing of it decides how the training goes, so what cannot be written is a warning.
+ * Nothing of it decides how the training goes, so what cannot be written is a warning, one in a run.  That of the start
+ * waits until the first step is about to begin: a full disk ends most starts before, with one message of its own.
  *
  * Not done here: reading it (status.c). */
 #include "config.h"
@@ -37,16 +38,31 @@ static wb_status append (const char *run, const json_t *event) {
     return status == WB_OK ? closed : status;
 }
 
-/* The error of the run, if there is one, stays. */
-void wb_run_event_put (const wb_run_t *r, json_t *event) {
+/* The error of the run, if there is one, stays; the first of those that befall history.jsonl is kept. */
+static void put (wb_run_t *r, json_t *event) {
     wb_error_t before;
     wb_error_take (&before);
-    if (wb_comm_rank (r->world) == 0 && append (r->config->run.dir, event) != WB_OK) {
-        wb_warn ("%s: wabun status will not know of it", wb_error_get ()->text);
+    if (append (r->config->run.dir, event) != WB_OK) {
+        if (r->history_error.status == WB_OK) wb_error_take (&r->history_error);
         wb_error_clear ();
     }
     json_decref (event);
     if (before.status != WB_OK) wb_error_put (&before);
+}
+
+static void warn_once (wb_run_t *r) {
+    if (r->history_error.status == WB_OK || r->history_told) return;
+    wb_warn ("%s: wabun status will not know of it", r->history_error.text);
+    r->history_told = true;
+}
+
+void wb_run_event_put (wb_run_t *r, json_t *event) {
+    if (wb_comm_rank (r->world) != 0) {
+        json_decref (event);
+        return;
+    }
+    put (r, event);
+    warn_once (r);
 }
 
 json_t *wb_run_event_new (const char *kind, int64_t step) {
@@ -83,8 +99,9 @@ void wb_run_history_start (wb_run_t *r) {
     json_object_set_new (j, "ranks", json_integer (wb_comm_size (r->world)));
     json_object_set_new (j, "host", json_string (wb_comm_host ()));
     json_object_set_new (j, "process", json_integer (getpid ()));
+    if (wb_launcher_end () > 0) json_object_set_new (j, "job_ends", json_integer (wb_launcher_end ()));
     if (restart != NULL) json_object_set_new (j, "restart", json_integer (strtol (restart, NULL, 10)));
-    wb_run_event_put (r, j);
+    put (r, j);
     leave_last_words (r);
 }
 
@@ -97,5 +114,6 @@ void wb_run_history_end (wb_run_t *r, wb_status status) {
     json_t *j = wb_run_event_new ("end", r->trainer != NULL ? r->trainer->step : -1);
     json_object_set_new (j, "code", json_integer (status));
     json_object_set_new (j, "why", json_string (status == WB_OK ? "done" : wb_error_get ()->text));
-    wb_run_event_put (r, j);
+    put (r, j);
+    if ((int) status != r->history_error.status) warn_once (r);
 }

@@ -7,8 +7,8 @@
 #include "run/run_priv.h"
 
 /* {"event": kind, "time": ..., "step": step}, for more to be added; put takes it, writes the line on rank 0 and nothing
- * elsewhere.  What cannot be written is a warning. */
+ * elsewhere.  What cannot be written is a warning, once in a run. */
 json_t *wb_run_event_new (const char *kind, int64_t step);
-void wb_run_event_put (const wb_run_t *r, json_t *event);
+void wb_run_event_put (wb_run_t *r, json_t *event);
 
 #endif

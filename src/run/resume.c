@@ -1,11 +1,13 @@
 /* Resuming a run: which checkpoint it goes on from, and whether that fits the configuration.
  *
- * "auto" takes the newest checkpoint that verifies; damaged ones, and those that cannot be read, are passed over with a
- * warning that names them, and set aside.  With a directory, that one or an error.
+ * "auto" takes the newest checkpoint that verifies and whose values are finite; damaged ones, those that cannot be
+ * read, and those that hold NaN or infinity are passed over with a warning that names them, and set aside.  With a
+ * directory, that one or an error.
  *
  * Not done here: what is in a checkpoint (save.c, state.c). */
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,7 +71,20 @@ static wb_status read_state (const wb_run_t *r, wb_state_t *s, bool *own, const 
     return chosen ? check_order (r, own, dir, s->step) : WB_OK;
 }
 
-/* Weights and optimizer.  Collective over world. */
+/* Is this rank's part of the optimizer's state finite? */
+static wb_status check_state (const wb_run_t *r, const char *dir, const wb_ckpt_set_t *set,
+                              const wb_segment_t *segments, int n) {
+    for (int i = 0; i < n; i++) {
+        const wb_segment_t *g = &segments[i];
+        if (set->classes != 0 && (set->classes >> g->param->cls & 1) == 0) continue;
+        if (!isfinite (r->trainer->kern->sumsq (set->data + g->state, g->count)))
+            return WB_FAIL (WB_EDATA, "%s/%s: tensor '%s%s' holds NaN or infinity", dir, set->file, set->prefix,
+                            g->param->name);
+    }
+    return WB_OK;
+}
+
+/* Weights and optimizer.  Collective over world.  Errors: also WB_EDATA, of values that are not finite. */
 static wb_status load (wb_run_t *r, const char *dir) {
     wb_trainer_t *t = r->trainer;
     int n, nslots;
@@ -79,6 +94,7 @@ static wb_status load (wb_run_t *r, const char *dir) {
     for (int i = 0; i < nslots; i++) {
         wb_ckpt_set_t set = wb_run_state_set (t, &slots[i]);
         WB_TRY (wb_ckpt_load (r->world, dir, &set, updated, n));
+        WB_TRY (wb_agree (r->world, check_state (r, dir, &set, updated, n)));
     }
     return WB_OK;
 }
@@ -128,18 +144,24 @@ static wb_status none_left (wb_status status) {
     return status;
 }
 
-/* The newest checkpoint that verifies is steps[*good]; -1: there are none.  Only damage makes it go back, and what
- * cannot be read: where the configuration does not fit the newest checkpoint, it does not fit older ones either.
- * Collective over world. */
-static wb_status find_good (wb_run_t *r, int *good, const int64_t *steps, int n) {
+static wb_status resume_verified (wb_run_t *r, int64_t step) {
+    char *dir = wb_ckpt_path (r->config->run.dir, step);
+    wb_status status = dir != NULL ? WB_OK : WB_NOMEM ("checkpoint");
+    if (status == WB_OK && wb_comm_rank (r->world) == 0) status = wb_ckpt_check_whole (dir);
+    status = wb_agree (r->world, status);
+    if (status == WB_OK) status = wb_ckpt_verify (r->world, dir);
+    if (status == WB_OK) status = resume_from (r, dir, false);
+    wb_free (dir);
+    return status;
+}
+
+/* Resume from the newest checkpoint that is good: steps[*good]; -1: there are none.  Only damage makes it go back, what
+ * cannot be read, and bad numbers: where the configuration does not fit the newest checkpoint, it does not fit older
+ * ones either.  Collective over world. */
+static wb_status resume_good (wb_run_t *r, int *good, const int64_t *steps, int n) {
     *good = -1;
     for (int i = 0; i < n; i++) {
-        char *dir = wb_ckpt_path (r->config->run.dir, steps[i]);
-        wb_status status = dir != NULL ? WB_OK : WB_NOMEM ("checkpoint");
-        if (status == WB_OK && wb_comm_rank (r->world) == 0) status = wb_ckpt_check_whole (dir);
-        status = wb_agree (r->world, status);
-        if (status == WB_OK) status = wb_ckpt_verify (r->world, dir);
-        wb_free (dir);
+        const wb_status status = resume_verified (r, steps[i]);
         if (status == WB_OK) {
             *good = i;
             return WB_OK;
@@ -182,13 +204,8 @@ static wb_status set_aside (const wb_run_t *r, const int64_t *steps, int damaged
 
 static wb_status resume_listed (wb_run_t *r, const int64_t *steps, int n) {
     int good;
-    WB_TRY (find_good (r, &good, steps, n));
+    WB_TRY (resume_good (r, &good, steps, n));
     if (good < 0) return WB_OK;
-    char *dir = wb_ckpt_path (r->config->run.dir, steps[good]);
-    wb_status status = wb_agree (r->world, dir != NULL ? WB_OK : WB_NOMEM ("checkpoint"));
-    if (status == WB_OK) status = resume_from (r, dir, false);
-    wb_free (dir);
-    WB_TRY (status);
     WB_TRY (wb_agree (r->world, wb_comm_rank (r->world) == 0 ? set_aside (r, steps, good) : WB_OK));
     wb_run_archive (r);
     return WB_OK;

@@ -81,7 +81,7 @@ static wb_status set_aside (const wb_run_t *r, const way_t *w) {
     return wb_ckpt_set_latest (r->config->run.dir, w->target);
 }
 
-static void put_history (const wb_run_t *r, const way_t *w) {
+static void put_history (wb_run_t *r, const way_t *w) {
     const int64_t G = r->trainer->o.global_batch;
     if (wb_comm_rank (r->world) != 0) return;
     json_t *j = wb_run_event_new ("rollback", w->out.last);

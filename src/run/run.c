@@ -114,7 +114,8 @@ static void write_sample (wb_run_t *r) {
     if (!wb_run_writes_samples (r)) return;
     wb_watch_enter (r->watch, WB_AREA_SAMPLE, r->trainer->step);
     wb_model_t m = {t->o.size, t->params, wb_trainer_weights (t), r->data.tokenizer, t->kern};
-    wb_sampling_t how = {1.0, 40, 0, (uint64_t) r->config->seed + (uint64_t) t->step};
+    const wb_sampling_t how = {
+        .temperature = 1.0, .top_k = 40, .seed = (uint64_t) r->config->seed + (uint64_t) t->step};
     if (wb_comm_rank (r->world) != 0) return;
     wb_buf_t text = {0};
     wb_status status = wb_sample_text (&text, &m, r->config->run.sample_context, r->config->run.sample_length, &how);

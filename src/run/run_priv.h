@@ -19,7 +19,7 @@
  *   verify.c      are its checkpoints whole?
  *   history.c     history.jsonl: starts and ends
  *   watchdog.c    ranks that hang (watch.h)
- *   status.c      how does a run go, by its files?
+ *   status.c      how does a run go, by its files?  (status.h)
  *   summary.c     start-up report, memory
  *   metrics_columns.c  columns of the metrics, progress, samples of text
  */
@@ -128,7 +128,9 @@ typedef struct wb_run {
     int64_t first;   /* step the loop began at */
     double began;    /* wb_now () then */
     bool in_history; /* its start is written */
-    int lock;        /* lock.c: descriptor of the locked file, rank 0; -1: none */
+    bool history_told;
+    wb_error_t history_error; /* why a line of history.jsonl could not be written; rank 0 */
+    int lock;                 /* lock.c: descriptor of the locked file, rank 0; -1: none */
     wb_run_base_t base;
     wb_run_limits_t limits;
     wb_run_log_t log;
@@ -170,8 +172,8 @@ void wb_run_check_tasks (const wb_run_t *r);
 /* Is there space for the next checkpoint?  Where there is not for all that will be there at a time, a warning.
  * Collective over world.  Errors: WB_EIO, agreed.  Quotas are not seen. */
 wb_status wb_run_check_disk (wb_run_t *r) WB_NODISCARD;
-/* After a step: when the time of a step is known, warn where the job's limit (WABUN_END_TIME or SLURM_JOB_END_TIME,
- * seconds since 1970) comes before the next checkpoint.  Not collective. */
+/* After a step: when the time of a step is known, warn where the job's end (wb_launcher_end()) comes before the next
+ * checkpoint.  Not collective. */
 void wb_run_check_time (wb_run_t *r);
 
 /* ---- history.c --------------------------------------------------------------------------------------------------- */
@@ -179,7 +181,8 @@ void wb_run_check_time (wb_run_t *r);
 #define WB_RUN_HISTORY "history.jsonl"
 
 /* The run directory is locked; the first step is about to begin; and how it all ended, which does nothing where the
- * lock was not taken.  Rank 0 writes; with WB_EHUNG whoever calls it, for rank 0 may be the one that hangs. */
+ * lock was not taken.  Rank 0 writes; with WB_EHUNG whoever calls it, for rank 0 may be the one that hangs.  What
+ * cannot be written is one warning in a run, none where the run ends with an error of the same kind. */
 void wb_run_history_start (wb_run_t *r);
 void wb_run_history_began (wb_run_t *r);
 void wb_run_history_end (wb_run_t *r, wb_status status);
@@ -210,8 +213,8 @@ void wb_watch_destroy (wb_watch_t *w); /* not collective */
 void wb_watch_enter (wb_watch_t *w, wb_area area, int64_t step);
 /* A step is done and took so long. */
 void wb_watch_stepped (wb_watch_t *w, double seconds);
-/* A rank on this machine whose process is gone; -1: none, or there is no watchdog.  May be called by a signal handler.
- */
+/* A rank on this machine whose process is gone, or one elsewhere that does not answer any more; -1: none is known, or
+ * there is no watchdog.  May be called by a signal handler. */
 int wb_watch_gone (void);
 
 /* ---- save.c ------------------------------------------------------------------------------------------------------ */

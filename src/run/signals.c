@@ -31,6 +31,7 @@
 #include "run/run_priv.h"
 
 static _Atomic int asked, starting; /* the signal that came, 0: none; no step has begun */
+static _Atomic bool loss;           /* it came from a launcher that has lost a rank */
 static bool speaks, launched;
 static int rank;
 static _Atomic int words_fd = -1; /* where the last words go, -1: nowhere */
@@ -80,8 +81,9 @@ static void tell (const char *line) {
 static void on_loss (int gone) {
     if (!atomic_load (&starting)) return;
     speaks = rank == (gone == 0 ? 1 : 0);
-    tell ("wabun: another rank is gone (it ended by itself, was killed, or took more memory than there is), so the "
-          "launcher ends this one before a first step: run the same command again\n");
+    tell (
+        "wabun: another rank is gone (it ended by itself, was killed, took more memory than there is, or its host was "
+        "lost), so the launcher ends this one before a first step: run the same command again\n");
     _exit (WB_EHUNG);
 }
 
@@ -97,6 +99,7 @@ static void on_signal (int signo, siginfo_t *info, void *context) {
     const bool perhaps_loss = launched && info->si_pid == parent && (signo == SIGTERM || signo == SIGCONT);
     const int gone = perhaps_loss ? wb_watch_gone () : -1;
     if (gone >= 0) {
+        atomic_store (&loss, true);
         on_loss (gone);
         return;
     }
@@ -182,3 +185,4 @@ void wb_signals_started (void) {
     if (fd >= 0) close (fd);
 }
 bool wb_signals_stop (void) { return atomic_load (&asked) != 0; }
+bool wb_signals_loss (void) { return atomic_load (&loss); }

@@ -12,5 +12,6 @@ void wb_signals_started (void);
 /* What a process that is ended so writes into fd (taken; -1: nothing) until wb_signals_started().  Borrowed. */
 void wb_signals_last_words (int fd, const char *line);
 bool wb_signals_stop (void); /* was this process asked to stop? */
+bool wb_signals_loss (void); /* by a launcher that had lost a rank, as far as the watchdog knew then? */
 
 #endif

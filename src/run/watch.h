@@ -22,7 +22,7 @@ enum { WB_NOTE_ASK, WB_NOTE_TELL };
 typedef struct wb_note {
     uint64_t key; /* of this run */
     int32_t kind, from, to;
-    int32_t moving; /* ASK: somebody gets on, so wait */
+    int32_t moving, missing; /* ASK: somebody gets on, so wait; a rank is missing, so do not wait long */
     int32_t area, doing, waiting;
     int64_t step;
     uint64_t beats;
@@ -30,17 +30,24 @@ typedef struct wb_note {
     char last[24]; /* kernel */
 } wb_note_t;
 
-#define WB_MAIL_ADDRESSES 4
+#define WB_MAIL_ADDRESSES 8
 /* Where a rank is found. */
 typedef struct wb_place {
     char host[64];
     uint64_t machine; /* the same: its processes are seen from here by their numbers */
     int64_t process;
-    uint32_t address[WB_MAIL_ADDRESSES]; /* in network order, 0: none */
-    uint16_t port;                       /* likewise */
+    struct in6_addr address[WB_MAIL_ADDRESSES]; /* IPv4 as ::ffff:a.b.c.d; zeros: no more */
+    uint16_t port;                              /* in network order, 0: it cannot be asked */
 } wb_place_t;
+/* Where a datagram came from. */
+typedef union wb_mail_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} wb_mail_address_t;
 typedef struct wb_mail {
-    int fd; /* -1: no sockets here; nothing is sent and nothing comes */
+    int fd;  /* -1: no sockets here; nothing is sent and nothing comes */
+    bool v6; /* it takes and sends both kinds */
     int rank, ranks;
     uint64_t key;
     wb_place_t *places; /* [ranks] owned */
@@ -51,8 +58,8 @@ wb_status wb_mail_init (wb_mail_t *m, wb_comm_t *world) WB_NODISCARD;
 void wb_mail_fini (wb_mail_t *m);
 /* All of these return at once. */
 void wb_mail_send (const wb_mail_t *m, wb_note_t *note, int to);
-void wb_mail_reply (const wb_mail_t *m, wb_note_t *note, int to, const struct sockaddr_in *at);
-bool wb_mail_take (const wb_mail_t *m, wb_note_t *note, struct sockaddr_in *from);
+void wb_mail_reply (const wb_mail_t *m, wb_note_t *note, int to, const wb_mail_address_t *at);
+bool wb_mail_take (const wb_mail_t *m, wb_note_t *note, wb_mail_address_t *from);
 /* Is this rank's process seen from here? */
 bool wb_mail_is_near (const wb_mail_t *m, int rank);
 /* A number that processes which see each other's numbers have in common. */
@@ -74,6 +81,10 @@ typedef struct wb_other {
 void wb_others_hear (wb_other_t *others, const wb_note_t *note, double now);
 /* Does a rank get on, by its last answers?  `since`: only what it did after that counts. */
 bool wb_others_move (const wb_other_t *others, int ranks, double since);
+/* Seconds for which a rank that has answered before (known) has not, longer than an answer takes; of several the
+ * longest; 0: none is missing.  *rank: which, left alone where none is.  `asked`: when they were asked first. */
+double wb_others_missing (int *rank, const wb_other_t *others, const bool *known, const wb_mail_t *m, double asked,
+                          double now);
 /* Who is late, and in what: one line without an end, for others that were asked since `asked`.  others[mail->rank] is
  * this rank itself. */
 void wb_others_text (char *buf, size_t bytes, const wb_mail_t *m, const wb_other_t *others, double asked, double now);

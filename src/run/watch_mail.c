@@ -1,11 +1,11 @@
 /* Datagrams between the ranks' watchdogs: a question and its answer, only while something seems to hang.
  *
  * UDP, because it needs nothing of the rank that hangs, of MPI or of a file system, never waits, and a cable that is
- * cut gives what one wants to know: no answer.  Every rank has a port of its own; addresses (IPv4, all of its host's)
- * are exchanged once by MPI.  A datagram carries a number that only the ranks of this run know, and the rank it is for:
- * what comes astray is dropped.
+ * cut gives what one wants to know: no answer.  Every rank has a port of its own; addresses (all of its host's, IPv4
+ * and IPv6) are exchanged once by MPI, and a question goes to all of them.  A datagram carries a number that only the
+ * ranks of this run know, and the rank it is for: what comes astray is dropped.
  *
- * Not done here: IPv6; confirmation: who does not answer is asked again. */
+ * Not done here: addresses that hold only on one link (fe80::); confirmation: who does not answer is asked again. */
 #include "config.h"
 
 #include <errno.h>
@@ -35,28 +35,60 @@ uint64_t wb_this_machine (void) {
     return wb_hash64 (parts, sizeof parts);
 }
 
+static const struct in6_addr none;
+
+/* An IPv4 address, in network order, in the form of IPv6. */
+static struct in6_addr mapped (uint32_t v4) {
+    struct in6_addr a = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    memcpy (&a.s6_addr[12], &v4, sizeof v4);
+    return a;
+}
+
+static bool get_address (struct in6_addr *out, const struct ifaddrs *a, int family) {
+    if (a->ifa_addr == NULL || a->ifa_addr->sa_family != family) return false;
+    if ((a->ifa_flags & IFF_UP) == 0 || (a->ifa_flags & IFF_LOOPBACK) != 0) return false;
+    const wb_mail_address_t *at = (const void *) a->ifa_addr;
+    *out = family == AF_INET ? mapped (at->v4.sin_addr.s_addr) : at->v6.sin6_addr;
+    return family == AF_INET || !IN6_IS_ADDR_LINKLOCAL (out);
+}
+
+/* Those of IPv4 first, but never all places for them. */
 static void find_addresses (wb_place_t *p) {
     struct ifaddrs *all = NULL;
     int n = 0;
     if (getifaddrs (&all) != 0) return;
+    for (const struct ifaddrs *a = all; a != NULL && n < WB_MAIL_ADDRESSES / 2; a = a->ifa_next)
+        n += get_address (&p->address[n], a, AF_INET);
     for (const struct ifaddrs *a = all; a != NULL && n < WB_MAIL_ADDRESSES; a = a->ifa_next)
-        if (a->ifa_addr != NULL && a->ifa_addr->sa_family == AF_INET && (a->ifa_flags & IFF_UP) != 0 &&
-            (a->ifa_flags & IFF_LOOPBACK) == 0)
-            p->address[n++] = ((const struct sockaddr_in *) (const void *) a->ifa_addr)->sin_addr.s_addr;
+        n += get_address (&p->address[n], a, AF_INET6);
+    if (n < WB_MAIL_ADDRESSES) p->address[n] = none;
     freeifaddrs (all);
 }
 
-static int open_socket (uint16_t *port) {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_ANY)};
-    socklen_t n = sizeof at;
-    const int fd = socket (AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+/* A socket of this family on a port of its own. */
+static int bound (int family, uint16_t *port) {
+    wb_mail_address_t at = {.v6 = {.sin6_family = AF_INET6, .sin6_addr = in6addr_any}};
+    socklen_t n = sizeof at.v6;
+    const int fd = socket (family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), off = 0;
     if (fd < 0) return -1;
-    if (bind (fd, (struct sockaddr *) &at, n) == 0 && getsockname (fd, (struct sockaddr *) &at, &n) == 0) {
-        *port = at.sin_port;
+    if (family == AF_INET) {
+        at.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_ANY)};
+        n = sizeof at.v4;
+    }
+    if ((family == AF_INET || setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0) &&
+        bind (fd, &at.any, n) == 0 && getsockname (fd, &at.any, &n) == 0) {
+        *port = family == AF_INET ? at.v4.sin_port : at.v6.sin6_port;
         return fd;
     }
     close (fd);
     return -1;
+}
+
+/* For both kinds of addresses, or for IPv4 where the system has no other. */
+static void open_socket (wb_mail_t *m, uint16_t *port) {
+    m->fd = bound (AF_INET6, port);
+    m->v6 = m->fd >= 0;
+    if (m->fd < 0) m->fd = bound (AF_INET, port);
 }
 
 wb_status wb_mail_init (wb_mail_t *m, wb_comm_t *world) {
@@ -68,7 +100,7 @@ wb_status wb_mail_init (wb_mail_t *m, wb_comm_t *world) {
     WB_TRY (wb_agree (world, m->places != NULL ? WB_OK : WB_NOMEM ("the watchdog")));
     snprintf (mine.host, sizeof mine.host, "%.63s", wb_comm_host ());
     if (m->ranks > 1) {
-        m->fd = open_socket (&mine.port);
+        open_socket (m, &mine.port);
         if (m->fd < 0) wb_debug ("no UDP socket: %s: the watchdog cannot ask other ranks", strerror (errno));
         find_addresses (&mine);
     }
@@ -85,31 +117,36 @@ void wb_mail_fini (wb_mail_t *m) {
     *m = (wb_mail_t){.fd = -1};
 }
 
-void wb_mail_reply (const wb_mail_t *m, wb_note_t *note, int to, const struct sockaddr_in *at) {
+void wb_mail_reply (const wb_mail_t *m, wb_note_t *note, int to, const wb_mail_address_t *at) {
     note->key = m->key;
     note->from = m->rank;
     note->to = to;
-    if (m->fd >= 0) (void) !sendto (m->fd, note, sizeof *note, 0, (const struct sockaddr *) at, sizeof *at);
+    const socklen_t n = at->any.sa_family == AF_INET ? sizeof at->v4 : sizeof at->v6;
+    if (m->fd >= 0) (void) !sendto (m->fd, note, sizeof *note, 0, &at->any, n);
+}
+
+static void send_to (const wb_mail_t *m, wb_note_t *note, int to, struct in6_addr address) {
+    wb_mail_address_t at = {.v6 = {.sin6_family = AF_INET6, .sin6_port = m->places[to].port, .sin6_addr = address}};
+    if (!m->v6) {
+        if (!IN6_IS_ADDR_V4MAPPED (&address)) return;
+        at.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = m->places[to].port};
+        memcpy (&at.v4.sin_addr, &address.s6_addr[12], sizeof at.v4.sin_addr);
+    }
+    wb_mail_reply (m, note, to, &at);
 }
 
 void wb_mail_send (const wb_mail_t *m, wb_note_t *note, int to) {
     const wb_place_t *p = &m->places[to];
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = p->port};
     if (p->port == 0) return;
-    if (strcmp (p->host, m->places[m->rank].host) == 0) {
-        at.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-        wb_mail_reply (m, note, to, &at);
-    }
-    for (int i = 0; i < WB_MAIL_ADDRESSES && p->address[i] != 0; i++) {
-        at.sin_addr.s_addr = p->address[i];
-        wb_mail_reply (m, note, to, &at);
-    }
+    if (strcmp (p->host, m->places[m->rank].host) == 0) send_to (m, note, to, mapped (htonl (INADDR_LOOPBACK)));
+    for (int i = 0; i < WB_MAIL_ADDRESSES && memcmp (&p->address[i], &none, sizeof none) != 0; i++)
+        send_to (m, note, to, p->address[i]);
 }
 
-bool wb_mail_take (const wb_mail_t *m, wb_note_t *note, struct sockaddr_in *from) {
+bool wb_mail_take (const wb_mail_t *m, wb_note_t *note, wb_mail_address_t *from) {
     for (;;) {
         socklen_t n = sizeof *from;
-        const ssize_t got = m->fd >= 0 ? recvfrom (m->fd, note, sizeof *note, 0, (struct sockaddr *) from, &n) : -1;
+        const ssize_t got = m->fd >= 0 ? recvfrom (m->fd, note, sizeof *note, 0, &from->any, &n) : -1;
         if (got < 0 && m->fd >= 0 && (errno == EINTR || errno == ECONNREFUSED)) continue;
         if (got < 0) return false;
         if (got == (ssize_t) sizeof *note && note->key == m->key && note->to == m->rank && note->from >= 0 &&

@@ -11,6 +11,8 @@
 
 #include "run/watch.h"
 
+#define FRESH 3.5 /* seconds an answer is good for: questions are asked once a second */
+
 void wb_others_hear (wb_other_t *others, const wb_note_t *note, double now) {
     wb_other_t *o = &others[note->from];
     if (o->heard && o->note.beats != note->beats) o->moved_at = now;
@@ -25,6 +27,19 @@ bool wb_others_move (const wb_other_t *others, int ranks, double since) {
     return false;
 }
 
+double wb_others_missing (int *rank, const wb_other_t *others, const bool *known, const wb_mail_t *m, double asked,
+                          double now) {
+    double longest = 0;
+    for (int i = 0; i < m->ranks; i++) {
+        if (i == m->rank || !known[i] || asked <= 0) continue;
+        const double since = now - (others[i].heard ? others[i].heard_at : asked);
+        if (since <= FRESH || since <= longest) continue;
+        longest = since;
+        *rank = i;
+    }
+    return longest;
+}
+
 int wb_others_gone (const wb_mail_t *m) {
     for (int i = 0; i < m->ranks; i++)
         if (i != m->rank && wb_mail_is_near (m, i) && wb_process_state (m->places[i].process) == 0) return i;
@@ -35,8 +50,6 @@ int wb_others_gone (const wb_mail_t *m) {
 
 /* What a rank is up to: ranks of a host that share it share a clause. */
 typedef enum fate { GONE, STOPPED, MUTE, BUSY, SLOW, WAITING } fate_t;
-
-#define FRESH 3.5 /* seconds an answer is good for: questions are asked once a second */
 
 static fate_t fate_of (const wb_mail_t *m, const wb_other_t *o, int rank, double asked, double now) {
     if (rank == m->rank || (o->heard && now - o->heard_at < FRESH)) {

@@ -10,7 +10,9 @@
  *
  * Limits hold for the time without a beat, and a beat is a kernel, a message, a piece of a file.  Within steps they are
  * watchdog.warn and .limit, or one and three mean steps, if that is more; outside, and until a step has been done after
- * that (rank 0 has work that the others wait for), watchdog.other.
+ * that (rank 0 has work that the others wait for), watchdog.other.  But a rank that is missing is no rank at work: one
+ * that has answered before and does not any more is judged by the limits of a step, whatever the run is at.  Whether
+ * ranks can be asked at all shows at the start, when the speakers ask all of them once.
  *
  * A rank near by that is gone (killed) is noticed as well: the launcher then ends the others, by a signal that looks
  * like a request.
@@ -40,6 +42,7 @@ struct wb_watch {
     double warn, limit, other;
     wb_mail_t mail;
     wb_other_t *others; /* [ranks] owned */
+    bool *known;        /* [ranks] owned: has ever answered; of the voice */
     int speaker;        /* 0: speaks; 1: speaks if that rank does not answer; 2: only for itself */
     bool first_here;    /* the lowest rank of its host */
     pthread_t clock, voice;
@@ -50,8 +53,9 @@ struct wb_watch {
     _Atomic bool settled;        /* a step was done since another area was left */
     _Atomic double changed;      /* of the clock: the last beat, wb_now () */
     _Atomic double excused;      /* of the voice: somebody else got on then */
+    _Atomic double missing;      /* of the voice: a rank was found missing for long then */
     /* of the voice alone */
-    double quiet_since, asked, last_ask, heard_speaker, next_warning, gone_since;
+    double began, quiet_since, asked, last_ask, heard_speaker, next_warning, gone_since;
     bool warned;
 };
 
@@ -67,10 +71,12 @@ void wb_say_area (char buf[48], int area, int64_t step) {
 
 /* The table for signal handlers; NULL: no watchdog runs. */
 static _Atomic (const wb_mail_t *) peers;
+static _Atomic int missing_rank = -1; /* on another host, that does not answer any more; of the voice */
 
 int wb_watch_gone (void) {
     const wb_mail_t *m = atomic_load (&peers);
-    return m != NULL ? wb_others_gone (m) : -1;
+    const int gone = m != NULL ? wb_others_gone (m) : -1;
+    return gone >= 0 ? gone : atomic_load (&missing_rank);
 }
 
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
@@ -79,15 +85,23 @@ static bool in_steps (const wb_watch_t *w) {
     return atomic_load (&w->settled) && atomic_load (&w->area) == WB_AREA_STEP;
 }
 
+static double step_limit (const wb_watch_t *w) {
+    return w->limit > 0 ? fmax (w->limit, 3 * atomic_load (&w->step_seconds)) : INFINITY;
+}
+static double step_warning (const wb_watch_t *w) { return fmax (w->warn, atomic_load (&w->step_seconds)); }
+
+/* Was a rank found missing since the last beat? */
+static bool one_is_missing (const wb_watch_t *w) { return atomic_load (&w->missing) > atomic_load (&w->changed); }
+
 /* Seconds of silence until the end; INFINITY: never. */
 static double limit_of (const wb_watch_t *w) {
-    const double limit = in_steps (w) ? w->limit : w->other;
-    if (limit <= 0) return INFINITY;
-    return in_steps (w) ? fmax (limit, 3 * atomic_load (&w->step_seconds)) : limit;
+    if (in_steps (w)) return step_limit (w);
+    const double other = w->other > 0 ? w->other : INFINITY;
+    return one_is_missing (w) ? fmin (step_limit (w), other) : other;
 }
 
 static double warning_of (const wb_watch_t *w) {
-    if (in_steps (w)) return fmax (w->warn, atomic_load (&w->step_seconds));
+    if (in_steps (w)) return step_warning (w);
     return w->limit > 0 && w->other > w->limit ? w->warn * w->other / w->limit : w->warn;
 }
 
@@ -167,15 +181,17 @@ static void end (wb_watch_t *w, const char *text) {
 
 static void take_mail (wb_watch_t *w) {
     wb_note_t note;
-    struct sockaddr_in from;
+    wb_mail_address_t from;
     while (wb_mail_take (&w->mail, &note, &from)) {
         const double now = wb_now ();
         if (note.kind == WB_NOTE_TELL) {
+            w->known[note.from] = true;
             wb_others_hear (w->others, &note, now);
         } else if (note.kind == WB_NOTE_ASK) {
             const int to = note.from;
             w->heard_speaker = now;
             if (note.moving != 0) atomic_store (&w->excused, now);
+            if (note.missing != 0) atomic_store (&w->missing, now);
             look_at_myself (w, now);
             note = w->others[w->mail.rank].note;
             note.kind = WB_NOTE_TELL;
@@ -184,9 +200,29 @@ static void take_mail (wb_watch_t *w) {
     }
 }
 
-/* Ask all others, in portions that leave room for the answers. */
-static void ask (wb_watch_t *w, double now) {
+/* Ask all others, or those that never answered, in portions that leave room for the answers. */
+static void send_to_all (wb_watch_t *w, wb_note_t *note, bool unknown_only) {
     enum { PORTION = 64 };
+    int sent = 0;
+    w->last_ask = wb_now ();
+    for (int i = 0; i < w->mail.ranks; i++) {
+        if (i == w->mail.rank || (unknown_only && w->known[i])) continue;
+        wb_mail_send (&w->mail, note, i);
+        if (++sent % PORTION != 0) continue;
+        nanosleep (&(struct timespec){.tv_nsec = 10000000}, NULL);
+        take_mail (w);
+    }
+}
+
+/* Which ranks can be asked? */
+static void greet (wb_watch_t *w, double now) {
+    enum { TRIES = 10 }; /* a second each */
+    wb_note_t note = {.kind = WB_NOTE_ASK};
+    if (w->speaker == 2 || now - w->began > TRIES || now - w->last_ask < 1) return;
+    send_to_all (w, &note, true);
+}
+
+static void ask (wb_watch_t *w, double now) {
     wb_note_t note = {.kind = WB_NOTE_ASK};
     if (w->speaker == 2 || now - w->last_ask < 1) return;
     if (w->asked <= 0) {
@@ -194,16 +230,12 @@ static void ask (wb_watch_t *w, double now) {
         w->quiet_since = atomic_load (&w->changed);
         memset (w->others, 0, (size_t) w->mail.ranks * sizeof *w->others);
     }
-    w->last_ask = now;
     const bool moving = wb_others_move (w->others, w->mail.ranks, fmax (w->asked, now - 3.5));
     note.moving = moving ? 1 : 0;
     if (moving) atomic_store (&w->excused, now);
-    for (int i = 0; i < w->mail.ranks; i++) {
-        if (i != w->mail.rank) wb_mail_send (&w->mail, &note, i);
-        if (i % PORTION != PORTION - 1) continue;
-        nanosleep (&(struct timespec){.tv_nsec = 10000000}, NULL);
-        take_mail (w);
-    }
+    note.missing = wb_others_missing (&(int){0}, w->others, w->known, &w->mail, w->asked, now) > w->limit / 2 ? 1 : 0;
+    if (note.missing != 0) atomic_store (&w->missing, now);
+    send_to_all (w, &note, false);
 }
 
 static void go_on (wb_watch_t *w, double now) {
@@ -236,19 +268,27 @@ static void look_for_gone (wb_watch_t *w, double now) {
 
 static void look (wb_watch_t *w, double now) {
     char text[WB_ERROR_TEXT];
-    const double quiet = silent (w, now), warning = warning_of (w);
-    if (quiet < warning / 2) {
+    const double quiet = silent (w, now);
+    double warning = warning_of (w);
+    int missing = -1; /* on another host */
+    if (quiet < fmin (warning, step_warning (w)) / 2) {
+        atomic_store (&missing_rank, -1);
         if (w->asked > 0) go_on (w, now);
+        greet (w, now);
         return;
     }
     ask (w, now);
+    if (wb_others_missing (&missing, w->others, w->known, &w->mail, w->asked, now) > 0) warning = step_warning (w);
+    if (missing >= 0 && wb_mail_is_near (&w->mail, missing)) missing = -1; /* it is stopped, and may go on */
+    atomic_store (&missing_rank, missing);
     if (quiet > (w->next_warning > 0 ? w->next_warning : warning) && w->speaker < 2 && may_speak (w, now)) {
         say_late (w, text, sizeof text, now);
         say ("warning: ", text);
         w->next_warning = 2 * quiet;
         w->warned = true;
     }
-    if (unexcused (w, now) > limit_of (w) + w->speaker) {
+    /* A launcher that ends the ranks meanwhile has lost that one, and will not wait for the limit. */
+    if (unexcused (w, now) > limit_of (w) + w->speaker || (missing >= 0 && wb_signals_loss ())) {
         if (!may_speak (w, now)) return; /* the clock ends it, unless the launcher does so before */
         say_late (w, text, sizeof text, now);
         end (w, text);
@@ -287,22 +327,31 @@ static void choose_speakers (wb_watch_t *w) {
         if (strcmp (m->places[i].host, m->places[m->rank].host) == 0) w->first_here = false;
 }
 
+static void free_watch (wb_watch_t *w) {
+    if (w == NULL) return;
+    wb_free (w->others);
+    wb_free (w->known);
+    wb_free (w);
+}
+
 wb_status wb_watch_new (wb_watch_t **out, wb_run_t *r) {
     const wb_run_options_t *o = &r->config->run;
     *out = NULL;
     if (!o->watchdog) return WB_OK;
     wb_watch_t *w = wb_calloc (1, sizeof *w);
     if (w != NULL) w->others = wb_calloc ((size_t) wb_comm_size (r->world), sizeof *w->others);
-    wb_status status = wb_agree (r->world, w != NULL && w->others != NULL ? WB_OK : WB_NOMEM ("the watchdog"));
+    if (w != NULL) w->known = wb_calloc ((size_t) wb_comm_size (r->world), sizeof *w->known);
+    const bool enough = w != NULL && w->others != NULL && w->known != NULL;
+    wb_status status = wb_agree (r->world, enough ? WB_OK : WB_NOMEM ("the watchdog"));
     if (status == WB_OK) status = wb_mail_init (&w->mail, r->world);
     if (status != WB_OK) {
-        if (w != NULL) wb_free (w->others);
-        wb_free (w);
+        free_watch (w);
         return status;
     }
     w->run = r;
     w->warn = o->watchdog_warn, w->limit = o->watchdog_limit, w->other = o->watchdog_other;
-    atomic_store (&w->changed, wb_now ());
+    w->began = wb_now ();
+    atomic_store (&w->changed, w->began);
     choose_speakers (w);
     *out = w;
     atomic_store (&peers, &w->mail);
@@ -315,12 +364,12 @@ wb_status wb_watch_new (wb_watch_t **out, wb_run_t *r) {
 void wb_watch_destroy (wb_watch_t *w) {
     if (w == NULL) return;
     atomic_store (&peers, NULL);
+    atomic_store (&missing_rank, -1);
     atomic_store (&w->leave, 1);
     if (w->threads > 0) pthread_join (w->clock, NULL);
     if (w->threads > 1) pthread_join (w->voice, NULL);
     wb_mail_fini (&w->mail);
-    wb_free (w->others);
-    wb_free (w);
+    free_watch (w);
 }
 
 void wb_watch_enter (wb_watch_t *w, wb_area area, int64_t step) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# wabun bench: every bench in a tiny setting: table, JSON fields, sane figures, refusals.  Writes TAP.
+# alone: it measures time - wabun bench: every bench in a tiny setting: table, JSON fields, sane figures, refusals.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
 tiny="--layers 1 --width 32 --heads 2 --context 16 --vocab 257 --threads 1"

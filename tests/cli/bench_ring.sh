@@ -1,5 +1,5 @@
 #!/bin/sh
-# wabun bench ring: refusals, the table, and JSON whose figures fit together.  Writes TAP.
+# alone: it measures time - wabun bench ring: refusals, the table, and JSON whose figures fit together.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 
 refused () { # PATTERN ARGUMENT...

@@ -108,6 +108,18 @@ run inspect "$T_TMP/q8.gguf"
 ok "gguf: Q8_0 for matrices, f32 for the rest" has "$T_TMP/run.out" 'numbers  *q8_0 (9), f32 (19)$'
 ok "gguf: Q8_0 again is the same" sh -c 'tail -c 40000 "$1" >"$1.end"; tail -c 40000 "$2" | cmp - "$1.end"' - \
   "$T_TMP/q8.gguf" "$T_TMP/q8again.gguf"
+run export "$big" --to gguf --type q4_k -o "$T_TMP/q4.gguf"
+ok "gguf: what is said of it" has "$T_TMP/run.err" 'q4.gguf: 1 file, .* for llama.cpp'
+ok "gguf: rows that do not fit" has "$T_TMP/run.err" '6 tensors as q8_0 or f16, since rows are not of whole blocks of q4_k'
+run inspect "$T_TMP/q4.gguf"
+ok "gguf: Q4_K where rows have whole blocks, Q8_0 for the embedding and other matrices" has "$T_TMP/run.out" \
+  'numbers  *q8_0 (7), f32 (19), q4_k (2)$'
+run import "$T_TMP/q4.gguf" -o "$T_TMP/q4"
+score "$big" >"$T_TMP/got"
+score "$T_TMP/q4" >"$T_TMP/got4"
+# shellcheck disable=SC2016 # awk
+ok "gguf: Q4_K, and back, has nearly the same scores" sh -c 'paste "$1" "$2" | awk -F "\t" "
+  { d = \$2 - \$4; n++; if (d * d > 0.01 * \$2 * \$2) exit 1 } END { exit n != 2 }"' - "$T_TMP/got" "$T_TMP/got4"
 fails "gguf: something is there" 2 'is there already' export "$model" --to gguf -o "$T_TMP/q8.gguf"
 head -c 100000 "$T_TMP/f32.gguf" >"$T_TMP/cut.gguf"
 fails "gguf: cut off" 5 'cut.gguf: tensor .*the file was cut off' import "$T_TMP/cut.gguf" -o "$T_TMP/no"
@@ -181,6 +193,7 @@ run import "$T_TMP/docs.npz" -o "$T_TMP/docs3"
 ok "npz and back" same_tokens "$T_TMP/docs" "$T_TMP/docs3"
 run import "$T_TMP/docs.npz" --tokenizer byte -o "$T_TMP/docs4"
 ok "npz and back, with the tokenizer" same_tokens "$T_TMP/docs" "$T_TMP/docs4"
+ok "npz and back: which tokenizer it is of" cmp "$T_TMP/docs.tokenizer" "$T_TMP/docs4.tokenizer"
 head -c 200 "$T_TMP/docs.npz" >"$T_TMP/cut.npz"
 fails "npz: cut off" 5 'cut.npz: cut off or damaged' import "$T_TMP/cut.npz" -o "$T_TMP/no"
 
@@ -272,6 +285,9 @@ for a, b in (sys.argv[1:3], sys.argv[3:5]):
   run encode --tokenizer "$swe" -o "$T_TMP/swetok" "$T_TMP/ja.txt" "$T_TMP/ja.txt" "$T_TMP/ja.txt"
   run train "$T_TMP/big.cfg" --set tokenizer="$swe" --set run="$T_TMP/sw" --set data.train="$T_TMP/swetok" --set train.steps=1
   run export "$T_TMP/sw/latest" --to hf -o "$T_TMP/swehf"
+  run export "$T_TMP/sw/latest" --to gguf -o "$T_TMP/swe.gguf"
+  run inspect "$T_TMP/swe.gguf"
+  ok "ja-swe: gguf" has "$T_TMP/run.out" 'general.description llama.cpp does not have this kind of tokenizer'
   ok "ja-swe: its class is named" has "$T_TMP/swehf/tokenizer_config.json" 'tokenization_wabun.WabunSweTokenizer'
   ok "ja-swe: the ids and texts of tokenization_wabun.py" python_class WabunSweTokenizer "$swe" "$T_TMP/swehf" \
     "$T_TMP/swehf/ja-swe.txt" "$T_TMP/swehf/emoji.json"
@@ -285,6 +301,9 @@ for a, b in (sys.argv[1:3], sys.argv[3:5]):
       --set train.steps=1; then
     run export "$T_TMP/spr/latest" --to hf -o "$T_TMP/sphf"
     ok "SentencePiece: its class is named" has "$T_TMP/sphf/tokenizer_config.json" 'WabunSentencePieceTokenizer'
+    run export "$T_TMP/spr/latest" --to gguf -o "$T_TMP/sp.gguf"
+    run inspect "$T_TMP/sp.gguf"
+    ok "SentencePiece: gguf" has "$T_TMP/run.out" 'general.description The tokenizer is of SentencePiece, unigram: llama.cpp'
     ok "SentencePiece: its model as it was" cmp "$T_TMP/sp/spiece.model" "$T_TMP/sphf/spiece.model"
     if "$python" -c 'import sentencepiece' 2>/dev/null; then
       ok "SentencePiece: the ids and texts of tokenization_wabun.py" python_class WabunSentencePieceTokenizer "$T_TMP/sp" \
@@ -314,6 +333,13 @@ header='{"wte.weight":{"dtype":"F32","shape":[1073741824,1073741824],"data_offse
 { printf '\145\0\0\0\0\0\0\0%s' "$header"; head -c 100 /dev/zero; } >"$T_TMP/huge.safetensors"
 fails "inspect: a header that claims too much" 5 'huge.safetensors' inspect "$T_TMP/huge.safetensors"
 run export "$T_TMP/ja/latest" --to gguf -o "$T_TMP/ja.gguf"
+run inspect "$T_TMP/ja.gguf"
+run import "$T_TMP/ja.gguf" -o "$T_TMP/jaback"
+ok "ja-bpe: gguf and back: what of the tokenizer" has "$T_TMP/run.err" 'cannot be taken from a GGUF file.*--tokenizer DIR'
+run import "$T_TMP/ja.gguf" --tokenizer "$vocab" -o "$T_TMP/jaback2"
+ok "ja-bpe: gguf and back, with its vocabulary" cmp "$T_TMP/jaback2/ja-bpe.txt" "$vocab/ja-bpe.txt"
+run inspect "$vocab"
+ok "inspect: a vocabulary" has "$T_TMP/run.out" 'tokenizer  *ja-bpe of 276 ids'
 run inspect "$T_TMP/ja.gguf"
 ok "ja-bpe: gguf" has "$T_TMP/run.out" 'general.description The tokenizer is ja-bpe: llama.cpp gives'
 ok "nothing is left of what failed" test -z "$(find "$T_TMP" -name 'no*' -o -name '*.tmp')"

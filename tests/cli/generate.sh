@@ -50,6 +50,58 @@ ok "--top-k 1 is the most likely" test "$(cat "$T_TMP/one")" = "$(head -n 1 "$T_
 texts one --top-k 0 --top-p 1e-9 --seed 9 --max-length 80 --min-length 80
 ok "and so is a small --top-p" test "$(cat "$T_TMP/one")" = "$(head -n 1 "$T_TMP/greedy")"
 
+# Ways of drawing.  What each does to a distribution is in tests/unit/test_sample.c.
+texts bias --logit-bias 104=50 --logit-bias 105=60 --temperature 0 --max-length 9
+ok "--logit-bias" test "$(cat "$T_TMP/bias")" = iiiiiiiii
+texts once --no-repeat-ngram 1 --seed 4 --max-length 60 --min-length 60
+ok "--no-repeat-ngram 1: no token twice" test "$(fold -w 1 "$T_TMP/once" | sort | uniq -d | wc -l)" -eq 0
+texts pairs --no-repeat-ngram 2 --temperature 0 --context ab --max-length 150 --min-length 150
+# shellcheck disable=SC2016 # awk
+ok "--no-repeat-ngram 2: no two tokens twice, beyond the positions too" awk '{
+  $0 = "ab" $0
+  for (i = 1; i < length ($0); i++) if (seen[substr ($0, i, 2)]++) exit 1
+  exit length ($0) != 152 }' "$T_TMP/pairs"
+texts frequent --frequency-penalty 100 --temperature 0 --logit-bias 256=-1000 --context abc --max-length 26
+ok "--frequency-penalty: each letter once" test "$(fold -w 1 "$T_TMP/frequent" | sort -u | wc -l)" -eq 26
+texts present --presence-penalty 100 --temperature 0 --logit-bias 256=-1000 --context abc --max-length 26
+ok "--presence-penalty: the same" cmp "$T_TMP/present" "$T_TMP/frequent"
+texts repeated --repetition-penalty 100 --temperature 0 --logit-bias 256=-1000 --context abc --max-length 23
+ok "--repetition-penalty: none of the context" test "$(fold -w 1 "$T_TMP/repeated" | sort -u | tr -d '\n')" = \
+  defghijklmnopqrstuvwxyz
+for way in "--min-p 1" "--typical-p 1e-9 --top-k 1" "--min-p 0.9999999"; do
+  # shellcheck disable=SC2086 # options
+  texts one $way --seed 9 --max-length 80 --min-length 80
+  ok "$way is the most likely" test "$(cat "$T_TMP/one")" = "$(head -n 1 "$T_TMP/greedy")"
+done
+
+# Stop strings: the same texts, cut.
+stop=$(sed -n 1p "$T_TMP/few" | cut -c 7-8)
+texts stopped --seed 3 --num-generate 3 --max-length 30 --stop "$stop" --stop 終わり
+# shellcheck disable=SC2016 # awk
+awk -v s="$stop" '{ i = index ($0, s); print i > 0 ? substr ($0, 1, i - 1) : $0 }' "$T_TMP/few" >"$T_TMP/cut"
+ok "--stop ends a text" cmp "$T_TMP/stopped" "$T_TMP/cut"
+ok "before it" test "$(sed -n 1p "$T_TMP/stopped" | wc -c)" -le 7
+
+# Log-probabilities: those of wabun score.
+texts lines --seed 3 --num-generate 3 --max-length 30 --logprobs 0
+sed 's/^{"text":"\([^"]*\)".*/\1/' "$T_TMP/lines" >"$T_TMP/words"
+grep -v '^=' "$T_TMP/few" >"$T_TMP/plain"
+ok "--logprobs: the same texts, a line each" cmp "$T_TMP/words" "$T_TMP/plain"
+"$WABUN" score --model "$model" --tokens --exclude-end "$T_TMP/plain" 2>&1 | awk -F '\t' 'length ($1) == 1 { print $2 }' >"$T_TMP/scores"
+grep -o '"logprob":[^,}]*' "$T_TMP/lines" | cut -d : -f 2 >"$T_TMP/logprobs"
+# shellcheck disable=SC2016 # awk
+ok "--logprobs: those of wabun score" awk 'NR == FNR { a[NR] = $1; n = NR; next } { d = a[FNR] - $1
+  if (d * d > 1e-6 * ($1 * $1 + 1e-2)) exit 1 } END { exit n < 20 || n != FNR }' "$T_TMP/logprobs" "$T_TMP/scores"
+texts best --temperature 0 --max-length 20 --logprobs 3
+# shellcheck disable=SC2016 # awk
+ok "--logprobs 3: the most likely first" awk '{
+  n = split ($0, token, /"top":/)
+  for (i = 2; i <= n; i++) {
+    split (token[i - 1], before, /"id":/); k = split (token[i], top, /"id":/)
+    if (k < 4 || before[i == 2 ? 2 : 5] + 0 != top[2] + 0) exit 1
+  }
+  exit n < 10 }' "$T_TMP/best"
+
 # Contexts.
 long=abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz
 texts long --seed 1 --context "$long" --max-length 10
@@ -122,6 +174,9 @@ fails "a model without tokenizer" 5 "no tokenizer.*--tokenizer" generate --model
 fails "unknown option" 2 "did you mean --top-k" generate --model "$model" --top-j 3
 fails "bad number" 2 "temperature wants a number" generate --model "$model" --temperature warm
 fails "out of range" 2 "top-p wants a number between 0 and 1" generate --model "$model" --top-p 1.5
+fails "a bias that is none" 2 "logit-bias wants ID=X, got .a." generate --model "$model" --logit-bias a
+fails "a bias for no token" 2 "there is no token 300: the tokenizer has 0 to 256" generate --model "$model" --logit-bias 300=1
+fails "an empty stop string" 2 "stop wants a text" generate --model "$model" --stop ""
 fails "no text" 2 "num-generate wants" generate --model "$model" --num-generate 0
 fails "lengths that cross" 2 "min-length 9 is more than --max-length 8" generate --model "$model" --min-length 9 \
   --max-length 8

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 900 - what `make install` installs: links of the documentation, jobs/ and its scripts from there.  Writes TAP.
+# timeout: 900, alone: it uses the build directory - what `make install` installs: links of the documentation, jobs/ and its scripts from there.  Writes TAP.
 : "${top_srcdir:=.}" "${top_builddir:=.}" "${T_TMP:=$(mktemp -d)}" "${MAKE:=make}"
 point=0
 ok () { # WHAT COMMAND...

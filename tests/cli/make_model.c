@@ -2,7 +2,7 @@
  *
  *   make_model DIR                 writes one (2 layers, 32 positions, byte tokenizer) that prefers the letters a .. z
  *   make_model --bare DIR          without its tokenizer
- *   make_model --score DIR TEXT    log-probability of a line, token by token, each from a cache of its own
+ *   make_model --score DIR TEXT [STRIDE]   log-probability of a line, token by token, each from a cache of its own
  *   make_model --vector DIR TEXT   the vector of a text, in the same way
  *   make_model --sums DIR FILE     makes checksums.json right for a file that was changed on purpose
  * Without arguments it is a test itself: what is written comes back. */
@@ -79,7 +79,7 @@ static void run (wb_infer_t *inf, float *hidden, float *logits, const int32_t *i
     for (int64_t i = 0; i < n; i++) wb_infer_push (inf, hidden, logits, ids + i, &seq, &one, 1);
 }
 
-static wb_status ask (const char *dir, const char *text, bool vector) {
+static wb_status ask (const char *dir, const char *text, int64_t stride, bool vector) {
     wb_model_t *m;
     wb_infer_t *inf;
     float hidden[32], logits[257];
@@ -95,8 +95,8 @@ static wb_status ask (const char *dir, const char *text, bool vector) {
         printf ("\n");
     } else {
         WB_TRY (wb_ids_put (&ids, 256));
-        for (int64_t j = 1; j < ids.len; j++) { /* the target; its window begins at a multiple of half the positions */
-            const int64_t T = size.T, over = j - T, first = over <= 0 ? 0 : (over + T / 2 - 1) / (T / 2) * (T / 2);
+        for (int64_t j = 1; j < ids.len; j++) { /* the target; its window begins at a multiple of the stride */
+            const int64_t over = j - size.T, first = over <= 0 ? 0 : (over + stride - 1) / stride * stride;
             double sum = 0;
             run (inf, hidden, logits, ids.data + first, j - first);
             for (int v = 0; v < 257; v++) sum += exp ((double) logits[v]);
@@ -193,8 +193,9 @@ int main (int argc, char **argv) {
     if (argc == 1) return test ();
     if (argc == 2) status = make (argv[1], false);
     if (argc == 3 && strcmp (argv[1], "--bare") == 0) status = make (argv[2], true);
-    if (argc == 4 && strcmp (argv[1], "--score") == 0) status = ask (argv[2], argv[3], false);
-    if (argc == 4 && strcmp (argv[1], "--vector") == 0) status = ask (argv[2], argv[3], true);
+    if (argc == 4 && strcmp (argv[1], "--score") == 0) status = ask (argv[2], argv[3], size.T / 2, false);
+    if (argc == 5 && strcmp (argv[1], "--score") == 0) status = ask (argv[2], argv[3], atoi (argv[4]), false);
+    if (argc == 4 && strcmp (argv[1], "--vector") == 0) status = ask (argv[2], argv[3], 0, true);
     if (argc == 4 && strcmp (argv[1], "--sums") == 0) status = sums (argv[2], argv[3]);
     if (status != WB_OK) wb_error_print ();
     return (int) status;

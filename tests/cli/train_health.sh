@@ -33,6 +33,8 @@ for n in 1 2; do
   ok "each is said" test "$(warned '1[34]' 'spike: .*: skipped; highest loss')" -eq 2
   ok "and is no step of training" test "$(losses "skip$n" | wc -l)" -eq 18
 done
+"$WABUN" status skip2 >status.txt
+ok "wabun status counts them" test "$(grep -c -e '^skipped  *2 (last: step 14)$' -e '^spikes  *2 (last: step 14)$' -e '^rollbacks  *0$' status.txt)" -eq 3
 ok "the weights are not those with the noise" sh -c '! cmp -s seen/latest/model.safetensors skip1/latest/model.safetensors'
 for at in 7 13; do # before the window is full; between two spikes
   trained 2 "half$at" --set train.spike_skip=true --set train.steps=$at >/dev/null
@@ -60,6 +62,8 @@ for n in 1 2; do
   ok "metrics.jsonl goes on from there" test "$(losses "back$n" | tail -7 | cut -d ' ' -f 1 | tr '\n' ' ')" = "11 15 16 17 18 19 20 "
   ok "and so do checkpoints" test "$(steps "back$n")" = "5 10 15 20"
 done
+"$WABUN" status back2 >status.txt
+ok "wabun status tells of it" grep -q '^rollbacks  *1 (last: from step 14 to 10: step 14: loss .*went bad' status.txt
 # Killed before it went back, and after: what is there then is step 10, as it was first and as it is after.
 trained 2 before --set train.steps=10 --set checkpoint.every=5 >/dev/null
 cp -R back2 after && rm -r after/step-0000001[5] after/step-00000020

@@ -73,6 +73,22 @@ ok "none is whole" ends_with 5 2 broken --set train.steps=9
 ok "and what to do is said" grep -q '^wabun: .*step-00000002: checksums.json is missing.*there is no older one; move it away' log
 ok "nothing was touched" test "$(names broken)" = "$(names good)"
 
+# Not a number, with checksums that are right.
+nan () { # CHECKPOINT FILE: in its last value
+  printf '\000\000\300\177' | dd of="$1/$2" bs=1 conv=notrunc seek=$(($(wc -c <"$1/$2") - 4)) 2>/dev/null
+  "$top_builddir/tests/cli/make_model" --sums "$1" "$2"
+}
+rm -rf broken && cp -R good broken && nan broken/step-00000008 model.safetensors && nan broken/step-00000006 optimizer.safetensors
+ok "numbers that are bad" trained 2 broken --set train.steps=9
+ok "weights: tensor and place" grep -q "^wabun: warning: .*step-00000008/model.safetensors: tensor '.*' holds NaN at .*; going back" log
+ok "the optimizer's" grep -q "^wabun: warning: .*step-00000006/optimizer.safetensors: tensor '.*' holds NaN or infinity; going back" log
+ok "the one before them is taken" grep -q 'resuming from broken/step-00000004' log
+ok "and they are set aside" test "$(names broken)" = \
+  "step-00000002 step-00000004 step-00000006.damaged step-00000008.damaged step-00000009 latest"
+rm -rf broken && cp -R good broken && rm -r broken/step-0000000[246] && nan broken/step-00000008 model.safetensors
+ok "in the only one" ends_with 5 1 broken --set train.steps=9
+ok "what to do is said" grep -q '^wabun: .*holds NaN at .*there is no older one; move it away' log
+
 # ---- snapshots for keeps --------------------------------------------------------------------------------------------
 ok "checkpoint.archive" trained 1 kept --set checkpoint.every=2 --set checkpoint.keep=1 --set checkpoint.archive=3
 ok "keeps multiples for ever" test "$(names kept) $(names kept/archive)" = "step-00000008 latest step-00000003 step-00000006 latest*"

@@ -71,6 +71,7 @@ kill -STOP "$(nth 0)"
 ok "rank 0 under SIGSTOP: ends with 76" ended first 76 $((limit + slack))
 ok "another rank names it" test "$(errors first.log | grep -c "no progress.*rank 0 on $host is stopped")" -eq 1
 ok "once" test "$(errors first.log | wc -l)" -eq 1
+ok "and records it in its place" test "$(grep -c '"event":"end".*"code":76,.*rank 0 on' first/history.jsonl)" -eq 1
 
 # ---- a file system that does not answer -----------------------------------------------------------------------------
 if [ -s "$top_builddir/tests/fault/stuck.so" ]; then

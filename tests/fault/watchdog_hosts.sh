@@ -8,7 +8,7 @@ skip () { echo "1..0 # SKIP $1"; exit 0; }
 [ "$(id -u)" -eq 0 ] || skip "only root makes namespaces"
 for tool in ip nsenter unshare mount; do command -v $tool >/dev/null 2>&1 || skip "there is no $tool"; done
 $MPIRUN --version 2>/dev/null | grep -q 'Open MPI' || skip "mpirun is not Open MPI's"
-id=wb$$ net=198.18.7 warn=3 limit=8
+id=wb$$ net=198.18.7 warn=2 limit=6
 alone=$PWD/run
 
 # in K COMMAND...: on host K, with its name, its table of hosts and a /dev/shm of its own
@@ -58,14 +58,14 @@ prepare
 OMPI_MCA_orte_execute_quiet=1
 export OMPI_MCA_orte_execute_quiet
 
-# How long mpirun itself takes to notice a lost host: 5 + 3 x 2 s.
+# mpirun itself notices a lost host after 5 + 3 x 2 s.  The run is nearly always at a save, which may take longer than a step.
 ./in 1 $MPIRUN --hostfile hostfile --mca plm rsh --mca plm_rsh_agent "$PWD/agent" --mca plm_rsh_no_tree_spawn 1 \
   --mca oob_tcp_if_include eth0 --mca btl_tcp_if_include eth0 --mca mpi_yield_when_idle 1 --bind-to none \
   --mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3 -wdir "$PWD" \
-  -np 4 "$WABUN" train cfg --set train.steps=1000000 --set checkpoint.every=20 --set checkpoint.keep=2 --set log.every=20 \
+  -np 4 "$WABUN" train cfg --set train.steps=1000000 --set checkpoint.every=2 --set checkpoint.keep=2 --set log.every=20 \
   --set watchdog.warn=$warn --set watchdog.limit=$limit --set watchdog.other=60 </dev/null >hosts.log 2>&1 &
 pid=$!
-ok "four ranks on two hosts train" within 240 test -e run/step-00000040/checksums.json
+ok "four ranks on two hosts train" within 240 grep -q '"step": 40,' run/metrics.jsonl
 ranks_on () { for p in $(ip netns pids $id-"$1"); do tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null | grep '^[^ ]*wabun train '; done; }
 ok "two of them on the second" test "$(ranks_on 2 | wc -l)" -eq 2
 start=$(date +%s)
@@ -79,9 +79,9 @@ ok "the ranks on this side end" within $((limit + 20)) none 1
 echo "# ended $(seconds)"
 ok "the ranks on the other side end by themselves" within $((limit + 40)) none 2
 echo "# ended there $(seconds)"
-# mpirun may itself wait for the lost host; the ranks are gone, and no processor is busy.
 over () { ! kill -0 $pid 2>/dev/null; }
 ok "mpirun ends" within 60 over
+over || kill -KILL $pid
 wait $pid
 echo "# mpirun: code $? $(seconds)"
 pid=''

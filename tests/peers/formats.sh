@@ -2,7 +2,9 @@
 # Other people's programs write what wabun imports and read what it exports; not part of `make check`.
 #     WABUN=.../wabun tests/peers/formats.sh
 # PyTorch and NumPy are taken where PYTHON (default: /usr/bin/python3, Debian's, with python3-torch and python3-numpy)
-# has them; llm.c from the folder LLMC, a copy of https://github.com/karpathy/llm.c.  Checks of what is not installed are skipped.  Writes TAP.
+# has them; llm.c from the folder LLMC, a copy of https://github.com/karpathy/llm.c; transformers from TRANSFORMERS, the
+# folder src of a copy of https://github.com/huggingface/transformers (4.28 is known to run, see transformers_peer.py).
+# Checks of what is not installed are skipped.  Writes TAP.
 case ${1-} in
   '') ;;
   -h | --help) echo "usage: tests/peers/formats.sh"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
@@ -26,6 +28,7 @@ skip () { point=$((point + 1)); echo "ok $point - $1 # SKIP $2 is not installed"
 run () { "$WABUN" "$@" >"$work/out" 2>"$work/err" </dev/null || { cat "$work/err" >&2; exit 99; }; }
 module () { "$PYTHON" -c "import $1" 2>/dev/null; }
 peer () { "$PYTHON" "$here/formats_peer.py" "$@"; }
+transformers () { "$PYTHON" -W ignore "$here/transformers_peer.py" "$@"; }
 same () { cmp "$1/model.safetensors" "$2/model.safetensors"; }
 
 # ---- a model and its text
@@ -58,6 +61,50 @@ if module torch && module numpy; then
       "$WABUN" "$work/torch/$kind" "$work/no"
   done
 else skip PyTorch "python3-torch or python3-numpy"; fi
+
+# ---- transformers: its own GPT-2 class, and the classes of tokenizers that an export brings along
+if [ -n "${TRANSFORMERS-}" ] && [ -d "$TRANSFORMERS/transformers" ] && module torch; then
+  export TRANSFORMERS HF_HOME="$work/home"
+  grep . "$work/text" | sed -E 's,^(.{15}).*,\1,' | sed -n '1,30p' >"$work/lines"
+  rows () { # TOKENIZER [ROW]: lines with their ids and what those are as a text
+    sed 's/[\\"]/\\&/g; s/\t/\\t/g; s/.*/{"text": "&"}/' "$work/lines" >"$work/rows"
+    [ $# -eq 1 ] || printf '%s\n' "$2" >>"$work/rows"
+    "$WABUN" encode --tokenizer "$1" --jsonl <"$work/rows" >"$work/ids"
+    "$WABUN" decode --tokenizer "$1" --jsonl <"$work/ids" >"$work/back"
+    "$PYTHON" -c 'import json, sys
+rows, ids, back = ([json.loads(line) for line in open(name, encoding="utf-8")] for name in sys.argv[1:])
+for a, b, c in zip(rows, ids, back): print(json.dumps({"text": a["text"], "ids": b["ids"], "back": c["text"]}))' \
+      "$work/rows" "$work/ids" "$work/back" >"$work/wanted"
+  }
+  rows "$model"
+  "$WABUN" score --model "$model" --tokens "$work/lines" >"$work/scores"
+  run export "$model" --to hf --shard-size 1 -o "$work/hf-sharded"
+  for kind in hf hf-sharded; do
+    ok "transformers: $kind, its log-probabilities" transformers score "$work/$kind" "$work/scores" "$work/ids"
+  done
+  printf '{"text": "wabun "}\n' | "$WABUN" encode --tokenizer byte --jsonl >"$work/prompt"
+  "$WABUN" generate --model "$model" --context 'wabun ' --temperature 0 --max-length 40 >"$work/greedy" 2>/dev/null
+  transformers generate "$work/hf" "$work/prompt" 40 2>/dev/null | "$WABUN" decode --tokenizer byte --jsonl >"$work/theirs"
+  ok "transformers: its greedy text" "$PYTHON" -c 'import json, sys
+ours, theirs = open(sys.argv[1], encoding="utf-8", newline="").read(), json.loads(open(sys.argv[2], encoding="utf-8").readline())["text"]
+print(repr(theirs))
+sys.exit(theirs == "" or ours not in (theirs, theirs + "\n"))' "$work/greedy" "$work/theirs"
+  ok "transformers: saves" transformers save "$work/hf" "$work/saved"
+  for kind in torch safetensors sharded; do
+    run import "$work/saved/$kind" --tokenizer byte -o "$work/from-saved-$kind"
+    ok "transformers: $kind of save_pretrained" same "$work/hf" "$work/from-saved-$kind"
+  done
+  for kind in ja-bpe unigram bpe; do
+    if "$WABUN" vocab train --kind $kind --size 600 -o "$work/v-$kind" "$work/text" >"$work/out" 2>&1; then
+      run encode --tokenizer "$work/v-$kind" -o "$work/tok-$kind" "$work/text"
+      run train "$work/cfg" --set run="$work/run-$kind" --set tokenizer="$work/v-$kind" --set data.train="$work/tok-$kind" \
+        --set train.steps=1
+      run export "$work/run-$kind/latest" --to hf -o "$work/hf-$kind"
+      rows "$work/v-$kind" '{"text": "a \n<|endoftext|>\n b"}'
+      ok "transformers: the class of $kind" transformers tokenize "$work/hf-$kind" "$work/wanted"
+    else skip "transformers: the class of $kind" "what trains its vocabulary"; fi
+  done
+else skip transformers "TRANSFORMERS=DIR or python3-torch"; fi
 
 # ---- NumPy
 if module numpy; then

@@ -1,100 +1,35 @@
 #!/bin/sh
-# Programs by others open what wabun exports.  Not part of make check: it needs Node 20 and a folder with npm packages,
-#     mkdir peers && cd peers && npm i -E --ignore-scripts tokenizers @huggingface/gguf node-llama-cpp@3.21.1
-# Then, with wabun in the PATH or in $WABUN:
-#     WABUN_PEERS=.../peers tests/peers/run.sh
-# Checks of packages that are not there are skipped.  Text and vocabulary are made of README.ja.md.  Writes TAP.
+# All peers: programs by others on what wabun writes, and wabun on what they write.  Not part of make check.
+#     WABUN=.../wabun WABUN_PEERS=DIR LLMC=DIR TRANSFORMERS=DIR/src tests/peers/run.sh
+#
+#   llama.sh          llama.cpp, Hugging Face's tokenizers and reader of GGUF (npm packages in WABUN_PEERS)
+#   formats.sh        PyTorch, NumPy, llm.c (LLMC), Hugging Face transformers (TRANSFORMERS)
+#   sentencepiece.sh  SentencePiece's Python module, on README.ja.md
+# Each says at its top what it needs; what is not installed is skipped.  Writes TAP, one point for each.
 case ${1-} in
   '') ;;
   -h | --help) echo "usage: tests/peers/run.sh"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
   *) echo "run.sh: unknown argument $1; tests/peers/run.sh --help" >&2; exit 2 ;;
 esac
 here=$(cd "$(dirname "$0")" && pwd)
-: "${WABUN:=wabun}" "${WABUN_PEERS:=$PWD}"
-export WABUN_NO_RETUNE=1 OMP_NUM_THREADS=1 LC_ALL=C.UTF-8
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
 point=0 bad=0
-
-ok () { # WHAT COMMAND...
-  what=$1
+peer () { # NAME ARGUMENT...
+  name=$1
   shift
   point=$((point + 1))
-  if "$@" >"$work/ok" 2>&1; then echo "ok $point - $what"; else bad=1; echo "not ok $point - $what"; fi
-  sed 's/^/#   /' "$work/ok"
+  sh "$here/$name.sh" "$@" >"$log" 2>&1
+  code=$?
+  sed 's/^/    /' "$log"
+  case $code in
+    0) echo "ok $point - $name" ;;
+    77) echo "ok $point - $name # SKIP not installed" ;;
+    *) echo "not ok $point - $name"; bad=1 ;;
+  esac
 }
-skip () { point=$((point + 1)); echo "ok $point - $1 # SKIP $2 is not in $WABUN_PEERS"; }
-have () { [ -d "$WABUN_PEERS/node_modules/$1" ]; }
-run () { "$WABUN" "$@" >"$work/out" 2>"$work/err" </dev/null || { cat "$work/err" >&2; exit 99; }; }
-node () (cd "$WABUN_PEERS" && command node "$@")
-command -v node >/dev/null || { echo "1..0 # SKIP no node"; exit 0; }
-cp "$here"/*.mjs "$here"/*.cjs "$WABUN_PEERS" # a module is looked for beside the script
-
-# ---- two models, one with words of two characters
-grep -v '^    ' "$here/../../README.ja.md" | grep . | sed -E 's,^(.{60}).*,\1,' >"$work/text"
-mkdir "$work/vocab"
-node -e '
-  const fs = require("fs"), text = fs.readFileSync(process.argv[1], "utf8"), count = {};
-  const letters = [...new Set(text.replace(/[<\s]/gu, ""))], pairs = text.match(/[^<\s]{2}/gu);
-  for (const pair of pairs) count[pair] = (count[pair] ?? 0) + 1;
-  const words = [...letters, "<", ...Object.keys(count).filter((pair) => count[pair] > 1), "<SP>", "<BR>", "<TAB>",
-    "<|emoji1|>", ...Array.from({length: 256}, (_, byte) => `<|byte${byte}|>`), "<|endoftext|>"];
-  fs.writeFileSync(process.argv[2] + "/ja-bpe.txt", words.join("\n"));
-  fs.writeFileSync(process.argv[2] + "/emoji.json", JSON.stringify({emoji: {"😀": "<|emoji1|>", "😃": "<|emoji1|>"},
-    emoji_inv: {"<|emoji1|>": "😀"}}));' "$work/text" "$work/vocab"
-for kind in byte ja-bpe; do
-  case $kind in byte) tokenizer=byte ;; *) tokenizer=$work/vocab ;; esac
-  run encode --tokenizer "$tokenizer" -o "$work/tok" "$work/text"
-  cat >"$work/cfg" <<END
-run = "$work/$kind"; seed = 1; tokenizer = "$tokenizer"; data = { train = "$work/tok"; };
-model = { layers = 2; width = 64; heads = 4; context = 256; };
-train = { global_batch = 4; steps = 40; lr = 3e-3; warmup = 5; }; checkpoint = { every = 40; };
-END
-  run train "$work/cfg"
-  model=$work/$kind/latest
-  run export "$model" --to hf -o "$work/hf-$kind"
-
-  # Lines with their ids, as a text between two ends for scores, and what the ids are as a text.
-  { sed -n '1,40p' "$work/text"; echo '𠮷 😀é	—\\ <tag> a<BR'; } >"$work/lines"
-  node -e '
-    for (const text of require("fs").readFileSync(process.argv[1], "utf8").split("\n"))
-      if (text !== "") console.log(JSON.stringify({text}));' "$work/lines" >"$work/lines.jsonl"
-  "$WABUN" encode --tokenizer "$model" --jsonl <"$work/lines.jsonl" >"$work/ids"
-  "$WABUN" decode --tokenizer "$model" --jsonl <"$work/ids" >"$work/texts"
-  node -e '
-    const fs = require("fs"), [text, ids, back] = process.argv.slice(1, 4).map((file) =>
-      fs.readFileSync(file, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line)));
-    const end = Number(process.argv[4]) - 1, plain = [], framed = [];
-    text.forEach((line, i) => {
-      const folded = line.text.replaceAll(/[\u2014\u2212]/g, "ー").replaceAll("\u3000", " ");
-      plain.push(JSON.stringify({text: line.text, ids: ids[i].ids, back: back[i].text}));
-      framed.push(JSON.stringify({text: end === 256 ? line.text : folded, ids: [end, ...ids[i].ids, end]}));
-    });
-    fs.writeFileSync(process.argv[5], plain.join("\n") + "\n");
-    fs.writeFileSync(process.argv[6], framed.join("\n") + "\n");' "$work/lines.jsonl" "$work/ids" "$work/texts" \
-    "$("$WABUN" inspect --json "$model" | sed -n 's/.*"vocabulary": \([0-9]*\).*/\1/p')" "$work/plain" "$work/framed"
-
-  if have tokenizers; then
-    ok "$kind: tokenizer.json in Hugging Face's tokenizers" sh -c 'cd "$1" && node tokenizers.cjs "$2" <"$3"' - \
-      "$WABUN_PEERS" "$work/hf-$kind/tokenizer.json" "$work/plain"
-  else skip "$kind: tokenizer.json" tokenizers; fi
-
-  "$WABUN" score --model "$model" --tokens "$work/lines" >"$work/scores"
-  # What the arithmetic allows: llama.cpp computes GELU by a table of 16 bits, and products of 8-bit numbers in 8 bits.
-  for type in f32:0.002 f16:0.005 bf16:0.05 q8_0:0.1; do
-    file=$work/$kind.${type%:*}.gguf
-    run export "$model" --to gguf --type "${type%:*}" -o "$file"
-    if have @huggingface/gguf; then
-      ok "$kind ${type%:*}: Hugging Face's reader of GGUF" node -e 'import ("@huggingface/gguf").then (async (m) => {
-        const file = await m.gguf (process.argv[1], {allowLocalFile: true});
-        process.exit (file.tensorInfos.length === 28 && file.metadata["gpt2.block_count"] === 2 ? 0 : 1); })' "$file"
-    else skip "$kind ${type%:*}: its header" @huggingface/gguf; fi
-    if have node-llama-cpp; then
-      node llama_score.mjs "$file" <"$work/framed" >"$work/llama"
-      ok "$kind ${type%:*}: llama.cpp's log-probabilities" node compare.mjs "$work/scores" "$work/framed" "$work/llama" \
-        "${type#*:}"
-    else skip "$kind ${type%:*}: llama.cpp" node-llama-cpp; fi
-  done
-done
+log=$(mktemp) || exit 99
+trap 'rm -f "$log"' EXIT
+peer llama
+peer formats
+peer sentencepiece "$here/../../README.ja.md"
 echo "1..$point"
 exit $bad

@@ -154,6 +154,18 @@ if wanted limit; then
   done
 fi
 
+if wanted limit; then
+  new_case "a time limit before the first checkpoint"
+  submit short 1000000 --time=00:02:00 --signal=B:USR1@10 -- --set checkpoint.every=0
+  wait_for 90 grep -q 'warning: the job ends in' short.out
+  ok "is said within the first steps" says short.out 'warning: the job ends in .*, but the next checkpoint, that of step 1000000, is .* away'
+  "$wabun" status short >status.txt
+  ok "and wabun status tells when" says status.txt "^job ends  *$(date -d "$(field EndTime)" '+%Y-%m-%d %H:%M:%S')$"
+  show short "running"
+  scancel "$job"
+  wait_for 60 over
+fi
+
 if wanted scancel; then
   new_case "scancel"
   submit cancelled "$steps"
@@ -221,10 +233,13 @@ if wanted slurmd; then
   new_case "a slurmd dies, its rank lives"
   wait_for 60 cluster_idle 4
   submit slurmd "$steps"
-  wait_for 180 at_step slurmd $((steps / 3 + 55))
+  wait_for 180 at_step slurmd 55 # nearly all of the run is to come: it takes Slurm half a minute to notice
   cluster_stop_slurmd 4
-  smaller
+  ok "Slurm notices, and puts the job back into the queue" smaller
+  show slurmd "its node lost, in the queue"
   ok "it goes on on 3 nodes to its end" ended 600 COMPLETED
+  ok "after one restart, with 3 ranks" restarts slurmd 2
+  ok "3 ranks" says status.txt '^start 2 .*3 ranks.*restart 1'
   ok "at the right step" once slurmd "$steps"
   ok "the same loss to rounding" near whole slurmd
   show slurmd "at its end"

@@ -595,6 +595,32 @@ static void test_cpu (void) {
     printf ("%s, %d cores, %s\n", wb_cpu_name (), wb_cpu_cores (), wb_isa_name (wb_cpu_isa ()));
 }
 
+/* ---- the pulse --------------------------------------------------------------------------------------------------- */
+
+static void *beat_beside (void *arg) {
+    wb_beat_beside ();
+    wb_beat ();
+    return arg;
+}
+
+static bool beats_beside (void) {
+    const uint64_t before = wb_pulse ().beats;
+    pthread_t thread;
+    T_OK (pthread_create (&thread, NULL, beat_beside, NULL) == 0 && pthread_join (thread, NULL) == 0, "thread");
+    return wb_pulse ().beats != before;
+}
+
+static void test_pulse (void) {
+    const uint64_t before = wb_pulse ().beats;
+    wb_beat ();
+    T_OK (wb_pulse ().beats == before + 1, "a beat");
+    T_OK (!beats_beside (), "a thread beside hides nothing");
+    wb_beat_await (true);
+    T_OK (beats_beside (), "but counts while it is awaited");
+    wb_beat_await (false);
+    T_OK (!beats_beside (), "and no longer");
+}
+
 int main (void) {
     test_philox ();
     test_uniform ();
@@ -612,5 +638,6 @@ int main (void) {
     test_formats ();
     test_log ();
     test_cpu ();
+    test_pulse ();
     return T_DONE ();
 }

@@ -1,4 +1,5 @@
-/* Rounding to 16 bits: every f16 and bf16 comes back, halves go to even; an output directory appears whole or not. */
+/* Rounding to 16 bits: every f16 and bf16 comes back, halves go to even; blocks of 8 and 4 bits; an output directory
+ * appears whole or not. */
 #include "config.h"
 
 #include <string.h>
@@ -71,6 +72,44 @@ static void blocks (void) {
     T_OK (memcmp (x, back, sizeof x) == 0, "q8_0: zeros");
 }
 
+/* Numbers that lie on the lines of their groups: each byte by the description of the format. */
+static void lines_of_four (void) {
+    static const int s[8] = {63, 1, 2, 3, 16, 32, 48, 63}, t[8] = {0, 63, 1, 32, 0, 5, 63, 17};
+    static const unsigned char head[16] = {0x00, 0x14, 0x00, 0x18, 0x7f, 0x81, 0xc2, 0xc3,
+                                           0x00, 0x3f, 0xc1, 0x60, 0x00, 0x50, 0xf0, 0x1f};
+    float x[256], back[256];
+    unsigned char packed[144];
+    int wrong = 0;
+    for (int i = 0; i < 256; i++) x[i] = ldexpf ((float) (s[i / 32] * (i % 16)), -10) - ldexpf ((float) t[i / 32], -9);
+    wb_numbers_pack (packed, x, 256, WB_NUMBER_Q4_K);
+    T_OK (memcmp (packed, head, sizeof head) == 0, "q4_k: the lines of its groups");
+    for (int i = 0; i < 128; i++) wrong += packed[16 + i] != i % 16 * 0x11;
+    T_OK (wrong == 0, "q4_k: %d bytes of steps", wrong);
+    wb_numbers_unpack (back, packed, 256, WB_NUMBER_Q4_K);
+    T_OK (memcmp (x, back, sizeof x) == 0, "q4_k: and back, exactly");
+}
+
+static void more_of_four (void) {
+    static float x[4096], back[4096];
+    static unsigned char packed[4096 / 256 * 144];
+    double squares = 0.0, errors = 0.0;
+    wb_rng_fill_normal (x, 4096, 0.02, 3, 1, 0);
+    wb_numbers_pack (packed, x, 4096, WB_NUMBER_Q4_K);
+    wb_numbers_unpack (back, packed, 4096, WB_NUMBER_Q4_K);
+    for (int i = 0; i < 4096; i++) squares += pow (x[i], 2), errors += pow (x[i] - back[i], 2);
+    T_OK (errors < 0.0064 * squares, "q4_k: normal numbers lose %.2f %%", 100 * sqrt (errors / squares));
+    for (int i = 0; i < 256; i++) x[i] = i < 32 ? 0.0f : i < 64 ? 0.5f : -0.5f;
+    wb_numbers_pack (packed, x, 256, WB_NUMBER_Q4_K);
+    wb_numbers_unpack (back, packed, 256, WB_NUMBER_Q4_K);
+    double most = 0.0;
+    for (int i = 0; i < 256; i++) most = fmax (most, fabs ((double) x[i] - (double) back[i]));
+    T_OK (most < 0.0005 && back[0] == 0.0f, "q4_k: groups of one number, %g off", most);
+    memset (x, 0, sizeof x);
+    wb_numbers_pack (packed, x, 256, WB_NUMBER_Q4_K);
+    wb_numbers_unpack (back, packed, 256, WB_NUMBER_Q4_K);
+    T_OK (memcmp (x, back, 256 * sizeof *x) == 0, "q4_k: zeros");
+}
+
 static void directories (void) {
     wb_outdir_t d = {0};
     T_STATUS (wb_outdir_begin (&d, t_tmp ("a/b/out/")), WB_OK);
@@ -95,6 +134,8 @@ int main (void) {
     halves ();
     brains ();
     blocks ();
+    lines_of_four ();
+    more_of_four ();
     directories ();
     return T_DONE ();
 }

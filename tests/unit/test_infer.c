@@ -215,9 +215,16 @@ static const float odd[VS] = {0.5f, 2.0f, -1.0f, 1.9f, 0.0f, 2.0f, -3.0f, 1.0f, 
 /* By likelihood, of equals the lower id first: 1 5 3 10 7 8 0 11 4 9 2 6. */
 static const int rank_of[VS] = {6, 0, 10, 2, 8, 1, 11, 4, 5, 9, 3, 7};
 
+static int32_t draw (const float *z, int64_t n, const wb_sampling_t *s, int32_t forbid, uint64_t stream, uint64_t index,
+                     void *work) {
+    wb_draw_t d = {.how = s, .logits = z, .forbid = forbid, .stream = stream, .index = index};
+    wb_sample_id (&d, n, work);
+    return d.id;
+}
+
 /* Draws follow the softmax of the allowed ids at the temperature, and no other id is drawn. */
 static void test_draws (double temperature, int64_t top_k, double top_p, int32_t forbid, int want_kept) {
-    const wb_sampling_t s = {temperature, top_k, top_p, 77};
+    const wb_sampling_t s = {.temperature = temperature, .top_k = top_k, .top_p = top_p, .seed = 77};
     char work[VS * 16];
     int count[VS] = {0};
     double p[VS], sum = 0, chi = 0;
@@ -228,7 +235,7 @@ static void test_draws (double temperature, int64_t top_k, double top_p, int32_t
         sum += p[i];
     }
     for (int n = 0; n < DRAWS; n++) {
-        int32_t id = wb_sample_id (odd, VS, &s, forbid, 3, (uint64_t) n, work);
+        int32_t id = draw (odd, VS, &s, forbid, 3, (uint64_t) n, work);
         if (!T_OK (id >= 0 && id < VS, "id %d", (int) id)) return;
         count[id]++;
     }
@@ -270,35 +277,37 @@ static void test_sample (void) {
     test_draws (1.0, 6, 0.85, -1, nucleus (1.0, 6, 0.85));
     T_OK (nucleus (1.0, 6, 0.85) < nucleus (1.0, VS, 0.85), "top-p is of what top-k left");
 
-    wb_sampling_t s = {0.0, 0, 0.0, 1};
-    T_OK (wb_sample_id (odd, VS, &s, -1, 0, 0, work) == 1, "argmax, the lower of equals");
-    T_OK (wb_sample_id (odd, VS, &s, 1, 0, 0, work) == 5, "argmax, without the forbidden one");
+    wb_sampling_t s = {.seed = 1};
+    T_OK (draw (odd, VS, &s, -1, 0, 0, work) == 1, "argmax, the lower of equals");
+    T_OK (draw (odd, VS, &s, 1, 0, 0, work) == 5, "argmax, without the forbidden one");
     s.top_k = 3, s.top_p = 0.5;
-    T_OK (wb_sample_id (odd, VS, &s, -1, 0, 9, work) == 1, "argmax with top-k and top-p");
-    s = (wb_sampling_t){1e-30, 0, 0.0, 1};
-    T_OK (wb_sample_id (odd + 2, 3, &s, -1, 0, 0, work) == 1, "almost no temperature");
+    T_OK (draw (odd, VS, &s, -1, 0, 9, work) == 1, "argmax with top-k and top-p");
+    s = (wb_sampling_t){.temperature = 1e-30, .seed = 1};
+    T_OK (draw (odd + 2, 3, &s, -1, 0, 0, work) == 1, "almost no temperature");
 
     float bad[VS];
     memcpy (bad, odd, sizeof bad);
     bad[4] = NAN;
-    T_OK (wb_sample_id (bad, VS, &s, -1, 0, 0, work) == -1, "NaN");
+    T_OK (draw (bad, VS, &s, -1, 0, 0, work) == -1, "NaN");
     bad[4] = INFINITY;
-    T_OK (wb_sample_id (bad, VS, &s, -1, 0, 0, work) == -1, "infinity");
+    T_OK (draw (bad, VS, &s, -1, 0, 0, work) == -1, "infinity");
     bad[4] = -INFINITY;
-    s = (wb_sampling_t){1.0, 0, 0.0, 1};
-    for (int n = 0; n < 1000; n++) T_OK (wb_sample_id (bad, VS, &s, -1, 0, (uint64_t) n, work) != 4, "-infinity");
+    s = (wb_sampling_t){.temperature = 1.0, .seed = 1};
+    for (int n = 0; n < 1000; n++) T_OK (draw (bad, VS, &s, -1, 0, (uint64_t) n, work) != 4, "-infinity");
     for (int i = 0; i < VS; i++) bad[i] = -INFINITY;
-    T_OK (wb_sample_id (bad, VS, &s, -1, 0, 0, work) == -1, "nothing to draw");
+    T_OK (draw (bad, VS, &s, -1, 0, 0, work) == -1, "nothing to draw");
     bad[3] = 1e30f, bad[7] = -1e30f;
-    T_OK (wb_sample_id (bad, VS, &s, -1, 0, 0, work) == 3, "far apart");
-    T_OK (wb_sample_id (bad, VS, &s, 3, 0, 0, work) == 7, "the only one left");
+    T_OK (draw (bad, VS, &s, -1, 0, 0, work) == 3, "far apart");
+    T_OK (draw (bad, VS, &s, 3, 0, 0, work) == 7, "the only one left");
+    bad[7] = -INFINITY;
+    T_OK (draw (bad, VS, &s, 3, 0, 0, work) == -2, "none left");
 
-    s = (wb_sampling_t){1.0, 4, 0.9, 123};
+    s = (wb_sampling_t){.temperature = 1.0, .top_k = 4, .top_p = 0.9, .seed = 123};
     int differ = 0;
     for (int n = 0; n < 100; n++) {
-        int32_t a = wb_sample_id (odd, VS, &s, -1, 5, (uint64_t) n, work);
-        T_OK (a == wb_sample_id (odd, VS, &s, -1, 5, (uint64_t) n, work), "a pure function");
-        differ += a != wb_sample_id (odd, VS, &s, -1, 6, (uint64_t) n, work);
+        int32_t a = draw (odd, VS, &s, -1, 5, (uint64_t) n, work);
+        T_OK (a == draw (odd, VS, &s, -1, 5, (uint64_t) n, work), "a pure function");
+        differ += a != draw (odd, VS, &s, -1, 6, (uint64_t) n, work);
     }
     T_OK (differ > 20, "streams differ");
 }
@@ -327,7 +336,7 @@ static void test_generate (const wb_kern_t *k) {
     static book_t a, b, c;
     memset (&a, 0, sizeof a), memset (&b, 0, sizeof b);
     T_STATUS (wb_tokenizer_new (&m.tokenizer, "byte"), WB_OK);
-    wb_generation_t g = {.sampling = {1.0, 40, 0.95, 42},
+    wb_generation_t g = {.sampling = {.temperature = 1.0, .top_k = 40, .top_p = 0.95, .seed = 42},
                          .context = ids[1],
                          .ncontext = 5,
                          .max_length = 60,
@@ -371,7 +380,7 @@ static void test_generate (const wb_kern_t *k) {
     int n = 5, length = 0;
     memcpy (window, ids[1], 5 * sizeof *window);
     memset (&a, 0, sizeof a);
-    g = (wb_generation_t){.sampling = {0.0, 0, 0.0, 1},
+    g = (wb_generation_t){.sampling = {.seed = 1},
                           .context = ids[1],
                           .ncontext = 5,
                           .min_length = 80,
@@ -418,7 +427,7 @@ static void test_generate (const wb_kern_t *k) {
     *b0 = was;
 
     wb_buf_t text = {0}, again = {0};
-    const wb_sampling_t s = {0.8, 10, 0.0, 6};
+    const wb_sampling_t s = {.temperature = 0.8, .top_k = 10, .seed = 6};
     T_STATUS (wb_sample_text (&text, &m, "日本", 40, &s), WB_OK);
     T_STATUS (wb_sample_text (&again, &m, "日本", 40, &s), WB_OK);
     T_OK (text.len > 0 && text.len == again.len && memcmp (text.data, again.data, text.len) == 0,

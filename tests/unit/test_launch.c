@@ -30,6 +30,8 @@ static const char *const variables[] = {"OMPI_COMM_WORLD_RANK",
                                         "SLURM_STEP_TASKS_PER_NODE",
                                         "SLURM_NODEID",
                                         "SLURM_JOB_ID",
+                                        "SLURM_JOB_END_TIME",
+                                        "WABUN_END_TIME",
                                         "PBS_JOBID",
                                         "PJM_JOBID",
                                         "LSB_JOBID",
@@ -97,6 +99,14 @@ static void launchers (void) {
     environment ("");
     wb_launcher_find (&l);
     T_OK (l.job == NULL, "no job");
+    T_OK (wb_launcher_end () == -1, "nor its end");
+    environment ("SLURM_JOB_END_TIME=1800000000");
+    T_OK (wb_launcher_end () == 1800000000, "the end of a job by Slurm");
+    environment ("SLURM_JOB_END_TIME=1800000000 WABUN_END_TIME=1700000000");
+    T_OK (wb_launcher_end () == 1700000000, "by the job script");
+    environment ("WABUN_END_TIME=Unknown");
+    T_OK (wb_launcher_end () == -1, "not a number");
+    environment ("");
 }
 
 /* ---- control groups ---------------------------------------------------------------------------------------------- */

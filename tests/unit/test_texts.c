@@ -42,18 +42,20 @@ static wb_status put_piece (void *ctx, int64_t sample, const char *text, size_t 
     return ++p->calls == p->stop_after ? WB_ESTOP : WB_OK;
 }
 
+static wb_generation_t five = {.samples = 5};
+
 static void write_ids (wb_texts_t *w) {
     static const struct {
         int sample, id;
     } events[] = {{1, 'b'}, {0, 0xe5}, {0, 0x92}, {1, -1}, {2, 'c'}, {0, 0x8c}, {0, -1}, {3, 'd'}, {3, 0xe5}};
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
-        T_STATUS (wb_texts_put (w, events[i].sample, events[i].id), WB_OK);
+        T_STATUS (wb_texts_put (w, events[i].sample, events[i].id, NULL), WB_OK);
 }
 
 static void test_pieces (void) {
     wb_texts_t *w;
     page_t page = {0};
-    T_STATUS (wb_texts_new (&w, model.tokenizer, 5, false, put_piece, &page), WB_OK);
+    T_STATUS (wb_texts_new (&w, model.tokenizer, &five, false, put_piece, &page), WB_OK);
     write_ids (w);
     T_OK (strcmp (page.text, "0:和. 1:b. ") == 0, "whole texts in order: %s", page.text);
     T_STATUS (wb_texts_finish (w), WB_OK);
@@ -61,7 +63,7 @@ static void test_pieces (void) {
     wb_texts_destroy (w);
 
     page = (page_t){0};
-    T_STATUS (wb_texts_new (&w, model.tokenizer, 5, true, put_piece, &page), WB_OK);
+    T_STATUS (wb_texts_new (&w, model.tokenizer, &five, true, put_piece, &page), WB_OK);
     write_ids (w);
     T_OK (strcmp (page.text, "1:b 1:. 2:c 0:和 0:. 3:d ") == 0, "pieces as they come: %s", page.text);
     T_STATUS (wb_texts_finish (w), WB_OK);
@@ -69,9 +71,70 @@ static void test_pieces (void) {
     wb_texts_destroy (w);
 
     page = (page_t){.stop_after = 1};
-    T_STATUS (wb_texts_new (&w, model.tokenizer, 2, true, put_piece, &page), WB_OK);
-    T_STATUS (wb_texts_put (w, 0, 'a'), WB_ESTOP);
+    T_STATUS (wb_texts_new (&w, model.tokenizer, &five, true, put_piece, &page), WB_OK);
+    T_STATUS (wb_texts_put (w, 0, 'a', NULL), WB_ESTOP);
     wb_texts_destroy (w);
+}
+
+/* ---- stop strings ------------------------------------------------------------------------------------------------ */
+
+static uint64_t serial;
+static int below (int n) { return (int) (wb_rng_u64 (4, 0, serial++) % (uint64_t) n); }
+
+/* Random texts of few letters, in random pieces, against a look at every prefix of the whole. */
+static void test_stop (void) {
+    int hits = 0;
+    for (int round = 0; round < 4000; round++) {
+        char text[32], strings[3][8];
+        const char *list[3] = {strings[0], strings[1], strings[2]};
+        wb_stop_t stop = {.strings = list, .n = below (4)};
+        wb_buf_t got = {0};
+        const int n = below (31), letters = 2 + below (3);
+        int want = n, at = 0;
+        for (int i = 0; i < n; i++) text[i] = (char) ('a' + below (letters));
+        for (int i = 0; i < stop.n; i++) {
+            const int k = 1 + below (5);
+            for (int j = 0; j < k; j++) strings[i][j] = (char) ('a' + below (letters));
+            strings[i][k] = 0;
+        }
+        bool hit = false;
+        for (int end = 1; end <= n && !hit; end++)
+            for (int i = 0; i < stop.n; i++) {
+                const int k = (int) strlen (strings[i]);
+                if (k > end || memcmp (text + end - k, strings[i], (size_t) k) != 0) continue;
+                want = hit && want < end - k ? want : end - k;
+                hit = true;
+            }
+        while (at < n) {
+            const int some = 1 + below (n - at);
+            T_STATUS (wb_stop_put (&stop, &got, text + at, (size_t) some, false), WB_OK);
+            at += some;
+            T_OK ((int) got.len <= want, "round %d: no more than the text", round);
+        }
+        T_STATUS (wb_stop_put (&stop, &got, NULL, 0, true), WB_OK);
+        T_OK (stop.hit == hit && (int) got.len == want && (want == 0 || memcmp (got.data, text, got.len) == 0),
+              "round %d: %d bytes, not %d of %.*s", round, (int) got.len, want, n, text);
+        hits += hit;
+        wb_stop_fini (&stop);
+        wb_buf_fini (&got);
+    }
+    T_OK (hits > 500 && hits < 3500, "%d texts ended early", hits);
+
+    /* Of texts: whole and in pieces. */
+    const wb_generation_t g = {.samples = 2, .stop = {"終わり"}, .nstop = 1};
+    static const char *const words = "これで終わるのは終わりだ";
+    for (int stream = 0; stream < 2; stream++) {
+        wb_texts_t *w;
+        page_t page = {0};
+        T_STATUS (wb_texts_new (&w, model.tokenizer, &g, stream, put_piece, &page), WB_OK);
+        const char *c = words;
+        for (; *c != 0 && !wb_texts_ended (w, 0); c++) T_STATUS (wb_texts_put (w, 0, (unsigned char) *c, NULL), WB_OK);
+        T_OK (strcmp (c, "だ") == 0, "ended before %s", c);
+        T_STATUS (wb_texts_put (w, 0, -1, NULL), WB_OK);
+        T_OK (strcmp (page.text, stream ? "0:こ 0:れ 0:で 0:終わる 0:の 0:は 0:. " : "0:これで終わるのは. ") == 0, "%s",
+              page.text);
+        wb_texts_destroy (w);
+    }
 }
 
 /* ---- scores and vectors ---------------------------------------------------------------------------------------- */
@@ -195,6 +258,7 @@ static void test_lines (void) {
 int main (void) {
     make_model ();
     test_pieces ();
+    test_stop ();
     test_results ();
     test_lines ();
     free_model ();
