@@ -7,12 +7,14 @@
 
 wb_status wb_number_of (wb_number *out, const char *name) {
     const int i = wb_choice (wb_number_names, name);
-    char known[64];
-    if (i < 0)
-        return WB_FAIL (WB_EUSAGE, "--type %s: no such type of numbers; there are %s", name,
-                        wb_choice_list (known, sizeof known, wb_number_names));
-    *out = (wb_number) i;
-    return WB_OK;
+    char known[64] = "";
+    if (i >= 0) {
+        *out = (wb_number) i;
+        return WB_OK;
+    }
+    for (int k = 0; k < WB_NUMBERS; k++)
+        snprintf (known + strlen (known), sizeof known - strlen (known), "%s%s", k > 0 ? ", " : "", wb_number_names[k]);
+    return WB_FAIL (WB_EUSAGE, "--type %s: no such type of numbers; there are %s", name, known);
 }
 
 static void put_row (FILE *to, wb_put_fn put, const wb_format_t *f) {

@@ -4,6 +4,7 @@
  * Not done here: their format (tokens_write.c). */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,7 +23,8 @@ static const char *bad_lines_name (wb_bad_lines b) {
 
 wb_status wb_encoded_command (wb_buf_t *out, const wb_dataset_encoding_t *e) {
     char share[32];
-    snprintf (share, sizeof share, "%.17g", e->validation);
+    snprintf (share, sizeof share, "%.15g", e->validation);
+    if (strtod (share, NULL) != e->validation) snprintf (share, sizeof share, "%.17g", e->validation);
     WB_TRY (wb_made_put (out, "wabun encode --tokenizer", e->tokenizer));
     if (e->clean) WB_TRY (wb_made_put (out, "--clean", NULL));
     if (e->validation > 0) WB_TRY (wb_made_put (out, "--validation", share));

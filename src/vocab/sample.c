@@ -6,8 +6,11 @@
  * Not done here: finding text in files (corpus), counting. */
 #include "config.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "vocab/sample.h"
 
@@ -168,7 +171,21 @@ static bool is_corpus (const wb_names_t *names) {
     return false;
 }
 
+/* Something in a directory that leads nowhere or may not be read is told and left out, as wabun encode does; links to
+ * directories may lead in a circle. */
+static bool is_left_out (reading_t *r, const char *path) {
+    struct stat st;
+    if (lstat (path, &st) == 0 && S_ISLNK (st.st_mode) && wb_file_is_dir (path)) return true;
+    if (access (path, R_OK) == 0) return false;
+    wb_complaint_t c = {.kind = "cannot be read"};
+    snprintf (c.text, sizeof c.text, "%s", strerror (errno));
+    snprintf (c.name, sizeof c.name, "%s", path);
+    complain (r->s, &c);
+    return true;
+}
+
 static wb_status read_input (reading_t *r, const char *path, const char *input, int depth) {
+    if (depth > 0 && is_left_out (r, path)) return WB_OK;
     if (strcmp (path, "-") == 0 || !wb_file_is_dir (path)) return read_file (r, path, input);
     if (depth > 64) return WB_FAIL (WB_EIO, "%s: directories in directories, 64 deep", path);
     wb_names_t names = {0};

@@ -193,9 +193,8 @@ run import "$T_TMP/docs.npz" -o "$T_TMP/docs3"
 ok "npz and back" same_tokens "$T_TMP/docs" "$T_TMP/docs3"
 run import "$T_TMP/docs.npz" --tokenizer byte -o "$T_TMP/docs4"
 ok "npz and back, with the tokenizer" same_tokens "$T_TMP/docs" "$T_TMP/docs4"
-# encode also notes its command.
-for f in docs docs4; do cut -d, -f 1-4 "$T_TMP/$f.tokenizer" | tr -d '}' >"$T_TMP/$f.note"; done
-ok "npz and back: which tokenizer it is of" eval 'grep -q "\"tokens\": [1-9]" "$T_TMP/docs.note" && cmp "$T_TMP/docs.note" "$T_TMP/docs4.note"'
+sed 's/, "made_by": .*}/}/' "$T_TMP/docs.tokenizer" >"$T_TMP/docs.identity" # encode's own command was another
+ok "npz and back: which tokenizer it is of" cmp "$T_TMP/docs.identity" "$T_TMP/docs4.tokenizer"
 head -c 200 "$T_TMP/docs.npz" >"$T_TMP/cut.npz"
 fails "npz: cut off" 5 'cut.npz: cut off or damaged' import "$T_TMP/cut.npz" -o "$T_TMP/no"
 

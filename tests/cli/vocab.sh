@@ -42,6 +42,8 @@ verdict "no word is longer than two characters" eval '! LC_ALL=C.UTF-8 grep -qE 
 verdict "the same again, from the inputs in another order, on other threads" eval '
   OMP_NUM_THREADS=3 does vocab train --kind ja-bpe --no-words --size 512 -o "$work/b" "$work/in/lines.jsonl" "$work/in/plain" &&
   cmp "$work/a/ja-bpe.txt" "$work/b/ja-bpe.txt" && cmp "$work/a/emoji.json" "$work/b/emoji.json"'
+mkdir -p "$work/links" && cp "$work/in/plain/1.txt" "$work/in/lines.jsonl" "$work/links" && ln -s nowhere "$work/links/gone.txt" && ln -s . "$work/links/circle"
+verdict "a link that leads nowhere is left out, and said" eval 'does vocab train --kind ja-bpe --no-words --size 512 -o "$work/l" "$work/links" && grep -q "gone.txt" "$work/err"'
 verdict "another command does not replace it" fails 2 "a/ja-bpe.txt is there already, made with other options" vocab train --kind ja-bpe --no-words --size 600 -o "$work/a" "$work/in/plain"
 verdict "the same one makes it again" does vocab train --kind ja-bpe --no-words --size 512 -o "$work/a" "$work/in/plain" "$work/in/lines.jsonl"
 verdict "with weights it is another one" eval '
