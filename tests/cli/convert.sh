@@ -321,7 +321,7 @@ fi
 # ---- refusals
 fails "export: something is there" 2 'hf: is there already' export "$model" --to hf -o "$hf"
 fails "export: no such format" 2 'no such format; there are hf, gguf, llmc, tf' export "$model" --to hfx -o "$T_TMP/no"
-fails "export: no such type" 2 'no such type of numbers; there are f32|f16|bf16' export "$model" --to hf --type bf -o "$T_TMP/no"
+fails "export: no such type" 2 'no such type of numbers; there are f32, f16, bf16' export "$model" --to hf --type bf -o "$T_TMP/no"
 fails "export: a type it cannot hold" 2 'hf can hold f32 f16 bf16' export "$model" --to hf --type q8_0 -o "$T_TMP/no"
 fails "export: not a model" 2 'no model can be taken from it' export "$hf/model.safetensors" --to hf -o "$T_TMP/no"
 fails "import: no output" 2 '-o is missing' import "$hf"
