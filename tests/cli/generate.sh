@@ -171,7 +171,7 @@ fails "a text without --context" 2 "one argument too many: .*by --context TEXT" 
 fails "a model without --model" 2 "one argument too many: the model is given by --model DIR" generate "$model"
 fails "no such model" 3 "no such directory" generate --model "$T_TMP/none/x"
 fails "a model without tokenizer" 5 "no tokenizer.*--tokenizer" generate --model "$T_TMP/bare"
-fails "unknown option" 2 "did you mean --top-k" generate --model "$model" --top-j 3
+fails "unknown option" 2 "did you mean --top-[kp]" generate --model "$model" --top-j 3
 fails "bad number" 2 "temperature wants a number" generate --model "$model" --temperature warm
 fails "out of range" 2 "top-p wants a number between 0 and 1" generate --model "$model" --top-p 1.5
 fails "a bias that is none" 2 "logit-bias wants ID=X, got .a." generate --model "$model" --logit-bias a
