@@ -64,6 +64,9 @@ void wb_call_destroy (wb_call_t *c) {
         c->cancelled = true;
         c->server->any_cancelled = true;
         c->telling = false;
+        pthread_mutex_lock (&c->server->lock);
+        c->server->stats.cancelled += c->waiting;
+        pthread_mutex_unlock (&c->server->lock);
     }
     while (c->waiting > 0) pthread_cond_wait (&c->told, &c->lock);
     pthread_mutex_unlock (&c->lock);
@@ -248,9 +251,6 @@ void wb_jobs_begin (wb_server_t *s) {
         if (!j->call->cancelled || j->over) continue;
         wb_engine_cancel (j->call->served->engine, j->id);
         j->over = true;
-        pthread_mutex_lock (&s->lock);
-        s->stats.cancelled++;
-        pthread_mutex_unlock (&s->lock);
     }
 }
 

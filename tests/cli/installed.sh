@@ -58,7 +58,7 @@ if command -v bash >/dev/null 2>&1; then
   ok "completion: options" completes "--set --resume --accept --dry-run --help" wabun train mine.cfg -
   ok "completion: an option with one dash" completes "-o" wabun encode -o
   ok "completion: options named inside a row" completes "--tokens --tokenizer" wabun bench generate --to
-  ok "completion: no option twice" completes "--model --min-length --max-length" wabun generate --m
+  ok "completion: no option twice" completes "--model --min-length --max-length --min-p" wabun generate --m
   ok "completion: a key" completes "train.global_batch=" wabun plan mine.cfg --set train.gl
   ok "completion: a key without a dot" completes "seed=" wabun train mine.cfg --set seed
   ok "completion: a directory" completes "models" wabun generate --model mo
