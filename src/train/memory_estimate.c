@@ -15,7 +15,8 @@ size_t wb_trainer_overhead (int ranks, int threads, int64_t width) {
     const size_t MiB = (size_t) 1 << 20;
     const size_t products = wb_gemm_library_get () == WB_GEMM_ONEDNN ? 3 * MiB + (size_t) width * (MiB / 36) : 0;
 
-    const size_t mpi = ranks > 1 ? 11 * MiB + (size_t) ranks * (MiB / 16) : 8 * MiB; /* of one: where mpirun starts it */
+    const size_t mpi =
+        ranks > 1 ? 11 * MiB + (size_t) ranks * (MiB / 16) : 8 * MiB; /* of one: where mpirun starts it */
     return 8 * MiB + products + mpi + 8 * MiB * (size_t) threads;
 }
 
