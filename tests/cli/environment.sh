@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 1800 - environments that are no good: the harness lets none of it through to a test, and the program does there
+# timeout: 600 - environments that are no good: the harness lets none of it through to a test, and the program does there
 # what it does elsewhere, or says what is wrong, once.  Writes TAP.
 : "${top_builddir:=.}"
 . "${top_srcdir:=.}/tests/cli/train_common.sh"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 1800 - files that cannot be written: call after call fails while a run saves and while text is encoded.  Writes TAP.
+# timeout: 600 - files that cannot be written: call after call fails while a run saves and while text is encoded.  Writes TAP.
 #
 #   tests/fault/inject.sh          of every eighth kind of call one, each with another error
 #   tests/fault/inject.sh --all    every call, on one rank and on two, with ENOSPC, EIO, EACCES, EROFS, EDQUOT (an hour)
