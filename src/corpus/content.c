@@ -123,13 +123,12 @@ const char *wb_content_markup_name (wb_form form) {
     return names[form];
 }
 
-void wb_content_markup_warn (const int64_t count[WB_FORMS], const char *where) {
+void wb_content_markup_warn (const int64_t count[WB_FORMS], const char *where, const char *cure) {
     int64_t all = 0;
     for (int f = 0; f < WB_FORMS; f++) all += count[f];
     for (int f = 0; f < WB_FORMS; f++)
         if (wb_content_markup_name ((wb_form) f) != NULL && count[f] > all / 100)
-            wb_warn (
-                "%s%lld of %lld texts have %s, which is taken as text; wabun corpus build takes it out of them with "
-                "format = \"%s\"",
-                where, (long long) count[f], (long long) all, wb_content_markup_name ((wb_form) f), wb_form_names[f]);
+            wb_warn ("%s%lld of %lld texts have %s, which is taken as text; %s format = \"%s\" takes it out", where,
+                     (long long) count[f], (long long) all, wb_content_markup_name ((wb_form) f), cure,
+                     wb_form_names[f]);
 }

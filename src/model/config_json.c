@@ -85,6 +85,11 @@ static wb_status read_dir (wb_size_t *out, const char *dir) {
     wb_status status = path != NULL && latest != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
     if (status == WB_OK && !wb_file_exists (path) && wb_file_exists (latest))
         status = WB_FAIL (WB_EIO, "model %s: is a run; its newest model is %s", dir, latest);
+    else if (status == WB_OK && !wb_file_exists (path))
+        status = WB_FAIL (WB_EIO,
+                          "model %s: no config.json in it; a model is a directory with config.json and "
+                          "model.safetensors, such as the `latest` of a run",
+                          dir);
     if (status == WB_OK) status = wb_file_read (&text, &bytes, path);
     if (status == WB_OK) {
         json_error_t at;
