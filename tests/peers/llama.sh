@@ -54,7 +54,7 @@ for kind in byte ja-bpe unigram bpe; do
         continue
       fi ;;
   esac
-  run encode --tokenizer "$tokenizer" -o "$work/tok" "$work/text"
+  run encode --force --tokenizer "$tokenizer" -o "$work/tok" "$work/text"
   cat >"$work/cfg" <<END
 run = "$work/$kind"; seed = 1; tokenizer = "$tokenizer"; data = { train = "$work/tok"; };
 model = { layers = 2; width = 256; heads = 4; context = 256; };
