@@ -120,9 +120,10 @@ static bool has_shard (const wb_shards_t *s, int genre, int valid) {
 
 static void print_example (const wb_corpus_options_t *o, const wb_shards_t *s) {
     const bool valid = has_shard (s, -1, 1);
-    if (o->validation > 0 && !valid)
-        wb_warn ("validation = %g is of so few documents that none was chosen: train without, or with a larger share",
-                 o->validation);
+    for (int i = 0; i < o->sources.n && o->validation > 0; i++)
+        if (is_first (o, i) && has_shard (s, i, 0) && !has_shard (s, i, 1))
+            wb_warn ("genre %s has so few documents that validation = %g chose none of them: a larger share may",
+                     wb_corpus_source (o, i)->genre, o->validation);
     wb_info ("For training, with a tokenizer T (weight: a genre's share of the windows that are trained on):");
     for (int i = 0; i < o->sources.n; i++)
         if (is_first (o, i) && has_shard (s, i, 0))

@@ -188,10 +188,15 @@ static wb_status check (const wb_corpus_source_t *s, int i, const json_t *counts
 static void warn_markup (const wb_corpus_source_t *s, int i, const json_t *counts) {
     char where[320];
     int64_t n[WB_FORMS];
-    const json_t *markup = json_object_get (counts, "markup");
-    for (int f = 0; f < WB_FORMS; f++) n[f] = json_integer_value (json_object_get (markup, wb_form_names[f]));
+    const char *such[WB_FORMS];
+    const json_t *markup = json_object_get (counts, "markup"), *samples = json_object_get (counts, "markup_samples");
+    for (int f = 0; f < WB_FORMS; f++) {
+        n[f] = json_integer_value (json_object_get (markup, wb_form_names[f]));
+        such[f] =
+            json_string_value (json_object_get (json_array_get (json_object_get (samples, wb_form_names[f]), 0), "id"));
+    }
     snprintf (where, sizeof where, "source %d, %.250s: ", i + 1, s->path);
-    wb_content_markup_warn (n, where, "in that source");
+    wb_content_markup_warn (n, such, where, "in that source");
 }
 
 static wb_status put_sources (json_t *m, const wb_corpus_options_t *o, wb_parts_t *p, const unsigned char *state,
