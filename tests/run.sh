@@ -10,7 +10,8 @@
 # usage: tests/run.sh [--slurm | --web | --help]
 #   --slurm   instead of the tests: install Slurm as well, and run jobs/train.sbatch on 4 nodes of it on this machine
 #             (tests/slurm/run.sh; as root, ten minutes)
-#   --web     instead of the tests: OpenAI's client from npm against wabun serve (tests/web/run.sh; Node 20)
+#   --web     instead of the tests: OpenAI's client from npm against wabun serve, and its page in Chromium
+#             (tests/web/run.sh; Node 20)
 set -u
 slurm= web=
 case ${1-} in
@@ -63,6 +64,11 @@ if [ -n "$slurm" ]; then
   exit "$code"
 fi
 if [ -n "$web" ]; then
+  if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    echo "run.sh: installing Chromium"
+    env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium fonts-noto-cjk >web-install.out 2>&1 ||
+      tail -n 3 web-install.out # its part is skipped
+  fi
   WABUN=$PWD/wabun "$top/tests/web/run.sh" | tee web.out
   code=${PIPESTATUS[0]}
   passed=$(grep -c '^ok' web.out) failed=$(grep -c '^not ok' web.out)

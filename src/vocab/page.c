@@ -36,8 +36,8 @@ static wb_status put_plot (wb_buf_t *b, const wb_comparison_t *c, const wb_colum
             if (v > most) most = v;
         }
     const int rows = c->ntokenizers * c->sample->genres;
-    WB_TRY (put (b, "<h2>%s</h2>\n<svg width=\"%d\" height=\"%d\" role=\"img\">\n", k->unit, LABEL + BAR + 70,
-                 rows * ROW + c->ntokenizers * GAP));
+    WB_TRY (put (b, "<section><h2>%s</h2>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n", k->unit,
+                 LABEL + BAR + 70, rows * ROW + c->ntokenizers * GAP, k->unit));
     int y = 0;
     for (int i = 0; i < c->ntokenizers; i++, y += GAP) {
         const char *name = c->tokenizers[i].spec;
@@ -62,7 +62,7 @@ static wb_status put_plot (wb_buf_t *b, const wb_comparison_t *c, const wb_colum
         WB_TRY (put_escaped (b, c->sample->genre[g]));
         WB_TRY (put (b, "&ensp;"));
     }
-    return put (b, "</p>\n");
+    return put (b, "</p></section>\n");
 }
 
 static wb_status put_row (wb_buf_t *b, const char *genre, const wb_measured_t *t, const wb_measures_t *m) {
@@ -80,26 +80,34 @@ static wb_status put_row (wb_buf_t *b, const char *genre, const wb_measured_t *t
 }
 
 static wb_status put_table (wb_buf_t *b, const wb_comparison_t *c) {
-    WB_TRY (put (b, "<table>\n<tr><th>genre</th><th>tokenizer</th><th>kind</th><th>ids</th>"));
+    WB_TRY (put (b, "<div class=\"wide\"><table>\n<tr><th>genre</th><th>tokenizer</th><th>kind</th><th>ids</th>"));
     for (const wb_column_t *k = wb_vocab_columns; k->name != NULL; k++) WB_TRY (put (b, "<th>%s</th>", k->unit));
     WB_TRY (put (b, "</tr>\n"));
     for (int i = 0; i < c->ntokenizers; i++) WB_TRY (put_row (b, "all", &c->tokenizers[i], &c->tokenizers[i].all));
     for (int g = 0; g < c->sample->genres; g++)
         for (int i = 0; i < c->ntokenizers; i++)
             WB_TRY (put_row (b, c->sample->genre[g], &c->tokenizers[i], &c->tokenizers[i].genre[g]));
-    return put (b, "</table>\n");
+    return put (b, "</table></div>\n");
 }
 
 static wb_status put_page (wb_buf_t *b, const wb_comparison_t *c) {
     WB_TRY (put (b,
-                 "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Vocabularies</title>\n<style>"
-                 "body{font:14px sans-serif;margin:2em;max-width:60em}svg text{font:12px sans-serif}"
-                 "table{border-collapse:collapse}td,th{padding:.2em .6em;border-bottom:1px solid #ccc}"
+                 "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Vocabularies</title>\n"
+                 "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<style>"
+                 ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;"
+                 "max-width:76em;padding:0 1.2em}h2{font-size:1rem;margin:0 0 .6em}h2::first-letter{text-transform:"
+                 "uppercase}main{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%%,28em),1fr));"
+                 "gap:1.5em 2.5em}svg{width:100%%;max-width:46em;height:auto}svg text{font:13px system-ui,sans-serif;"
+                 "fill:currentColor}section p{margin:.3em 0;font-size:.9rem}.wide{overflow-x:auto;margin-top:2em}"
+                 "table{border-collapse:collapse;font-variant-numeric:tabular-nums}th{text-align:left}"
+                 "td,th{padding:.25em .7em;border-bottom:1px solid #8885}"
                  "td:nth-child(n+4){text-align:right}</style></head><body>\n<h1>Vocabularies compared</h1>\n"));
     WB_TRY (put (b, "<p>%.1f MB of text.  A word is a run of two or more kanji, katakana or Latin letters.</p>\n",
                  (double) c->sample->bytes / 1e6));
+    WB_TRY (put (b, "<main>\n"));
     for (const wb_column_t *k = wb_vocab_columns; k->name != NULL; k++)
         if (strcmp (k->name, "bytes_per_token") != 0) WB_TRY (put_plot (b, c, k));
+    WB_TRY (put (b, "</main>\n"));
     WB_TRY (put_table (b, c));
     return put (b, "</body></html>\n");
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# wabun serve against OpenAI's client.  Not part of make check.  Installs what is missing: npm packages beside the build.  tests/run.sh --web starts it, or
-# by hand, in a build directory:
+# wabun serve against OpenAI's client, and its page in Chromium.  Not part of make check.  Installs npm packages beside
+# the build; Chromium is the system's (Debian: apt-get install chromium), without it that part is skipped.
+# tests/run.sh --web starts it, or by hand, in a build directory:
 #     WABUN=$PWD/wabun ../tests/web/run.sh
 #   WABUN_WEB=DIR   where the npm packages are (default ./web)
 # Writes TAP.
@@ -19,8 +20,8 @@ trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 
 skip () { echo "1..0 # SKIP $1"; exit 77; }
 command -v npm >/dev/null || skip "no npm"
-if [ ! -d "$WABUN_WEB/node_modules/openai" ]; then
-  mkdir -p "$WABUN_WEB" && (cd "$WABUN_WEB" && env -u NO_PROXY -u no_proxy npm i -E --no-audit --no-fund --ignore-scripts openai) \
+if [ ! -d "$WABUN_WEB/node_modules/axe-core" ]; then
+  mkdir -p "$WABUN_WEB" && (cd "$WABUN_WEB" && env -u NO_PROXY -u no_proxy npm i -E --no-audit --no-fund --ignore-scripts openai playwright-core axe-core) \
     >"$work/npm" 2>&1 || { cat "$work/npm" >&2; skip "npm installs no packages here"; }
 fi
 
@@ -43,7 +44,14 @@ while [ $i -lt 300 ] && [ ! -s "$work/address" ]; do i=$((i + 1)); sleep 0.1; do
 url=$(cat "$work/address")
 cp "$here"/*.mjs "$WABUN_WEB" # a module is looked for beside the script
 bad=0 point=0
-for test in api; do
+: "${WABUN_CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome)}"
+export WABUN_CHROMIUM
+for test in api page; do
+  if [ $test = page ] && [ -z "$WABUN_CHROMIUM" ]; then
+    point=$((point + 1))
+    echo "ok $point - page # SKIP no chromium"
+    continue
+  fi
   timeout 300 node "$WABUN_WEB/$test.mjs" "$url" >"$work/tap" 2>&1
   code=$?
   grep -v '^[0-9]*\.\.' "$work/tap" | sed "s/^\(not \)\{0,1\}ok /&$test: /"
