@@ -284,6 +284,15 @@ typedef struct wb_print_texts {
 /** Open the model, write texts, with a line of ======== between two.  Ctrl-C prints what there is and ends the program
  * as an interrupted one ends.  Errors: those of wb_model_open(), wb_context_read() and wb_generate(); WB_EIO. */
 wb_status wb_print_texts (const wb_print_texts_t *p, const wb_model_args_t *model) WB_NODISCARD;
+/** What `wabun write` does; all borrowed. */
+typedef struct wb_write_loop {
+    wb_generation_t generation; /**< of a stretch; but for the context, texts, emit and ctx */
+    const char *file;           /**< the text: read if it is there, saved at the end; NULL: none */
+    int64_t seed; /**< of the first stretch, the next has one more; < 0: one from the clock, which is told */
+} wb_write_loop_t;
+/** Open the model, then take lines from the standard input until it ends: text, an empty line for the model's turn, or
+ * a command (write_loop.c).  What fails beside the writing (an editor, a save) is a warning.  Errors: as above. */
+wb_status wb_write_loop (const wb_write_loop_t *w, const wb_model_args_t *model) WB_NODISCARD;
 /** Open the model, print text, tab, log-probability (nats) of each line of a file ("-": the standard input).  tokens:
  * before that the same of each of its tokens; end: count the <|endoftext|> after a text.  Errors: as above. */
 wb_status wb_print_scores (const char *file, const wb_model_args_t *model, bool tokens, bool end) WB_NODISCARD;
@@ -359,6 +368,7 @@ wb_status wb_eval (wb_comm_t *world, const wb_eval_t *e) WB_NODISCARD;
 /** From now on Ctrl-C sets a flag; the third one ends the program. */
 void wb_interrupt_begin (void);
 bool wb_interrupted (void);
+void wb_interrupt_forget (void); /**< as if there had been none */
 /** Ctrl-C is as before; if there was one and status is WB_OK, the program ends as an interrupted one ends. */
 void wb_interrupt_end (wb_status status);
 

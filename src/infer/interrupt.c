@@ -24,6 +24,8 @@ void wb_interrupt_begin (void) {
 
 bool wb_interrupted (void) { return interrupted != 0; }
 
+void wb_interrupt_forget (void) { interrupted = 0; }
+
 void wb_interrupt_end (wb_status status) {
     sigaction (SIGINT, &before, NULL);
     if (interrupted == 0 || status != WB_OK) return;
