@@ -32,7 +32,13 @@ const wb_cmd_t wb_cmd_serve = {
         "  --no-verify          do not compare the models with their checksums.json\n"
         "\n"
         "Prints its address when it is ready.  The API is OpenAI's: POST /v1/completions (stream, n, echo, logprobs,\n"
-        "stop, seed, max_tokens, temperature, top_p, top_k, min_p), /v1/embeddings, GET /v1/models; beside it POST\n"
-        "/tokenize, /detokenize and /score, GET /health and /metrics (OpenMetrics).  SIGTERM finishes what is under\n"
-        "way, for half a minute at most; SIGHUP loads the models anew.\n",
+        "stop, seed, max_tokens, temperature, top_p, top_k, min_p), /v1/chat/completions, /v1/embeddings, GET\n"
+        "/v1/models; beside it POST /tokenize, /detokenize and /score, GET /health and /metrics (OpenMetrics).\n"
+        "SIGTERM finishes what is under way, for half a minute at most; SIGHUP loads the models anew.\n"
+        "\n"
+        "Conversations (/v1/chat/completions) are for a model that was trained for them and has a file chat.json\n"
+        "in its directory, the texts around what each says: {\"user\": \"Q: {content}\\n\", \"assistant\":\n"
+        "\"A: {content}\\n\", \"reply\": \"A: \", \"stop\": [\"\\n\"]}, if need be with \"system\" and \"begin\".  The "
+        "messages\n"
+        "follow each other, then comes reply, and the model goes on; <|endoftext|> is that token.\n",
 };

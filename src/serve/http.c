@@ -268,6 +268,7 @@ struct MHD_Daemon *wb_http_start (wb_server_t *s, int fd) {
 
 const wb_route_t wb_routes[] = {
     {"POST", "/v1/completions", wb_answer_completions, false},
+    {"POST", "/v1/chat/completions", wb_answer_chat, false},
     {"POST", "/v1/embeddings", wb_answer_embeddings, false},
     {"GET", "/v1/models", wb_answer_models, false},
     {"POST", "/tokenize", wb_answer_tokenize, false},

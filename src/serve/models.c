@@ -17,6 +17,7 @@ static void destroy (wb_served_t *m) {
     if (m == NULL) return;
     wb_engine_destroy (m->engine);
     wb_model_destroy (m->model);
+    wb_chat_destroy (m->chat);
     wb_free (m->name);
     wb_free (m);
 }
@@ -44,6 +45,7 @@ static wb_status load (wb_served_t **out, const wb_server_t *s, const char *spec
     wb_served_t *m = *out = wb_calloc (1, sizeof *m);
     if (m == NULL) return WB_NOMEM ("model %s", spec);
     WB_TRY (name_of (&m->name, &args.model, spec));
+    WB_TRY (wb_chat_read (&m->chat, args.model));
     WB_TRY (wb_model_open (&m->model, &args, "serve"));
     const wb_size_t *size = &m->model->size;
     const int64_t most = (int64_t) (MAX_BYTES / wb_engine_block_bytes (size)),

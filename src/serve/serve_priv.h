@@ -20,15 +20,30 @@ enum {
     WB_SERVE_DRAIN = 30,         /* seconds to finish what is under way at the end */
     WB_SERVE_CHOICES = 128,      /* texts of one request */
     WB_SERVE_MOST = 16384,       /* tokens of a text */
-    WB_SERVE_STOPS = 16,         /* stop sequences */
-    WB_SERVE_BUCKETS = 16        /* of a histogram */
+    WB_SERVE_STOPS = 16,         /* stop sequences of a request */
+    WB_CHAT_STOPS = 8,           /* and of a template */
+    WB_CHAT_ROLES = 3,
+    WB_SERVE_BUCKETS = 16 /* of a histogram */
 };
 
 /* ---- models (models.c) ------------------------------------------------------------------------------------------- */
 
+/* How a conversation is written (chat.c). */
+typedef struct wb_chat {
+    json_t *json;                    /* chat.json, whose the texts are */
+    const char *role[WB_CHAT_ROLES]; /* of the system (NULL: it has none), of the user, of the assistant */
+    const char *begin, *reply;
+    const char *stops[WB_CHAT_STOPS];
+    int nstops;
+} wb_chat_t;
+/* The template of a model directory; NULL: it has none.  Errors: WB_EDATA. */
+wb_status wb_chat_read (wb_chat_t **out, const char *model) WB_NODISCARD;
+void wb_chat_destroy (wb_chat_t *t);
+
 /* A model that is loaded. */
 typedef struct wb_served {
     char *name;
+    wb_chat_t *chat; /* NULL: it is not for conversations */
     wb_model_t *model;
     wb_engine_t *engine;
     int64_t since; /* seconds of 1970 */
@@ -112,7 +127,7 @@ typedef struct wb_choice {
     size_t sent;             /* bytes; for the thread of the connection */
     int64_t sent_records;
     int64_t offset; /* characters before the next record */
-    bool sent_end;
+    bool sent_any, sent_end;
 } wb_choice_t;
 
 /* One request of the engine: a prompt with its texts. */
@@ -143,7 +158,7 @@ typedef struct wb_call {
     int64_t njobs, waiting; /* waiting: jobs the engine still has */
     wb_choice_t *choices;   /* [njobs * texts] */
     int64_t texts;          /* of each job */
-    const char *stops[WB_SERVE_STOPS];
+    const char *stops[WB_SERVE_STOPS + WB_CHAT_STOPS];
     int nstops;
     wb_status failed; /* out of memory, bad numbers */
 } wb_call_t;
@@ -203,7 +218,7 @@ bool wb_json_prompts (wb_exchange_t *x, const char *name, int64_t *n, int64_t ma
 bool wb_json_prompt (wb_exchange_t *x, const char *name, int64_t i, const wb_served_t *m, wb_ids_t *ids,
                      const char **text);
 
-/* ---- what is answered (completions.c, stream.c, logprobs.c, texts.c, metrics.c, page.c) -------------------------- */
+/* ---- what is answered (completions.c, chat.c, stream.c, logprobs.c, texts.c, metrics.c, page.c) -------------------------- */
 
 typedef struct wb_route {
     const char *method, *path;
@@ -213,6 +228,7 @@ typedef struct wb_route {
 extern const wb_route_t wb_routes[]; /* ends with a NULL method */
 
 void wb_answer_completions (wb_exchange_t *x);
+void wb_answer_chat (wb_exchange_t *x);
 void wb_answer_models (wb_exchange_t *x);
 void wb_answer_tokenize (wb_exchange_t *x);
 void wb_answer_detokenize (wb_exchange_t *x);
@@ -230,7 +246,7 @@ void wb_answer_icon (wb_exchange_t *x);
 typedef struct wb_completion {
     char id[40];
     int64_t created;
-    bool echo, stream, usage, logprobs;
+    bool chat, echo, stream, usage, logprobs;
 } wb_completion_t;
 json_t *wb_completion_begin (const wb_completion_t *c, const wb_call_t *call);
 /* {"prompt_tokens", ...} */
@@ -240,6 +256,12 @@ void wb_answer_stream (wb_exchange_t *x, const wb_completion_t *c);
 /* The text of a prompt. */
 wb_status wb_completion_prompt (wb_buf_t *out, const wb_job_t *j) WB_NODISCARD;
 
+/* The ids of the conversation that is asked for.  False: answered. */
+bool wb_chat_prompt (wb_exchange_t *x, const wb_served_t *m, wb_ids_t *ids);
+/* A choice, and the list of one that an event has; takes logprobs over. */
+json_t *wb_chat_choice (const wb_completion_t *c, const wb_served_t *m, const wb_choice_t *choice, int64_t index);
+json_t *wb_chat_delta (int64_t index, bool first, const char *text, size_t n, json_t *logprobs, const char *finish);
+
 /* A token as text: its characters, or "bytes:\xe3" where it has no whole ones. */
 json_t *wb_token_text (const wb_served_t *m, int32_t id);
 /* The characters that begin in a token. */
@@ -248,5 +270,7 @@ int64_t wb_token_characters (const wb_served_t *m, int32_t id);
  * characters before the first of them, then after the last. */
 json_t *wb_logprobs (const wb_served_t *m, const wb_job_t *job, const wb_choice_t *choice, int64_t from,
                      int64_t *offset);
+/* The same of a conversation, which has another form. */
+json_t *wb_chat_logprobs (const wb_served_t *m, const wb_choice_t *choice, int64_t from);
 
 #endif

@@ -32,9 +32,13 @@ static wb_status put_event (events_t *e, json_t *json) {
 static wb_status put_choice (events_t *e, int64_t index, const char *text, size_t n, json_t *logprobs,
                              const char *finish) {
     json_t *o = wb_completion_begin (&e->c, e->x->call);
+    wb_choice_t *to = &e->x->call->choices[index];
     json_object_set_new (o, "choices",
-                         json_pack ("[{s:I,s:s#,s:o,s:s?}]", "index", (json_int_t) index, "text", n > 0 ? text : "",
-                                    (int) n, "logprobs", logprobs, "finish_reason", finish));
+                         e->c.chat
+                             ? wb_chat_delta (index, !to->sent_any, text, n, logprobs, finish)
+                             : json_pack ("[{s:I,s:s#,s:o,s:s?}]", "index", (json_int_t) index, "text",
+                                          n > 0 ? text : "", (int) n, "logprobs", logprobs, "finish_reason", finish));
+    to->sent_any = true;
     if (e->c.usage) json_object_set_new (o, "usage", json_null ());
     return put_event (e, o);
 }
@@ -70,7 +74,9 @@ static wb_status put_new (events_t *e, int64_t i) {
     const size_t n = to->ready - to->sent;
     if (to->sent_end || (n == 0 && to->finish == NULL)) return WB_OK;
     json_t *logprobs = json_null ();
-    if (e->c.logprobs) logprobs = wb_logprobs (e->x->call->served, NULL, to, to->sent_records, &to->offset);
+    if (e->c.logprobs)
+        logprobs = e->c.chat ? wb_chat_logprobs (e->x->call->served, to, to->sent_records)
+                             : wb_logprobs (e->x->call->served, NULL, to, to->sent_records, &to->offset);
     const char *text = to->text.data + to->sent;
     to->sent += n;
     to->sent_records = to->records.len;

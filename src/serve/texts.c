@@ -14,11 +14,11 @@ void wb_answer_models (wb_exchange_t *x) {
     json_t *list = json_array ();
     pthread_mutex_lock (&x->server->lock);
     for (const wb_served_t *m = x->server->served; m != NULL && !m->retired; m = m->next)
-        json_array_append_new (list,
-                               json_pack ("{s:s,s:s,s:I,s:s,s:I,s:I,s:s}", "id", m->name, "object", "model", "created",
-                                          (json_int_t) m->since, "owned_by", "wabun", "context_length",
-                                          (json_int_t) m->model->size.T, "vocab_size", (json_int_t) m->model->size.V,
-                                          "tokenizer", wb_tokenizer_kind (m->model->tokenizer)));
+        json_array_append_new (list, json_pack ("{s:s,s:s,s:I,s:s,s:I,s:I,s:s,s:b}", "id", m->name, "object", "model",
+                                                "created", (json_int_t) m->since, "owned_by", "wabun", "context_length",
+                                                (json_int_t) m->model->size.T, "vocab_size",
+                                                (json_int_t) m->model->size.V, "tokenizer",
+                                                wb_tokenizer_kind (m->model->tokenizer), "chat", m->chat != NULL));
     pthread_mutex_unlock (&x->server->lock);
     wb_answer_json (x, 200, json_pack ("{s:s,s:o}", "object", "list", "data", list));
 }

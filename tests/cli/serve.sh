@@ -42,6 +42,15 @@ until_is () { # METRIC VALUE
   test "$(number "$1")" = "$2"
 }
 
+talks_until () { # TEXT
+  i=0
+  while [ $i -lt 100 ] && [ "$(post /v1/chat/completions "{$talk}" | field content)" != "$1" ]; do
+    i=$((i + 1))
+    sleep 0.1
+  done
+  [ $i -lt 100 ]
+}
+
 start --model letters="$model" --allow-origin http://named.example
 ok "prints one line, its address" grep -q -x 'http://127\.0\.0\.1:[0-9]*' "$T_TMP/address"
 ok "/health" test "$(get /health)" = '{"status":"ok"}'
@@ -143,7 +152,7 @@ done <<'END'
 400 /score {"txt":"a"}
 400 /tokenize {"text":1}
 400 /detokenize {"tokens":[300]}
-404 /v1/chat/completions {"messages":[]}
+400 /v1/chat/completions {"messages":[{"role":"user","content":"a"}]}
 404 /../../etc/passwd {}
 405 /v1/models {}
 END
@@ -181,6 +190,60 @@ wait $stream
 ok "SIGTERM: a stream is finished" grep -q '^data: \[DONE\]' "$T_TMP/events"
 wait $server
 ok "exit code 0" test $? -eq 0
+
+# ---- conversations: a second model that has a template
+cp -r "$model" "$T_TMP/talker"
+cat >"$T_TMP/talker/chat.json" <<'END'
+{"begin": "<|endoftext|>", "system": "s{content}", "user": "u{content}\n", "assistant": "a{content}<|endoftext|>", "reply": "abc", "stop": ["0"]}
+END
+start --model "$T_TMP/talker" --model "$model"
+talk='"model":"talker","seed":5,"max_tokens":30,"messages":[{"role":"system","content":"x"},{"role":"user","content":"y"},{"role":"assistant","content":"z"},{"role":"user","content":[{"type":"text","text":"い"}]}]'
+ids=[256,115,120,117,121,10,97,122,256,117,227,129,132,10,97,98,99]
+complete "{\"prompt\":$ids,\"seed\":5,\"max_tokens\":30}" >"$T_TMP/want"
+post /v1/chat/completions "{$talk}" >"$T_TMP/got"
+ok "/v1/chat/completions: what follows its text" test -s "$T_TMP/want" -a "$(field content <"$T_TMP/got")" = "$(cat "$T_TMP/want")"
+ok "in the API's form" grep -q '"object":"chat.completion".*"message":{"role":"assistant","content":"' "$T_TMP/got"
+post /v1/chat/completions "{$talk,\"stream\":true}" >"$T_TMP/events"
+ok "a stream of it" test "$(field content <"$T_TMP/events" | tr -d '\n')" = "$(cat "$T_TMP/want")" -a "$(grep -c '"role":"assistant"' "$T_TMP/events")" -eq 1
+ok "with its end" test "$(grep '^data' "$T_TMP/events" | tail -n 1)" = "data: [DONE]"
+post /v1/chat/completions "{$talk,\"logprobs\":true,\"top_logprobs\":2}" >"$T_TMP/got"
+ok "with log-probabilities" test "$(grep -o '"top_logprobs":\[{[^]]*\][^]]*\]' "$T_TMP/got" | grep -c .)" -eq "$(wc -m <"$T_TMP/want" | awk '{ print $1 - 1 }')"
+stop=$(cut -c 5-6 "$T_TMP/want")
+before=$(awk -v s="$stop" '{ print substr ($0, 1, index ($0, s) - 1) }' "$T_TMP/want")
+sed -i "s/\"0\"/\"0\", \"$stop\"/" "$T_TMP/talker/chat.json"
+kill -HUP $server
+ok "SIGHUP: the template is read anew" talks_until "$before"
+ok "a model without a template says so" sh -c 'echo "$1" | grep -q "it has no chat.json"' - "$(post /v1/chat/completions '{"model":"model","messages":[{"role":"user","content":"a"}]}')"
+while read -r body; do
+  got=$(post /v1/chat/completions "{\"model\":\"talker\",$body}" -o "$T_TMP/error" -w '%{http_code}')
+  ok "400 chat $(printf %.60s "$body")" test "$got" = 400 -a "$(grep -c '{"error":{"message":"' "$T_TMP/error")" -eq 1
+done <<'END'
+"messages":[]
+"messages":{"role":"user","content":"a"}
+"messages":["a"]
+"messages":[{"role":"tool","content":"a"}]
+"messages":[{"role":"user"}]
+"messages":[{"role":"user","content":[{"type":"image_url","image_url":"x"}]}]
+"messages":[{"role":"user","content":"a<|endoftext|>"}]
+"messages":[{"role":"user","content":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}]
+"messages":[{"role":"user","content":"a"}],"logprobs":3
+"messages":[{"role":"user","content":"a"}],"tools":[{}]
+"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_object"}
+END
+kill -TERM $server
+wait $server
+while read -r what text; do
+  echo "$text" >"$T_TMP/talker/chat.json"
+  fails "chat.json: $what" 5 "chat.json" serve --port 0 --model "$T_TMP/talker"
+done <<'END'
+no-JSON {"user": "{content}",
+a-list []
+no-content {"user": "u", "assistant": "{content}", "reply": ""}
+twice {"user": "{content}{content}", "assistant": "{content}", "reply": ""}
+no-reply {"user": "{content}", "assistant": "{content}"}
+unknown {"user": "{content}", "assistant": "{content}", "reply": "", "stops": []}
+stop {"user": "{content}", "assistant": "{content}", "reply": "", "stop": [""]}
+END
 
 printf '# keys\nsesame-open\n\nanother-key-1\n' >"$T_TMP/keys"
 start --model "$model" --api-keys "$T_TMP/keys" --queue 1
