@@ -202,8 +202,16 @@ static wb_call_t *read_call (wb_exchange_t *x, const asked_t *a) {
         wb_answer_error (x, 500, NULL, NULL, "out of memory");
         return NULL;
     }
-    for (int64_t i = 0; i < jobs; i++)
+    int64_t sum = 0;
+    for (int64_t i = 0; i < jobs; i++) {
         if (!read_prompt (x, x->call, i, a)) return NULL;
+        sum += a->n * x->call->jobs[i].r.max_length;
+    }
+    if (sum > x->server->o->tokens) {
+        wb_answer_error (x, 400, "max_tokens", NULL, "%lld tokens are asked for: a request may have %lld",
+                         (long long) sum, (long long) x->server->o->tokens);
+        return NULL;
+    }
     for (int i = 0; a->c.chat && i < m->chat->nstops; i++) x->call->stops[x->call->nstops++] = m->chat->stops[i];
     return read_stops (x, x->call) ? x->call : NULL;
 }

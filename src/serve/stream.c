@@ -89,8 +89,7 @@ static wb_status gather (events_t *e) {
     wb_call_t *c = e->x->call;
     if (c->failed != WB_OK) {
         e->ended = true;
-        return put_event (e, json_pack ("{s:{s:s,s:s,s:n,s:n}}", "error", "message", "the text could not be finished",
-                                        "type", "server_error", "param", "code"));
+        return put_event (e, wb_error_json ("the text could not be finished", "server_error", NULL, NULL));
     }
     if (e->c.echo && !e->echoed) {
         if (prompts_missing (c) && c->waiting > 0) return WB_OK;
@@ -129,6 +128,12 @@ static ssize_t more (void *ctx, uint64_t position, char *out, size_t max) {
         pthread_mutex_unlock (&c->lock);
         wb_exchange_touch (e->x);
     }
+    if (status == WB_OK && !there && c->late) {
+        e->ended = true;
+        status = put_event (e, wb_error_json ("the text could not be finished within the time of a request",
+                                              "server_error", NULL, "time_limit"));
+        there = status == WB_OK;
+    }
     if (status != WB_OK || !there) {
         wb_error_clear ();
         return MHD_CONTENT_READER_END_WITH_ERROR;
@@ -162,4 +167,5 @@ void wb_answer_stream (wb_exchange_t *x, const wb_completion_t *c) {
     }
     (void) MHD_add_response_header (r, "X-Accel-Buffering", "no"); /* nginx hands events on as they come */
     wb_answer_response (x, 200, "text/event-stream", r);
+    x->streams = true;
 }

@@ -169,7 +169,7 @@ ok "one that was named" grep -qi 'access-control-allow-origin: http://named.exam
 ok "headers for browsers" grep -qi 'x-content-type-options: nosniff' "$T_TMP/headers"
 
 # ---- clients that go away; the end
-long='{"prompt":"a","seed":1,"max_tokens":16000,"min_tokens":16000,"n":100'
+long='{"prompt":"a","seed":1,"max_tokens":16000,"min_tokens":16000,"n":16'
 curl -q -s -m 1 -d "$long}" "$url/v1/completions" >/dev/null
 curl -q -s -m 1 -d "$long,\"stream\":true}" "$url/v1/completions" >/dev/null
 ok "whoever has gone is not written for" until_is cancelled_total 2
@@ -259,6 +259,44 @@ ok "one is under way" until_is requests_open 1
 ok "the next one is refused" test "$(post /v1/completions '{"prompt":"a"}' -H 'Authorization: Bearer sesame-open' -o /dev/null -w '%{http_code}')" = 429
 kill $busy
 kill -TERM $server
+wait $server
+ok "stopped" test $? -eq 0
+
+# ---- limits of a client and of a request; keys that are read anew; the end
+start --model "$model" --api-keys "$T_TMP/keys" --per-client 1 --max-seconds 2 --max-body 2000 --max-tokens 300000
+as () { # KEY PATH BODY ARGUMENT...
+  key=$1
+  shift
+  post "$@" -H "Authorization: Bearer $key"
+}
+status () { as "$@" -o "$T_TMP/error" -w '%{http_code}'; }
+as another-key-1 /v1/completions "$long}" -o "$T_TMP/late" -w '%{http_code}' >"$T_TMP/code" &
+busy=$!
+as sesame-open /v1/completions "$long,\"stream\":true}" >"$T_TMP/events" &
+ok "two clients have a request each" until_is requests_open 2
+ok "another one of the same client is refused" test "$(status sesame-open /v1/completions '{"prompt":"a"}')" = 429
+ok "with its reason" grep -q client_full "$T_TMP/error"
+wait $busy
+ok "what takes too long is ended" test "$(cat "$T_TMP/code")" = 503 -a "$(grep -c time_limit "$T_TMP/late")" -eq 1
+ok "nobody has one" until_is requests_open 0
+ok "a stream of it as well" grep -q '"code":"time_limit"' "$T_TMP/events"
+ok "then they may ask again" test "$(status sesame-open /v1/completions '{"prompt":"a"}')" = 200
+ok "too many bytes" test "$(status sesame-open /v1/completions "{\"prompt\":\"$(head -c 2000 /dev/zero | tr '\0' a)\"}")" = 413
+ok "too many tokens" test "$(status sesame-open /v1/completions '{"prompt":"a","n":100,"max_tokens":3001}')" = 400
+echo another-key-2 >"$T_TMP/keys"
+kill -HUP $server
+i=0
+while [ $i -lt 100 ] && [ "$(status another-key-2 /tokenize '{"text":"a"}')" != 200 ]; do
+  i=$((i + 1))
+  sleep 0.1
+done
+ok "SIGHUP: a new key" test $i -lt 100
+ok "and an old one" test "$(status sesame-open /tokenize '{"text":"a"}')" = 401
+number () { get /metrics -H 'Authorization: Bearer another-key-2' | sed -n "s/^wabun_$1 //p"; }
+as another-key-2 /v1/completions "$long,\"stream\":true}" >"$T_TMP/events" &
+until_is requests_open 1
+kill -TERM $server
+ok "SIGTERM: who comes now is told" test "$(i=0; while [ $i -lt 50 ] && [ "$(status another-key-2 /v1/completions '{"prompt":"a"}')" = 429 ]; do i=$((i + 1)); done; status another-key-2 /v1/completions '{"prompt":"a"}')" = 503
 wait $server
 ok "stopped" test $? -eq 0
 
