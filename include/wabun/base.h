@@ -128,6 +128,9 @@ bool wb_log_is_tty (void);
 
 /* ---- memory (heap.c, arena.c) ------------------------------------------------------------------------------------ */
 
+/** For a program of many threads that come and go: the system's malloc() keeps memory in two pools, and not in some for
+ * each core, which all grow to what the busiest moment needed. */
+void wb_heap_few_pools (void);
 /** Counted heap: the only malloc of the program.  NULL when out of memory; wb_calloc zeroes. */
 void *wb_malloc (size_t bytes) WB_NODISCARD;
 void *wb_calloc (size_t n, size_t bytes) WB_NODISCARD;

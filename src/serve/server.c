@@ -236,6 +236,7 @@ static wb_status serve (wb_server_t *s) {
 wb_status wb_serve_run (const wb_serve_t *o) {
     wb_server_t s = {.o = o, .started = wb_now ()};
     pthread_condattr_t monotonic;
+    wb_heap_few_pools ();
     s.inbox_end = &s.inbox;
     pthread_condattr_init (&monotonic);
     pthread_condattr_setclock (&monotonic, CLOCK_MONOTONIC);
