@@ -168,6 +168,12 @@ get /v1/models -H 'Origin: http://named.example' -D "$T_TMP/headers" -o /dev/nul
 ok "one that was named" grep -qi 'access-control-allow-origin: http://named.example' "$T_TMP/headers"
 ok "headers for browsers" grep -qi 'x-content-type-options: nosniff' "$T_TMP/headers"
 
+# ---- bench serve
+"$WABUN" bench serve --url "$url" --clients 3 --prompt 4 --tokens 20 --vocab 256 --json >"$T_TMP/bench" 2>"$T_TMP/err"
+ok "bench serve" grep -q '"bench": *"serve".*"clients": *3,.*"tokens_per_s": *[1-9].*"first_ms": *[0-9.]*[1-9]' "$T_TMP/bench"
+fails "bench serve without an address" 2 "wants --url" bench serve
+fails "bench serve where nobody listens" 3 "127.0.0.1:1" bench serve --url http://127.0.0.1:1
+
 # ---- clients that go away; the end
 long='{"prompt":"a","seed":1,"max_tokens":16000,"min_tokens":16000,"n":16'
 curl -q -s -m 1 -d "$long}" "$url/v1/completions" >/dev/null
