@@ -128,6 +128,9 @@ bool wb_log_is_tty (void);
 
 /* ---- memory (heap.c, arena.c) ------------------------------------------------------------------------------------ */
 
+/** For a program of many threads that come and go: the system's malloc() keeps memory in two pools, and not in some for
+ * each core, which all grow to what the busiest moment needed. */
+void wb_heap_few_pools (void);
 /** Counted heap: the only malloc of the program.  NULL when out of memory; wb_calloc zeroes. */
 void *wb_malloc (size_t bytes) WB_NODISCARD;
 void *wb_calloc (size_t n, size_t bytes) WB_NODISCARD;
@@ -174,6 +177,8 @@ static inline size_t wb_align (size_t n) { return (n + WB_ALIGN - 1) & ~(WB_ALIG
 /** \param name for messages; copied.  Errors: WB_ENOMEM, also where the system has less than that free.
  * Pages are touched first by the OpenMP team. */
 wb_status wb_arena_new (wb_arena_t **out, const char *name, size_t bytes) WB_NODISCARD;
+/** The same, but a large one takes its memory page by page when it is used. */
+wb_status wb_arena_new_slowly (wb_arena_t **out, const char *name, size_t bytes) WB_NODISCARD;
 void wb_arena_destroy (wb_arena_t *a); /**< NULL is allowed */
 /** Needs no destroy. */
 wb_arena_t wb_arena_counting (void);

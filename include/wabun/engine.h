@@ -32,6 +32,8 @@ typedef struct wb_engine_limits {
  * WB_ENOMEM. */
 wb_status wb_engine_new (wb_engine_t **out, const wb_model_t *m, const wb_engine_limits_t *limits) WB_NODISCARD;
 void wb_engine_destroy (wb_engine_t *e); /**< drops every request without a word; NULL is fine */
+/** The same, where the weights are of no further use: their layout is left as it is. */
+void wb_engine_discard (wb_engine_t *e);
 /** Bytes it takes, and bytes of one block of keys and values. */
 size_t wb_engine_bytes (const wb_size_t *s, const wb_engine_limits_t *limits);
 size_t wb_engine_block_bytes (const wb_size_t *s);

@@ -383,6 +383,8 @@ typedef struct wb_infer wb_infer_t;
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
                         const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) WB_NODISCARD;
 void wb_infer_destroy (wb_infer_t *inf);
+/** The same, but the weights stay as they are: they are of no further use. */
+void wb_infer_discard (wb_infer_t *inf);
 size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t blocks, int64_t max_rows);
 /** Positions sequence b holds. */
 int64_t wb_infer_length (const wb_infer_t *inf, int b);

@@ -24,8 +24,18 @@ typedef struct wb_serve {
     const char *origins[WB_SERVE_ORIGINS]; /**< pages of other addresses that may use it (CORS) */
     int norigins;
     int64_t texts; /**< written at a time, of each model */
-    int64_t queue; /**< requests that may be under way or wait */
+    int64_t cache; /**< MiB of keys and values of each model; 0: as many as the texts can need, but no more than a
+                        quarter of the memory that is free */
+    /* limits */
+    int64_t queue;   /**< requests that may be under way or wait; a prompt, or a text to be scored, is one */
+    int64_t client;  /**< those of one client: a key's, or without keys an address' */
+    int64_t body;    /**< bytes of a request */
+    int64_t tokens;  /**< that a request may ask for, all its texts together */
+    int64_t seconds; /**< that a request may take, from its last byte to the last token */
+    int64_t silence; /**< seconds that a client may take to send a request, to read an answer, or be silent */
 } wb_serve_t;
+/** The defaults. */
+wb_serve_t wb_serve_defaults (void);
 /** The next argument that belongs to none of these options, which are stored.  False: there are no more, or *status is
  * an error (WB_EUSAGE). */
 bool wb_serve_next (wb_serve_t *s, wb_opts_t *o, wb_status *status) WB_NODISCARD;

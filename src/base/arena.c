@@ -16,7 +16,8 @@
 
 #define HUGE_PAGE ((size_t) 2 << 20)
 
-wb_status wb_arena_new (wb_arena_t **out, const char *name, size_t bytes) {
+/* Untouched is what malloc() takes from the system and not from memory that was used before: 32 MiB and more. */
+static wb_status make (wb_arena_t **out, const char *name, size_t bytes, bool touch) {
     char need[32], have[32];
     *out = NULL;
     wb_format_bytes (need, (double) bytes);
@@ -38,7 +39,7 @@ wb_status wb_arena_new (wb_arena_t **out, const char *name, size_t bytes) {
     if (align == HUGE_PAGE) (void) madvise (a->base, a->size & ~(HUGE_PAGE - 1), MADV_HUGEPAGE);
 #endif
     /* The OpenMP team touches the pages as it will use them later, so NUMA places each near its thread. */
-    int64_t pages = (int64_t) ((a->size + HUGE_PAGE - 1) / HUGE_PAGE);
+    int64_t pages = touch || a->size < 32 * HUGE_PAGE ? (int64_t) ((a->size + HUGE_PAGE - 1) / HUGE_PAGE) : 0;
 #pragma omp parallel for schedule(static) if (pages > 8)
     for (int64_t i = 0; i < pages; i++) {
         size_t at = (size_t) i * HUGE_PAGE;
@@ -47,6 +48,11 @@ wb_status wb_arena_new (wb_arena_t **out, const char *name, size_t bytes) {
     wb_heap_count (a->size);
     *out = a;
     return WB_OK;
+}
+
+wb_status wb_arena_new (wb_arena_t **out, const char *name, size_t bytes) { return make (out, name, bytes, true); }
+wb_status wb_arena_new_slowly (wb_arena_t **out, const char *name, size_t bytes) {
+    return make (out, name, bytes, false);
 }
 
 void wb_arena_destroy (wb_arena_t *a) {

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "base/base_priv.h"
 #include "wabun/base.h"
@@ -35,6 +38,12 @@ void wb_heap_count (size_t bytes) {
 void wb_heap_uncount (size_t bytes) {
     atomic_fetch_sub (&blocks, 1);
     atomic_fetch_sub (&held, bytes);
+}
+
+void wb_heap_few_pools (void) {
+#ifdef M_ARENA_MAX
+    (void) mallopt (M_ARENA_MAX, 2);
+#endif
 }
 
 static header_t *header_of (void *p) {

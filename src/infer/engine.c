@@ -95,7 +95,7 @@ wb_status wb_engine_new (wb_engine_t **out, const wb_model_t *m, const wb_engine
     return status;
 }
 
-void wb_engine_destroy (wb_engine_t *e) {
+static void destroy (wb_engine_t *e, void (*end) (wb_infer_t *inf)) {
     if (e == NULL) return;
     while (e->groups != NULL) {
         wb_group_t *g = e->groups;
@@ -103,10 +103,13 @@ void wb_engine_destroy (wb_engine_t *e) {
         wb_free (g);
     }
     for (int i = 0; e->slots != NULL && i < e->texts; i++) wb_ids_fini (&e->slots[i].history);
-    wb_infer_destroy (e->inf);
+    end (e->inf);
     wb_arena_destroy (e->arena);
     wb_free (e);
 }
+
+void wb_engine_destroy (wb_engine_t *e) { destroy (e, wb_infer_destroy); }
+void wb_engine_discard (wb_engine_t *e) { destroy (e, wb_infer_discard); }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 

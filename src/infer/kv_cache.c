@@ -29,7 +29,7 @@ enum {
 struct wb_infer {
     wb_size_t s;
     const wb_kern_t *k;
-    wb_arena_t *arena;
+    wb_arena_t *arena, *slow; /* slow: of the pool, whose memory is taken as it is used */
     int B;
     int64_t max_rows;
     const wb_params_t *params;
@@ -73,7 +73,6 @@ static void carve (wb_infer_t *inf, wb_arena_t *a) {
     inf->seqs = wb_arena_alloc (a, (size_t) rows * sizeof *inf->seqs);
     inf->pieces = wb_arena_alloc (a, (size_t) B * sizeof *inf->pieces);
     inf->books = wb_pool_carve (a, inf->nblocks);
-    inf->pool = wb_arena_floats (a, inf->nblocks * s->L * layer_floats (s));
     inf->table = wb_arena_alloc (a, (size_t) (B * blocks_of (s->T)) * sizeof *inf->table);
     inf->where = wb_arena_alloc (a, (size_t) (B * blocks_of (s->T)) * sizeof *inf->where);
     inf->x = wb_arena_floats (a, rows * C);
@@ -94,11 +93,15 @@ static int64_t pool_blocks (const wb_size_t *s, int B, int64_t blocks) {
     return blocks > 0 ? blocks : B * blocks_of (s->T);
 }
 
+static size_t pool_bytes (const wb_infer_t *inf) {
+    return wb_align ((size_t) (inf->nblocks * inf->s.L * layer_floats (&inf->s)) * sizeof (float));
+}
+
 size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t blocks, int64_t max_rows) {
     wb_infer_t inf = {.s = *s, .B = B, .max_rows = max_rows, .nblocks = pool_blocks (s, B, blocks)};
     wb_arena_t count = wb_arena_counting ();
     carve (&inf, &count);
-    return wb_arena_used (&count);
+    return wb_arena_used (&count) + pool_bytes (&inf);
 }
 
 /* All matrices into panels, or back. */
@@ -117,23 +120,25 @@ static const float *weight (const wb_infer_t *inf, wb_role role) {
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
                         const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) {
     *out = NULL;
-    wb_arena_t *a;
-    WB_TRY (wb_arena_new (&a, "inference", wb_infer_bytes (s, B, blocks, max_rows)));
     wb_infer_t *inf = wb_calloc (1, sizeof *inf);
-    if (inf == NULL) {
-        wb_arena_destroy (a);
-        return WB_NOMEM ("inference");
-    }
+    if (inf == NULL) return WB_NOMEM ("inference");
     *inf = (wb_infer_t){.s = *s,
                         .k = k,
-                        .arena = a,
                         .B = B,
                         .max_rows = max_rows,
                         .nblocks = pool_blocks (s, B, blocks),
                         .params = params,
                         .weights = weights};
-    carve (inf, a);
-    wb_arena_seal (a);
+    const size_t pool = pool_bytes (inf);
+    wb_status status = wb_arena_new (&inf->arena, "inference", wb_infer_bytes (s, B, blocks, max_rows) - pool);
+    if (status == WB_OK) status = wb_arena_new_slowly (&inf->slow, "keys and values", pool);
+    if (status != WB_OK) {
+        wb_infer_discard (inf);
+        return status;
+    }
+    carve (inf, inf->arena);
+    wb_arena_seal (inf->arena);
+    inf->pool = wb_arena_floats (inf->slow, inf->nblocks * s->L * layer_floats (s));
     wb_pool_init (inf->books, inf->nblocks);
 
     inf->wte = weight (inf, WB_ROLE_WTE);
@@ -146,11 +151,17 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
     return WB_OK;
 }
 
+void wb_infer_discard (wb_infer_t *inf) {
+    if (inf == NULL) return;
+    wb_arena_destroy (inf->arena);
+    wb_arena_destroy (inf->slow);
+    wb_free (inf);
+}
+
 void wb_infer_destroy (wb_infer_t *inf) {
     if (inf == NULL) return;
     arrange (inf, wb_panels_unpack);
-    wb_arena_destroy (inf->arena);
-    wb_free (inf);
+    wb_infer_discard (inf);
 }
 
 /* ---- sequences ------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
-/* POST /v1/completions: texts that go on from prompts.
+/* POST /v1/completions: texts that go on from prompts; and /v1/chat/completions, where the prompt is a conversation.
  *
  * Every prompt is a job of its own with n texts, so a prompt's texts do not depend on those it is sent with.
- * Not here: answers by events (stream.c), lists of log-probabilities (logprobs.c). */
+ * Not here: what a conversation is (chat.c), answers by events (stream.c), lists of log-probabilities (logprobs.c). */
 #include "config.h"
 
 #include <string.h>
@@ -22,6 +22,20 @@ typedef struct asked {
 static bool refuse (wb_exchange_t *x, const char *name, const char *why) {
     wb_answer_error (x, 400, name, "unsupported_parameter", "%s is not supported: %s", name, why);
     return false;
+}
+
+/* What the API has for conversations and this server has not, likewise. */
+static bool read_refused_of_chat (wb_exchange_t *x) {
+    static const char *const names[] = {"tools", "functions", "audio", "modalities"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const json_t *v = json_object_get (x->json, names[i]);
+        const bool plain = v == NULL || json_is_null (v) || (json_is_array (v) && json_array_size (v) == 0);
+        if (!plain) return refuse (x, names[i], "the model only writes text");
+    }
+    const json_t *v = json_object_get (x->json, "response_format");
+    const char *type = json_string_value (json_object_get (v, "type"));
+    if (v == NULL || json_is_null (v) || (type != NULL && strcmp (type, "text") == 0)) return true;
+    return refuse (x, "response_format", "the model only writes text");
 }
 
 /* What the API has and this server has not: refused where it would change the answer. */
@@ -103,18 +117,31 @@ static bool read_usage (wb_exchange_t *x, wb_completion_t *c) {
     return false;
 }
 
-static bool read_asked (wb_exchange_t *x, asked_t *a) {
+/* What texts and conversations have different words for. */
+static bool read_forms (wb_exchange_t *x, asked_t *a) {
+    if (!a->c.chat)
+        return wb_json_int (x, "logprobs", &a->likely, 0, WB_LIKELY_MAX) && wb_json_bool (x, "echo", &a->c.echo) &&
+               read_refused (x, a->n);
+    bool logprobs = false;
+    int64_t likely = 0;
+    if (!wb_json_int (x, "max_completion_tokens", &a->max_tokens, 0, WB_SERVE_MOST) ||
+        !wb_json_bool (x, "logprobs", &logprobs) || !wb_json_int (x, "top_logprobs", &likely, 0, WB_LIKELY_MAX) ||
+        !read_refused_of_chat (x))
+        return false;
+    if (logprobs) a->likely = likely;
+    return true;
+}
+
+static bool read_asked (wb_exchange_t *x, asked_t *a, bool chat) {
     struct timespec now;
     uint64_t id[2] = {0};
-    *a = (asked_t){.n = 1, .max_tokens = 16, .likely = -1};
+    *a = (asked_t){.c = {.chat = chat}, .n = 1, .max_tokens = chat ? -1 : 16, .likely = -1};
     if (!wb_json_int (x, "n", &a->n, 1, WB_SERVE_CHOICES) ||
         !wb_json_int (x, "max_tokens", &a->max_tokens, 0, WB_SERVE_MOST) ||
-        !wb_json_int (x, "min_tokens", &a->min_tokens, 0, WB_SERVE_MOST) ||
-        !wb_json_int (x, "logprobs", &a->likely, 0, WB_LIKELY_MAX) || !wb_json_bool (x, "echo", &a->c.echo) ||
-        !wb_json_bool (x, "stream", &a->c.stream) || !read_usage (x, &a->c) || !read_sampling (x, &a->sampling) ||
-        !read_refused (x, a->n))
+        !wb_json_int (x, "min_tokens", &a->min_tokens, 0, WB_SERVE_MOST) || !wb_json_bool (x, "stream", &a->c.stream) ||
+        !read_usage (x, &a->c) || !read_sampling (x, &a->sampling) || !read_forms (x, a))
         return false;
-    if (a->min_tokens > a->max_tokens) {
+    if (a->max_tokens >= 0 && a->min_tokens > a->max_tokens) {
         wb_answer_error (x, 400, "min_tokens", NULL, "min_tokens %lld is more than max_tokens %lld",
                          (long long) a->min_tokens, (long long) a->max_tokens);
         return false;
@@ -123,7 +150,7 @@ static bool read_asked (wb_exchange_t *x, asked_t *a) {
     clock_gettime (CLOCK_REALTIME, &now);
     a->c.created = now.tv_sec;
     (void) !getrandom (id, sizeof id, 0);
-    snprintf (a->c.id, sizeof a->c.id, "cmpl-%016llx%08llx", (unsigned long long) id[0],
+    snprintf (a->c.id, sizeof a->c.id, "%scmpl-%016llx%08llx", chat ? "chat" : "", (unsigned long long) id[0],
               (unsigned long long) id[1] & 0xffffffff);
     return true;
 }
@@ -132,13 +159,15 @@ static bool read_asked (wb_exchange_t *x, asked_t *a) {
 static bool read_prompt (wb_exchange_t *x, wb_call_t *c, int64_t i, const asked_t *a) {
     wb_job_t *j = &c->jobs[i];
     const wb_model_t *m = c->served->model;
-    if (!wb_json_prompt (x, "prompt", i, c->served, &j->ids, &j->prompt)) return false;
+    if (a->c.chat ? !wb_chat_prompt (x, c->served, &j->ids)
+                  : !wb_json_prompt (x, "prompt", i, c->served, &j->ids, &j->prompt))
+        return false;
     if (j->ids.len == 0 && wb_ids_put (&j->ids, wb_tokenizer_eot (m->tokenizer)) != WB_OK) {
         wb_answer_failed (x);
         return false;
     }
     if (j->ids.len > m->size.T) {
-        wb_answer_error (x, 400, "prompt", "context_length_exceeded",
+        wb_answer_error (x, 400, a->c.chat ? "messages" : "prompt", "context_length_exceeded",
                          "the prompt has %lld tokens: the model has %lld positions", (long long) j->ids.len,
                          (long long) m->size.T);
         return false;
@@ -149,7 +178,9 @@ static bool read_prompt (wb_exchange_t *x, wb_call_t *c, int64_t i, const asked_
         return false;
     }
     j->r.sampling = a->sampling;
-    j->r.min_length = a->min_tokens, j->r.max_length = a->max_tokens;
+    /* A conversation that says nothing may fill the model's positions. */
+    const int64_t rest = m->size.T - j->ids.len > a->min_tokens ? m->size.T - j->ids.len : a->min_tokens;
+    j->r.min_length = a->min_tokens, j->r.max_length = a->max_tokens >= 0 ? a->max_tokens : rest > 0 ? rest : 1;
     j->r.likely = (int) a->likely;
     j->r.prompt = a->c.echo && a->c.logprobs;
     return true;
@@ -157,8 +188,8 @@ static bool read_prompt (wb_exchange_t *x, wb_call_t *c, int64_t i, const asked_
 
 /* The call; NULL: answered. */
 static wb_call_t *read_call (wb_exchange_t *x, const asked_t *a) {
-    int64_t jobs;
-    if (!wb_json_prompts (x, "prompt", &jobs, WB_SERVE_CHOICES)) return NULL;
+    int64_t jobs = 1;
+    if (!a->c.chat && !wb_json_prompts (x, "prompt", &jobs, WB_SERVE_CHOICES)) return NULL;
     if (jobs * a->n > WB_SERVE_CHOICES) {
         wb_answer_error (x, 400, "n", NULL, "%lld prompts with %lld texts each: at most %d texts are possible",
                          (long long) jobs, (long long) a->n, WB_SERVE_CHOICES);
@@ -171,16 +202,28 @@ static wb_call_t *read_call (wb_exchange_t *x, const asked_t *a) {
         wb_answer_error (x, 500, NULL, NULL, "out of memory");
         return NULL;
     }
-    for (int64_t i = 0; i < jobs; i++)
+    int64_t sum = 0;
+    for (int64_t i = 0; i < jobs; i++) {
         if (!read_prompt (x, x->call, i, a)) return NULL;
+        sum += a->n * x->call->jobs[i].r.max_length;
+    }
+    if (sum > x->server->o->tokens) {
+        wb_answer_error (x, 400, "max_tokens", NULL, "%lld tokens are asked for: a request may have %lld",
+                         (long long) sum, (long long) x->server->o->tokens);
+        return NULL;
+    }
+    for (int i = 0; a->c.chat && i < m->chat->nstops; i++) x->call->stops[x->call->nstops++] = m->chat->stops[i];
     return read_stops (x, x->call) ? x->call : NULL;
 }
 
 /* ---- answering --------------------------------------------------------------------------------------------------- */
 
 json_t *wb_completion_begin (const wb_completion_t *c, const wb_call_t *call) {
-    return json_pack ("{s:s,s:s,s:I,s:s}", "id", c->id, "object", "text_completion", "created", (json_int_t) c->created,
-                      "model", call->served->name);
+    return json_pack ("{s:s,s:s,s:I,s:s}", "id", c->id, "object",
+                      !c->chat    ? "text_completion"
+                      : c->stream ? "chat.completion.chunk"
+                                  : "chat.completion",
+                      "created", (json_int_t) c->created, "model", call->served->name);
 }
 
 json_t *wb_completion_usage (const wb_call_t *call) {
@@ -198,25 +241,26 @@ wb_status wb_completion_prompt (wb_buf_t *out, const wb_job_t *j) {
 
 static json_t *choice_of (const wb_completion_t *c, const wb_job_t *j, int64_t i) {
     const wb_choice_t *choice = &j->choices[i];
+    const int64_t index = (j - j->call->jobs) * j->call->texts + i;
     wb_buf_t text = {0};
     int64_t offset = 0;
+    if (c->chat) return wb_chat_choice (c, j->call->served, choice, index);
     wb_status status = c->echo ? wb_completion_prompt (&text, j) : WB_OK;
     if (status == WB_OK) status = wb_buf_put (&text, choice->text.data, choice->text.len);
     wb_error_clear ();
     json_t *logprobs =
                c->logprobs ? wb_logprobs (j->call->served, c->echo ? j : NULL, choice, 0, &offset) : json_null (),
-           *o = status == WB_OK
-                    ? json_pack ("{s:I,s:s#,s:o,s:s}", "index", (json_int_t) ((j - j->call->jobs) * j->call->texts + i),
-                                 "text", text.data != NULL ? text.data : "", (int) text.len, "logprobs", logprobs,
-                                 "finish_reason", choice->finish)
-                    : NULL;
+           *o = status == WB_OK ? json_pack ("{s:I,s:s#,s:o,s:s}", "index", (json_int_t) index, "text",
+                                             text.data != NULL ? text.data : "", (int) text.len, "logprobs", logprobs,
+                                             "finish_reason", choice->finish)
+                                : NULL;
     wb_buf_fini (&text);
     return o;
 }
 
-void wb_answer_completions (wb_exchange_t *x) {
+static void answer (wb_exchange_t *x, bool chat) {
     asked_t a;
-    if (!read_asked (x, &a)) return;
+    if (!read_asked (x, &a, chat)) return;
     wb_call_t *c = read_call (x, &a);
     if (c == NULL) return;
     if (a.c.stream) {
@@ -231,3 +275,6 @@ void wb_answer_completions (wb_exchange_t *x) {
     json_object_set_new (o, "usage", wb_completion_usage (c));
     wb_answer_json (x, 200, o);
 }
+
+void wb_answer_completions (wb_exchange_t *x) { answer (x, false); }
+void wb_answer_chat (wb_exchange_t *x) { answer (x, true); }

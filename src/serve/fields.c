@@ -10,9 +10,10 @@
 
 #include "serve/serve_priv.h"
 
-/* Is it nested deeper than we ever need?  Strings do not count; what is no JSON the parser finds. */
-static bool too_deep (const char *s, size_t n) {
-    int depth = 0;
+/* Is it nested deeper than we ever need, or has it so many values that it would take much more memory than its bytes?
+ * Strings do not count; what is no JSON the parser finds.  NULL: no. */
+static const char *too_much (const char *s, size_t n) {
+    int depth = 0, lists = 0, values = 0;
     bool string = false;
     for (size_t i = 0; i < n; i++) {
         if (string && s[i] == '\\') {
@@ -22,12 +23,15 @@ static bool too_deep (const char *s, size_t n) {
         } else if (s[i] == '"') {
             string = true;
         } else if (s[i] == '{' || s[i] == '[') {
-            if (++depth > WB_SERVE_DEPTH) return true;
+            if (++depth > WB_SERVE_DEPTH) return "is nested too deep";
+            if (++lists > WB_SERVE_LISTS) return "has too many lists";
+        } else if (s[i] == ',') {
+            if (++values > WB_SERVE_VALUES) return "has too many values";
         } else if (s[i] == '}' || s[i] == ']') {
             depth--;
         }
     }
-    return false;
+    return NULL;
 }
 
 bool wb_json_parse (wb_exchange_t *x) {
@@ -36,8 +40,9 @@ bool wb_json_parse (wb_exchange_t *x) {
         wb_answer_error (x, 400, NULL, NULL, "the request has no body: send a JSON object");
         return false;
     }
-    if (too_deep (x->body.data, x->body.len)) {
-        wb_answer_error (x, 400, NULL, NULL, "the JSON is nested deeper than %d levels", WB_SERVE_DEPTH);
+    const char *much = too_much (x->body.data, x->body.len);
+    if (much != NULL) {
+        wb_answer_error (x, 400, NULL, NULL, "the JSON %s", much);
         return false;
     }
     x->json = json_loadb (x->body.data, x->body.len, JSON_REJECT_DUPLICATES, &e);

@@ -12,6 +12,7 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <strings.h>
 
 #include "serve/http.h"
@@ -64,6 +65,11 @@ void wb_answer_json (wb_exchange_t *x, int status, json_t *json) {
         wb_answer_bytes (x, 500, "application/json", "{\"error\":{\"message\":\"out of memory\"}}", 37);
 }
 
+json_t *wb_error_json (const char *message, const char *type, const char *param, const char *code) {
+    return json_pack ("{s:{s:s,s:s,s:s?,s:s?}}", "error", "message", message, "type", type, "param", param, "code",
+                      code);
+}
+
 void wb_answer_error (wb_exchange_t *x, int status, const char *param, const char *code, const char *fmt, ...) {
     char text[WB_ERROR_TEXT];
     va_list ap;
@@ -76,9 +82,7 @@ void wb_answer_error (wb_exchange_t *x, int status, const char *param, const cha
                        : status < 500  ? "invalid_request_error"
                                        : "server_error";
     const int64_t stray = wb_text_stray (text, strlen (text)); /* cut within a character */
-    json_t *e = json_pack ("{s:{s:s,s:s,s:s?,s:s?}}", "error", "message",
-                           stray == 0 ? text : "the request is not valid", "type", type, "param", param, "code", code);
-    wb_answer_json (x, status, e);
+    wb_answer_json (x, status, wb_error_json (stray == 0 ? text : "the request is not valid", type, param, code));
     if (x->response != NULL && x->status == status && status == 401)
         (void) MHD_add_response_header (x->response, "WWW-Authenticate", "Bearer");
     if (x->response != NULL && x->status == status && (status == 429 || status == 503))
@@ -99,11 +103,16 @@ int wb_exchange_fd (const wb_exchange_t *x) {
 /* The time that an answer took is not the client's silence: setting a limit where there was none begins it anew. */
 void wb_exchange_touch (wb_exchange_t *x) {
     (void) MHD_set_connection_option (x->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
-    (void) MHD_set_connection_option (x->connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned) WB_SERVE_IDLE);
+    (void) MHD_set_connection_option (x->connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned) x->server->o->silence);
 }
 
 bool wb_answer_admitted (wb_exchange_t *x) {
-    switch (wb_call_submit (x->call)) {
+    switch (wb_call_submit (x->call, x->client)) {
+    case WB_CLIENT_FULL:
+        wb_answer_error (x, 429, NULL, "client_full", "%lld requests of yours are under way or wait: finish some first",
+                         (long long) x->server->o->client);
+        return false;
+    case WB_NO_ROOM: wb_answer_error (x, 500, NULL, NULL, "out of memory"); return false;
     case WB_QUEUE_FULL:
         wb_answer_error (x, 429, NULL, "queue_full", "%lld requests are under way or wait already: try again later",
                          (long long) x->server->o->queue);
@@ -123,6 +132,9 @@ bool wb_answer_call (wb_exchange_t *x) {
     const wb_status failed = c->failed;
     pthread_mutex_unlock (&c->lock);
     wb_exchange_touch (x);
+    if (c->late)
+        wb_answer_error (x, 503, NULL, "time_limit", "not done within the %lld seconds of a request",
+                         (long long) x->server->o->seconds);
     if (there && failed != WB_OK)
         wb_answer_error (x, 500, NULL, NULL, "%s",
                          failed == WB_ENUMERIC ? "a logit is NaN or infinite: the weights of the model are damaged"
@@ -170,19 +182,40 @@ static void preflight (wb_exchange_t *x) {
     (void) MHD_add_response_header (x->response, "Access-Control-Max-Age", "600");
 }
 
+/* A client without a key is an address. */
+static uint64_t address_of (const wb_exchange_t *x) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info (x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info != NULL && info->client_addr->sa_family == AF_INET)
+        return wb_hash64 (&((struct sockaddr_in *) info->client_addr)->sin_addr, sizeof (struct in_addr));
+    if (info != NULL && info->client_addr->sa_family == AF_INET6) /* a household has 64 bits of them */
+        return wb_hash64 (&((struct sockaddr_in6 *) info->client_addr)->sin6_addr, 8);
+    return 0;
+}
+
+/* Is a body of so many bytes announced that it will not fit?  What is no number libmicrohttpd refuses. */
+static bool is_announced_too_large (const wb_exchange_t *x) {
+    const char *length = MHD_lookup_connection_value (x->connection, MHD_HEADER_KIND, "Content-Length");
+    return length != NULL && strtoull (length, NULL, 10) > (unsigned long long) x->server->o->body;
+}
+
+static void too_large (wb_exchange_t *x) {
+    wb_answer_error (x, 413, NULL, NULL, "the body has more than %lld bytes", (long long) x->server->o->body);
+}
+
 /* All that can be said of a request before its body is there. */
 static void look (wb_exchange_t *x, const char *method, const char *path) {
-    const char *length = MHD_lookup_connection_value (x->connection, MHD_HEADER_KIND, "Content-Length");
+    x->client = address_of (x);
     if (is_foreign (x)) {
         wb_answer_error (x, 403, NULL, "origin", "pages of other addresses may not use this server (--allow-origin)");
     } else if (strcmp (method, "OPTIONS") == 0) {
         preflight (x);
     } else if ((x->route = find_route (x, method, path)) != NULL) {
         if (!x->route->open &&
-            !wb_keys_fit (x->server, MHD_lookup_connection_value (x->connection, MHD_HEADER_KIND, "Authorization")))
+            !wb_keys_fit (x->server, MHD_lookup_connection_value (x->connection, MHD_HEADER_KIND, "Authorization"),
+                          &x->client))
             wb_answer_error (x, 401, NULL, "invalid_api_key", "send a key of this server: Authorization: Bearer KEY");
-        else if (length != NULL && strtoull (length, NULL, 10) > WB_SERVE_BODY)
-            wb_answer_error (x, 413, NULL, NULL, "the body has more than %d bytes", WB_SERVE_BODY);
+        else if (is_announced_too_large (x))
+            too_large (x);
     }
 }
 
@@ -197,6 +230,7 @@ static enum MHD_Result send_answer (wb_exchange_t *x) {
     const enum MHD_Result sent = MHD_queue_response (x->connection, (unsigned) x->status, x->response);
     MHD_destroy_response (x->response);
     x->response = NULL;
+    wb_peer_now (s, x->peer, x->streams ? WB_PEER_STREAMING : WB_PEER_READING);
     return sent;
 }
 
@@ -204,6 +238,26 @@ static void count (const wb_exchange_t *x, int by) {
     pthread_mutex_lock (&x->server->lock);
     x->server->exchanges += by;
     pthread_mutex_unlock (&x->server->lock);
+}
+
+static void drop_body (wb_exchange_t *x) {
+    x->server->bodies -= (int64_t) x->body.len;
+    wb_buf_fini (&x->body);
+}
+
+/* A piece of the body.  What is too large is thrown away, so that it can be answered when it ends; what does not seem
+ * to end is not. */
+static bool put_body (wb_exchange_t *x, const char *data, size_t n) {
+    const int64_t most = x->server->o->body;
+    x->seen += (int64_t) n;
+    x->too_large = x->too_large || x->seen > most;
+    if (!x->too_large && !x->too_many) {
+        x->too_many =
+            x->server->bodies + (int64_t) n > WB_SERVE_BODIES * most || wb_buf_put (&x->body, data, n) != WB_OK;
+        if (!x->too_many) x->server->bodies += (int64_t) n;
+    }
+    if (x->too_large || x->too_many) drop_body (x);
+    return x->seen / 4 <= most;
 }
 
 static enum MHD_Result on_request (void *ctx, struct MHD_Connection *connection, const char *url, const char *method,
@@ -215,21 +269,28 @@ static enum MHD_Result on_request (void *ctx, struct MHD_Connection *connection,
         if (x == NULL) return MHD_NO;
         x->server = ctx;
         x->connection = connection;
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info (connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        x->peer = info != NULL ? info->socket_context : NULL;
+        wb_peer_now (x->server, x->peer, WB_PEER_SENDING);
         count (x, 1);
         look (x, method, url);
         return x->answered ? send_answer (x) : MHD_YES;
     }
     if (*n > 0) {
-        if (x->body.len + *n > WB_SERVE_BODY || wb_buf_put (&x->body, data, *n) != WB_OK) x->too_large = true;
-        if (x->too_large) wb_buf_fini (&x->body);
+        const bool go_on = put_body (x, data, *n);
         *n = 0;
-        return MHD_YES;
+        return go_on ? MHD_YES : MHD_NO;
     }
     wb_error_clear ();
+    wb_peer_now (x->server, x->peer, WB_PEER_WORKING);
     if (x->too_large)
-        wb_answer_error (x, 413, NULL, NULL, "the body has more than %d bytes", WB_SERVE_BODY);
-    else if (strcmp (x->route->method, "GET") == 0 || wb_json_parse (x))
+        too_large (x);
+    else if (x->too_many)
+        wb_answer_error (x, 503, NULL, "busy", "too many large requests at a time: try again later");
+    else if (strcmp (x->route->method, "GET") == 0 || wb_json_parse (x)) {
+        drop_body (x);
         x->route->answer (x);
+    }
     wb_error_clear ();
     return send_answer (x);
 }
@@ -242,7 +303,8 @@ static void on_end (void *ctx, struct MHD_Connection *connection, void **mine, e
     wb_call_destroy (x->call);
     if (x->response != NULL) MHD_destroy_response (x->response);
     json_decref (x->json);
-    wb_buf_fini (&x->body);
+    drop_body (x);
+    wb_peer_now (x->server, x->peer, WB_PEER_SILENT);
     wb_free (x);
     *mine = NULL;
 }
@@ -255,19 +317,28 @@ static void on_log (void *ctx, const char *fmt, va_list ap) {
     wb_debug ("HTTP: %s", text);
 }
 
+/* Paths are compared as they come: no address of ours has a %. */
+static size_t no_unescape (void *ctx, struct MHD_Connection *connection, char *text) {
+    (void) ctx, (void) connection;
+    return strlen (text);
+}
+
 struct MHD_Daemon *wb_http_start (wb_server_t *s, int fd) {
     return MHD_start_daemon (
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG, 0, NULL,
         NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned) WB_SERVE_CONNECTIONS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) WB_SERVE_IDLE, MHD_OPTION_THREAD_STACK_SIZE, (size_t) 512 << 10,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, wb_peer_notify, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned) WB_SERVE_CONNECTIONS,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned) WB_SERVE_CONNECTIONS / 2, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned) s->o->silence, MHD_OPTION_THREAD_STACK_SIZE, (size_t) 512 << 10, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_END);
 }
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 const wb_route_t wb_routes[] = {
     {"POST", "/v1/completions", wb_answer_completions, false},
+    {"POST", "/v1/chat/completions", wb_answer_chat, false},
     {"POST", "/v1/embeddings", wb_answer_embeddings, false},
     {"GET", "/v1/models", wb_answer_models, false},
     {"POST", "/tokenize", wb_answer_tokenize, false},

@@ -12,5 +12,8 @@ void wb_answer_response (wb_exchange_t *x, int status, const char *type, struct 
 bool wb_answer_admitted (wb_exchange_t *x);
 /* The client's time to read begins now. */
 void wb_exchange_touch (wb_exchange_t *x);
+/* libmicrohttpd tells of connections that come and go (peers.c). */
+void wb_peer_notify (void *server, struct MHD_Connection *connection, void **mine,
+                     enum MHD_ConnectionNotificationCode what);
 
 #endif

@@ -84,14 +84,45 @@ void wb_call_destroy (wb_call_t *c) {
     wb_free (c);
 }
 
-wb_admitted wb_call_submit (wb_call_t *c) {
+/* ---- who may put jobs into the inbox ----------------------------------------------------------------------------- */
+
+/* The client of an id; NULL: out of memory.  The server is locked. */
+static wb_client_t *find_client (wb_server_t *s, uint64_t id) {
+    wb_client_t *k = s->clients;
+    while (k != NULL && k->id != id) k = k->next;
+    if (k != NULL || (k = wb_calloc (1, sizeof *k)) == NULL) return k;
+    k->id = id, k->next = s->clients;
+    s->clients = k;
+    return k;
+}
+
+/* One without requests is forgotten. */
+static void forget_client (wb_server_t *s, wb_client_t *k) {
+    wb_client_t **at = &s->clients;
+    if (k == NULL || k->open > 0) return;
+    while (*at != k) at = &(*at)->next;
+    *at = k->next;
+    wb_free (k);
+}
+
+/* A request of more jobs than there may be is admitted when there is no other. */
+static wb_admitted judge (const wb_server_t *s, const wb_client_t *k, int64_t jobs) {
+    if (s->draining) return WB_DRAINING;
+    if (k == NULL) return WB_NO_ROOM;
+    if (s->open > 0 && s->open + jobs > s->o->queue) return WB_QUEUE_FULL;
+    return k->open > 0 && k->open + jobs > s->o->client ? WB_CLIENT_FULL : WB_ADMITTED;
+}
+
+wb_admitted wb_call_submit (wb_call_t *c, uint64_t client) {
     wb_server_t *s = c->server;
     const double now = wb_now ();
     pthread_mutex_lock (&s->lock);
-    const wb_admitted verdict = s->draining                                       ? WB_DRAINING
-                                : s->open > 0 && s->open + c->njobs > s->o->queue ? WB_QUEUE_FULL
-                                                                                  : WB_ADMITTED;
+    wb_client_t *k = find_client (s, client);
+    const wb_admitted verdict = judge (s, k, c->njobs);
     if (verdict == WB_ADMITTED) {
+        c->client = k;
+        c->until = now + (double) s->o->seconds;
+        k->open += c->njobs;
         s->open += c->njobs;
         s->stats.calls++;
         c->waiting = c->njobs;
@@ -102,6 +133,7 @@ wb_admitted wb_call_submit (wb_call_t *c) {
         }
         pthread_cond_signal (&s->work);
     }
+    forget_client (s, k);
     pthread_mutex_unlock (&s->lock);
     return verdict;
 }
@@ -120,7 +152,10 @@ bool wb_call_wait (wb_call_t *c, int fd) {
         if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
         const int code = pthread_cond_timedwait (&c->told, &c->lock, &t);
         if (code == ETIMEDOUT && peer_gone (fd)) return false;
-        if (c->waiting == 0 || (code == 0 && telling)) return true;
+        if (c->waiting == 0) return true;
+        if (wb_now () > c->until) c->late = true;
+        if (c->late) return false;
+        if (code == 0 && telling) return true;
     }
 }
 
@@ -265,6 +300,8 @@ void wb_jobs_end (wb_server_t *s) {
         *at = j->next;
         pthread_mutex_lock (&s->lock);
         s->open--;
+        c->client->open--;
+        forget_client (s, c->client);
         pthread_mutex_unlock (&s->lock);
         pthread_mutex_lock (&c->lock); /* once it is counted down and unlocked, the call may be freed */
         c->waiting--;

@@ -77,3 +77,27 @@ json_t *wb_logprobs (const wb_served_t *m, const wb_job_t *job, const wb_choice_
     return json_pack ("{s:o,s:o,s:o,s:o,s:o}", "tokens", l.tokens, "token_logprobs", l.logprobs, "top_logprobs",
                       l.likely, "text_offset", l.offsets, "token_ids", l.ids);
 }
+
+/* ---- of a conversation ------------------------------------------------------------------------------------------- */
+
+static json_t *rated (const wb_served_t *m, int32_t id, float logprob) {
+    const char *bytes;
+    size_t n;
+    json_t *list = json_array ();
+    piece_of (m, &bytes, &n, id);
+    for (size_t i = 0; i < n; i++) json_array_append_new (list, json_integer ((unsigned char) bytes[i]));
+    return json_pack ("{s:o,s:o,s:o}", "token", wb_token_text (m, id), "logprob", number (logprob), "bytes", list);
+}
+
+json_t *wb_chat_logprobs (const wb_served_t *m, const wb_choice_t *choice, int64_t from) {
+    json_t *content = json_array ();
+    for (int64_t i = from; i < choice->records.len; i++) {
+        const wb_rated_t *r = &choice->records.data[i];
+        json_t *o = rated (m, r->id, r->logprob), *likely = json_array ();
+        for (int k = 0; k < r->nlikely; k++)
+            json_array_append_new (likely, rated (m, r->likely[k].id, r->likely[k].logprob));
+        json_object_set_new (o, "top_logprobs", likely);
+        json_array_append_new (content, o);
+    }
+    return json_pack ("{s:o,s:n}", "content", content, "refusal");
+}

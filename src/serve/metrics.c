@@ -68,6 +68,7 @@ void wb_answer_metrics (wb_exchange_t *x) {
     put_answers (&o, stats.answers);
     put_counter (&o, "requests", "Requests that an engine was to work on.", stats.calls);
     put_counter (&o, "cancelled", "Prompts whose client went away before the end.", stats.cancelled);
+    put_counter (&o, "cut", "Connections ended because their client was too slow.", stats.cut);
     put_gauge (&o, "requests_open", "Prompts under way or waiting.", (double) open);
     put_gauge (&o, "texts_running", "Texts being written.", (double) e.texts);
     put_gauge (&o, "texts_waiting", "Texts that wait for their turn.", (double) e.waiting);

@@ -11,12 +11,10 @@
 
 #include "serve/serve_priv.h"
 
-#define MAX_BYTES ((size_t) 2 << 30) /* of keys and values of one model */
-
 static void destroy (wb_served_t *m) {
-    if (m == NULL) return;
-    wb_engine_destroy (m->engine);
+    wb_engine_discard (m->engine);
     wb_model_destroy (m->model);
+    wb_chat_destroy (m->chat);
     wb_free (m->name);
     wb_free (m);
 }
@@ -38,24 +36,39 @@ static wb_status name_of (char **name, const char **dir, const char *spec) {
     return *name != NULL ? WB_OK : WB_NOMEM ("model %s", spec);
 }
 
+/* Blocks of keys and values. */
+static int64_t blocks_of (const wb_serve_t *o, const wb_size_t *size) {
+    const int64_t all = o->texts * ((size->T + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK);
+    const size_t room = o->cache > 0 ? (size_t) o->cache << 20 : wb_mem_free () / 4;
+    const int64_t fit = (int64_t) (room / wb_engine_block_bytes (size));
+    return all < fit ? all : fit > 0 ? fit : 1;
+}
+
 static wb_status load (wb_served_t **out, const wb_server_t *s, const char *spec) {
     wb_model_args_t args = s->o->args;
     struct timespec now;
     wb_served_t *m = *out = wb_calloc (1, sizeof *m);
     if (m == NULL) return WB_NOMEM ("model %s", spec);
     WB_TRY (name_of (&m->name, &args.model, spec));
+    WB_TRY (wb_chat_read (&m->chat, args.model));
     WB_TRY (wb_model_open (&m->model, &args, "serve"));
     const wb_size_t *size = &m->model->size;
-    const int64_t most = (int64_t) (MAX_BYTES / wb_engine_block_bytes (size)),
-                  all = s->o->texts * ((size->T + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK);
-    const wb_engine_limits_t l = {.texts = (int) s->o->texts, .blocks = all < most ? all : most > 0 ? most : 1};
+    const wb_engine_limits_t l = {.texts = (int) s->o->texts, .blocks = blocks_of (s->o, size)};
     WB_TRY (wb_engine_new (&m->engine, m->model, &l));
     clock_gettime (CLOCK_REALTIME, &now);
     m->since = now.tv_sec;
     return WB_OK;
 }
 
-wb_status wb_served_load (wb_server_t *s) {
+void wb_served_destroy (wb_served_t *list) {
+    while (list != NULL) {
+        wb_served_t *m = list;
+        list = m->next;
+        destroy (m);
+    }
+}
+
+wb_status wb_served_load (wb_served_t **out, const wb_server_t *s) {
     wb_served_t *first = NULL, **end = &first;
     wb_status status = WB_OK;
     for (int i = 0; status == WB_OK && i < s->o->nmodels; i++) {
@@ -66,20 +79,19 @@ wb_status wb_served_load (wb_server_t *s) {
                     WB_FAIL (WB_EUSAGE, "two models have the name %s: give them others by --model NAME=DIR", m->name);
         end = *end != NULL ? &(*end)->next : end;
     }
-    if (status != WB_OK) {
-        while (first != NULL) {
-            wb_served_t *m = first;
-            first = m->next;
-            destroy (m);
-        }
-        return status;
-    }
+    if (status != WB_OK) wb_served_destroy (first);
+    *out = status == WB_OK ? first : NULL;
+    return status;
+}
+
+void wb_served_replace (wb_server_t *s, wb_served_t *list) {
+    wb_served_t **end = &list;
+    while (*end != NULL) end = &(*end)->next;
     pthread_mutex_lock (&s->lock);
     for (wb_served_t *m = s->served; m != NULL; m = m->next) m->retired = true;
     *end = s->served;
-    s->served = first;
+    s->served = list;
     pthread_mutex_unlock (&s->lock);
-    return WB_OK;
 }
 
 void wb_served_sweep (wb_server_t *s, bool all) {
@@ -100,11 +112,7 @@ void wb_served_sweep (wb_server_t *s, bool all) {
         gone = m;
     }
     pthread_mutex_unlock (&s->lock);
-    while (gone != NULL) {
-        wb_served_t *m = gone;
-        gone = m->next;
-        destroy (m);
-    }
+    wb_served_destroy (gone);
 }
 
 wb_served_t *wb_served_get (wb_server_t *s, const char *name) {

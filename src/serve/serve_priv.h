@@ -13,22 +13,38 @@
 #include "wabun/serve.h"
 
 enum {
-    WB_SERVE_BODY = 4 << 20,     /* bytes of a request */
-    WB_SERVE_DEPTH = 16,         /* of its JSON */
-    WB_SERVE_CONNECTIONS = 1000, /* at a time */
-    WB_SERVE_IDLE = 60,          /* seconds after which a silent connection is closed */
+    WB_SERVE_DEPTH = 16,         /* of a request's JSON */
+    WB_SERVE_VALUES = 1 << 19,   /* in it */
+    WB_SERVE_LISTS = 20000,      /* and lists and objects */
+    WB_SERVE_BODIES = 64,        /* so many of the largest size may be in memory */
+    WB_SERVE_CONNECTIONS = 1000, /* at a time; half of them from one address */
     WB_SERVE_DRAIN = 30,         /* seconds to finish what is under way at the end */
     WB_SERVE_CHOICES = 128,      /* texts of one request */
     WB_SERVE_MOST = 16384,       /* tokens of a text */
-    WB_SERVE_STOPS = 16,         /* stop sequences */
-    WB_SERVE_BUCKETS = 16        /* of a histogram */
+    WB_SERVE_STOPS = 16,         /* stop sequences of a request */
+    WB_CHAT_STOPS = 8,           /* and of a template */
+    WB_CHAT_ROLES = 3,
+    WB_SERVE_BUCKETS = 16 /* of a histogram */
 };
 
 /* ---- models (models.c) ------------------------------------------------------------------------------------------- */
 
+/* How a conversation is written (chat.c). */
+typedef struct wb_chat {
+    json_t *json;                    /* chat.json, whose the texts are */
+    const char *role[WB_CHAT_ROLES]; /* of the system (NULL: it has none), of the user, of the assistant */
+    const char *begin, *reply;
+    const char *stops[WB_CHAT_STOPS];
+    int nstops;
+} wb_chat_t;
+/* The template of a model directory; NULL: it has none.  Errors: WB_EDATA. */
+wb_status wb_chat_read (wb_chat_t **out, const char *model) WB_NODISCARD;
+void wb_chat_destroy (wb_chat_t *t);
+
 /* A model that is loaded. */
 typedef struct wb_served {
     char *name;
+    wb_chat_t *chat; /* NULL: it is not for conversations */
     wb_model_t *model;
     wb_engine_t *engine;
     int64_t since; /* seconds of 1970 */
@@ -47,12 +63,40 @@ void wb_histogram_add (wb_histogram_t *h, double seconds);
 
 typedef struct wb_serve_stats {
     int64_t answers[6];            /* by the first digit of their code */
-    int64_t calls, cancelled;      /* so far */
+    int64_t calls, cancelled, cut; /* so far */
     wb_histogram_t first, between; /* seconds to the first token of a text, and from one to the next */
     wb_engine_stats_t gone;        /* sums of engines that are no more */
 } wb_serve_stats_t;
 
 /* ---- the server (server.c) --------------------------------------------------------------------------------------- */
+
+/* A connection, and what it is about (peers.c). */
+typedef enum wb_peer_state {
+    WB_PEER_SILENT,   /* before a request, or in its headers */
+    WB_PEER_SENDING,  /* its body comes */
+    WB_PEER_WORKING,  /* it waits for an answer: wb_call_wait() has the limit */
+    WB_PEER_READING,  /* the answer goes */
+    WB_PEER_STREAMING /* the answer goes as it is written */
+} wb_peer_state;
+typedef struct wb_peer {
+    int fd;
+    wb_peer_state state;
+    double since;
+    struct wb_peer *before, *after;
+} wb_peer_t;
+
+/* Somebody with requests under way: the hash of a key or of an address. */
+typedef struct wb_client {
+    uint64_t id;
+    int64_t open;
+    struct wb_client *next;
+} wb_client_t;
+
+/* Keys that are known, once each (keys.c). */
+typedef struct wb_keys {
+    wb_buf_t *list;
+    int64_t n, cap;
+} wb_keys_t;
 
 typedef struct wb_job wb_job_t;
 typedef struct wb_server {
@@ -66,26 +110,38 @@ typedef struct wb_server {
     bool draining;
     wb_serve_stats_t stats;
     wb_engine_stats_t engines; /* as of the last step, of all of them */
-    wb_buf_t *keys;            /* [nkeys] */
-    int64_t nkeys, keys_cap;
+    wb_client_t *clients;
+    wb_peer_t *peers;
+    wb_keys_t keys; /* empty: everybody may ask */
     double started;
     _Atomic bool any_cancelled;
-    wb_job_t *jobs; /* the engine thread's alone */
+    _Atomic int64_t bodies; /* bytes of requests in memory */
+    wb_job_t *jobs;         /* the engine thread's alone */
 } wb_server_t;
 
-/* Load what the options name.  In place of models that are there already: these are retired. */
-wb_status wb_served_load (wb_server_t *s) WB_NODISCARD;
+/* Load what the options name, as a list.  Needs nothing of the server but its options, so any thread may do it. */
+wb_status wb_served_load (wb_served_t **out, const wb_server_t *s) WB_NODISCARD;
+/* The engine thread puts a list in place of the models that are there: these are retired. */
+void wb_served_replace (wb_server_t *s, wb_served_t *list);
+void wb_served_destroy (wb_served_t *list);
 /* The engine thread frees what is retired and not used; `all`: everything. */
 void wb_served_sweep (wb_server_t *s, bool all);
 /* The model of a name, for one more user; NULL: there is none.  Any name, or NULL, is that of the only model. */
 wb_served_t *wb_served_get (wb_server_t *s, const char *name);
 void wb_served_put (wb_server_t *s, wb_served_t *m);
 
-/* The file of bearer tokens (keys.c). */
-wb_status wb_keys_read (wb_server_t *s) WB_NODISCARD;
-void wb_keys_fini (wb_server_t *s);
-/* Is the value of an Authorization header one of them?  Takes the same time for every value of its length. */
-bool wb_keys_fit (const wb_server_t *s, const char *authorization);
+/* The file of bearer tokens (keys.c); none without one. */
+wb_status wb_keys_read (wb_keys_t *k, const char *path) WB_NODISCARD;
+void wb_keys_fini (wb_keys_t *k);
+/* Is the value of an Authorization header one of them?  Takes the same time for every value of its length.  *client:
+ * who it is, if there are keys. */
+bool wb_keys_fit (wb_server_t *s, const char *authorization, uint64_t *client);
+
+/* ---- connections (peers.c) --------------------------------------------------------------------------------------- */
+
+void wb_peer_now (wb_server_t *s, wb_peer_t *p, wb_peer_state state);
+/* Cut those that take longer than they may. */
+void wb_peers_cut (wb_server_t *s);
 
 /* ---- calls (jobs.c) ---------------------------------------------------------------------------------------------- */
 
@@ -112,7 +168,7 @@ typedef struct wb_choice {
     size_t sent;             /* bytes; for the thread of the connection */
     int64_t sent_records;
     int64_t offset; /* characters before the next record */
-    bool sent_end;
+    bool sent_any, sent_end;
 } wb_choice_t;
 
 /* One request of the engine: a prompt with its texts. */
@@ -135,6 +191,9 @@ struct wb_job {
 typedef struct wb_call {
     wb_server_t *server;
     wb_served_t *served;
+    wb_client_t *client; /* whose it is, since it was admitted */
+    double until;        /* when it must be done */
+    bool late;           /* it was not */
     pthread_mutex_t lock;
     pthread_cond_t told;
     bool telling; /* every event is of interest, not only the end */
@@ -143,7 +202,7 @@ typedef struct wb_call {
     int64_t njobs, waiting; /* waiting: jobs the engine still has */
     wb_choice_t *choices;   /* [njobs * texts] */
     int64_t texts;          /* of each job */
-    const char *stops[WB_SERVE_STOPS];
+    const char *stops[WB_SERVE_STOPS + WB_CHAT_STOPS];
     int nstops;
     wb_status failed; /* out of memory, bad numbers */
 } wb_call_t;
@@ -151,9 +210,10 @@ typedef struct wb_call {
 wb_call_t *wb_call_new (wb_server_t *s, wb_served_t *served, int64_t jobs, int64_t texts);
 /* Cancels what is not over, and waits until the engine has let go. */
 void wb_call_destroy (wb_call_t *c);
-typedef enum wb_admitted { WB_ADMITTED, WB_QUEUE_FULL, WB_DRAINING } wb_admitted;
-wb_admitted wb_call_submit (wb_call_t *c);
-/* Wait for an event (telling) or for the end, until the peer of socket `fd` has gone, which is false.  c is locked. */
+typedef enum wb_admitted { WB_ADMITTED, WB_QUEUE_FULL, WB_CLIENT_FULL, WB_DRAINING, WB_NO_ROOM } wb_admitted;
+wb_admitted wb_call_submit (wb_call_t *c, uint64_t client);
+/* Wait for an event (telling) or for the end.  False: the peer of socket `fd` has gone, or its time has (c->late).  c
+ * is locked. */
 bool wb_call_wait (wb_call_t *c, int fd);
 
 /* The engine thread: hand new jobs to their engines, take cancelled ones back; what has ended is told. */
@@ -168,12 +228,18 @@ typedef struct wb_exchange {
     const struct wb_route *route;
     wb_buf_t body;
     json_t *json; /* of the body; NULL: it has none */
-    bool too_large, answered;
+    wb_peer_t *peer;
+    uint64_t client;
+    int64_t seen;             /* bytes of the body that have come */
+    bool too_large, too_many; /* bytes: of it, of all requests together */
+    bool answered, streams;
     int status; /* of the answer */
     struct MHD_Response *response;
     wb_call_t *call; /* destroyed with the exchange */
 } wb_exchange_t;
 
+/* An error in the API's form; param and code may be NULL. */
+json_t *wb_error_json (const char *message, const char *type, const char *param, const char *code);
 /* Answers.  The first one counts. */
 void wb_answer_json (wb_exchange_t *x, int status, json_t *json); /* takes json over; NULL: out of memory */
 void wb_answer_bytes (wb_exchange_t *x, int status, const char *type, const void *data, size_t n);
@@ -203,7 +269,7 @@ bool wb_json_prompts (wb_exchange_t *x, const char *name, int64_t *n, int64_t ma
 bool wb_json_prompt (wb_exchange_t *x, const char *name, int64_t i, const wb_served_t *m, wb_ids_t *ids,
                      const char **text);
 
-/* ---- what is answered (completions.c, stream.c, logprobs.c, texts.c, metrics.c, page.c) -------------------------- */
+/* ---- what is answered ------------------------------------------------------------------------------------------ */
 
 typedef struct wb_route {
     const char *method, *path;
@@ -213,6 +279,7 @@ typedef struct wb_route {
 extern const wb_route_t wb_routes[]; /* ends with a NULL method */
 
 void wb_answer_completions (wb_exchange_t *x);
+void wb_answer_chat (wb_exchange_t *x);
 void wb_answer_models (wb_exchange_t *x);
 void wb_answer_tokenize (wb_exchange_t *x);
 void wb_answer_detokenize (wb_exchange_t *x);
@@ -230,7 +297,7 @@ void wb_answer_icon (wb_exchange_t *x);
 typedef struct wb_completion {
     char id[40];
     int64_t created;
-    bool echo, stream, usage, logprobs;
+    bool chat, echo, stream, usage, logprobs;
 } wb_completion_t;
 json_t *wb_completion_begin (const wb_completion_t *c, const wb_call_t *call);
 /* {"prompt_tokens", ...} */
@@ -240,6 +307,12 @@ void wb_answer_stream (wb_exchange_t *x, const wb_completion_t *c);
 /* The text of a prompt. */
 wb_status wb_completion_prompt (wb_buf_t *out, const wb_job_t *j) WB_NODISCARD;
 
+/* The ids of the conversation that is asked for.  False: answered. */
+bool wb_chat_prompt (wb_exchange_t *x, const wb_served_t *m, wb_ids_t *ids);
+/* A choice, and the list of one that an event has; takes logprobs over. */
+json_t *wb_chat_choice (const wb_completion_t *c, const wb_served_t *m, const wb_choice_t *choice, int64_t index);
+json_t *wb_chat_delta (int64_t index, bool first, const char *text, size_t n, json_t *logprobs, const char *finish);
+
 /* A token as text: its characters, or "bytes:\xe3" where it has no whole ones. */
 json_t *wb_token_text (const wb_served_t *m, int32_t id);
 /* The characters that begin in a token. */
@@ -248,5 +321,7 @@ int64_t wb_token_characters (const wb_served_t *m, int32_t id);
  * characters before the first of them, then after the last. */
 json_t *wb_logprobs (const wb_served_t *m, const wb_job_t *job, const wb_choice_t *choice, int64_t from,
                      int64_t *offset);
+/* The same of a conversation, which has another form. */
+json_t *wb_chat_logprobs (const wb_served_t *m, const wb_choice_t *choice, int64_t from);
 
 #endif

@@ -3,8 +3,8 @@
  * The thread that started it is the engine thread: only it calls the engines, so that the threads of OpenMP that the
  * kernels use are its own.  The threads of connections hand calls over (jobs.c).
  *
- * SIGTERM and SIGINT: what is under way is finished, for a while; who comes later is told so.  SIGHUP: the models are
- * loaded anew beside the old ones, which go when their last text is done.
+ * SIGTERM and SIGINT: what is under way is finished, for a while; who comes later is told so.  SIGHUP: a thread loads
+ * the models anew beside the old ones, which go when their last text is done.
  *
  * Not here: HTTP (http.c), what is answered. */
 #include "config.h"
@@ -19,6 +19,7 @@
 
 #include "serve/http.h"
 
+#define LOOK_SECONDS 0.5 /* between two looks for clients that are too slow */
 #define IDLE_SECONDS 0.2 /* between two looks at the signals while there is nothing to do */
 
 static volatile sig_atomic_t stops, reloads;
@@ -100,18 +101,57 @@ static bool step (wb_server_t *s) {
     return busy;
 }
 
-static void reload (wb_server_t *s) {
-    reloads = 0;
-    const wb_status status = wb_served_load (s);
-    if (status == WB_OK)
-        wb_info ("the models were loaded anew");
-    else
-        wb_warn ("the models were not loaded anew, the old ones stay: %s", wb_error_get ()->text);
+/* Models and keys that are read anew by a thread of their own. */
+typedef struct loader {
+    wb_server_t *server;
+    pthread_t thread;
+    bool runs;
+    _Atomic bool done;
+    wb_served_t *list;
+    wb_keys_t keys;
+    wb_status status;
+} loader_t;
+
+static void *load_anew (void *ctx) {
+    loader_t *l = ctx;
+    l->status = wb_keys_read (&l->keys, l->server->o->keys);
+    if (l->status == WB_OK) l->status = wb_served_load (&l->list, l->server);
+    if (l->status != WB_OK) wb_warn ("the models were not loaded anew, the old ones stay: %s", wb_error_get ()->text);
     wb_error_clear ();
+    l->done = true;
+    pthread_cond_signal (&l->server->work);
+    return NULL;
+}
+
+static void begin_reload (wb_server_t *s, loader_t *l) {
+    sigset_t set, before;
+    reloads = 0;
+    *l = (loader_t){.server = s};
+    sigfillset (&set);
+    pthread_sigmask (SIG_BLOCK, &set, &before);
+    l->runs = pthread_create (&l->thread, NULL, load_anew, l) == 0;
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    if (!l->runs) wb_warn ("the models were not loaded anew: no thread for it");
+}
+
+static void end_reload (wb_server_t *s, loader_t *l) {
+    pthread_join (l->thread, NULL);
+    l->runs = false;
+    wb_keys_t old = l->keys;
+    if (l->status == WB_OK) {
+        pthread_mutex_lock (&s->lock);
+        old = s->keys;
+        s->keys = l->keys;
+        pthread_mutex_unlock (&s->lock);
+        wb_served_replace (s, l->list);
+        wb_info ("the models were loaded anew");
+    }
+    wb_keys_fini (&old);
 }
 
 static void run (wb_server_t *s) {
-    double until = 0;
+    double until = 0, looked = 0;
+    loader_t loader = {0};
     for (;;) {
         if (stops > 0 && until == 0) {
             until = wb_now () + WB_SERVE_DRAIN;
@@ -119,7 +159,12 @@ static void run (wb_server_t *s) {
             s->draining = true;
             pthread_mutex_unlock (&s->lock);
         }
-        if (reloads != 0 && until == 0) reload (s);
+        if (reloads != 0 && until == 0 && !loader.runs) begin_reload (s, &loader);
+        if (loader.runs && loader.done) end_reload (s, &loader);
+        if (wb_now () - looked > LOOK_SECONDS) {
+            wb_peers_cut (s);
+            looked = wb_now ();
+        }
         if (!step (s)) {
             pthread_mutex_lock (&s->lock);
             const int64_t open = s->open + s->exchanges;
@@ -130,6 +175,7 @@ static void run (wb_server_t *s) {
         wb_served_sweep (s, false);
         if (until > 0 && (wb_now () > until || stops > 1)) break;
     }
+    if (loader.runs) end_reload (s, &loader);
 }
 
 /* What is still under way is ended, so that its connections can be closed. */
@@ -163,13 +209,15 @@ static struct MHD_Daemon *start (wb_server_t *s, int fd) {
 static wb_status serve (wb_server_t *s) {
     char address[128];
     int fd = -1;
-    WB_TRY (wb_keys_read (s));
+    wb_served_t *list;
+    WB_TRY (wb_keys_read (&s->keys, s->o->keys));
     WB_TRY (listen_on (&fd, address, s->o));
-    wb_status status = wb_served_load (s);
+    wb_status status = wb_served_load (&list, s);
     if (status != WB_OK) {
         close (fd);
         return status;
     }
+    wb_served_replace (s, list);
     struct MHD_Daemon *daemon = start (s, fd);
     if (daemon == NULL) {
         close (fd);
@@ -188,6 +236,7 @@ static wb_status serve (wb_server_t *s) {
 wb_status wb_serve_run (const wb_serve_t *o) {
     wb_server_t s = {.o = o, .started = wb_now ()};
     pthread_condattr_t monotonic;
+    wb_heap_few_pools ();
     s.inbox_end = &s.inbox;
     pthread_condattr_init (&monotonic);
     pthread_condattr_setclock (&monotonic, CLOCK_MONOTONIC);
@@ -196,7 +245,7 @@ wb_status wb_serve_run (const wb_serve_t *o) {
     pthread_condattr_destroy (&monotonic);
     const wb_status status = serve (&s);
     wb_served_sweep (&s, true);
-    wb_keys_fini (&s);
+    wb_keys_fini (&s.keys);
     pthread_mutex_destroy (&s.lock);
     pthread_cond_destroy (&s.work);
     return status;

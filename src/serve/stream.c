@@ -32,9 +32,13 @@ static wb_status put_event (events_t *e, json_t *json) {
 static wb_status put_choice (events_t *e, int64_t index, const char *text, size_t n, json_t *logprobs,
                              const char *finish) {
     json_t *o = wb_completion_begin (&e->c, e->x->call);
+    wb_choice_t *to = &e->x->call->choices[index];
     json_object_set_new (o, "choices",
-                         json_pack ("[{s:I,s:s#,s:o,s:s?}]", "index", (json_int_t) index, "text", n > 0 ? text : "",
-                                    (int) n, "logprobs", logprobs, "finish_reason", finish));
+                         e->c.chat
+                             ? wb_chat_delta (index, !to->sent_any, text, n, logprobs, finish)
+                             : json_pack ("[{s:I,s:s#,s:o,s:s?}]", "index", (json_int_t) index, "text",
+                                          n > 0 ? text : "", (int) n, "logprobs", logprobs, "finish_reason", finish));
+    to->sent_any = true;
     if (e->c.usage) json_object_set_new (o, "usage", json_null ());
     return put_event (e, o);
 }
@@ -70,7 +74,9 @@ static wb_status put_new (events_t *e, int64_t i) {
     const size_t n = to->ready - to->sent;
     if (to->sent_end || (n == 0 && to->finish == NULL)) return WB_OK;
     json_t *logprobs = json_null ();
-    if (e->c.logprobs) logprobs = wb_logprobs (e->x->call->served, NULL, to, to->sent_records, &to->offset);
+    if (e->c.logprobs)
+        logprobs = e->c.chat ? wb_chat_logprobs (e->x->call->served, to, to->sent_records)
+                             : wb_logprobs (e->x->call->served, NULL, to, to->sent_records, &to->offset);
     const char *text = to->text.data + to->sent;
     to->sent += n;
     to->sent_records = to->records.len;
@@ -83,8 +89,7 @@ static wb_status gather (events_t *e) {
     wb_call_t *c = e->x->call;
     if (c->failed != WB_OK) {
         e->ended = true;
-        return put_event (e, json_pack ("{s:{s:s,s:s,s:n,s:n}}", "error", "message", "the text could not be finished",
-                                        "type", "server_error", "param", "code"));
+        return put_event (e, wb_error_json ("the text could not be finished", "server_error", NULL, NULL));
     }
     if (e->c.echo && !e->echoed) {
         if (prompts_missing (c) && c->waiting > 0) return WB_OK;
@@ -123,6 +128,12 @@ static ssize_t more (void *ctx, uint64_t position, char *out, size_t max) {
         pthread_mutex_unlock (&c->lock);
         wb_exchange_touch (e->x);
     }
+    if (status == WB_OK && !there && c->late) {
+        e->ended = true;
+        status = put_event (e, wb_error_json ("the text could not be finished within the time of a request",
+                                              "server_error", NULL, "time_limit"));
+        there = status == WB_OK;
+    }
     if (status != WB_OK || !there) {
         wb_error_clear ();
         return MHD_CONTENT_READER_END_WITH_ERROR;
@@ -156,4 +167,5 @@ void wb_answer_stream (wb_exchange_t *x, const wb_completion_t *c) {
     }
     (void) MHD_add_response_header (r, "X-Accel-Buffering", "no"); /* nginx hands events on as they come */
     wb_answer_response (x, 200, "text/event-stream", r);
+    x->streams = true;
 }

@@ -14,11 +14,11 @@ void wb_answer_models (wb_exchange_t *x) {
     json_t *list = json_array ();
     pthread_mutex_lock (&x->server->lock);
     for (const wb_served_t *m = x->server->served; m != NULL && !m->retired; m = m->next)
-        json_array_append_new (list,
-                               json_pack ("{s:s,s:s,s:I,s:s,s:I,s:I,s:s}", "id", m->name, "object", "model", "created",
-                                          (json_int_t) m->since, "owned_by", "wabun", "context_length",
-                                          (json_int_t) m->model->size.T, "vocab_size", (json_int_t) m->model->size.V,
-                                          "tokenizer", wb_tokenizer_kind (m->model->tokenizer)));
+        json_array_append_new (list, json_pack ("{s:s,s:s,s:I,s:s,s:I,s:I,s:s,s:b}", "id", m->name, "object", "model",
+                                                "created", (json_int_t) m->since, "owned_by", "wabun", "context_length",
+                                                (json_int_t) m->model->size.T, "vocab_size",
+                                                (json_int_t) m->model->size.V, "tokenizer",
+                                                wb_tokenizer_kind (m->model->tokenizer), "chat", m->chat != NULL));
     pthread_mutex_unlock (&x->server->lock);
     wb_answer_json (x, 200, json_pack ("{s:s,s:o}", "object", "list", "data", list));
 }
@@ -62,10 +62,10 @@ void wb_answer_detokenize (wb_exchange_t *x) {
     wb_buf_t out = {0};
     wb_served_t *m = wb_json_model (x);
     if (m == NULL) return;
-    if (!json_is_array (json_object_get (x->json, "tokens"))) {
+    const json_t *list = json_object_get (x->json, "tokens");
+    if (!json_is_array (list) || json_is_array (json_array_get (list, 0))) {
         wb_answer_error (x, 400, "tokens", NULL, "send {\"tokens\": [id, ...]}");
-    } else if (json_array_size (json_object_get (x->json, "tokens")) == 0 ||
-               wb_json_prompt (x, "tokens", 0, m, &ids, &text)) {
+    } else if (json_array_size (list) == 0 || wb_json_prompt (x, "tokens", 0, m, &ids, &text)) {
         if (text != NULL)
             wb_answer_error (x, 400, "tokens", NULL, "tokens must be a list of token ids");
         else if (wb_tokenizer_decode (m->model->tokenizer, &out, ids.data, ids.len) != WB_OK)

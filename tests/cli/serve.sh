@@ -42,6 +42,15 @@ until_is () { # METRIC VALUE
   test "$(number "$1")" = "$2"
 }
 
+talks_until () { # TEXT
+  i=0
+  while [ $i -lt 100 ] && [ "$(post /v1/chat/completions "{$talk}" | field content)" != "$1" ]; do
+    i=$((i + 1))
+    sleep 0.1
+  done
+  [ $i -lt 100 ]
+}
+
 start --model letters="$model" --allow-origin http://named.example
 ok "prints one line, its address" grep -q -x 'http://127\.0\.0\.1:[0-9]*' "$T_TMP/address"
 ok "/health" test "$(get /health)" = '{"status":"ok"}'
@@ -143,7 +152,7 @@ done <<'END'
 400 /score {"txt":"a"}
 400 /tokenize {"text":1}
 400 /detokenize {"tokens":[300]}
-404 /v1/chat/completions {"messages":[]}
+400 /v1/chat/completions {"messages":[{"role":"user","content":"a"}]}
 404 /../../etc/passwd {}
 405 /v1/models {}
 END
@@ -159,8 +168,14 @@ get /v1/models -H 'Origin: http://named.example' -D "$T_TMP/headers" -o /dev/nul
 ok "one that was named" grep -qi 'access-control-allow-origin: http://named.example' "$T_TMP/headers"
 ok "headers for browsers" grep -qi 'x-content-type-options: nosniff' "$T_TMP/headers"
 
+# ---- bench serve
+"$WABUN" bench serve --url "$url" --clients 3 --prompt 4 --tokens 20 --vocab 256 --json >"$T_TMP/bench" 2>"$T_TMP/err"
+ok "bench serve" grep -q '"bench": *"serve".*"clients": *3,.*"tokens_per_s": *[1-9].*"first_ms": *[0-9.]*[1-9]' "$T_TMP/bench"
+fails "bench serve without an address" 2 "wants --url" bench serve
+fails "bench serve where nobody listens" 3 "127.0.0.1:1" bench serve --url http://127.0.0.1:1
+
 # ---- clients that go away; the end
-long='{"prompt":"a","seed":1,"max_tokens":16000,"min_tokens":16000,"n":100'
+long='{"prompt":"a","seed":1,"max_tokens":16000,"min_tokens":16000,"n":16'
 curl -q -s -m 1 -d "$long}" "$url/v1/completions" >/dev/null
 curl -q -s -m 1 -d "$long,\"stream\":true}" "$url/v1/completions" >/dev/null
 ok "whoever has gone is not written for" until_is cancelled_total 2
@@ -182,6 +197,60 @@ ok "SIGTERM: a stream is finished" grep -q '^data: \[DONE\]' "$T_TMP/events"
 wait $server
 ok "exit code 0" test $? -eq 0
 
+# ---- conversations: a second model that has a template
+cp -r "$model" "$T_TMP/talker"
+cat >"$T_TMP/talker/chat.json" <<'END'
+{"begin": "<|endoftext|>", "system": "s{content}", "user": "u{content}\n", "assistant": "a{content}<|endoftext|>", "reply": "abc", "stop": ["0"]}
+END
+start --model "$T_TMP/talker" --model "$model"
+talk='"model":"talker","seed":5,"max_tokens":30,"messages":[{"role":"system","content":"x"},{"role":"user","content":"y"},{"role":"assistant","content":"z"},{"role":"user","content":[{"type":"text","text":"い"}]}]'
+ids=[256,115,120,117,121,10,97,122,256,117,227,129,132,10,97,98,99]
+complete "{\"prompt\":$ids,\"seed\":5,\"max_tokens\":30}" >"$T_TMP/want"
+post /v1/chat/completions "{$talk}" >"$T_TMP/got"
+ok "/v1/chat/completions: what follows its text" test -s "$T_TMP/want" -a "$(field content <"$T_TMP/got")" = "$(cat "$T_TMP/want")"
+ok "in the API's form" grep -q '"object":"chat.completion".*"message":{"role":"assistant","content":"' "$T_TMP/got"
+post /v1/chat/completions "{$talk,\"stream\":true}" >"$T_TMP/events"
+ok "a stream of it" test "$(field content <"$T_TMP/events" | tr -d '\n')" = "$(cat "$T_TMP/want")" -a "$(grep -c '"role":"assistant"' "$T_TMP/events")" -eq 1
+ok "with its end" test "$(grep '^data' "$T_TMP/events" | tail -n 1)" = "data: [DONE]"
+post /v1/chat/completions "{$talk,\"logprobs\":true,\"top_logprobs\":2}" >"$T_TMP/got"
+ok "with log-probabilities" test "$(grep -o '"top_logprobs":\[{[^]]*\][^]]*\]' "$T_TMP/got" | grep -c .)" -eq "$(wc -m <"$T_TMP/want" | awk '{ print $1 - 1 }')"
+stop=$(cut -c 5-6 "$T_TMP/want")
+before=$(awk -v s="$stop" '{ print substr ($0, 1, index ($0, s) - 1) }' "$T_TMP/want")
+sed -i "s/\"0\"/\"0\", \"$stop\"/" "$T_TMP/talker/chat.json"
+kill -HUP $server
+ok "SIGHUP: the template is read anew" talks_until "$before"
+ok "a model without a template says so" sh -c 'echo "$1" | grep -q "it has no chat.json"' - "$(post /v1/chat/completions '{"model":"model","messages":[{"role":"user","content":"a"}]}')"
+while read -r body; do
+  got=$(post /v1/chat/completions "{\"model\":\"talker\",$body}" -o "$T_TMP/error" -w '%{http_code}')
+  ok "400 chat $(printf %.60s "$body")" test "$got" = 400 -a "$(grep -c '{"error":{"message":"' "$T_TMP/error")" -eq 1
+done <<'END'
+"messages":[]
+"messages":{"role":"user","content":"a"}
+"messages":["a"]
+"messages":[{"role":"tool","content":"a"}]
+"messages":[{"role":"user"}]
+"messages":[{"role":"user","content":[{"type":"image_url","image_url":"x"}]}]
+"messages":[{"role":"user","content":"a<|endoftext|>"}]
+"messages":[{"role":"user","content":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}]
+"messages":[{"role":"user","content":"a"}],"logprobs":3
+"messages":[{"role":"user","content":"a"}],"tools":[{}]
+"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_object"}
+END
+kill -TERM $server
+wait $server
+while read -r what text; do
+  echo "$text" >"$T_TMP/talker/chat.json"
+  fails "chat.json: $what" 5 "chat.json" serve --port 0 --model "$T_TMP/talker"
+done <<'END'
+no-JSON {"user": "{content}",
+a-list []
+no-content {"user": "u", "assistant": "{content}", "reply": ""}
+twice {"user": "{content}{content}", "assistant": "{content}", "reply": ""}
+no-reply {"user": "{content}", "assistant": "{content}"}
+unknown {"user": "{content}", "assistant": "{content}", "reply": "", "stops": []}
+stop {"user": "{content}", "assistant": "{content}", "reply": "", "stop": [""]}
+END
+
 printf '# keys\nsesame-open\n\nanother-key-1\n' >"$T_TMP/keys"
 start --model "$model" --api-keys "$T_TMP/keys" --queue 1
 code () { get /v1/models "$@" -o /dev/null -w '%{http_code}'; }
@@ -196,6 +265,44 @@ ok "one is under way" until_is requests_open 1
 ok "the next one is refused" test "$(post /v1/completions '{"prompt":"a"}' -H 'Authorization: Bearer sesame-open' -o /dev/null -w '%{http_code}')" = 429
 kill $busy
 kill -TERM $server
+wait $server
+ok "stopped" test $? -eq 0
+
+# ---- limits of a client and of a request; keys that are read anew; the end
+start --model "$model" --api-keys "$T_TMP/keys" --per-client 1 --max-seconds 2 --max-body 2000 --max-tokens 300000
+as () { # KEY PATH BODY ARGUMENT...
+  key=$1
+  shift
+  post "$@" -H "Authorization: Bearer $key"
+}
+status () { as "$@" -o "$T_TMP/error" -w '%{http_code}'; }
+as another-key-1 /v1/completions "$long}" -o "$T_TMP/late" -w '%{http_code}' >"$T_TMP/code" &
+busy=$!
+as sesame-open /v1/completions "$long,\"stream\":true}" >"$T_TMP/events" &
+ok "two clients have a request each" until_is requests_open 2
+ok "another one of the same client is refused" test "$(status sesame-open /v1/completions '{"prompt":"a"}')" = 429
+ok "with its reason" grep -q client_full "$T_TMP/error"
+wait $busy
+ok "what takes too long is ended" test "$(cat "$T_TMP/code")" = 503 -a "$(grep -c time_limit "$T_TMP/late")" -eq 1
+ok "nobody has one" until_is requests_open 0
+ok "a stream of it as well" grep -q '"code":"time_limit"' "$T_TMP/events"
+ok "then they may ask again" test "$(status sesame-open /v1/completions '{"prompt":"a"}')" = 200
+ok "too many bytes" test "$(status sesame-open /v1/completions "{\"prompt\":\"$(head -c 2000 /dev/zero | tr '\0' a)\"}")" = 413
+ok "too many tokens" test "$(status sesame-open /v1/completions '{"prompt":"a","n":100,"max_tokens":3001}')" = 400
+echo another-key-2 >"$T_TMP/keys"
+kill -HUP $server
+i=0
+while [ $i -lt 100 ] && [ "$(status another-key-2 /tokenize '{"text":"a"}')" != 200 ]; do
+  i=$((i + 1))
+  sleep 0.1
+done
+ok "SIGHUP: a new key" test $i -lt 100
+ok "and an old one" test "$(status sesame-open /tokenize '{"text":"a"}')" = 401
+number () { get /metrics -H 'Authorization: Bearer another-key-2' | sed -n "s/^wabun_$1 //p"; }
+as another-key-2 /v1/completions "$long,\"stream\":true}" >"$T_TMP/events" &
+until_is requests_open 1
+kill -TERM $server
+ok "SIGTERM: who comes now is told" test "$(i=0; while [ $i -lt 50 ] && [ "$(status another-key-2 /v1/completions '{"prompt":"a"}')" = 429 ]; do i=$((i + 1)); done; status another-key-2 /v1/completions '{"prompt":"a"}')" = 503
 wait $server
 ok "stopped" test $? -eq 0
 

@@ -23,7 +23,7 @@ typedef struct fuzz_harness {
     X (encode) X (library) X (spiece) X (decode) X (vocabulary) X (swe) X (jsonl) X (charset) \
     X (records) X (json) X (plain) X (aozora) X (html) X (wiki) X (clean) X (corpus) X (tokens) \
     X (model) X (safetensors) X (checksums) X (state) X (hf) X (gguf) X (config) X (torch) \
-    X (pickle) X (llmc) X (npz) X (tf) X (table)
+    X (pickle) X (llmc) X (npz) X (tf) X (table) X (request)
 /* clang-format on */
 #define FUZZ_DECLARE(name) extern const fuzz_harness_t fuzz_##name;
 FUZZ_HARNESSES (FUZZ_DECLARE)

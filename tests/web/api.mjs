@@ -50,7 +50,20 @@ const refused = async (what, status, name, call) => {
 };
 await refused("a bad field", 400, "BadRequestError", () => client.completions.create({...p, max_tokens: -5}));
 await refused("no such model", 404, "NotFoundError", () => client.completions.create({...p, model: "none"}));
-await refused("no chat", 404, "NotFoundError", () => client.chat.completions.create({model: "readme", messages: [{role: "user", content: "x"}]}));
+await refused("no chat", 400, "BadRequestError", () => client.chat.completions.create({model: "other", messages: [{role: "user", content: "x"}]}));
+const talk = {model: "readme", temperature: 0, max_tokens: 12, messages: [{role: "user", content: "文字を"}]};
+const answer = await client.chat.completions.create({...talk, logprobs: true, top_logprobs: 2});
+const follows = await client.completions.create({...p, prompt: "文字を\n", max_tokens: 12});
+const said = answer.choices[0].message;
+ok("chat", said.role === "assistant" && said.content.length > 0 && said.content === follows.choices[0].text);
+ok("its log-probabilities", answer.choices[0].logprobs.content.length === answer.usage.completion_tokens &&
+  answer.choices[0].logprobs.content.every(t => t.top_logprobs.length === 2 && t.logprob === t.top_logprobs[0].logprob));
+let spoken = "", role = null;
+for await (const e of await client.chat.completions.create({...talk, stream: true})) {
+  spoken += e.choices[0]?.delta.content ?? "";
+  role = e.choices[0]?.delta.role ?? role;
+}
+ok("a chat that streams", spoken === said.content && role === "assistant");
 
 const long = {...p, temperature: 1, max_tokens: 16000, min_tokens: 16000};
 const before = await metric("cancelled_total");

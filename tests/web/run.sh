@@ -36,8 +36,10 @@ model = { layers = 2; width = 64; heads = 4; context = 256; };
 train = { global_batch = 4; steps = 150; lr = 3e-3; warmup = 5; }; checkpoint = { every = 150; };
 END
 run train "$work/cfg"
+cp -rL "$work/run/latest" "$work/talker"
+printf '{"user": "{content}\\n", "assistant": "{content}\\n", "reply": ""}' >"$work/talker/chat.json"
 
-"$WABUN" serve --model readme="$work/run/latest" --model other="$work/run/latest" --port 0 >"$work/address" 2>"$work/log" &
+"$WABUN" serve --model readme="$work/talker" --model other="$work/run/latest" --port 0 >"$work/address" 2>"$work/log" &
 server=$!
 i=0
 while [ $i -lt 300 ] && [ ! -s "$work/address" ]; do i=$((i + 1)); sleep 0.1; done

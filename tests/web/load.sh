@@ -1,0 +1,62 @@
+#!/bin/sh
+# wabun serve under load, beside `wabun bench generate` with as many texts, by turns; with node-llama-cpp in $WABUN_PEERS
+# (tests/peers/llama.sh says how) also beside llama.cpp on the same model.  Not part of make check: the numbers mean
+# something on a machine that has nothing else to do.  In a build directory, half an hour:
+#     WABUN=$PWD/wabun ../tests/web/load.sh [CLIENTS...]     default 1 8 32 128
+#   LOAD_PRESET=small  LOAD_PROMPT=32  LOAD_TOKENS=256  LOAD_TURNS=3
+# The model is random.  Tokens a second of the server count while all clients write.
+case ${1-} in
+  -h | --help) sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+esac
+here=$(cd "$(dirname "$0")" && pwd)
+: "${WABUN:=wabun}" "${LOAD_PRESET:=small}" "${LOAD_PROMPT:=32}" "${LOAD_TOKENS:=256}" "${LOAD_TURNS:=3}"
+[ $# -gt 0 ] || set -- 1 8 32 128
+export LC_ALL=C.UTF-8
+work=$(mktemp -d) || exit 99
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
+run () { "$WABUN" "$@" >"$work/out" 2>"$work/err" </dev/null || { cat "$work/err" >&2; exit 99; }; }
+
+# ---- a vocabulary of 20,573 words, a model of one step
+mkdir "$work/vocab"
+perl -CSD -e 'for (0 .. 20311) { print chr (0x4e00 + $_ % 20000), $_ < 20000 ? "" : chr 0x4e01, "\n" }
+  print "$_\n" for "<SP>", "<BR>", "<TAB>", "<|emoji1|>", (map { "<|byte$_|>" } 0 .. 255), "<|endoftext|>"' >"$work/vocab/ja-bpe.txt"
+echo '{"emoji": {"😀": "<|emoji1|>"}, "emoji_inv": {"<|emoji1|>": "😀"}}' >"$work/vocab/emoji.json"
+run encode --tokenizer "$work/vocab" -o "$work/tok" "$here/../../README.ja.md"
+cat >"$work/cfg" <<END
+run = "$work/run"; seed = 1; tokenizer = "$work/vocab"; data = { train = "$work/tok"; }; model = { preset = "$LOAD_PRESET"; };
+train = { global_batch = 1; steps = 1; warmup = 1; }; checkpoint = { every = 1; };
+END
+run train "$work/cfg"
+llama=
+if [ -d "${WABUN_PEERS-}/node_modules/node-llama-cpp" ]; then
+  run export "$work/run/latest" --to gguf --type f32 -o "$work/model.gguf"
+  cp "$here/load_llama.mjs" "$WABUN_PEERS"
+  llama=yes
+fi
+
+# ---- the server, with as many texts as clients
+most=1
+for n; do [ "$n" -le $most ] || most=$n; done
+"$WABUN" serve --model "$work/run/latest" --port 0 --texts "$most" --max-seconds 3600 >"$work/address" 2>"$work/log" &
+server=$!
+i=0
+while [ $i -lt 600 ] && [ ! -s "$work/address" ]; do i=$((i + 1)); sleep 0.1; done
+url=$(cat "$work/address")
+number () { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" "$2"; }
+printf '%8s%16s%16s%16s%12s%8s%12s%8s\n' clients "serve tokens/s" generate llama.cpp "first ms" "99 %" "between ms" "99 %"
+for n; do
+  turn=0
+  while [ $turn -lt "$LOAD_TURNS" ]; do
+    turn=$((turn + 1))
+    run bench serve --url "$url" --clients "$n" --prompt "$LOAD_PROMPT" --tokens "$LOAD_TOKENS" --json
+    cp "$work/out" "$work/serve"
+    run bench generate --preset "$LOAD_PRESET" --batch "$n" --prompt "$LOAD_PROMPT" --tokens "$LOAD_TOKENS" --json
+    cp "$work/out" "$work/generate"
+    peer=-
+    [ -z "$llama" ] || peer=$(cd "$WABUN_PEERS" && node load_llama.mjs "$work/model.gguf" "$n" "$LOAD_PROMPT" "$LOAD_TOKENS" 2>"$work/llama.err")
+    printf '%8d%16s%16s%16s%12s%8s%12s%8s\n' "$n" "$(number tokens_per_s_together "$work/serve")" \
+      "$(sed -n 's/.*"batches": *\[{[^}]*"tokens_per_s": *\([0-9.]*\).*/\1/p' "$work/generate")" "${peer:--}" "$(number first_ms "$work/serve")" \
+      "$(number first_ms_99 "$work/serve")" "$(number between_ms "$work/serve")" "$(number between_ms_99 "$work/serve")"
+  done
+done
