@@ -35,18 +35,36 @@ typedef struct wb_model_options {
 } wb_model_options_t;
 extern const wb_option_t wb_model_options[];
 
+/* ---- what learns (size.c) ---------------------------------------------------------------------------------------- */
+
+/** Fine-tuning: which parameters learn; zeros: all.  Options finetune.* of a configuration. */
+typedef struct wb_tuning {
+    int64_t layers; /**< the last so many layers and the final LayerNorm; 0: all, and the embeddings */
+} wb_tuning_t;
+/** The lowest layer with parameters that learn, as in wb_param_t: the backward pass ends there. */
+int64_t wb_tuning_first (const wb_tuning_t *t, const wb_size_t *s);
+/** Errors: WB_EUSAGE, naming what would do. */
+wb_status wb_tuning_check (const wb_tuning_t *t, const wb_size_t *s) WB_NODISCARD;
+/** wb_size_flops() without what is not computed for parameters that do not learn. */
+double wb_tuning_flops (const wb_tuning_t *t, const wb_size_t *s, int64_t T);
+
 /* ---- the parameter table (parameter_table.c) --------------------------------------------------------------------- */
 
 typedef struct wb_params {
     wb_param_t *list; /**< owned; all parameters of the model, in file order: by layer, in a layer by role */
     int n;
     int64_t own;   /**< floats of this rank's block */
+    int64_t fixed; /**< floats before the first parameter that learns: the block of gradients begins there */
     int64_t total; /**< parameters of the model */
+    int64_t learn; /**< those that learn */
 } wb_params_t;
 /** The table for a place in a layout.  A rank's block holds its parameters in this order: wte, wpe, then chunk by chunk
  * the layers, ln_f.  The backward pass finishes them from the end, so what is final is always a tail of the block.
  * Errors: WB_ENOMEM.  Not collective. */
 wb_status wb_params_new (wb_params_t **out, const wb_size_t *s, const wb_layout_t *lo) WB_NODISCARD;
+/** The same for fine-tuning: what does not learn is frozen, and lies before all that learns. */
+wb_status wb_params_new_tuned (wb_params_t **out, const wb_size_t *s, const wb_layout_t *lo,
+                               const wb_tuning_t *tuning) WB_NODISCARD;
 void wb_params_destroy (wb_params_t *p);
 /** The parameter with a role, of layer l where it is a layer's (else l is ignored).  Never NULL; its offset is -1 when
  * this rank does not hold it. */
@@ -56,10 +74,11 @@ const wb_param_t *wb_params_find (const wb_params_t *p, const char *name);
 /** Values of the own slices from (seed, name, global index): the same model on any layout. */
 void wb_params_init (const wb_params_t *p, float *block, uint64_t seed);
 
-/** Where a layer's parameters lie in the rank's block (of weights or gradients): floats from its start. */
+/** Where a layer's parameters lie in the rank's block: floats from its start. */
 typedef struct wb_layer_offsets {
     int64_t ln1_g, ln1_b, qkv_w, qkv_b, att_w, att_b, ln2_g, ln2_b, fc_w, fc_b, proj_w, proj_b;
     int64_t begin, end; /**< the layer's part of the block: all from begin on is final after its backward pass */
+    int64_t fixed;      /**< float of the block at which the gradients begin */
 } wb_layer_offsets_t;
 /** Of layer l, which this rank holds. */
 void wb_layer_offsets (wb_layer_offsets_t *out, const wb_params_t *p, int64_t l);
@@ -88,6 +107,7 @@ typedef struct wb_stage_options {
     int slots[WB_MAX_CHUNKS]; /**< micro-batches in flight in each chunk, from the schedule */
     wb_recompute recompute;
     bool sequence; /**< sequence parallelism */
+    wb_tuning_t tuning;
     wb_stage_hooks_t hooks;
 } wb_stage_options_t;
 
@@ -108,14 +128,15 @@ float *wb_stage_grad (wb_stage_t *st, int chunk, int slot);
 int64_t wb_stage_rows (const wb_stage_t *st);
 
 /** Forward of one micro-batch through a chunk.  Collective over the tensor group; allocates nothing, cannot fail.
- * \param w        the rank's parameter block;  dw its gradient block (the head adds to dwte here); NULL: no gradients
+ * \param w        the rank's parameter block;  dw its gradients, from params->fixed on (the head adds to dwte here);
+ *                 NULL: no gradients
  * \param tokens   [B, T], used on the first virtual stage;  targets [B, T], used on the last, < 0 = not counted
  * \param loss     [B, T] loss in nats of each position, written on the last virtual stage; else untouched
  * \param scale    1 / tokens of the global batch */
 void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, const int32_t *tokens,
                        const int32_t *targets, int chunk, int slot, float scale);
-/** Backward; dw += .  tokens as in forward.  last: nothing is added to this chunk's gradients afterwards, so
- * hooks.final is called after each layer. */
+/** Backward, down to the first layer that learns; dw += .  tokens as in forward.  last: nothing is added to this
+ * chunk's gradients afterwards, so hooks.final is called after each layer. */
 void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t *tokens, int chunk, int slot,
                         bool last);
 

@@ -5,7 +5,10 @@
  * vectors, and the vectors that every tensor rank holds (contiguous, because with sequence parallelism their gradients
  * are summed together), then ln_f.  The backward pass finishes the block from its end, so what is final is always a
  * tail, and buckets of gradients can leave while earlier layers still run.  Every parameter begins at a multiple of
- * 64 bytes. */
+ * 64 bytes.
+ *
+ * In fine-tuning some parameters are frozen.  They lie before all that learns, so what learns is a tail of the block
+ * too: gradients, buckets and optimizer state are those of that tail, and need no word about what is frozen. */
 #include "config.h"
 
 #include <string.h>
@@ -69,8 +72,8 @@ static int64_t index_of (int64_t layers, wb_role role, int64_t l) {
     return BEFORE_LAYERS + layers * PER_LAYER + role - WB_ROLE_LNF_G;
 }
 
-/* The next row of the list; `layer` as in wb_param_t. */
-static void put (wb_params_t *t, const wb_size_t *s, wb_role role, int64_t layer) {
+/* The next row of the list; `layer` as in wb_param_t; `first`: the lowest that learns. */
+static void put (wb_params_t *t, const wb_size_t *s, wb_role role, int64_t layer, int64_t first) {
     wb_param_t *p = &t->list[t->n++];
     if (layer >= 0 && layer < s->L)
         snprintf (p->name, sizeof p->name, "h.%lld.%s", (long long) layer, table[role].name);
@@ -88,8 +91,10 @@ static void put (wb_params_t *t, const wb_size_t *s, wb_role role, int64_t layer
     p->std = table[role].std;
     p->decay = p->ndim == 2;
     p->sequence_partial = table[role].partial;
+    p->frozen = layer < first;
     p->offset = -1;
     t->total += p->rows * p->cols;
+    if (!p->frozen) t->learn += p->rows * p->cols;
 }
 
 /* This rank holds p: which slice, at the end of its block.  wte is held twice, the first stage's counts. */
@@ -107,6 +112,7 @@ static void hold (wb_params_t *t, wb_param_t *p, const wb_layout_t *lo) {
     p->primary = (p->axis >= 0 || lo->tp_rank == 0) && (p->role != WB_ROLE_WTE || wb_layout_has_embed (lo));
     p->offset = t->own;
     t->own = round_up (t->own + p->own_rows * p->own_cols);
+    if (p->frozen) t->fixed = t->own;
 }
 
 static void hold_layer (wb_params_t *t, wb_param_t *first, const wb_layout_t *lo) {
@@ -116,6 +122,13 @@ static void hold_layer (wb_params_t *t, wb_param_t *first, const wb_layout_t *lo
 }
 
 wb_status wb_params_new (wb_params_t **out, const wb_size_t *s, const wb_layout_t *lo) {
+    const wb_tuning_t all = {0};
+    return wb_params_new_tuned (out, s, lo, &all);
+}
+
+wb_status wb_params_new_tuned (wb_params_t **out, const wb_size_t *s, const wb_layout_t *lo,
+                               const wb_tuning_t *tuning) {
+    const int64_t first = wb_tuning_first (tuning, s);
     *out = NULL;
     wb_params_t *t = wb_calloc (1, sizeof *t);
     if (t != NULL) t->list = wb_calloc ((size_t) (BEFORE_LAYERS + PER_LAYER * s->L + AFTER_LAYERS), sizeof *t->list);
@@ -123,10 +136,10 @@ wb_status wb_params_new (wb_params_t **out, const wb_size_t *s, const wb_layout_
         wb_free (t);
         return WB_NOMEM ("the parameter table");
     }
-    for (int role = WB_ROLE_WTE; role < WB_ROLE_LN1_G; role++) put (t, s, role, -1);
+    for (int role = WB_ROLE_WTE; role < WB_ROLE_LN1_G; role++) put (t, s, role, -1, first);
     for (int64_t l = 0; l < s->L; l++)
-        for (int i = 0; i < PER_LAYER; i++) put (t, s, WB_ROLE_LN1_G + i, l);
-    for (int role = WB_ROLE_LNF_G; role < WB_ROLES; role++) put (t, s, role, s->L);
+        for (int i = 0; i < PER_LAYER; i++) put (t, s, WB_ROLE_LN1_G + i, l, first);
+    for (int role = WB_ROLE_LNF_G; role < WB_ROLES; role++) put (t, s, role, s->L, first);
 
     const bool embed = wb_layout_has_embed (lo), head = wb_layout_has_head (lo);
     if (embed || head) hold (t, &t->list[index_of (s->L, WB_ROLE_WTE, 0)], lo);
@@ -196,6 +209,7 @@ void wb_layer_offsets (wb_layer_offsets_t *out, const wb_params_t *p, int64_t l)
 #undef AT
     WB_ASSERT (first->offset >= 0);
     out->begin = first->offset;
+    out->fixed = p->fixed;
     for (int i = 0; i < PER_LAYER; i++) {
         const int64_t end = round_up (first[i].offset + wb_param_own (&first[i]));
         if (first[i].offset < out->begin) out->begin = first[i].offset;

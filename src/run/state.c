@@ -20,6 +20,7 @@ static const char order[] = "the order of the data changes here";
 static const char again[] = "samples may be repeated or left out";
 static const char rate[] = "only the schedule of the learning rate changes";
 static const char update[] = "later updates change, the data do not";
+static const char never[] = "what learns must stay the same in a run"; /* refused: check_tuning() */
 
 typedef struct setting {
     const char *name;
@@ -46,6 +47,7 @@ static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
         {"train.eps", json_real (c->step.optim.eps), update},
         {"train.weight_decay", json_real (c->step.optim.weight_decay), update},
         {"train.clip", json_real (c->step.optim.clip), update},
+        {"finetune.layers", json_integer (c->step.tuning.layers), never},
     };
     _Static_assert(sizeof all / sizeof *all <= MAX_SETTINGS, "room for all settings");
     memcpy (out, all, sizeof all);
@@ -88,10 +90,35 @@ static void compare_settings (const wb_run_t *r, const wb_state_t *s, const char
     int n = list_settings (list, r);
     for (int i = 0; i < n; i++) {
         const json_t *old = old_setting (s, list[i].name);
-        if (old != NULL && !json_equal (old, list[i].value))
+        if (old != NULL && list[i].effect != never && !json_equal (old, list[i].value))
             tell (dir, list[i].name, old, list[i].value, list[i].effect);
         json_decref (list[i].value);
     }
+}
+
+/* Other parameters that learn have other states in the optimizer.  Older checkpoints have none of these settings: in
+ * them all parameters learn. */
+static wb_status check_tuning (const wb_run_t *r, const wb_state_t *s, const char *dir) {
+    setting_t list[MAX_SETTINGS];
+    const int n = list_settings (list, r);
+    wb_status status = WB_OK;
+    json_t *zero = json_integer (0);
+    for (int i = 0; i < n; i++) {
+        const json_t *old = old_setting (s, list[i].name);
+        if (old == NULL) old = zero;
+        if (list[i].effect == never && status == WB_OK && !json_equal (old, list[i].value)) {
+            char *a = json_dumps (old, JSON_ENCODE_ANY), *b = json_dumps (list[i].value, JSON_ENCODE_ANY);
+            status = WB_FAIL (WB_EUSAGE,
+                              "%s was trained with %s = %s (0: all), the configuration says %s: set it back, or set "
+                              "another `run` and begin with these weights by model.base = \"%s\"",
+                              dir, list[i].name, a != NULL ? a : "?", b != NULL ? b : "?", dir);
+            wb_free_foreign (a);
+            wb_free_foreign (b);
+        }
+        json_decref (list[i].value);
+    }
+    json_decref (zero);
+    return status;
 }
 
 /* ---- data -------------------------------------------------------------------------------------------------------- */
@@ -356,6 +383,7 @@ wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *di
                         "%s was trained with %s, the configuration says %s: set train.optimizer = \"%s\", or start a "
                         "new run from the weights with model.base = \"%s\"",
                         dir, s->optimizer, wb_optim_names[c->step.optim.kind], s->optimizer, dir);
+    WB_TRY (check_tuning (r, s, dir));
     json_t *now = data_json (r);
     wb_status status = r->accept ? WB_OK : check_data (json_object_get (s->json, "data"), now, dir);
     if (status == WB_OK && !r->accept && !chosen) status = check_same_run (r, s, now);

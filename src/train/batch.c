@@ -44,6 +44,7 @@ static wb_status check_batch (const wb_step_options_t *o, int dp, int pp) {
 wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int dp, int pp, int tp) {
     const wb_size_t *s = &o->size;
     WB_TRY (wb_size_check (s));
+    WB_TRY (wb_tuning_check (&o->tuning, s));
     const double layer = 12.0 * (double) s->C + (double) o->T, head = (double) s->V / layer;
     WB_TRY (wb_layout_init (out, dp, pp, tp, o->chunks, s->L, s->H, 0.05, head));
     WB_TRY (check_batch (o, dp, pp));

@@ -7,6 +7,9 @@
 
 const char *const wb_muon_layout_names[] = {"auto", "whole", "grid", NULL};
 
+/* Number 0 by name. */
+static const char *const all[] = {"all", NULL};
+
 #define AT(field) WB_OPTION_AT (wb_step_options_t, field)
 
 const wb_option_t wb_train_options[] = {
@@ -24,6 +27,9 @@ const wb_option_t wb_train_options[] = {
      .help = "gradients and weights on the network; bf16: half the bytes"},
     {"parallel.schedule", WB_OPTION_CHOICE, AT (schedule), "1f1b", .choices = wb_schedule_names,
      .help = "order of micro-batches in the pipeline"},
+
+    {"finetune.layers", WB_OPTION_INT, AT (tuning.layers), "all", .min = 1, .max = 4096, .choices = all,
+     .unit = "layers", .help = "the last so many layers, with the final LayerNorm, learn; all: every parameter"},
 
     {"train.global_batch", WB_OPTION_INT, AT (global_batch), "64", .min = 1, .max = 1e7, .unit = "sequences",
      .help = "sequences in a step, over all ranks"},
