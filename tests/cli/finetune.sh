@@ -1,0 +1,78 @@
+#!/bin/sh
+# timeout: 600 - Fine-tuning: the last layers, answers only; what is frozen, resumed and refused.
+. "${top_srcdir:=.}/tests/cli/train_common.sh"
+T_STEPS=8 T_LAYERS=3
+export T_STEPS T_LAYERS
+prepare
+trained 1 base --set train.steps=4 >/dev/null || { cat log; exit 99; }
+# tuned RUN: a configuration that goes on from the base
+sed '/^tokenizer/d; s/^model = .*/model = { base = "base\/latest"; };/' cfg >tuned && mv tuned cfg
+echo 'finetune = { layers = 1; };' >>cfg
+
+# tensors FILE: "name sum", a line a tensor, of a safetensors file
+tensors () {
+  perl -e '
+    open F, "<:raw", $ARGV[0] or die; read F, $n, 8; $n = unpack "Q<", $n; read F, $h, $n;
+    while ($h =~ /"([^"]+)":\{"dtype":"F32","shape":\[[\d,]*\],"data_offsets":\[(\d+),(\d+)\]\}/g) {
+      seek F, 8 + $n + $2, 0; read F, $d, $3 - $2; printf "%s %s\n", $1, unpack "%32C*", $d; }' "$1" | LC_ALL=C sort
+}
+
+# ---- the last layers -------------------------------------------------------------------------------------------------
+ok "the last layer learns" trained 1 last
+ok "says so" grep -q 'finetune    the last 1 of 3 layers: 12,768 of 47,424 parameters learn' log
+tensors base/latest/model.safetensors >a
+tensors last/latest/model.safetensors >b
+ok "all tensors are there" test "$(wc -l <a)" -eq 40 -a "$(wc -l <b)" -eq 40
+ok "only those of that layer and the last LayerNorm have changed" test "$(diff a b | sed -n 's/^> \([a-z_]*\.*[0-9]*\).*/\1/p' | sort -u | tr '\n' ' ')" = "h.2 ln_f. "
+ok "and only they have a state" sh -c "[ \$(tensors () { :; }; grep -ao 'exp_avg\.[a-z0-9_.]*' last/latest/optimizer.safetensors | grep -cv 'h\.2\|ln_f') -eq 0 ]"
+ok "of two arrays" test "$(grep -ao 'exp_avg[a-z0-9_.]*' last/latest/optimizer.safetensors | wc -l)" -eq 28
+for grid in '2 data=2' '2 pipeline=2' '2 tensor=2' '3 pipeline=3'; do
+  n=${grid%% *} run=$(echo "$grid" | tr ' =' '--')
+  ok "on $grid" trained "$n" "$run" --set "parallel.${grid#* }" --set parallel.micro_batch=2
+  ok "the same losses" near last "$run" 1e-5
+done
+ok "half of it" trained 2 halves --set train.steps=8 --set checkpoint.every=4 --set parallel.tensor=2
+rm -r halves/step-00000008 halves/latest
+ok "and on from there in another layout" trained 2 halves --set parallel.pipeline=2 --set parallel.micro_batch=2
+ok "the same as at once" near last halves 1e-5
+ok "other layers" ends_with 2 1 halves --set train.steps=9 --set finetune.layers=2
+ok "are refused" grep -q 'was trained with finetune.layers = 1 (0: all), the configuration says 2: set it back' log
+ok "more layers than there are" ends_with 2 1 more --set finetune.layers=4
+ok "say so" grep -q 'finetune.layers = 4, but the model has 3: set it to "all", or to at most 3' log
+ok "a misspelt key" ends_with 2 1 more --set finetune.layer=4
+ok "is named" grep -q 'unknown key `finetune.layer`; did you mean `finetune.layers`?' log
+ok "all layers by name" trained 1 all --set finetune.layers=all --set train.steps=2
+ok "as without the key" trained 1 none --set finetune.layers=all --set train.steps=2
+ok "have the same bits" same_files all/latest none/latest
+ok "a name that is none" ends_with 2 1 more --set finetune.layers=some
+ok "is refused" grep -q '`finetune.layers` = `some` is neither a whole number nor one of all' log
+"$WABUN" plan cfg --json >last.json && "$WABUN" plan cfg --set finetune.layers=all --json >all.json
+bytes () { sed -n "s/.*\"memory\":{[^}]*\"$2\":\([0-9]*\).*/\1/p" "$1"; }
+ok "the plan knows what is not kept" test "$(bytes last.json gradients)" -lt "$(($(bytes all.json gradients) / 3))" \
+  -a "$(bytes last.json optimizer)" -lt "$(($(bytes all.json optimizer) / 3))"
+
+# ---- answers only ----------------------------------------------------------------------------------------------------
+i=0
+while [ $i -lt 60 ]; do
+  printf '{"prompt": "問：%d+%d=", "response": "答：%d\\r\\n"}\n' $i $((i * 7 % 31)) $((i + i * 7 % 31))
+  i=$((i + 1))
+done >qa.jsonl
+ok "prompts and responses" "$WABUN" encode --tokenizer byte --answers -o qa qa.jsonl
+# The first: 10 bytes of prompt; 7 of the answer, LF, the end.
+ok "the mask" test "$(head -c 24 qa.mask | od -An -v -tu1 | tr -d ' \n')" = 000000000011111111100000
+ok "on 3 ranks" ranks 3 "$WABUN" encode --tokenizer byte --answers -o qa3 qa.jsonl
+ok "has the same bytes" sh -c 'cmp qa.mask qa3.mask && cmp qa.bin qa3.bin && cmp qa.idx qa3.idx && ! ls | grep rank'
+ok "decoded, it is both" sh -c "'$WABUN' decode --tokenizer byte qa | head -n 1 | grep -q '^問：0+0=答：0$'"
+ok "text without prompts" sh -c "! '$WABUN' encode --tokenizer byte --answers -o qb text 2>err && grep -q 'wants lines of JSON' err"
+ok "another text there later has no mask" sh -c "'$WABUN' encode --tokenizer byte --force -o qa3 text && [ ! -e qa3.mask ]"
+cp qa.bin bad.bin && cp qa.idx bad.idx && head -c 9 qa.mask >bad.mask
+ok "another mask" sh -c "! '$WABUN' decode --tokenizer byte bad 2>err && grep -q 'bad.mask: 9 bytes, but bad has .* ids' err"
+set -- --set data.train=qa --set data.validation=qa --set validation.every=4 --set finetune.layers=all
+ok "answers are learned" trained 1 answers "$@"
+ok "and counted" grep -q 'of responses' log
+for grid in 'data=2' 'pipeline=2' 'tensor=2'; do
+  ok "on $grid" trained 2 "answers-$grid" "$@" --set "parallel.$grid" --set parallel.micro_batch=2
+  ok "the same losses" near answers "answers-$grid" 1e-5
+done
+
+done_testing
