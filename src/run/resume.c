@@ -107,6 +107,8 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
     wb_comm_bcast (r->world, &s->spikes, sizeof s->spikes, 0);
     wb_comm_bcast (r->world, &s->bad_steps, sizeof s->bad_steps, 0);
     wb_comm_bcast (r->world, &s->rollbacks, sizeof s->rollbacks, 0);
+    if (root && own) wb_state_read_best (&s->best, s->json, r);
+    wb_comm_bcast (r->world, &s->best, sizeof s->best, 0);
     wb_comm_bcast (r->world, &s->global_batch, sizeof s->global_batch, 0);
     wb_comm_bcast (r->world, &own, sizeof own, 0);
     WB_TRY (load (r, dir));
@@ -115,6 +117,7 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
     r->spikes = s->spikes;
     r->bad_steps = s->bad_steps;
     r->rollbacks = s->rollbacks;
+    r->best = s->best;
     if (s->global_batch > 0) wb_rollbacks_rebatch (&r->rollbacks, s->global_batch, r->trainer->o.global_batch);
     r->updated = s->step;
     r->saved = own ? s->step : -1;
@@ -126,7 +129,7 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
 }
 
 static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
-    wb_state_t s = {0};
+    wb_state_t s = {.best = {.step = -1, .at = -1}};
     bool own = true;
     wb_status status = wb_comm_rank (r->world) == 0 ? read_state (r, &s, &own, dir, chosen) : WB_OK;
     status = wb_agree (r->world, status);

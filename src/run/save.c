@@ -47,6 +47,7 @@ static void tidy_up (void *ctx) {
     const wb_run_t *r = ctx;
     const wb_run_options_t *o = &r->config->run;
     tidied (wb_ckpt_set_latest (o->dir, r->saving.step), "latest");
+    if (r->saving.best) tidied (wb_ckpt_set_best (o->dir, r->saving.step), "best");
     wb_run_archive (r);
     tidied (wb_ckpt_prune (o->dir, o->checkpoint_keep), "old checkpoints");
 }
@@ -94,6 +95,7 @@ static wb_status with_job (wb_run_t *r, use_fn use) {
 
 static void begun (wb_run_t *r) {
     r->saving.step = r->trainer->step;
+    r->saving.best = r->config->run.checkpoint_best && r->best.step == r->trainer->step;
     r->saving.tokens = r->tokens;
     r->saving.began = wb_now ();
     r->saving.blocked = 0;

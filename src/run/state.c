@@ -332,6 +332,7 @@ char *wb_state_text (const wb_run_t *r) {
     bad |= json_object_set_new (j, "base", base_json (&r->base));
     bad |= json_object_set_new (j, "spikes", wb_state_spikes (r));
     bad |= json_object_set_new (j, "rollbacks", wb_state_rollbacks (&r->rollbacks));
+    bad |= json_object_set_new (j, "validation", wb_state_best (r));
     char *dump = bad == 0 ? json_dumps (j, JSON_INDENT (2)) : NULL,
          *text = dump != NULL ? wb_format ("%s\n", dump) : NULL;
     wb_free_foreign (dump);

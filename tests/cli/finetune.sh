@@ -75,4 +75,34 @@ for grid in 'data=2' 'pipeline=2' 'tensor=2'; do
   ok "the same losses" near answers "answers-$grid" 1e-5
 done
 
+# ---- the best ---------------------------------------------------------------------------------------------------------
+head -n 1 text >few.txt && "$WABUN" encode --tokenizer byte -o few few.txt 2>/dev/null
+set -- --set data.train=few --set data.validation=tokens --set validation.every=5 --set validation.patience=3 --set finetune.layers=all \
+  --set checkpoint.keep_best=true --set checkpoint.keep=1 --set checkpoint.every=7 --set train.steps=200 --set train.lr=0.01
+best () { readlink "$1/best"; }
+ok "a run that gets worse ends by itself" trained 1 early "$@"
+ok "and says why" grep -q "step [0-9]*/200  3 validations in a row were no better, so the run ends: the lowest validation loss was .*: early/best" log
+ok "its best checkpoint is kept" test "$(steps early)" = "$(best early | sed 's/step-0*//') $(sed -n 's|^step \([0-9]*\)/200  3 valid.*|\1|p' log)"
+ok "it can be used" "$WABUN" generate --model early/best --seed 1 --max-length 5
+ok "it is the one with the lowest loss" test "$(sed -n 's/^{"step": \([0-9]*\),.*"val_loss": \([^,}]*\).*/\2 \1/p' early/metrics.jsonl |
+  sort -n | head -n 1 | cut -d ' ' -f 2)" = "$(best early | sed 's/step-0*//')"
+ok "again" trained 1 early "$@"
+ok "there is nothing to do" grep -q 'early is done: 3 validations in a row were no better' log
+for run in stopped killed; do
+  start 1 "$run" "$@"
+  within 60 test -e "$run/latest" && { [ $run = killed ] || : >"$run/STOP"; }
+  [ $run = stopped ] || kill -KILL "$(sed -n 's/.*pid \([0-9]*\).*/\1/p;s/.*"process": *\([0-9]*\).*/\1/p' "$run/history.jsonl" | head -n 1)"
+  wait
+  ok "$run, it goes on" trained 1 "$run" "$@"
+  ok "to the same best" test "$(best "$run")" = "$(best early)"
+  ok "and the same end" same_files early/latest "$run/latest"
+  ok "and the same bytes" same_files early/best "$run/best"
+done
+ok "on 2 ranks too" trained 2 early2 "$@"
+ok "the same best" test "$(best early2)" = "$(best early)"
+ok "more patience" trained 1 early "$@" --set validation.patience=5
+ok "goes on" grep -q 'resuming from early/' log
+ok "without validation" ends_with 2 1 none2 --set checkpoint.keep_best=true
+ok "there is no best" grep -q 'checkpoint.keep_best. needs .data.validation' log
+
 done_testing
