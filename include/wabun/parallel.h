@@ -86,7 +86,8 @@ void wb_schedule_destroy (wb_schedule_t *s);
 
 /* ---- parameters as cut tensors (shard.c) ------------------------------------------------------------------------- */
 
-typedef enum wb_param_class { WB_CLASS_EMBED, WB_CLASS_MATRIX, WB_CLASS_VECTOR } wb_param_class;
+typedef enum wb_param_class { WB_CLASS_EMBED, WB_CLASS_MATRIX, WB_CLASS_VECTOR, WB_CLASS_ADAPTER } wb_param_class;
+#define WB_CLASSES_MODEL (1u << WB_CLASS_EMBED | 1u << WB_CLASS_MATRIX | 1u << WB_CLASS_VECTOR) /**< a set of them */
 typedef enum wb_init_kind { WB_INIT_ZERO, WB_INIT_ONE, WB_INIT_NORMAL } wb_init_kind;
 
 /** What a parameter does in the model, in file order.  Those from WB_ROLE_LN1_G to WB_ROLE_PROJ_B occur once a layer.
@@ -109,12 +110,14 @@ typedef enum wb_role {
     WB_ROLE_PROJ_B,
     WB_ROLE_LNF_G, /**< final LayerNorm */
     WB_ROLE_LNF_B,
-    WB_ROLES
+    WB_ROLES,
+    WB_ROLE_LORA_A = WB_ROLES, /**< of an adapter beside a linear: [rank, in], [out, rank] */
+    WB_ROLE_LORA_B
 } wb_role;
 
 /** One parameter: what it is everywhere, and the slice this rank holds.  A vector is a matrix of one row. */
 typedef struct wb_param {
-    char name[48]; /**< Hugging Face GPT-2 name: "h.0.attn.c_attn.weight" */
+    char name[64]; /**< Hugging Face GPT-2 name: "h.0.attn.c_attn.weight" */
     wb_role role;
     int ndim;           /**< as Hugging Face stores it: 1 or 2 */
     int64_t rows, cols; /**< global shape; linears are [in, out] (Conv1D) */
@@ -126,10 +129,11 @@ typedef struct wb_param {
     double std;            /**< of WB_INIT_NORMAL */
     bool decay;            /**< weight decay applies (matrices) */
     bool sequence_partial; /**< with sequence parallelism its gradient is a partial sum over the tensor group */
+    bool tensor_partial;   /**< its gradient is always one */
     bool frozen;           /**< does not learn: no gradient, no optimizer state, no update */
     /* this rank */
     int64_t own_rows, own_cols; /**< shape of the slice */
-    int64_t row0, col0;         /**< first global row; first column inside each part */
+    int64_t row0, col0;         /**< first row, first column, inside each part */
     int64_t offset;             /**< floats from the start of the rank's block, -1: not held */
     bool primary; /**< of all holders with the same data place, this one counts it in norms and writes it to files */
 } wb_param_t;

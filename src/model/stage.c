@@ -109,6 +109,9 @@ static void set_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo
     e->recompute = o->recompute;
     e->hooks = o->hooks;
     st->learns = wb_tuning_first (&o->tuning, s);
+    e->rank = o->tuning.rank;
+    e->base = o->tuning.rank == 0;
+    e->scale = e->rank > 0 ? (float) (o->tuning.alpha / (double) e->rank) : 0;
     st->V = s->V;
     st->v0 = wb_split_first (s->V, lo->tp, lo->tp_rank);
     st->Vown = wb_split_count (s->V, lo->tp, lo->tp_rank);
@@ -132,6 +135,10 @@ static void carve (wb_stage_t *st, wb_arena_t *act, wb_arena_t *work, const wb_l
     e->dwide = wb_arena_floats (work, e->n * 4 * e->F);
     e->datt = wb_arena_floats (work, e->n * e->F);
     e->attwork = wb_arena_floats (work, wb_attention_work_floats (e->T, e->D, wb_kern_threads ()));
+    if (e->rank > 0) {
+        e->low = wb_arena_floats (work, e->n * e->rank);
+        e->dlow = wb_arena_floats (work, e->n * e->rank);
+    }
     if (head) {
         st->lnf = wb_arena_floats (work, e->r * e->C);
         st->dlnf = wb_arena_floats (work, e->n * e->C);
@@ -181,8 +188,8 @@ static void find_offsets (wb_stage_t *st, const wb_params_t *params, int chunks)
     st->wpe_end = wpe->offset + wb_param_own (wpe);
     st->lnf_g = wb_params_get (params, WB_ROLE_LNF_G, 0)->offset;
     st->lnf_b = wb_params_get (params, WB_ROLE_LNF_B, 0)->offset;
-    st->lnf_end = params->own;
-    st->fixed = params->fixed;
+    st->lnf_end = st->lnf_b + st->env.C;
+    st->fixed = st->env.fixed = params->fixed;
     for (int c = 0; c < chunks; c++)
         for (int64_t l = st->chunks[c].first; l < st->chunks[c].first + st->chunks[c].layers; l++)
             wb_layer_offsets (&st->layers[l], params, l);
@@ -316,7 +323,7 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
         bool more = l + 1 < ch->layers;
         const wb_layer_offsets_t *p = &st->layers[ch->first + l];
         wb_block_next_t next = {more ? &s->layers[l + 1] : NULL, more ? p + 1 : NULL};
-        need (st, p->begin, p->end);
+        need (st, p->learn_begin, p->learn_end);
         wb_block_forward (&st->env, more ? s->layers[l + 1].x : s->out, &s->layers[l], w, p, next, l > 0);
     }
     if (!ch->head) return;
@@ -344,11 +351,11 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
         e->k->layernorm_backward (s->grad, gradient (st, dw, st->lnf_g), gradient (st, dw, st->lnf_b), st->lnf, s->out,
                                   s->meanf, s->rstdf, w + st->lnf_g, e->r, e->C);
         t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM_BACK, t, 0, 4.0 * (double) bytes);
-        tell_final (st, last, st->lnf_g, t);
+        if (st->lnf_g >= st->fixed) tell_final (st, last, st->lnf_g, t);
     }
     for (int64_t l = ch->layers - 1; l >= 0 && ch->first + l >= st->learns; l--) {
         wb_block_backward (e, s->grad, dw, &s->layers[l], w, &st->layers[ch->first + l]);
-        tell_final (st, last, st->layers[ch->first + l].begin, wb_now ());
+        tell_final (st, last, st->layers[ch->first + l].learn_begin, wb_now ());
     }
     if (ch->embed && st->learns < 0) {
         t = wb_now ();

@@ -36,13 +36,17 @@ static double stage_flop (const wb_step_options_t *o, const wb_layout_t *lo, int
     const double C = (double) o->size.C, attention = 2 * C * (double) (o->T + 1);
     const double again[] = {
         [WB_RECOMPUTE_NONE] = 0, [WB_RECOMPUTE_ATTENTION] = attention, [WB_RECOMPUTE_BLOCK] = layer / 3};
+    wb_tuning_t whole = o->tuning;
+    whole.layers = 0;
+    const double saved =
+        o->tuning.rank > 0 ? (wb_size_flops (&one, o->T) - head / 3 - wb_tuning_flops (&whole, &one, o->T)) : 0;
     const double tokens = (double) o->global_batch / lo->dp * (double) o->T;
     const int64_t first = wb_tuning_first (&o->tuning, &o->size);
     double sum = p < lo->pp - 1 ? 0 : first < 0 ? head : head * 2 / 3;
     for (int c = 0; c < lo->chunks; c++) {
         const int stage = c * lo->pp + p;
         for (int64_t l = lo->first[stage]; l < lo->first[stage + 1]; l++)
-            sum += l < first ? layer / 3 : layer + again[o->recompute];
+            sum += l < first ? layer / 3 : layer - saved + again[o->recompute];
     }
     return sum * tokens / lo->tp;
 }

@@ -79,7 +79,7 @@ void wb_run_check_tasks (const wb_run_t *r) {
 static double checkpoint_bytes (const wb_trainer_t *t) {
     int nslots;
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
-    double floats = (double) wb_size_parameters (&t->o.size);
+    double floats = (double) (t->o.tuning.rank > 0 ? t->params->learn : t->params->total);
     for (int s = 0; s < nslots; s++)
         for (int i = 0; i < t->params->n; i++) {
             const wb_param_t *p = &t->params->list[i];

@@ -99,6 +99,16 @@ static wb_status load (wb_run_t *r, const char *dir) {
     return WB_OK;
 }
 
+/* Of LoRA the model first, which the checkpoint only names; once, for the run may go back later. */
+static wb_status load_base (wb_run_t *r, const wb_state_t *s) {
+    wb_run_base_t was = {0};
+    if (r->trainer->o.tuning.rank == 0 || r->began > 0) return WB_OK;
+    WB_TRY (wb_agree (r->world, wb_comm_rank (r->world) == 0 ? wb_state_base (&was, s) : WB_OK));
+    const wb_status status = wb_run_base_again (r, &was);
+    wb_free (was.path);
+    return status;
+}
+
 /* The rest of resume_from(): s is that of rank 0. */
 static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char *dir) {
     bool root = wb_comm_rank (r->world) == 0;
@@ -111,6 +121,7 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
     wb_comm_bcast (r->world, &s->best, sizeof s->best, 0);
     wb_comm_bcast (r->world, &s->global_batch, sizeof s->global_batch, 0);
     wb_comm_bcast (r->world, &own, sizeof own, 0);
+    WB_TRY (load_base (r, s));
     WB_TRY (load (r, dir));
     r->trainer->step = s->step;
     r->tokens = s->tokens;

@@ -80,6 +80,9 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     r->trainer->judge_ctx = r;
     wb_watch_enter (r->watch, WB_AREA_LOAD, 0);
     if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
+    if (c->model.base == NULL && !r->resumed && wb_tuning_first (&o.tuning, &o.size) >= 0)
+        return WB_FAIL (WB_EUSAGE,
+                        "finetune: what is frozen needs weights: name the model to start from as model.base");
     if (c->model.base != NULL && !r->resumed) WB_TRY (wb_run_base_load (r));
     wb_status status = wb_run_check_weights (r);
     if (status == WB_ENUMERIC) status = wb_run_rollback (r);

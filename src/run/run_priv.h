@@ -316,11 +316,24 @@ static inline wb_ckpt_set_t wb_run_state_set (const wb_trainer_t *t, const wb_op
                            .classes = slot->classes};
 }
 
+/* The tensors of a checkpoint that are weights: the model, or of LoRA its adapters. */
+static inline wb_ckpt_set_t wb_run_weights_set (wb_trainer_t *t) {
+    const bool lora = t->o.tuning.rank > 0;
+    return (wb_ckpt_set_t){.file = lora ? WB_ADAPTER_FILE : WB_RUN_MODEL,
+                           .prefix = lora ? WB_ADAPTER_PREFIX : "",
+                           .data = wb_trainer_weights (t),
+                           .classes = lora ? 1u << WB_CLASS_ADAPTER : 0};
+}
+
 /* ---- base_model.c ------------------------------------------------------------------------------------------------ */
 
 /* Which model model.base names: r->base, and config->base is its path without links; nothing without model.base.
  * Collective over world.  Errors: WB_ENOMEM, agreed. */
 wb_status wb_run_base_find (wb_run_t *r) WB_NODISCARD;
+/* The model beside which the adapters of a checkpoint were trained, `was` on rank 0: the one of the configuration where
+ * it is the same, else at its path; its weights are loaded.  Collective over world.  Errors: WB_EUSAGE it has changed;
+ * as wb_run_base_load(). */
+wb_status wb_run_base_again (wb_run_t *r, const wb_run_base_t *was) WB_NODISCARD;
 /* Every rank gets rank 0's r->base, and config->base its path where the configuration names a base.  Collective over
  * world.  Errors: WB_ENOMEM, agreed. */
 wb_status wb_run_base_share (wb_run_t *r) WB_NODISCARD;

@@ -32,6 +32,7 @@ typedef struct setting {
 /* THE table of settings: one a line. */
 static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
     const wb_config_t *c = r->config;
+    const wb_tuning_t *tune = &c->step.tuning;
     const setting_t all[] = {
         {"seed", json_integer (c->seed), order},
         {"train.global_batch", json_integer (c->step.global_batch), again},
@@ -47,7 +48,11 @@ static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
         {"train.eps", json_real (c->step.optim.eps), update},
         {"train.weight_decay", json_real (c->step.optim.weight_decay), update},
         {"train.clip", json_real (c->step.optim.clip), update},
-        {"finetune.layers", json_integer (c->step.tuning.layers), never},
+        {"finetune.layers", json_integer (tune->layers), never},
+        {"finetune.lora_rank", json_integer (tune->rank), never},
+        {"finetune.lora_alpha", tune->rank > 0 ? json_real (tune->alpha) : json_integer (0), never},
+        {"finetune.targets", tune->rank > 0 && tune->targets != NULL ? json_string (tune->targets) : json_integer (0),
+         never},
     };
     _Static_assert(sizeof all / sizeof *all <= MAX_SETTINGS, "room for all settings");
     memcpy (out, all, sizeof all);
@@ -244,22 +249,30 @@ static json_t *base_json (const wb_run_base_t *b) {
     return j;
 }
 
-wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) {
-    const json_t *base = json_object_get (s->json, "base");
+static wb_status read_base (wb_run_base_t *out, const json_t *base) {
     const char *path = json_string_value (json_object_get (base, "path"));
     const char *sums = json_string_value (json_object_get (base, "checksums"));
+    *out = (wb_run_base_t){.step = -1};
+    if (path == NULL) return WB_OK;
+    out->path = wb_strdup (path);
+    out->step = (int64_t) json_integer_value (json_object_get (base, "step"));
+    if (sums != NULL && sscanf (sums, "%16" SCNx64, &out->sums) != 1) out->sums = 0;
+    return out->path != NULL ? WB_OK : WB_NOMEM ("model.base");
+}
+
+wb_status wb_state_base (wb_run_base_t *out, const wb_state_t *s) {
+    return read_base (out, json_object_get (s->json, "base"));
+}
+
+wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) {
+    const json_t *base = json_object_get (s->json, "base");
     wb_free (r->state);
     r->state = s->text;
     r->state_step = s->step;
     s->text = NULL;
-    if (base == NULL) return WB_OK;
+    if (base == NULL || r->trainer->o.tuning.rank > 0) return WB_OK; /* of LoRA: wb_run_base_again() */
     wb_free (r->base.path);
-    r->base = (wb_run_base_t){.step = -1};
-    if (path == NULL) return WB_OK;
-    r->base.path = wb_strdup (path);
-    r->base.step = (int64_t) json_integer_value (json_object_get (base, "step"));
-    if (sums != NULL && sscanf (sums, "%16" SCNx64, &r->base.sums) != 1) r->base.sums = 0;
-    return r->base.path != NULL ? WB_OK : WB_NOMEM ("model.base");
+    return read_base (&r->base, base);
 }
 
 /* Does the configuration ask for the base that the run began with?  A run that is a base itself goes on: a link to its

@@ -32,6 +32,8 @@ void wb_state_fini (wb_state_t *s);
 wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *dir, bool chosen) WB_NODISCARD;
 /* Say what is different now, one line each: a warning where the order of the data changes. */
 void wb_state_compare (const wb_run_t *r, const wb_state_t *s, const char *dir);
+/* The model the training began with; out->path is the caller's, NULL: none.  Errors: WB_ENOMEM. */
+wb_status wb_state_base (wb_run_base_t *out, const wb_state_t *s) WB_NODISCARD;
 /* Keep for later checkpoints: the text, which *s loses, and the base that the training began with, if it is known.
  * Errors: WB_ENOMEM. */
 wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) WB_NODISCARD;

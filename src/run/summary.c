@@ -56,7 +56,8 @@ void wb_run_memory_report (wb_run_t *r) {
 }
 
 bool wb_run_writes_samples (const wb_run_t *r) {
-    return r->config->run.sample_every > 0 && r->data.tokenizer != NULL && r->topo->pp * r->topo->tp == 1;
+    return r->config->run.sample_every > 0 && r->data.tokenizer != NULL && r->topo->pp * r->topo->tp == 1 &&
+           r->trainer->o.tuning.rank == 0;
 }
 
 /* Bytes that writing a text takes for as long as it lasts: a token is at least a byte of the context. */
@@ -184,8 +185,14 @@ static void report_tuning (const wb_run_t *r) {
     const wb_trainer_t *t = r->trainer;
     char a[32], b[32];
     if (t->params->learn == t->params->total) return;
-    wb_info ("  finetune    the last %lld of %lld layers: %s of %s parameters learn", (long long) t->o.tuning.layers,
-             (long long) t->o.size.L, wb_format_count (a, t->params->learn), wb_format_count (b, t->params->total));
+    const wb_tuning_t *tune = &t->o.tuning;
+    char what[160] = "all layers", which[64] = "";
+    if (tune->layers > 0)
+        snprintf (what, sizeof what, "the last %lld of %lld layers", (long long) tune->layers, (long long) t->o.size.L);
+    if (tune->rank > 0)
+        snprintf (which, sizeof which, "adapters of rank %lld, alpha %g, in ", (long long) tune->rank, tune->alpha);
+    wb_info ("  finetune    %s%s: %s of %s parameters learn", which, what, wb_format_count (a, t->params->learn),
+             wb_format_count (b, t->params->total));
 }
 
 wb_status wb_run_summary (wb_run_t *r) {
@@ -216,6 +223,11 @@ wb_status wb_run_summary (wb_run_t *r) {
         wb_warn ("sample.every: no texts are written, for no rank holds the whole model (parallel.pipeline = %d, "
                  "parallel.tensor = %d); wabun generate --model %s/latest writes them from any checkpoint",
                  g->pp, g->tp, wb_shell_quote (run, sizeof run, c->run.dir));
+    if (c->run.sample_every > 0 && t->o.tuning.rank > 0)
+        wb_warn (
+            "sample.every: no texts are written while adapters are trained; wabun generate --model %s/latest writes "
+            "them from any checkpoint",
+            wb_shell_quote (run, sizeof run, c->run.dir));
     if (c->step.optim.warmup > c->step.optim.steps)
         wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
                  (long long) c->step.optim.warmup, (long long) c->step.optim.steps);

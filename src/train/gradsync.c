@@ -3,8 +3,8 @@
  * The block is cut in buckets, numbered from its end, because that is the order in which the backward pass finishes
  * them.  wte has buckets of its own: it is final last, and with a pipeline it lies on the first and on the last stage,
  * whose gradients are summed once more over that pair, piece by piece.  With sequence parallelism the small vectors
- * that every tensor rank holds carry partial gradients; those of a layer lie side by side and are summed over the
- * tensor group just before their bucket may leave.
+ * that every tensor rank holds carry partial gradients, and so do the whole sides of adapters always; those of a layer
+ * lie side by side and are summed over the tensor group just before their bucket may leave.
  *
  * Piece d of each bucket belongs to data rank d; all else (segments, states, files) follows from where the pieces
  * begin. zero = 1: only that piece is updated here, and weights are gathered; zero = 0: gradients are gathered and all
@@ -166,22 +166,22 @@ static int cut_updated (wb_segment_t *out, const wb_gradsync_t *g, const wb_para
 }
 
 /* The parameter with partial gradients that lies last in the block before float `below`. */
-static const wb_param_t *partial_before (const wb_params_t *params, int64_t below) {
+static const wb_param_t *partial_before (const wb_params_t *params, bool sequence, int64_t below) {
     const wb_param_t *last = NULL;
     for (int i = 0; i < params->n; i++) {
         const wb_param_t *p = &params->list[i];
-        if (p->sequence_partial && !p->frozen && p->offset >= 0 && p->offset < below &&
-            (last == NULL || p->offset > last->offset))
+        if ((p->tensor_partial || (sequence && p->sequence_partial)) && !p->frozen && p->offset >= 0 &&
+            p->offset < below && (last == NULL || p->offset > last->offset))
             last = p;
     }
     return last;
 }
 
 /* Stretches of partial gradients from the end of the block, joined where they touch; NULL out: an upper bound. */
-static int find_partial (stretch_t *out, const wb_params_t *params) {
+static int find_partial (stretch_t *out, const wb_params_t *params, bool sequence) {
     int n = 0;
-    for (const wb_param_t *p = partial_before (params, params->own + 1); p != NULL;
-         p = partial_before (params, p->offset)) {
+    for (const wb_param_t *p = partial_before (params, sequence, params->own + 1); p != NULL;
+         p = partial_before (params, sequence, p->offset)) {
         const int64_t end = round_up (p->offset + wb_param_own (p));
         if (out != NULL && n > 0 && out[n - 1].begin == end)
             out[n - 1].begin = p->offset;
@@ -223,17 +223,17 @@ static wb_status new_segments (wb_gradsync_t *g, const wb_params_t *params) {
     return WB_OK;
 }
 
-static wb_status new_partial (wb_gradsync_t *g, const wb_params_t *params) {
-    g->partial = wb_calloc ((size_t) find_partial (NULL, params) + 1, sizeof *g->partial);
+static wb_status new_partial (wb_gradsync_t *g, const wb_params_t *params, bool sequence) {
+    g->partial = wb_calloc ((size_t) find_partial (NULL, params, sequence) + 1, sizeof *g->partial);
     if (g->partial == NULL) return WB_NOMEM ("the list of partial gradients");
-    g->npartial = find_partial (g->partial, params);
+    g->npartial = find_partial (g->partial, params, sequence);
     return WB_OK;
 }
 
 static wb_status new_tables (wb_gradsync_t *g, const wb_params_t *params, int64_t size, bool sequence,
                              const wb_bucket_plan_t *plan) {
     WB_TRY (new_buckets (g, params, size, plan));
-    if (sequence && g->topo->tp > 1) WB_TRY (new_partial (g, params));
+    if (g->topo->tp > 1) WB_TRY (new_partial (g, params, sequence));
     return new_segments (g, params);
 }
 

@@ -105,20 +105,23 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
 }
 
 size_t wb_trainer_copy_bytes (const wb_memory_t *m, const wb_step_options_t *o, int dp) {
-    return m->parameters / (size_t) dp + m->optimizer / (size_t) (o->zero ? 1 : dp);
+    const size_t weights = o->tuning.rank > 0 ? m->gradients : m->parameters; /* of LoRA only adapters are saved */
+    return weights / (size_t) dp + m->optimizer / (size_t) (o->zero ? 1 : dp);
 }
 
 /* Weights and gradients alone are checked first: a model far too large would take long to plan. */
 wb_status wb_trainer_check_memory (const wb_topo_t *topo, const wb_step_options_t *o, const wb_layout_t *lo) {
-    const double min = 8.0 * (double) wb_size_parameters (&o->size) / (lo->pp * lo->tp), have = (double) wb_mem_free ();
+    const double each = wb_tuning_first (&o->tuning, &o->size) < 0 ? 8 : 4; /* what is frozen has no gradients */
+    const double min = each * (double) wb_size_parameters (&o->size) / (lo->pp * lo->tp),
+                 have = (double) wb_mem_free ();
     char a[32], b[32];
     wb_status status = WB_OK;
     if (min > have)
         status = WB_FAIL (
             WB_ENOMEM,
-            "the model's weights and gradients alone want %s of a rank, %s has %s free: cut the model over more ranks "
+            "the model's weights%s alone want %s of a rank, %s has %s free: cut the model over more ranks "
             "(parallel.pipeline, parallel.tensor)",
-            wb_format_bytes (a, min), wb_comm_host (), wb_format_bytes (b, have));
+            each > 4 ? " and gradients" : "", wb_format_bytes (a, min), wb_comm_host (), wb_format_bytes (b, have));
     WB_TRY (wb_agree (topo->world, status));
 
     wb_memory_t m = {0};

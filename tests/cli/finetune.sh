@@ -105,4 +105,67 @@ ok "goes on" grep -q 'resuming from early/' log
 ok "without validation" ends_with 2 1 none2 --set checkpoint.keep_best=true
 ok "there is no best" grep -q 'checkpoint.keep_best. needs .data.validation' log
 
+# ---- adapters ---------------------------------------------------------------------------------------------------------
+set -- --set finetune.layers=all --set finetune.lora_rank=3 --set finetune.lora_alpha=6 --set train.lr=0.02 \
+  --set data.validation=tokens --set validation.every=4 --set checkpoint.every=3 --set train.steps=8
+ok "adapters learn" trained 1 lora "$@"
+ok "and nothing else" grep -q 'adapters of rank 3, alpha 6, in all layers: 4,608 of 52,032 parameters learn' log
+ok "PEFT's files" test -e lora/latest/adapter_config.json -a ! -e lora/latest/model.safetensors
+names () { perl -e 'open F, "<:raw", $ARGV[0] or die; read F, $n, 8; read F, $h, unpack "Q<", $n;
+  print "$1 $2\n" while $h =~ /"([^"]+)":\{"dtype":"F32","shape":(\[[\d,]*\])/g' "$1" | LC_ALL=C sort; }
+for l in 0 1 2; do
+  for m in 'attn.c_attn 32 96' 'attn.c_proj 32 32' 'mlp.c_fc 32 128' 'mlp.c_proj 128 32'; do
+    # shellcheck disable=SC2086 # a list of words
+    set_of () { echo "base_model.model.transformer.h.$l.$1.lora_A.weight [3,$2]"; echo "base_model.model.transformer.h.$l.$1.lora_B.weight [$3,3]"; }
+    # shellcheck disable=SC2086
+    set_of $m
+  done
+done | LC_ALL=C sort >want
+names lora/latest/adapter_model.safetensors >got
+ok "PEFT's names, and shapes" cmp want got
+ok "PEFT's configuration" sh -c 'grep -q "\"fan_in_fan_out\": true" lora/latest/adapter_config.json && grep -q "\"peft_type\": \"LORA\"" lora/latest/adapter_config.json'
+ok "which names the base" grep -q "\"base_model_name_or_path\": \"$PWD/base/step-00000004\"" lora/latest/adapter_config.json
+for grid in 'data=2' 'pipeline=2' 'tensor=2'; do
+  ok "on $grid" trained 2 "lora-$grid" "$@" --set "parallel.$grid" --set parallel.micro_batch=2
+  ok "the same losses" near lora "lora-$grid" 1e-5
+done
+start 1 lora-killed "$@"
+within 60 test -e lora-killed/latest
+kill -KILL "$(sed -n 's/.*"process":\([0-9]*\).*/\1/p' lora-killed/history.jsonl | head -n 1)"
+wait
+ok "killed, it goes on" trained 1 lora-killed "$@"
+ok "to the same bytes" sh -c 'cmp lora/latest/adapter_model.safetensors lora-killed/latest/adapter_model.safetensors && cmp lora/latest/optimizer.safetensors lora-killed/latest/optimizer.safetensors'
+rm -r lora-killed/step-00000008 lora-killed/latest
+ok "on in another layout" trained 2 lora-killed "$@" --set parallel.tensor=2
+ok "to the same losses" near lora lora-killed 1e-5
+ok "another rank" ends_with 2 1 lora-killed "$@" --set finetune.lora_rank=2
+ok "is refused" grep -q 'was trained with finetune.lora_rank = 3' log
+val () { sed -n 's/.*"val_loss": \([^,}]*\).*/\1/p' "$1/metrics.jsonl" | sed -n "$2"; }
+ok "merged on export" "$WABUN" export lora/latest --to hf -o merged
+ok "it is a model" trained 1 after --set finetune.layers=all --set 'model.base="merged"' --set data.validation=tokens --set train.steps=1
+ok "that computes the same" sh -c "awk 'BEGIN { d = $(val lora '$p') - $(val after 1p); exit !(d < 2e-6 && d > -2e-6 && $(val lora 1p) - $(val lora '$p') > 1e-3) }'"
+"$WABUN" score --model merged text >s1 && "$WABUN" score --model lora/latest text >s2
+ok "as the adapter's directory does" cmp s1 s2
+"$WABUN" score --model base/latest text >s3
+ok "and the base does not" sh -c '! cmp -s s1 s3'
+ok "it writes" "$WABUN" generate --model lora/latest --seed 1 --max-length 5
+ok "it is whole" "$WABUN" verify lora
+ok "an adapter is no base" ends_with 2 1 more --set 'model.base="lora/latest"'
+ok "says what would do" grep -q 'is an adapter, not a model: make one of both with' log
+ok "some linears of the last layers" trained 1 some "$@" --set finetune.layers=2 --set 'finetune.targets="c_attn, mlp.c_proj"'
+ok "have adapters" test "$(names some/latest/adapter_model.safetensors | sed 's/.*h\.\(.*\)\.lora.*/\1/' | sort -u | tr '\n' ' ')" = "1.attn.c_attn 1.mlp.c_proj 2.attn.c_attn 2.mlp.c_proj "
+ok "and can be merged" "$WABUN" export some/latest --to hf -o merged2
+ok "another linear" ends_with 2 1 more "$@" --set finetune.targets=c_atn
+ok "is refused by name" grep -q 'finetune.targets: .c_atn. is no linear layer; they are c_attn' log
+ok "without a base" ends_with 2 1 more --set 'model.base=""' --set model.preset=tiny --set tokenizer=byte --set finetune.lora_rank=2
+ok "there is nothing to adapt" grep -q 'finetune: what is frozen needs weights: name the model to start from as model.base' log
+cp -R base moved && mv base/step-00000004 away
+ok "a base that is away" ends_with 3 1 lora "$@" --set train.steps=9
+mv away base/step-00000004
+ok "the same model elsewhere" trained 1 lora "$@" --set train.steps=9 --set 'model.base="moved/latest"'
+ok "is taken" grep -q "\"base_model_name_or_path\": \"$PWD/moved/step-00000004\"" lora/latest/adapter_config.json
+"$WABUN" plan cfg "$@" --set 'model.base=""' --set model.preset=xl --set model.vocab_size=50257 --set finetune.lora_rank=16 \
+  --set train.global_batch=1 --set parallel.micro_batch=1 --set parallel.recompute=block --json >xl.json
+ok "the plan: an xl model by LoRA in the memory of a laptop" awk "BEGIN { exit !($(sed -n 's/.*"layout":{[^}]*"memory":\([0-9.]*\).*/\1/p' xl.json) < 8 * 2 ^ 30) }"
+
 done_testing

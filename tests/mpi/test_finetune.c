@@ -117,6 +117,71 @@ static void test_counted (void) {
     wb_trainer_destroy (t);
 }
 
+/* A linear W [in, out] of a trainer. */
+static const wb_param_t *linear_of (const wb_trainer_t *t, int64_t l, wb_linear which) {
+    static const wb_role roles[] = {WB_ROLE_QKV_W, WB_ROLE_ATT_W, WB_ROLE_FC_W, WB_ROLE_PROJ_W};
+    return wb_params_get (t->params, roles[which], l);
+}
+
+/* The first step of an adapter whose B is zero: A stays, and B becomes - lr s (A dW)^T, dW being the gradient of the
+ * linear in a run of all parameters. */
+static void test_first_step (void) {
+    const wb_step_options_t all = options (WB_OPTIM_SGD, (wb_tuning_t){0}),
+                            some = options (WB_OPTIM_SGD, (wb_tuning_t){.rank = 3, .alpha = 6});
+    wb_trainer_t *a = trainer (self_topo, &all), *b = trainer (self_topo, &some);
+    float *before = wb_calloc ((size_t) a->params->own, sizeof *before);
+    result_t r, s;
+    memcpy (before, a->weights, (size_t) a->params->own * sizeof *before);
+    T_OK (train (&r, a, 1) && train (&s, b, 1) && r.losses[0] == s.losses[0], "a first step: loss %g", s.losses[0]);
+    double worst = 0, most = 0;
+    for (int64_t l = 0; l < L; l++)
+        for (int k = 0; k < WB_LINEARS; k++) {
+            const wb_param_t *W = linear_of (a, l, k), *A = wb_params_adapter (b->params, l, k, 0),
+                             *B = wb_params_adapter (b->params, l, k, 1);
+            for (int64_t out = 0; out < W->cols; out++)
+                for (int64_t i = 0; i < 3; i++) {
+                    double want = 0;
+                    for (int64_t in = 0; in < W->rows; in++) {
+                        const int64_t at = W->offset + in * W->cols + out;
+                        want += 2.0 * (double) b->weights[A->offset + i * W->rows + in] *
+                                ((double) a->weights[at] - (double) before[at]);
+                    }
+                    worst = fmax (worst, fabs (want - (double) b->weights[B->offset + out * 3 + i]));
+                    most = fmax (most, fabs (want));
+                }
+        }
+    T_OK (most > 1e-6 && worst < 1e-3 * most, "B is off by %g of %g", worst, most);
+    wb_free (before);
+    wb_trainer_destroy (a);
+    wb_trainer_destroy (b);
+}
+
+/* With the adapters merged into its linears, a plain model computes the same. */
+static void test_merge (void) {
+    wb_tuning_t tuning = {.rank = 4, .alpha = 8, .layers = 3, .targets = (char *) (uintptr_t) "c_attn, c_proj"};
+    const wb_step_options_t all = options (WB_OPTIM_ADAMW, (wb_tuning_t){0}), some = options (WB_OPTIM_ADAMW, tuning);
+    wb_trainer_t *a = trainer (self_topo, &all), *b = trainer (self_topo, &some);
+    result_t r, s;
+    int merged = 0;
+    T_OK (train (&r, a, 0) && train (&s, b, STEPS), "adapters are trained");
+    T_OK (fabs (s.evaluated / r.evaluated - 1) > 1e-3, "and change the loss from %g to %g", r.evaluated, s.evaluated);
+    for (int64_t l = 0; l < L; l++)
+        for (int k = 0; k < WB_LINEARS; k++) {
+            const wb_param_t *W = linear_of (a, l, k), *A = wb_params_adapter (b->params, l, k, 0),
+                             *B = wb_params_adapter (b->params, l, k, 1);
+            T_OK ((A != NULL) == (l > 0 && k != WB_LINEAR_FC) && (A == NULL) == (B == NULL),
+                  "adapters where they belong");
+            if (A == NULL) continue;
+            wb_lora_merge (a->weights + W->offset, b->weights + A->offset, b->weights + B->offset, W->rows, W->cols, 4,
+                           8);
+            merged++;
+        }
+    T_OK (train (&r, a, 0) && fabs (r.evaluated / s.evaluated - 1) < 1e-6, "%d merged: %.9g, beside the model %.9g",
+          merged, r.evaluated, s.evaluated);
+    wb_trainer_destroy (a);
+    wb_trainer_destroy (b);
+}
+
 /* ---- layouts ----------------------------------------------------------------------------------------------------- */
 
 /* Largest difference from one rank's weights, relative to the largest weight; of what is frozen any is too much. */
@@ -168,8 +233,9 @@ static void check (int pp, int tp, const wb_step_options_t *o) {
     wb_trainer_t *one = trainer (self_topo, &plain), *t;
     T_OK (train (&want, one, STEPS), "the run on one rank");
     if (!T_STATUS (wb_topo_new (&topo, world, 0, pp, tp), WB_OK)) return;
-    snprintf (name, sizeof name, "layers %d, %d x %d x %d v %d%s%s", (int) o->tuning.layers, topo->dp, pp, tp,
-              o->chunks, o->sequence ? ", sequence" : "", o->zero ? "" : ", zero 0");
+    snprintf (name, sizeof name, "layers %d, rank %d, %d x %d x %d v %d%s%s", (int) o->tuning.layers,
+              (int) o->tuning.rank, topo->dp, pp, tp, o->chunks, o->sequence ? ", sequence" : "",
+              o->zero ? "" : ", zero 0");
     t = trainer (topo, o);
     if (t != NULL) {
         double off = 0, norm = 0;
@@ -217,6 +283,8 @@ int main (void) {
     if (ranks == 1) {
         for (int layers = 1; layers <= L; layers++) test_last (layers);
         test_counted ();
+        test_first_step ();
+        test_merge ();
         wb_trainer_t *t = NULL;
         const wb_step_options_t o = options (WB_OPTIM_SGD, (wb_tuning_t){.layers = L + 1});
         T_OK (wb_trainer_new (&t, self_topo, &o) == WB_EUSAGE && t == NULL, "more layers than there are");
@@ -224,6 +292,9 @@ int main (void) {
     }
     test_layouts ((wb_tuning_t){.layers = 1});
     test_layouts ((wb_tuning_t){.layers = 3});
+    test_layouts ((wb_tuning_t){.rank = 4, .alpha = 8});
+    test_layouts (
+        (wb_tuning_t){.rank = 2, .alpha = 8, .layers = 2, .targets = (char *) (uintptr_t) "c_attn,mlp.c_proj"});
     wb_topo_destroy (self_topo);
     wb_comm_destroy (self);
     return T_END ();
