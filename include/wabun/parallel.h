@@ -117,7 +117,7 @@ typedef enum wb_role {
 
 /** One parameter: what it is everywhere, and the slice this rank holds.  A vector is a matrix of one row. */
 typedef struct wb_param {
-    char name[64]; /**< Hugging Face GPT-2 name: "h.0.attn.c_attn.weight" */
+    char name[48]; /**< Hugging Face GPT-2 name: "h.0.attn.c_attn.weight" */
     wb_role role;
     int ndim;           /**< as Hugging Face stores it: 1 or 2 */
     int64_t rows, cols; /**< global shape; linears are [in, out] (Conv1D) */
