@@ -290,9 +290,9 @@ wb_status wb_dir_make (const char *path) WB_NODISCARD;
 wb_status wb_dir_remove (const char *path) WB_NODISCARD;
 /** fsync a directory, so that a rename in it lasts.  Errors: WB_EIO. */
 wb_status wb_dir_sync (const char *path) WB_NODISCARD;
-/** The directory that `path` stands for: `path` itself; but where it is RUN/latest, and that is a plain file, since its
- * file system has no symbolic links, the directory beside it that the file names.  Freed with wb_free(); NULL when out
- * of memory. */
+/** The directory that `path` stands for: `path` itself; but where it is RUN/latest or RUN/best, and that is a plain
+ * file, since its file system has no symbolic links, the directory beside it that the file names.  Freed with
+ * wb_free(); NULL when out of memory. */
 char *wb_dir_latest (const char *path) WB_NODISCARD;
 
 /* ---- growing arrays (buffer.c) ----------------------------------------------------------------------------------- */

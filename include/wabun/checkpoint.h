@@ -188,6 +188,8 @@ wb_status wb_ckpt_check_whole (const char *dir) WB_NODISCARD;
 /** RUN/latest -> step-..., atomically: a symbolic link, or, where the file system has none, a file with that name in it
  * (wb_dir_latest()).  A directory that is there steps aside, as in wb_ckpt_adopt_latest().  Errors: WB_EIO. */
 wb_status wb_ckpt_set_latest (const char *run, int64_t step) WB_NODISCARD;
+/** RUN/best -> step-..., likewise; a real directory of that name is refused.  Errors: WB_EIO. */
+wb_status wb_ckpt_set_best (const char *run, int64_t step) WB_NODISCARD;
 /** Where RUN/latest is a real directory (a run that was copied with its links resolved): make it the checkpoint it is a
  * copy of, or, where that is there, rename it to latest.copied; then point `latest` at the newest checkpoint.  Errors:
  * WB_EIO, WB_ENOMEM. */
@@ -199,8 +201,8 @@ wb_status wb_ckpt_set_aside (const char *run, int64_t step) WB_NODISCARD;
  * removes: a directory with hard links to its files, or copies where there are no links; those that have one keep it.
  * Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_ckpt_archive (const char *run, int64_t every) WB_NODISCARD;
-/** Remove all but the newest `keep` checkpoints (0: keep all) and the one `latest` points at, and what saves that were
- * cut off have left over; not while a save into RUN is in progress.  Errors: WB_EIO, WB_ENOMEM. */
+/** Remove all but the newest `keep` checkpoints (0: keep all) and those `latest` and `best` point at, and what saves
+ * that were cut off have left over; not while a save into RUN is in progress.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_ckpt_prune (const char *run, int keep) WB_NODISCARD;
 
 #ifdef __cplusplus

@@ -33,8 +33,10 @@ typedef struct wb_run_options {
     int64_t checkpoint_failures; /**< saves that may fail in a row */
     wb_background checkpoint_background;
     int checkpoint_keep;                          /**< 0: all */
+    bool checkpoint_best;                         /**< keep that of the lowest validation loss too */
     int64_t checkpoint_archive;                   /**< steps between those that are kept for ever, 0: none */
     int64_t validation_every, validation_samples; /**< samples (windows) used each time, 0: all */
+    int64_t validation_patience; /**< validations in a row without a new lowest loss that end the run; 0: none do */
     int64_t log_every;
     int64_t sample_every, sample_length; /**< generated text at intervals, 0: never; length in tokens */
     char *sample_context;

@@ -17,10 +17,11 @@ extern "C" {
 
 /** PREFIX.bin: ids.  PREFIX.idx: "MMIDIDX\0\0", uint64 version 1, uint8 dtype code (1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 8
  * u16), uint64 sequences, uint64 documents + 1, int32 lengths[], int64 byte pointers[], int64 document index[].
- * Little-endian. */
+ * Little-endian.  PREFIX.mask, which may be missing: a byte for each id of the stream, 0: its loss does not count in
+ * training, since it is part of a prompt. */
 typedef struct wb_tokens wb_tokens_t;
-/** Open a token file.  Checks magic, version, sizes, monotone pointers inside the .bin; not the ids.  Files stay open
- * and are read, not mapped: what happens to them later is an error status of the function that reads.
+/** Open a token file.  Checks magic, version, sizes (of the mask too), monotone pointers inside the .bin; not the ids.
+ * Files stay open and are read, not mapped: what happens to them later is an error status of the function that reads.
  * Errors: WB_EIO cannot open or read; WB_EDATA truncated or malformed (which field, at which byte, of how many). */
 wb_status wb_tokens_open (wb_tokens_t **out, const char *prefix) WB_NODISCARD;
 void wb_tokens_close (wb_tokens_t *f);          /**< NULL is allowed */
@@ -35,8 +36,8 @@ wb_status wb_tokens_find (const wb_tokens_t *f, int64_t *document, int64_t *offs
 /** Check that every id of this part (part of parts) is < vocab.  Errors: WB_EDATA with the first bad id and its
  * position; WB_EIO, WB_ENOMEM. */
 wb_status wb_tokens_check (const wb_tokens_t *f, int32_t vocab, int part, int parts) WB_NODISCARD;
-/** Bytes of the .bin, and a hash of the .idx and of samples of the .bin: the same for the same data.  Cost: reads the
- * .idx.  Errors: WB_EIO, WB_ENOMEM. */
+/** Bytes of the .bin, and a hash of the .idx, of the mask and of samples of the .bin: the same for the same data. Cost:
+ * reads the .idx.  Errors: WB_EIO, WB_ENOMEM. */
 wb_status wb_tokens_identity (const wb_tokens_t *f, int64_t *bytes, uint64_t *hash) WB_NODISCARD;
 /** Which tokenizer the ids are of, if PREFIX.tokenizer says so: wabun encode writes it, with the number of ids; of
  * other programs' files, and of a file that has another number of ids, nothing is known (*known = false).  Errors:
@@ -45,6 +46,10 @@ wb_status wb_tokens_tokenizer (wb_tokenizer_identity_t *out, bool *known, const 
 /** Copy ids first .. first + n - 1 of the stream.  Any number of threads may read at a time; allocates nothing. Errors:
  * WB_EIO, naming file and byte: the disk failed, or the file was truncated while it was open. */
 wb_status wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n) WB_NODISCARD;
+/** The same, with ~id in the place of an id whose loss does not count. */
+wb_status wb_tokens_read_masked (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n) WB_NODISCARD;
+/** How many ids count: all where there is no mask.  Cost: reads the mask.  Errors: WB_EIO. */
+wb_status wb_tokens_counted (const wb_tokens_t *f, int64_t *n) WB_NODISCARD;
 
 /** Writer: documents one by one; _end writes the .idx, syncs and renames both files.  Without _end nothing is left. */
 typedef struct wb_tokens_writer wb_tokens_writer_t;
@@ -53,6 +58,9 @@ wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, in
 /** Have _end write PREFIX.tokenizer as well: the ids are of this one, and this command made them (NULL: none;
  * borrowed). Without it an older PREFIX.tokenizer is removed. */
 void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t, const char *command);
+/** Have _end write PREFIX.mask as well: ids are given as for wb_tokens_read_masked().  Before the first of them.
+ * Without it an older PREFIX.mask is removed.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_tokens_writer_mask (wb_tokens_writer_t *w) WB_NODISCARD;
 /** Append ids to the document that the next _put ends.  Errors: as _put. */
 wb_status wb_tokens_writer_part (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) WB_NODISCARD;
 /** Append one document, or the last part of one (the caller puts <|endoftext|> at its end).  Errors: WB_EIO (full
@@ -89,7 +97,7 @@ typedef struct wb_loader_part {
 wb_status wb_loader_new (wb_loader_t **out, const wb_loader_part_t *parts, int nparts, int64_t T, uint64_t seed,
                          bool shuffle) WB_NODISCARD;
 void wb_loader_destroy (wb_loader_t *l);
-/** ids [T + 1] of sample k >= 0.  Errors: as wb_tokens_read(). */
+/** ids [T + 1] of sample k >= 0, ~id where the loss does not count.  Errors: as wb_tokens_read(). */
 wb_status wb_loader_sample (const wb_loader_t *l, int32_t *ids, int64_t k) WB_NODISCARD;
 /** Where sample k comes from: part number, window in it (for tests and reports). */
 void wb_loader_where (const wb_loader_t *l, int *part, int64_t *window, int64_t k);
@@ -147,6 +155,7 @@ typedef struct wb_dataset_encoding {
     int ninputs;           /**< at least 1 */
     int64_t threads;       /**< of a rank; 0: as OMP_NUM_THREADS or the cores say */
     const char *field;     /**< of a line of JSON: "text" */
+    bool answers;          /**< lines of JSON are {"prompt": ..., "response": ...}: only the response is learned */
     const char *from;      /**< encoding of the inputs, as iconv knows it; NULL or "auto": find out */
     wb_bad_lines bad_lines;
     bool keep_crlf;    /**< do not make LF of CRLF */
@@ -154,12 +163,12 @@ typedef struct wb_dataset_encoding {
     double validation; /**< this share of the documents goes to PREFIX-valid; 0: none */
     bool force;        /**< replace what another command has written under this prefix */
 } wb_dataset_encoding_t;
-/** Encode text into PREFIX.bin and PREFIX.idx, with PREFIX.tokenizer, and print a summary.  The bytes are the same on
- * any number of ranks and threads.  A document is for validation if XXH64 of its first 64 KiB is low enough; of fewer
- * than 10 documents each is cut at a line end instead.  After an error nothing is left.  Collective over world. Errors,
- * agreed: WB_EIO; WB_EDATA bad lines (file:line), too many documents in an unknown encoding, inputs that are not text,
- * or no text at all; WB_EUSAGE inputs that cannot be read, a token file of that name that another command made, an
- * unknown encoding; WB_ENOMEM. */
+/** Encode text into PREFIX.bin and PREFIX.idx, with PREFIX.tokenizer (and PREFIX.mask), and print a summary.  The bytes
+ * are the same on any number of ranks and threads.  A document is for validation if XXH64 of its first 64 KiB is low
+ * enough; of fewer than 10 documents each is cut at a line end instead.  After an error nothing is left.  Collective
+ * over world. Errors, agreed: WB_EIO; WB_EDATA bad lines (file:line), too many documents in an unknown encoding, inputs
+ * that are not text, or no text at all; WB_EUSAGE inputs that cannot be read, a token file of that name that another
+ * command made, an unknown encoding; WB_ENOMEM. */
 wb_status wb_dataset_encode (wb_comm_t *world, const wb_dataset_encoding_t *e) WB_NODISCARD;
 /** Lines {"text": ...} of the standard input become lines {"ids": [...]} of the standard output, one by one; and back.
  * Not collective.  Errors: WB_EDATA naming the line; WB_EIO, WB_ECLOSED, WB_ENOMEM. */

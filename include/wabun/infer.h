@@ -24,12 +24,24 @@ typedef struct wb_model {
     wb_tokenizer_t *tokenizer; /**< NULL when there is none */
     const wb_kern_t *kern;     /**< borrowed */
 } wb_model_t;
-/** Load dir (config.json, model.safetensors, tokenizer).
+/** Load dir (config.json, model.safetensors, tokenizer); of an adapter's directory the model that it belongs to, with
+ * the adapter merged into it.
  * \param tokenizer  NULL: the directory's own, or none where it has none; else which (wb_tokenizer_new).
  * Errors: WB_EIO, WB_EDATA (also: the tokenizer has more ids than the model), WB_ENOMEM.  Not collective; needs no MPI.
  */
 wb_status wb_model_load (wb_model_t **out, const char *dir, const char *tokenizer) WB_NODISCARD;
 void wb_model_destroy (wb_model_t *m); /**< only what wb_model_load() gave; NULL is fine */
+
+/* ---- adapters (adapter.c) ---------------------------------------------------------------------------------------- */
+
+/** A LoRA adapter, in PEFT's layout. */
+typedef struct wb_adapter wb_adapter_t;
+/** *out = NULL where dir is none.  Errors: WB_EIO, WB_EDATA, WB_EUSAGE, WB_ENOMEM.  Not collective. */
+wb_status wb_adapter_open (wb_adapter_t **out, const char *dir) WB_NODISCARD;
+void wb_adapter_destroy (wb_adapter_t *a);           /**< NULL is fine */
+const char *wb_adapter_base (const wb_adapter_t *a); /**< the model's directory; borrowed */
+/** W = p and what the adapter (NULL: none) adds to it, p being a whole parameter of its model. */
+void wb_adapter_merge (const wb_adapter_t *a, float *W, const wb_param_t *p);
 
 /* ---- what commands that use a model share (args.c) -------------------------------------------------------------- */
 

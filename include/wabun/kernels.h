@@ -229,6 +229,8 @@ typedef enum wb_prof {
     WB_PROF_FC2, /**< c_proj of the MLP */
     WB_PROF_FC2_DX,
     WB_PROF_FC2_DW,
+    WB_PROF_LORA, /**< adapters */
+    WB_PROF_LORA_BACK,
     WB_PROF_ATTENTION,
     WB_PROF_ATTENTION_BACK,
     WB_PROF_EMBED,

@@ -13,7 +13,7 @@ extern "C" {
 
 /** Kinds of values, and the type of the field that holds one. */
 typedef enum wb_option_kind {
-    WB_OPTION_INT,    /**< a whole number; the field is an integer of 4 or 8 bytes, or a bool */
+    WB_OPTION_INT,    /**< a whole number, or one of `choices`; the field is an integer of 4 or 8 bytes, or a bool */
     WB_OPTION_FLOAT,  /**< double */
     WB_OPTION_BOOL,   /**< bool: true or false */
     WB_OPTION_TEXT,   /**< char *, owned by the configuration; NULL: not given */
@@ -33,7 +33,7 @@ typedef struct wb_option {
     double min, max;            /**< of numbers; max >= WB_OPTION_MANY: not mentioned in help */
     unsigned open;              /**< WB_OPTION_ABOVE, WB_OPTION_BELOW */
     const char *unit;           /**< NULL: none */
-    const char *const *choices; /**< names in the order of the enum, then NULL */
+    const char *const *choices; /**< names in the order of the enum, then NULL; of WB_OPTION_INT: of 0, 1, ... */
     const char *help;
     const struct wb_option *members; /**< of WB_OPTION_GROUPS: rows of a group, offsets in its struct */
     size_t member_bytes;             /**< of that struct */

@@ -45,6 +45,8 @@ wb_status wb_layout_init (wb_layout_t *out, int dp, int pp, int tp, int chunks, 
                           double head_cost) WB_NODISCARD;
 /** Set the place to that of grid rank r = (dp_rank pp + pp_rank) tp + tp_rank. */
 void wb_layout_place (wb_layout_t *lo, int r);
+/** The virtual stage that holds layer l; 0 for the embeddings (l < 0), the last for the final LayerNorm. */
+int wb_layout_stage_of (const wb_layout_t *lo, int64_t l);
 /** First and last virtual stage: who holds embedding and loss. */
 static inline bool wb_layout_has_embed (const wb_layout_t *lo) { return lo->pp_rank == 0; }
 static inline bool wb_layout_has_head (const wb_layout_t *lo) { return lo->pp_rank == lo->pp - 1; }
@@ -73,16 +75,19 @@ typedef struct wb_schedule {
     int n;
     int slots[WB_MAX_CHUNKS]; /**< activations in flight in each chunk: as few as the order of actions allows */
 } wb_schedule_t;
+#define WB_SCHEDULE_FORWARD (WB_MAX_STAGES * WB_MAX_CHUNKS) /**< no virtual stage learns: validation */
 /** Actions of pipeline rank pp_rank; 1F1B with several chunks is the interleaved schedule (Narayanan et al., SC'21),
- * which wants micros to be a multiple of pp.  forward_only: no backward actions (validation).  Errors: WB_EUSAGE,
+ * which wants micros to be a multiple of pp.  learns: the first virtual stage that has parameters which learn, or
+ * WB_SCHEDULE_FORWARD; those before it have no backward actions, and it sends no gradients to them.  Errors: WB_EUSAGE,
  * WB_ENOMEM.  Not collective. */
 wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int pp, int pp_rank, int chunks, int micros,
-                           bool forward_only) WB_NODISCARD;
+                           int learns) WB_NODISCARD;
 void wb_schedule_destroy (wb_schedule_t *s);
 
 /* ---- parameters as cut tensors (shard.c) ------------------------------------------------------------------------- */
 
-typedef enum wb_param_class { WB_CLASS_EMBED, WB_CLASS_MATRIX, WB_CLASS_VECTOR } wb_param_class;
+typedef enum wb_param_class { WB_CLASS_EMBED, WB_CLASS_MATRIX, WB_CLASS_VECTOR, WB_CLASS_ADAPTER } wb_param_class;
+#define WB_CLASSES_MODEL (1u << WB_CLASS_EMBED | 1u << WB_CLASS_MATRIX | 1u << WB_CLASS_VECTOR) /**< a set of them */
 typedef enum wb_init_kind { WB_INIT_ZERO, WB_INIT_ONE, WB_INIT_NORMAL } wb_init_kind;
 
 /** What a parameter does in the model, in file order.  Those from WB_ROLE_LN1_G to WB_ROLE_PROJ_B occur once a layer.
@@ -105,7 +110,9 @@ typedef enum wb_role {
     WB_ROLE_PROJ_B,
     WB_ROLE_LNF_G, /**< final LayerNorm */
     WB_ROLE_LNF_B,
-    WB_ROLES
+    WB_ROLES,
+    WB_ROLE_LORA_A = WB_ROLES, /**< of an adapter beside a linear: [rank, in], [out, rank] */
+    WB_ROLE_LORA_B
 } wb_role;
 
 /** One parameter: what it is everywhere, and the slice this rank holds.  A vector is a matrix of one row. */
@@ -122,9 +129,11 @@ typedef struct wb_param {
     double std;            /**< of WB_INIT_NORMAL */
     bool decay;            /**< weight decay applies (matrices) */
     bool sequence_partial; /**< with sequence parallelism its gradient is a partial sum over the tensor group */
+    bool tensor_partial;   /**< its gradient is always one */
+    bool frozen;           /**< does not learn: no gradient, no optimizer state, no update */
     /* this rank */
     int64_t own_rows, own_cols; /**< shape of the slice */
-    int64_t row0, col0;         /**< first global row; first column inside each part */
+    int64_t row0, col0;         /**< first row, first column, inside each part */
     int64_t offset;             /**< floats from the start of the rank's block, -1: not held */
     bool primary; /**< of all holders with the same data place, this one counts it in norms and writes it to files */
 } wb_param_t;
@@ -140,6 +149,7 @@ typedef struct wb_segment {
     int64_t first, count;    /**< floats inside the parameter's slice */
     int64_t flat;            /**< floats from the start of the rank's block: param->offset + first */
     int64_t state;           /**< floats from the start of this rank's optimizer state */
+    int64_t grad;            /**< floats from the start of its gradients, where the parameter learns */
 } wb_segment_t;
 
 /* ---- tensor-parallel layers (linear.c, vocab.c) ------------------------------------------------------------------ */
@@ -176,10 +186,10 @@ void wb_linear_dw (float *dA, const float *dY, const float *X, int64_t n, int64_
 
 /** Loss of n rows with the vocabulary cut over the group (wb_split_first/count of V), logits in blocks of rows so that
  * n V is never stored. \param dh     [n, C] partial gradient of h over the vocabulary shards, overwritten; NULL: loss
- * only. \param dwte   [own share of V, C] += ; used when dh is given \param loss   per row loss in nats [n] (0 where
- * the target is < 0), the same on all ranks of the group \param h      [n, C] whole rows;  wte [own share of V, C];
- * targets [n], in 0 .. V - 1 \param work   wb_head_work_floats () floats \param scale  factor of the gradient: 1 /
- * tokens of the global batch Collective over the group.  6 n C V / ranks flop (2 without gradient). */
+ * only. \param dwte   [own share of V, C] += ; used when dh is given; NULL: frozen \param loss   per row loss in nats
+ * [n] (0 where the target is < 0), the same on all ranks of the group \param h      [n, C] whole rows;  wte [own share
+ * of V, C]; targets [n], in 0 .. V - 1 \param work   wb_head_work_floats () floats \param scale  factor of the
+ * gradient: 1 / tokens of the global batch Collective over the group.  6 n C V / ranks flop (2 without gradient). */
 void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const float *h, const float *wte,
                    const int32_t *targets, float *work, int64_t n, int64_t C, int64_t V, float scale);
 int64_t wb_head_work_floats (int64_t n, int64_t V, int ranks, int rank);

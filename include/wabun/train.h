@@ -46,8 +46,8 @@ typedef struct wb_optim_options {
 double wb_optim_lr (const wb_optim_options_t *o, int64_t step);
 /** Arrays of state an optimizer keeps: 0, 1 or 2. */
 int wb_optim_states (wb_optim_kind kind);
-/** Does that array of state hold values for this parameter?  Muon keeps one for a weight of a matrix, two for others.
- */
+/** Does that array of state hold values for this parameter?  Muon keeps one for a weight of a matrix, two for others;
+ * of what is frozen there is none. */
 bool wb_optim_has_state (wb_optim_kind kind, int state, const wb_param_t *p);
 /** An array of state and its name in checkpoints: `prefix` before the names of the parameters of these classes (a set
  * of 1 << wb_param_class, 0: all). */
@@ -59,16 +59,16 @@ typedef struct wb_optim_slot {
 enum { WB_OPTIM_MAX_SLOTS = 3 };
 /** The slots of an optimizer; constant. */
 const wb_optim_slot_t *wb_optim_slots (wb_optim_kind kind, int *n);
-/** Update the pieces named by the segments, element by element: w, g are the rank's blocks; state[i] the i-th array of
- * state, indexed by segment.state.  gscale multiplies every gradient (clipping).  step counts from 1.  Optimizers that
- * update matrices as a whole (Muon) leave those alone here. */
+/** Update the pieces named by the segments, element by element: w is the rank's block, g its gradients, indexed by
+ * segment.grad; state[i] the i-th array of state, indexed by segment.state.  gscale multiplies every gradient
+ * (clipping).  step counts from 1.  Optimizers that update matrices as a whole (Muon) leave those alone here. */
 void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w, float *const state[2], const float *g,
                       const wb_segment_t *segments, int nsegments, int64_t step, double lr, double gscale);
 
 /* ---- a step (step.c) --------------------------------------------------------------------------------------------- */
 
 typedef struct wb_step_result {
-    double loss;      /**< mean loss in nats per token over the global batch */
+    double loss;      /**< mean loss in nats per token that counts over the global batch; 0: none does */
     double grad_norm; /**< before clipping */
     double lr;
     bool bad;    /**< NaN or infinity somewhere: nothing was updated */
@@ -101,6 +101,7 @@ typedef struct wb_step_options {
     bool sequence, zero;
     wb_wire wire;
     wb_optim_options_t optim;
+    wb_tuning_t tuning;
     uint64_t seed;
     int64_t bucket_floats; /**< 0 = default */
 } wb_step_options_t;
@@ -124,8 +125,9 @@ typedef struct wb_trainer {
     wb_params_t *params;
     const wb_kern_t *kern; /**< borrowed */
     wb_step_options_t o;
-    float *weights, *grads; /**< [params->own] */
-    float *state[2];        /**< [state_floats[i]], NULL where the optimizer has no such state */
+    float *weights;  /**< [params->own] */
+    float *grads;    /**< [params->own - params->fixed] */
+    float *state[2]; /**< [state_floats[i]], NULL where the optimizer has no such state */
     int64_t state_floats[2];
     int64_t step;         /**< steps done; set it when resuming */
     int64_t first, share; /**< first of this rank's sequences in the global batch, and how many there are */
@@ -166,7 +168,8 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
 wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o) WB_NODISCARD;
 void wb_trainer_destroy (wb_trainer_t *t);
 
-/** Where samples come from: fill ids [T + 1] of sample k.  Errors: what could not be read, with file and place. */
+/** Where samples come from: fill ids [T + 1] of sample k; a token that is read, but whose loss does not count, as ~id.
+ * Errors: what could not be read, with file and place. */
 typedef wb_status (*wb_sample_fn) (void *ctx, int32_t *ids, int64_t k);
 /** What a rank tells all others in a step: a set of these. */
 enum { WB_TELL_STOP = 1, WB_TELL_SAVE = 2, WB_TELL_READY = 4 };
@@ -193,8 +196,9 @@ typedef struct wb_sequence_loss {
  * Once after a step, which it may follow whatever came of it.  Collective over topo->world: a few small messages for
  * each, so not for every step. */
 int wb_trainer_worst (wb_trainer_t *t, wb_sequence_loss_t *out, int n, int64_t *infinite);
-/** Sum of losses (nats) and number of tokens over samples 0 .. n - 1; weights are unchanged.  Apart from rounding the
- * same in all layouts.  Collective over topo->world.  Errors: of `sample` on any rank, agreed; the sums are 0 then. */
+/** Sum of losses (nats) and number of tokens that count over samples 0 .. n - 1; weights are unchanged.  Apart from
+ * rounding the same in all layouts.  Collective over topo->world.  Errors: of `sample` on any rank, agreed; the sums
+ * are 0 then. */
 wb_status wb_trainer_evaluate (wb_trainer_t *t, double *loss_sum, double *tokens, wb_sample_fn sample, void *ctx,
                                int64_t n) WB_NODISCARD;
 /** Samples that all ranks together read at a time in an evaluation: a rank that reads k reads k + this next time. */

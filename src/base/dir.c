@@ -103,8 +103,9 @@ char *wb_dir_latest (const char *path) {
     while (length > 1 && path[length - 1] == '/') length--;
     char *plain = wb_strndup (path, length), name[256];
     struct stat st;
-    if (plain == NULL || strcmp (wb_file_name (plain), "latest") != 0 || stat (plain, &st) != 0 ||
-        !S_ISREG (st.st_mode)) {
+    const char *last = plain != NULL ? wb_file_name (plain) : "";
+    const bool link = strcmp (last, "latest") == 0 || strcmp (last, "best") == 0;
+    if (!link || stat (plain, &st) != 0 || !S_ISREG (st.st_mode)) {
         wb_free (plain);
         return wb_strdup (path);
     }

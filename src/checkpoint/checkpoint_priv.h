@@ -65,8 +65,9 @@ wb_status wb_sums_write (const wb_sums_t *s, const char *dir) WB_NODISCARD;
 extern int (*wb_ckpt_symlink) (const char *target, const char *path);
 extern int (*wb_ckpt_link) (const char *from, const char *to);
 
-/** Is this parameter one of the set? */
+/** Is this parameter one of the set?  What is frozen has no state. */
 static inline bool wb_ckpt_in_set (const wb_ckpt_set_t *set, const wb_param_t *p) {
+    if (set->by_state && p->frozen) return false;
     return set->classes == 0 || (set->classes >> p->cls & 1u) != 0;
 }
 

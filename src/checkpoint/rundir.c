@@ -202,10 +202,8 @@ static wb_status point (const char *link, const char *temp, const char *target) 
     return WB_FAIL (WB_EIO, "%s: cannot create the link to %s: %s", link, target, strerror (error));
 }
 
-wb_status wb_ckpt_set_latest (const char *run, int64_t step) {
-    bool was;
-    WB_TRY (clear_latest (&was, run));
-    char target[64], *link = wb_format ("%s/latest", run), *temp = wb_format ("%s/latest.tmp", run);
+static wb_status set_link (const char *run, const char *name, int64_t step) {
+    char target[64], *link = wb_format ("%s/%s", run, name), *temp = wb_format ("%s/%s.tmp", run, name);
     wb_status status = link != NULL && temp != NULL ? WB_OK : WB_NOMEM ("checkpoint");
     snprintf (target, sizeof target, STEP_FORMAT, step);
     if (status == WB_OK) status = point (link, temp, target);
@@ -214,6 +212,14 @@ wb_status wb_ckpt_set_latest (const char *run, int64_t step) {
     wb_free (temp);
     return status;
 }
+
+wb_status wb_ckpt_set_latest (const char *run, int64_t step) {
+    bool was;
+    WB_TRY (clear_latest (&was, run));
+    return set_link (run, "latest", step);
+}
+
+wb_status wb_ckpt_set_best (const char *run, int64_t step) { return set_link (run, "best", step); }
 
 wb_status wb_ckpt_adopt_latest (const char *run) {
     bool was;
@@ -224,9 +230,9 @@ wb_status wb_ckpt_adopt_latest (const char *run) {
     return n > 0 ? wb_ckpt_set_latest (run, step) : WB_OK;
 }
 
-/* The step `latest` points at, -1: none. */
-static wb_status latest_step (int64_t *step, const char *run) {
-    char target[4096], *link = wb_format ("%s/latest", run), *named = link != NULL ? wb_dir_latest (link) : NULL;
+/* The step that `latest` or `best` points at, -1: none. */
+static wb_status step_at (int64_t *step, const char *run, const char *name) {
+    char target[4096], *link = wb_format ("%s/%s", run, name), *named = link != NULL ? wb_dir_latest (link) : NULL;
     *step = -1;
     wb_status status = named != NULL ? WB_OK : WB_NOMEM ("checkpoint");
     ssize_t n = status == WB_OK ? readlink (link, target, sizeof target - 1) : -1;
@@ -282,9 +288,10 @@ static wb_status resolve_aside (const char *run, int64_t step) {
 }
 
 wb_status wb_ckpt_prune (const char *run, int keep) {
-    int64_t *steps = NULL, latest;
+    int64_t *steps = NULL, latest, best;
     int n = 0;
-    WB_TRY (latest_step (&latest, run));
+    WB_TRY (step_at (&latest, run, "latest"));
+    WB_TRY (step_at (&best, run, "best"));
     wb_status status = scan (&steps, &n, run, ".old");
     for (int i = 0; i < n && status == WB_OK; i++) status = resolve_aside (run, steps[i]);
     wb_free (steps);
@@ -300,7 +307,7 @@ wb_status wb_ckpt_prune (const char *run, int keep) {
     if (status == WB_OK && keep > 0) {
         status = finished (&steps, &n, run);
         for (int i = keep; i < n && status == WB_OK; i++)
-            if (steps[i] != latest) status = remove_step (run, steps[i]);
+            if (steps[i] != latest && steps[i] != best) status = remove_step (run, steps[i]);
         wb_free (steps);
     }
     return status;

@@ -8,6 +8,28 @@
 #include "wabun/dataset.h"
 #include "wabun/launch.h"
 
+/* Line by line there are no files. */
+static wb_status check_lines (const wb_dataset_encoding_t *e, bool bad_lines) {
+    const bool more =
+        e->from != NULL || bad_lines || e->validation > 0 || strcmp (e->field, "text") != 0; /* --answers too */
+    if (e->prefix != NULL || e->ninputs > 0 || more || e->keep_crlf || e->keep_garbled || e->force)
+        return WB_FAIL (WB_EUSAGE,
+                        "--jsonl reads the standard input and writes the standard output, line by line; with it "
+                        "neither -o nor INPUT, and no option but --tokenizer and --clean");
+    return WB_OK;
+}
+
+static wb_status check_files (const wb_dataset_encoding_t *e) {
+    const char *p = e->prefix;
+    if (p == NULL || p[0] == 0) return WB_FAIL (WB_EUSAGE, "-o PREFIX is missing (or --jsonl)");
+    const char *slash = wb_file_name (p)[0] == 0 ? "" : "/";
+    if (slash[0] == 0 || wb_file_is_dir (p))
+        return WB_FAIL (WB_EUSAGE, "-o %s: that is a directory; the files need a name in it, such as -o %s%stext", p, p,
+                        slash);
+    if (e->ninputs == 0) return WB_FAIL (WB_EUSAGE, "no INPUT: a file, a directory, or - for the standard input");
+    return WB_OK;
+}
+
 static wb_status run (int argc, char **argv) {
     wb_dataset_encoding_t e = {.inputs = argv + 1, .field = "text"}; /* the inputs are moved to argv[1 ...] */
     bool jsonl = false;
@@ -24,6 +46,8 @@ static wb_status run (int argc, char **argv) {
             WB_TRY (wb_opts_flag (&o, &jsonl));
         else if (wb_opts_is (&o, "--from"))
             WB_TRY (wb_opts_text (&o, &e.from));
+        else if (wb_opts_is (&o, "--answers"))
+            WB_TRY (wb_opts_flag (&o, &e.answers));
         else if (wb_opts_is (&o, "--text-field"))
             WB_TRY (wb_opts_text (&o, &e.field));
         else if (wb_opts_is (&o, "--bad-lines"))
@@ -45,21 +69,14 @@ static wb_status run (int argc, char **argv) {
     }
     if (e.tokenizer == NULL) return WB_FAIL (WB_EUSAGE, "--tokenizer is missing: byte or a vocabulary directory");
     WB_TRY (wb_bad_lines_parse (&e.bad_lines, bad_lines));
-    const char *p = e.prefix;
+    if (e.answers && strcmp (e.field, "text") != 0)
+        return WB_FAIL (WB_EUSAGE, "--answers reads the fields \"prompt\" and \"response\": leave out --text-field");
+    if (e.answers) e.field = "response";
     if (jsonl) {
-        const bool more = e.from != NULL || bad_lines != NULL || e.validation > 0 || strcmp (e.field, "text") != 0;
-        if (p != NULL || e.ninputs > 0 || more || e.keep_crlf || e.keep_garbled || e.force)
-            return WB_FAIL (WB_EUSAGE,
-                            "--jsonl reads the standard input and writes the standard output, line by line; with it "
-                            "neither -o nor INPUT, and no option but --tokenizer and --clean");
+        WB_TRY (check_lines (&e, bad_lines != NULL));
         return wb_dataset_encode_lines (e.tokenizer, e.clean);
     }
-    if (p == NULL || p[0] == 0) return WB_FAIL (WB_EUSAGE, "-o PREFIX is missing (or --jsonl)");
-    const char *slash = wb_file_name (p)[0] == 0 ? "" : "/";
-    if (slash[0] == 0 || wb_file_is_dir (p))
-        return WB_FAIL (WB_EUSAGE, "-o %s: that is a directory; the files need a name in it, such as -o %s%stext", p, p,
-                        slash);
-    if (e.ninputs == 0) return WB_FAIL (WB_EUSAGE, "no INPUT: a file, a directory, or - for the standard input");
+    WB_TRY (check_files (&e));
     wb_temp_guard ();
     wb_comm_t *world;
     WB_TRY (wb_world_new (&world));
@@ -89,6 +106,8 @@ const wb_cmd_t wb_cmd_encode = {
         "  --from NAME       encoding of the inputs: utf-8, cp932, euc-jp, iso-2022-jp, utf-16 or any that iconv\n"
         "                    knows; auto (default): convert from those where that is certain, and say so\n"
         "  --keep-garbled    go on where more than a tenth, of documents or text, is not converted (exit code 5)\n"
+        "  --answers         lines of JSON are {\"prompt\": ..., \"response\": ...}; only the tokens of the response\n"
+        "                    count in training: PREFIX.mask has a byte for each token, 1 where it does\n"
         "  --text-field F    field of a line of JSON that is its text (text)\n"
         "  --bad-lines X     stop: end at the first line that cannot be read; skip: leave out any number. Default:\n"
         "                    leave them out; write nothing if more than 100 and more than 1 % are bad (exit code 5)\n"

@@ -66,6 +66,12 @@ wb_status wb_config_check (wb_config_t *c) {
     TOGETHER (c->data.train.n > 0, "%s: `data.train` is missing: name a token file (wabun encode makes them)", f);
     WB_TRY (check_model (c));
     WB_TRY (check_step (c));
+    const bool validates = c->data.validation != NULL && c->run.validation_every > 0;
+    TOGETHER (validates || !c->run.checkpoint_best,
+              "%s: `checkpoint.keep_best` needs `data.validation`, and `validation.every` above 0", f);
+    TOGETHER (validates || c->run.validation_patience == 0,
+              "%s: `validation.patience` = %lld needs `data.validation`, and `validation.every` above 0", f,
+              (long long) c->run.validation_patience);
     TOGETHER (c->run.sample_every == 0 || c->tokenizer != NULL || c->model.base != NULL,
               "%s: `sample.every` = %lld needs a `tokenizer` to write text", f, (long long) c->run.sample_every);
     return WB_OK;

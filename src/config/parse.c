@@ -98,11 +98,23 @@ static wb_status put_choice (const wb_option_t *o, void *field, const char *s, c
     return WB_OK;
 }
 
+/* A whole number by its name. */
+static wb_status put_named (const wb_option_t *o, void *field, const char *s, const char *where) {
+    char names[96];
+    const int i = wb_choice (o->choices, s);
+    if (i < 0)
+        return WB_FAIL (WB_EUSAGE, "%s: `%s` = `%s` is neither a whole number nor one of %s", where, o->path, s,
+                        wb_choice_list (names, sizeof names, o->choices));
+    wb_field_set_int (o, field, i);
+    return WB_OK;
+}
+
 static wb_status put (void *c, const wb_row_t *r, const value_t *v, const char *where) {
     const wb_option_t *o = r->o;
     void *field = wb_row_field (r, c);
     switch (o->kind) {
     case WB_OPTION_INT:
+        if (v->is == V_TEXT && o->choices != NULL) return put_named (o, field, v->s, where);
         if (v->is != V_INT) break;
         WB_TRY (in_range (o, o->path, (double) v->i, where));
         wb_field_set_int (o, field, v->i);

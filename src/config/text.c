@@ -85,6 +85,8 @@ static wb_status put_value (wb_buf_t *b, const wb_option_t *o, const void *field
     switch (o->kind) {
     case WB_OPTION_INT: {
         long long x = wb_field_int (o, field);
+        for (int i = 0; o->choices != NULL && o->choices[i] != NULL; i++)
+            if (i == x) return put_quoted (b, o->choices[i]);
         snprintf (number, sizeof number, "%lld%s", x, x > INT32_MAX ? "L" : ""); /* for other readers of libconfig */
         return put_str (b, number);
     }
@@ -136,7 +138,7 @@ char *wb_config_text (const wb_config_t *c) {
 
 /* What is written in the place of a value. */
 static const char *takes (char *buf, size_t size, const wb_option_t *o) {
-    char formula[96];
+    char formula[96], names[64] = "";
     switch (o->kind) {
     case WB_OPTION_CHOICE: return wb_choice_list (buf, size, o->choices);
     case WB_OPTION_BOOL: return "true|false";
@@ -147,7 +149,9 @@ static const char *takes (char *buf, size_t size, const wb_option_t *o) {
     case WB_OPTION_FLOAT: break;
     }
     const bool unit = o->unit != NULL && o->unit[0] != 0;
-    snprintf (buf, size, "%s%s%s", wb_option_range (formula, sizeof formula, o), unit ? ", " : "", unit ? o->unit : "");
+    if (o->choices != NULL) wb_choice_list (names, sizeof names, o->choices);
+    snprintf (buf, size, "%s%s%s%s%s", names, names[0] != 0 ? " or " : "", wb_option_range (formula, sizeof formula, o),
+              unit ? ", " : "", unit ? o->unit : "");
     return buf;
 }
 

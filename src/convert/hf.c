@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "convert/convert_priv.h"
+#include "wabun/infer.h"
 
 static bool has (const char *dir, const char *name) {
     char *path = wb_format ("%s/%s", dir, name);
@@ -16,7 +17,8 @@ static bool has (const char *dir, const char *name) {
 
 /* A run is let in, for the message that names its newest model. */
 static bool probe (const wb_look_t *look) {
-    return look->directory && (has (look->path, "config.json") || has (look->path, "latest"));
+    return look->directory &&
+           (has (look->path, "config.json") || has (look->path, "latest") || has (look->path, "adapter_config.json"));
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
@@ -25,22 +27,29 @@ typedef struct hf {
     wb_weights_t base;
     wb_comm_t *alone;
     wb_ckpt_reader_t *reader;
+    wb_adapter_t *adapter; /* what is merged into it; NULL: nothing */
 } hf_t;
 
 static wb_status read_tensor (wb_weights_t *w, float *out, const wb_param_t *p) {
     const wb_segment_t all = {.param = p, .count = p->rows * p->cols};
-    return wb_ckpt_reader_read (((hf_t *) w)->reader, out, &all);
+    const hf_t *h = (const hf_t *) w;
+    WB_TRY (wb_ckpt_reader_read (h->reader, out, &all));
+    wb_adapter_merge (h->adapter, out, p);
+    return WB_OK;
 }
 
 static void close_reader (wb_weights_t *w) {
     hf_t *h = (hf_t *) w;
     wb_ckpt_reader_destroy (h->reader); /* a failed read was an error already */
     wb_comm_destroy (h->alone);
+    wb_adapter_destroy (h->adapter);
 }
 
 static wb_status open_into (hf_t *h, const char *dir) {
     wb_size_t size;
-    WB_TRY (wb_model_config_read (&size, dir));
+    WB_TRY (wb_adapter_open (&h->adapter, dir));
+    const char *from = h->adapter != NULL ? wb_adapter_base (h->adapter) : dir;
+    WB_TRY (wb_model_config_read (&size, from));
     WB_TRY (wb_weights_init (&h->base, &size));
     h->base.directory = wb_strdup (dir);
     if (h->base.directory == NULL) return WB_NOMEM ("model %s", dir);
@@ -48,7 +57,7 @@ static wb_status open_into (hf_t *h, const char *dir) {
     const wb_ckpt_set_t set = {
         .file = "model.safetensors", .prefix = "", .params = h->base.params->list, .nparams = h->base.params->n};
     WB_TRY (wb_comm_alone (&h->alone));
-    return wb_ckpt_reader_new (&h->reader, h->alone, dir, &set);
+    return wb_ckpt_reader_new (&h->reader, h->alone, from, &set);
 }
 
 static wb_status open_dir (wb_weights_t **out, const char *dir) {
@@ -103,6 +112,7 @@ static wb_status model_facts (json_t *facts, const hf_t *h) {
     const char *dir = h->base.directory;
     const wb_dtype dtype = wb_ckpt_reader_dtype (h->reader, wb_params_get (h->base.params, WB_ROLE_QKV_W, 0));
     if (has (dir, "checksums.json")) WB_TRY (wb_fact_text (facts, "format", "a checkpoint of wabun"));
+    if (h->adapter != NULL) WB_TRY (wb_fact_text (facts, "adapter", "of %s", wb_adapter_base (h->adapter)));
     WB_TRY (wb_fact_size (facts, &h->base.size));
     WB_TRY (wb_fact_text (facts, "numbers", "%s", wb_dtype_name (dtype)));
     WB_TRY (tokenizer_facts (facts, &h->base));

@@ -15,6 +15,7 @@
 #define WB_IDX_SEQUENCES 18
 #define WB_IDX_DOCUMENTS 26
 #define WB_IDX_HEADER 34
+#define WB_TOKENS_MASK "mask"      /* PREFIX.mask: which ids count, a byte each */
 #define WB_TOKENS_NOTE "tokenizer" /* PREFIX.tokenizer: which one the ids are of, as JSON */
 
 enum { WB_IDX_U8 = 1, WB_IDX_I8 = 2, WB_IDX_I16 = 3, WB_IDX_I32 = 4, WB_IDX_I64 = 5, WB_IDX_U16 = 8 };
@@ -23,7 +24,7 @@ int wb_idx_width (int dtype);
 
 struct wb_tokens {
     char *prefix;
-    int idx, bin; /* file descriptors, -1: not open */
+    int idx, bin, mask; /* file descriptors, -1: not open, or (mask) not there */
     int64_t idx_bytes, bin_bytes;
     int dtype, width;
     int64_t sequences, documents, count;

@@ -140,6 +140,7 @@ static wb_status write_documents (job_t *j, const wb_unit_t *u) {
         wb_encoded_t d;
         memcpy (&d, u->documents.data + at, sizeof d);
         WB_TRY (wb_tokens_writer_put (j->writer[d.side], ids, d.ids));
+        for (int64_t i = 0; i < d.ids; i++) j->count.learned[d.side] += ids[i] >= 0;
         ids += d.ids;
         j->count.documents[d.side]++;
         j->count.bytes[d.side] += d.bytes;
@@ -238,6 +239,7 @@ static wb_status open_writers (job_t *j, int rank) {
                          : WB_NOMEM ("%s", j->e->prefix);
         wb_free (name);
         WB_TRY (status);
+        if (j->e->answers) WB_TRY (wb_tokens_writer_mask (j->writer[side]));
         if (rank < 0) wb_tokens_writer_tokenizer (j->writer[side], j->encoder.tokenizer, j->command.data);
     }
     return WB_OK;
@@ -311,7 +313,8 @@ static wb_status finish (job_t *j, wb_comm_t *world, int part) {
     if (part < 0) return WB_OK;
     for (int side = j->e->validation > 0; side >= 0 && part == 0 && status == WB_OK; side--) {
         char *name = wb_encoded_name (j->e->prefix, side, -1);
-        status = name != NULL ? wb_encoded_join (name, j->encoder.tokenizer, j->command.data, wb_comm_size (world))
+        status = name != NULL ? wb_encoded_join (name, j->encoder.tokenizer, j->command.data, j->e->answers,
+                                                 wb_comm_size (world))
                               : WB_NOMEM ("%s", j->e->prefix);
         wb_free (name);
     }

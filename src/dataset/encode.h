@@ -145,15 +145,17 @@ wb_status wb_encoder_work_records (const wb_encoder_t *j, wb_unit_t *u, wb_encod
 /* PREFIX or PREFIX-valid (side 1); rank >= 0: that rank's part of it.  NULL when out of memory.  Freed with wb_free().
  */
 char *wb_encoded_name (const char *prefix, int side, int rank) WB_NODISCARD;
-/* The files of a rank's parts, [side][.bin, .idx]: a signal removes them, and fini does.  rank < 0: none. */
+/* The files of a rank's parts, [side][.bin, .idx, .mask]: a signal removes them, and fini does.  rank < 0: none. */
+enum { WB_ENCODED_PARTS = 6 };
 typedef struct wb_encoded_parts {
-    char *path[4];
-    int place[4];
+    char *path[WB_ENCODED_PARTS];
+    int place[WB_ENCODED_PARTS];
 } wb_encoded_parts_t;
 wb_status wb_encoded_parts_init (wb_encoded_parts_t *p, const char *prefix, int rank) WB_NODISCARD;
 void wb_encoded_parts_fini (wb_encoded_parts_t *p);
-/* Join the ranks' parts of `prefix`; t and command are noted beside it. */
-wb_status wb_encoded_join (const char *prefix, const wb_tokenizer_t *t, const char *command, int ranks) WB_NODISCARD;
+/* Join the ranks' parts of `prefix`, with their masks; t and command are noted beside it. */
+wb_status wb_encoded_join (const char *prefix, const wb_tokenizer_t *t, const char *command, bool mask,
+                           int ranks) WB_NODISCARD;
 /* What decides the token files, as text. */
 wb_status wb_encoded_command (wb_buf_t *out, const wb_dataset_encoding_t *e) WB_NODISCARD;
 /* May this command write under its prefix?  Errors: WB_EUSAGE. */

@@ -29,7 +29,8 @@ wb_status wb_encoded_command (wb_buf_t *out, const wb_dataset_encoding_t *e) {
     if (e->clean) WB_TRY (wb_made_put (out, "--clean", NULL));
     if (e->validation > 0) WB_TRY (wb_made_put (out, "--validation", share));
     if (e->from != NULL) WB_TRY (wb_made_put (out, "--from", e->from));
-    if (strcmp (e->field, "text") != 0) WB_TRY (wb_made_put (out, "--text-field", e->field));
+    if (strcmp (e->field, "text") != 0 && !e->answers) WB_TRY (wb_made_put (out, "--text-field", e->field));
+    if (e->answers) WB_TRY (wb_made_put (out, "--answers", NULL));
     if (bad_lines_name (e->bad_lines) != NULL) WB_TRY (wb_made_put (out, "--bad-lines", bad_lines_name (e->bad_lines)));
     if (e->keep_crlf) WB_TRY (wb_made_put (out, "--keep-crlf", NULL));
     if (e->keep_garbled) WB_TRY (wb_made_put (out, "--keep-garbled", NULL));
@@ -58,10 +59,11 @@ wb_status wb_encoded_check (const wb_dataset_encoding_t *e, const char *command)
 }
 
 wb_status wb_encoded_parts_init (wb_encoded_parts_t *p, const char *prefix, int rank) {
-    *p = (wb_encoded_parts_t){.place = {-1, -1, -1, -1}};
-    for (int i = 0; i < 4 && rank >= 0; i++) {
-        char *name = wb_encoded_name (prefix, i / 2, rank);
-        p->path[i] = name != NULL ? wb_format ("%s.%s", name, i % 2 == 0 ? "bin" : "idx") : NULL;
+    static const char *const endings[] = {"bin", "idx", WB_TOKENS_MASK};
+    *p = (wb_encoded_parts_t){.place = {-1, -1, -1, -1, -1, -1}};
+    for (int i = 0; i < WB_ENCODED_PARTS && rank >= 0; i++) {
+        char *name = wb_encoded_name (prefix, i / 3, rank);
+        p->path[i] = name != NULL ? wb_format ("%s.%s", name, endings[i % 3]) : NULL;
         wb_free (name);
         if (p->path[i] == NULL) return WB_NOMEM ("%s", prefix);
         p->place[i] = wb_temp_add (p->path[i]);
@@ -70,18 +72,18 @@ wb_status wb_encoded_parts_init (wb_encoded_parts_t *p, const char *prefix, int 
 }
 
 void wb_encoded_parts_fini (wb_encoded_parts_t *p) {
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < WB_ENCODED_PARTS; i++) {
         if (p->path[i] != NULL) unlink (p->path[i]);
         wb_temp_drop (p->place[i]);
         wb_free (p->path[i]);
     }
 }
 
-wb_status wb_encoded_join (const char *prefix, const wb_tokenizer_t *t, const char *command, int ranks) {
+wb_status wb_encoded_join (const char *prefix, const wb_tokenizer_t *t, const char *command, bool mask, int ranks) {
     wb_tokens_writer_t *w;
     WB_TRY (wb_tokens_writer_new (&w, prefix, wb_tokenizer_size (t)));
     wb_tokens_writer_tokenizer (w, t, command);
-    wb_status status = WB_OK;
+    wb_status status = mask ? wb_tokens_writer_mask (w) : WB_OK;
     for (int r = 0; r < ranks && status == WB_OK; r++) {
         char *part = wb_format ("%s.rank%d", prefix, r);
         status = part != NULL ? wb_tokens_writer_join (w, part) : WB_NOMEM ("%s", prefix);

@@ -7,6 +7,7 @@
 /* What a rank has done.  The numbers are added up over ranks. */
 typedef struct wb_encode_counts {
     int64_t documents[2], tokens[2], bytes[2]; /* of both sides */
+    int64_t learned[2];                        /* tokens that count in training */
     int64_t skipped, garbled;                  /* documents without text; documents that are not UTF-8 */
     int64_t garbled_bytes;                     /* of text of the latter */
     int64_t lines;                             /* of JSON, bad ones too */

@@ -87,11 +87,14 @@ void wb_encode_tell (const job_t *j, int side, const char *name) {
     const counts_t *c = &j->count;
     const int64_t n = c->documents[side], bytes = c->bytes[side];
     const double seconds = wb_now () - j->started;
-    char documents[32], tokens[32], text[32], skipped[32], note[80] = "", time[32];
+    char documents[32], tokens[32], text[32], skipped[32], note[80] = "", time[32], learned[80] = "", a[32];
+    if (j->e->answers)
+        snprintf (learned, sizeof learned, " (%s of them of responses, which are learned)",
+                  wb_format_count (a, c->learned[side]));
     if (c->skipped > 0 && side == 0)
         snprintf (note, sizeof note, "; %s without text left out", wb_format_count (skipped, c->skipped));
-    wb_info ("%s: %s document%s, %s tokens, %s bytes, %.3f bytes per token, %s, %.1f MB/s%s", name,
-             wb_format_count (documents, n), wb_plural (n), wb_format_count (tokens, c->tokens[side]),
+    wb_info ("%s: %s document%s, %s tokens%s, %s bytes, %.3f bytes per token, %s, %.1f MB/s%s", name,
+             wb_format_count (documents, n), wb_plural (n), wb_format_count (tokens, c->tokens[side]), learned,
              wb_format_count (text, bytes), (double) bytes / (double) c->tokens[side],
              wb_format_seconds (time, seconds), (double) bytes / seconds / 1e6, note);
 }

@@ -1,5 +1,5 @@
-/* Is it still the same token file?  A hash of the whole index and of samples of the ids, which is cheap for a file of
- * any size.  And of which tokenizer: what PREFIX.tokenizer says.
+/* Is it still the same token file?  A hash of the whole index (and mask) and of samples of the ids, which is cheap for
+ * a file of any size.  And of which tokenizer: what PREFIX.tokenizer says.
  *
  * Not a protection against intent: ids that are replaced between the samples, by as many others, are not noticed. */
 #include "config.h"
@@ -37,6 +37,8 @@ wb_status wb_tokens_identity (const wb_tokens_t *f, int64_t *bytes, uint64_t *ha
     const int64_t n = f->bin_bytes < SAMPLE_BYTES ? f->bin_bytes : SAMPLE_BYTES;
     for (int64_t i = 0; i < SAMPLES && n > 0 && status == WB_OK; i++)
         status = add (hash, buf, f, f->bin, n, (f->bin_bytes - n) / (SAMPLES - 1) * i, "bin");
+    for (int64_t at = 0; at < f->count && f->mask >= 0 && status == WB_OK; at += BLOCK)
+        status = add (hash, buf, f, f->mask, f->count - at < BLOCK ? f->count - at : BLOCK, at, WB_TOKENS_MASK);
     wb_free (buf);
     return status;
 }

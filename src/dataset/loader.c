@@ -151,7 +151,7 @@ wb_status wb_loader_sample (const wb_loader_t *l, int32_t *ids, int64_t k) {
     int p;
     int64_t w;
     wb_loader_where (l, &p, &w, k);
-    return wb_tokens_read (l->parts[p].tokens, ids, w * l->T, l->T + 1);
+    return wb_tokens_read_masked (l->parts[p].tokens, ids, w * l->T, l->T + 1);
 }
 
 void wb_loader_prefetch (const wb_loader_t *l, int64_t k) {

@@ -37,7 +37,8 @@ int wb_idx_width (int dtype) {
 /* n bytes of the .idx or .bin; that they are there was checked on opening. */
 static wb_status read_bytes (const wb_tokens_t *f, void *buf, size_t n, int64_t at, const char *ending) {
     size_t got;
-    int error = wb_fd_read (ending[0] == 'i' ? f->idx : f->bin, buf, &got, n, at);
+    const int fd = ending[0] == 'i' ? f->idx : ending[0] == 'm' ? f->mask : f->bin;
+    int error = wb_fd_read (fd, buf, &got, n, at);
     if (error != 0)
         return WB_FAIL (WB_EIO, "%s.%s: cannot read at byte %" PRId64 ": %s", f->prefix, ending, at + (int64_t) got,
                         strerror (error));
@@ -215,17 +216,32 @@ static wb_status open_both (wb_tokens_t *f, const char *idx, const char *bin) {
     return gaps ? make_tables (f, idx) : WB_OK;
 }
 
+/* The mask, where there is one, is as long as the stream. */
+static wb_status open_mask (wb_tokens_t *f, const char *mask) {
+    int64_t bytes;
+    if (!wb_file_exists (mask)) return WB_OK;
+    WB_TRY (open_file (&f->mask, &bytes, mask));
+    if (bytes == f->count) return WB_OK;
+    return WB_FAIL (WB_EDATA,
+                    "%s: %" PRId64 " bytes, but %s has %" PRId64 " ids: it is the mask of other ids; encode again, or "
+                    "remove it",
+                    mask, bytes, f->prefix, f->count);
+}
+
 wb_status wb_tokens_open (wb_tokens_t **out, const char *prefix) {
     *out = NULL;
     wb_tokens_t *f = wb_calloc (1, sizeof *f);
     if (f == NULL) return WB_NOMEM ("%s", prefix);
-    f->idx = f->bin = -1;
+    f->idx = f->bin = f->mask = -1;
     f->prefix = wb_strdup (prefix);
-    char *idx = wb_format ("%s.idx", prefix), *bin = wb_format ("%s.bin", prefix);
-    wb_status status =
-        idx != NULL && bin != NULL && f->prefix != NULL ? open_both (f, idx, bin) : WB_NOMEM ("%s", prefix);
+    char *idx = wb_format ("%s.idx", prefix), *bin = wb_format ("%s.bin", prefix),
+         *mask = wb_format ("%s." WB_TOKENS_MASK, prefix);
+    const bool all = idx != NULL && bin != NULL && mask != NULL && f->prefix != NULL;
+    wb_status status = all ? open_both (f, idx, bin) : WB_NOMEM ("%s", prefix);
+    if (status == WB_OK) status = open_mask (f, mask);
     wb_free (idx);
     wb_free (bin);
+    wb_free (mask);
     if (status == WB_OK)
         *out = f;
     else
@@ -237,6 +253,7 @@ void wb_tokens_close (wb_tokens_t *f) {
     if (f == NULL) return;
     if (f->idx >= 0) close (f->idx);
     if (f->bin >= 0) close (f->bin);
+    if (f->mask >= 0) close (f->mask);
     wb_free (f->starts);
     wb_free (f->pointers);
     wb_free (f->prefix);
@@ -338,6 +355,29 @@ wb_status wb_tokens_read (const wb_tokens_t *f, int32_t *out, int64_t first, int
         const int64_t at = piece_at (f, first, n < most ? n : most, &whole);
         WB_TRY (read_bytes (f, raw, (size_t) (whole * f->width), at, "bin"));
         convert (out, raw, whole, f->dtype);
+    }
+    return WB_OK;
+}
+
+wb_status wb_tokens_read_masked (const wb_tokens_t *f, int32_t *out, int64_t first, int64_t n) {
+    unsigned char counts[READ_BYTES];
+    WB_TRY (wb_tokens_read (f, out, first, n));
+    for (int64_t k; n > 0 && f->mask >= 0; n -= k, first += k, out += k) {
+        k = n < READ_BYTES ? n : READ_BYTES;
+        WB_TRY (read_bytes (f, counts, (size_t) k, first, WB_TOKENS_MASK));
+        for (int64_t i = 0; i < k; i++)
+            if (counts[i] == 0) out[i] = ~out[i];
+    }
+    return WB_OK;
+}
+
+wb_status wb_tokens_counted (const wb_tokens_t *f, int64_t *n) {
+    unsigned char counts[READ_BYTES];
+    *n = f->mask < 0 ? f->count : 0;
+    for (int64_t first = 0, k; first < f->count && f->mask >= 0; first += k) {
+        k = f->count - first < READ_BYTES ? f->count - first : READ_BYTES;
+        WB_TRY (read_bytes (f, counts, (size_t) k, first, WB_TOKENS_MASK));
+        for (int64_t i = 0; i < k; i++) *n += counts[i] != 0;
     }
     return WB_OK;
 }

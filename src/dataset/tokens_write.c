@@ -2,8 +2,8 @@
  *
  * All are written under temporary names; _end() syncs them and renames them, .bin first, so that an .idx never stands
  * without its .bin.  What was there under those names stays until then, and comes back if a rename fails.
- * PREFIX.tokenizer says of which tokenizer the ids are.  The lengths of the sequences are kept in memory until then: 4
- * bytes each.
+ * PREFIX.tokenizer says of which tokenizer the ids are, PREFIX.mask which of them count.  The lengths of the sequences
+ * are kept in memory until then: 4 bytes each.
  *
  * Not done here: ids of more than 32 bits, other formats. */
 #include "config.h"
@@ -19,8 +19,8 @@
 #define PIECE ((size_t) 1 << 18) /* bytes of the buffer */
 
 struct wb_tokens_writer {
-    char *idx_path, *note_path;
-    wb_writer_t bin, idx, note;
+    char *idx_path, *note_path, *mask_path;
+    wb_writer_t bin, idx, note, mask;
     wb_tokenizer_identity_t tokenizer; /* kind "": not known, no note */
     const char *command;               /* NULL: not known */
     int32_t vocab;
@@ -43,9 +43,11 @@ wb_status wb_tokens_writer_new (wb_tokens_writer_t **out, const char *prefix, in
     w->width = wb_idx_width (w->dtype);
     w->idx_path = wb_format ("%s.idx", prefix);
     w->note_path = wb_format ("%s." WB_TOKENS_NOTE, prefix);
+    w->mask_path = wb_format ("%s." WB_TOKENS_MASK, prefix);
     w->buf = wb_malloc (PIECE);
     char *bin = wb_format ("%s.bin", prefix);
-    const bool all = w->idx_path != NULL && w->note_path != NULL && w->buf != NULL && bin != NULL;
+    const bool all =
+        w->idx_path != NULL && w->note_path != NULL && w->mask_path != NULL && w->buf != NULL && bin != NULL;
     wb_status status = all ? wb_writer_begin (&w->bin, bin) : WB_NOMEM ("%s", prefix);
     wb_free (bin);
     if (status == WB_OK)
@@ -60,6 +62,11 @@ void wb_tokens_writer_tokenizer (wb_tokens_writer_t *w, const wb_tokenizer_t *t,
     w->command = command;
 }
 
+wb_status wb_tokens_writer_mask (wb_tokens_writer_t *w) {
+    WB_ASSERT (w->tokens == 0);
+    return wb_writer_begin (&w->mask, w->mask_path);
+}
+
 /* ---- documents -------------------------------------------------------------------------------------------------- */
 
 static wb_status flush (wb_tokens_writer_t *w) {
@@ -68,7 +75,7 @@ static wb_status flush (wb_tokens_writer_t *w) {
     return wb_writer_put (&w->bin, w->buf, n);
 }
 
-static wb_status put_ids (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) {
+static wb_status put_plain (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) {
     w->tokens += n;
     for (int64_t k; n > 0; n -= k, ids += k) {
         if (w->n == PIECE) WB_TRY (flush (w));
@@ -86,6 +93,23 @@ static wb_status put_ids (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) 
         } else
             memcpy (w->buf + w->n, ids, (size_t) k * sizeof *ids);
         w->n += (size_t) (k * w->width);
+    }
+    return WB_OK;
+}
+
+/* Ids, those that do not count as ~id. */
+static wb_status put_ids (wb_tokens_writer_t *w, const int32_t *ids, int64_t n) {
+    int32_t plain[1024];
+    unsigned char counts[1024];
+    if (w->mask.path == NULL) return put_plain (w, ids, n);
+    for (int64_t k; n > 0; n -= k, ids += k) {
+        k = n < 1024 ? n : 1024;
+        for (int64_t i = 0; i < k; i++) {
+            counts[i] = ids[i] >= 0;
+            plain[i] = ids[i] < 0 ? ~ids[i] : ids[i];
+        }
+        WB_TRY (wb_writer_put (&w->mask, counts, (size_t) k));
+        WB_TRY (put_plain (w, plain, k));
     }
     return WB_OK;
 }
@@ -143,7 +167,7 @@ wb_status wb_tokens_writer_join (wb_tokens_writer_t *w, const char *prefix) {
     wb_status status = WB_OK;
     for (int64_t first = 0, n; status == WB_OK && first < f->count; first += n) {
         n = f->count - first < 4096 ? f->count - first : 4096;
-        status = wb_tokens_read (f, buf, first, n);
+        status = w->mask.path != NULL ? wb_tokens_read_masked (f, buf, first, n) : wb_tokens_read (f, buf, first, n);
         if (status == WB_OK) status = put_ids (w, buf, n);
     }
     if (status == WB_OK) status = join_index (w, f);
@@ -205,7 +229,7 @@ static wb_status put_note (wb_tokens_writer_t *w) {
     return status == WB_OK ? wb_writer_sync (&w->note) : status;
 }
 
-/* ---- into place: PREFIX.bin, PREFIX.tokenizer, PREFIX.idx -------------------------------------------------------- */
+/* ---- into place: PREFIX.bin, .tokenizer, .mask, .idx -------------------------------------------------------- */
 
 /* A file of an earlier encoding. */
 typedef struct old_file {
@@ -239,13 +263,15 @@ static void forget (const old_file_t *o) {
 /* An old index must not meet a new .bin, so all old files step aside first, the index before the others; they come back
  * when the new ones cannot be put in their place. */
 static wb_status into_place (wb_tokens_writer_t *w, const char *bin) {
-    old_file_t old[3] = {{.path = w->idx_path}, {.path = w->note_path}, {.path = bin}};
+    enum { OLD = 4 };
+    old_file_t old[OLD] = {{.path = w->idx_path}, {.path = w->note_path}, {.path = w->mask_path}, {.path = bin}};
     wb_status status = WB_OK;
-    for (int i = 0; i < 3 && status == WB_OK; i++) status = step_aside (&old[i]);
+    for (int i = 0; i < OLD && status == WB_OK; i++) status = step_aside (&old[i]);
     if (status == WB_OK) status = wb_writer_end (&w->bin);
     if (status == WB_OK && w->note.path != NULL) status = wb_writer_end (&w->note);
+    if (status == WB_OK && w->mask.path != NULL) status = wb_writer_end (&w->mask);
     if (status == WB_OK) status = wb_writer_end (&w->idx);
-    for (int i = 2; i >= 0; i--) {
+    for (int i = OLD - 1; i >= 0; i--) {
         if (status == WB_OK)
             forget (&old[i]);
         else
@@ -258,6 +284,7 @@ static wb_status into_place (wb_tokens_writer_t *w, const char *bin) {
 static wb_status finish (wb_tokens_writer_t *w) {
     WB_TRY (flush (w));
     WB_TRY (wb_writer_sync (&w->bin));
+    if (w->mask.path != NULL) WB_TRY (wb_writer_sync (&w->mask));
     WB_TRY (wb_writer_begin (&w->idx, w->idx_path));
     WB_TRY (put_index (w));
     WB_TRY (wb_writer_sync (&w->idx));
@@ -281,8 +308,10 @@ void wb_tokens_writer_cancel (wb_tokens_writer_t *w) {
     wb_writer_cancel (&w->bin);
     wb_writer_cancel (&w->idx);
     wb_writer_cancel (&w->note);
+    wb_writer_cancel (&w->mask);
     wb_free (w->idx_path);
     wb_free (w->note_path);
+    wb_free (w->mask_path);
     wb_free (w->buf);
     wb_ids_fini (&w->lengths);
     wb_ids_fini (&w->pieces);

@@ -294,6 +294,42 @@ wb_status wb_encoder_document (const wb_encoder_t *j, wb_unit_t *u, const char *
     return encode_document (j, u, s + at, n - at, 1);
 }
 
+/* A string of a line, with LF for CRLF as the inputs are to have it, appended to `to`; false: there is none. */
+static wb_status put_field (wb_buf_t *to, bool *there, const wb_encoder_t *j, const json_t *line, const char *field,
+                            wb_jsonl_complaint_t *c) {
+    size_t n = 0;
+    const size_t before = to->len;
+    const char *text = line != NULL ? wb_jsonl_text (line, field, &n, c) : NULL;
+    *there = text != NULL;
+    if (text == NULL) return WB_OK;
+    WB_TRY (wb_buf_put (to, text, n));
+    if (!j->e->keep_crlf) to->len = before + wb_fold_crlf (to->data + before, n);
+    return WB_OK;
+}
+
+/* A prompt and its response: one document, of which the prompt's ids are noted as ~id, since they do not count.  Both
+ * are encoded by themselves, as they will be when the prompt is a context. */
+static wb_status encode_answer (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *own, const json_t *line, bool *good,
+                                wb_jsonl_complaint_t *c) {
+    wb_buf_clear (own);
+    WB_TRY (put_field (own, good, j, line, "prompt", c));
+    const size_t prompt = own->len;
+    if (*good) WB_TRY (put_field (own, good, j, line, "response", c));
+    const int64_t before = u->ids.len;
+    if (!*good) return WB_OK;
+    u->words += wb_encoder_words (own->data, own->len);
+    if (own->len == prompt) {
+        u->skipped++;
+        return WB_OK;
+    }
+    if (prompt > 0) WB_TRY (wb_tokenizer_encode (j->tokenizer, &u->ids, own->data, prompt, j->e->clean));
+    for (int64_t i = before; i < u->ids.len; i++) u->ids.data[i] = ~u->ids.data[i];
+    WB_TRY (wb_tokenizer_encode (j->tokenizer, &u->ids, own->data + prompt, own->len - prompt, j->e->clean));
+    WB_TRY (wb_ids_put (&u->ids, wb_tokenizer_eot (j->tokenizer)));
+    const wb_encoded_t d = {u->ids.len - before, (int64_t) own->len, wb_encoder_side (j, u, own->data, own->len)};
+    return wb_buf_put (&u->documents, &d, sizeof d);
+}
+
 /* One line of JSON; it is the unit's `line`-th. */
 static wb_status encode_line (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *own, const char *s, size_t n,
                               int64_t number) {
@@ -301,12 +337,15 @@ static wb_status encode_line (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *own
     const size_t mark = wb_bom (s, n); /* files that were put together have one in the middle */
     json_t *line = wb_jsonl_parse (s + mark, n - mark, true, &complaint);
     size_t bytes = 0;
-    const char *text = line != NULL ? wb_jsonl_text (line, j->e->field, &bytes, &complaint) : NULL;
+    const bool answers = j->e->answers;
+    const char *text = line != NULL && !answers ? wb_jsonl_text (line, j->e->field, &bytes, &complaint) : NULL;
     wb_status status = WB_OK;
-    if (text == NULL) {
+    bool good = text != NULL;
+    if (answers && line != NULL) status = encode_answer (j, u, own, line, &good, &complaint);
+    if (!good) {
         if (u->bad < WB_NOTES) u->bad_lines[u->bad] = (wb_bad_line_t){number, complaint};
         u->bad++;
-    } else {
+    } else if (!answers) {
         if (!j->e->keep_crlf && bytes > 0 && memchr (text, '\r', bytes) != NULL) {
             wb_buf_clear (own);
             status = wb_buf_put (own, text, bytes);
@@ -336,6 +375,11 @@ wb_status wb_encoder_work (void *encoder, void *unit, void *own) {
     const wb_encoder_t *j = encoder;
     wb_unit_t *u = unit;
     wb_encoder_own_t *o = own;
+    if (j->e->answers && !u->lines)
+        return WB_FAIL (WB_EDATA,
+                        "%s: --answers wants lines of JSON {\"prompt\": ..., \"response\": ...}, in files that are not "
+                        "packed",
+                        u->in->path);
     if (u->records) return wb_encoder_work_records (j, u, o);
     wb_buf_t *b = u->in->kind == WB_INPUT_STREAM ? &u->stream : &o->raw;
     size_t start = 0;

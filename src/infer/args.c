@@ -142,7 +142,7 @@ static void damaged (void *ctx, const char *text) {
 }
 
 /* What a model is loaded from is as it was written; the optimizer's state is not read. */
-static wb_status verify (const char *model) {
+static wb_status verify_one (const char *model) {
     wb_status found = WB_OK;
     wb_ckpt_check_t c = {.depth = WB_CKPT_SUMS, .except = "optimizer.safetensors", .fault = damaged, .ctx = &found};
     char *dir = wb_dir_latest (model), *sums = dir != NULL ? wb_format ("%s/checksums.json", dir) : NULL;
@@ -151,6 +151,20 @@ static wb_status verify (const char *model) {
     wb_free (dir);
     wb_free (sums);
     return status == WB_OK ? found : status;
+}
+
+/* Of an adapter, the model that it belongs to as well. */
+static wb_status verify (const char *model) {
+    wb_adapter_config_t c;
+    char *dir = wb_dir_latest (model);
+    wb_status status = dir != NULL ? verify_one (dir) : WB_NOMEM ("model %s", model);
+    if (status == WB_OK && wb_adapter_probe (dir)) {
+        status = wb_adapter_config_read (&c, dir);
+        if (status == WB_OK) status = verify_one (c.base);
+        if (status == WB_OK) wb_adapter_config_fini (&c);
+    }
+    wb_free (dir);
+    return status;
 }
 
 wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char *command) {

@@ -35,11 +35,14 @@ static wb_status load_weights (wb_model_t *m, const char *dir) {
     return status;
 }
 
-static wb_status load (loaded_t *at, const char *dir, const char *tokenizer) {
+/* adapter: NULL, or dir's. */
+static wb_status load_with (loaded_t *at, const char *dir, const char *tokenizer, const wb_adapter_t *adapter) {
     wb_model_t *m = &at->model;
     wb_layout_t layout;
-    WB_TRY (wb_model_config_read (&m->size, dir));
+    const char *base = adapter != NULL ? wb_adapter_base (adapter) : dir;
+    WB_TRY (wb_model_config_read (&m->size, base));
     if (tokenizer == NULL && wb_tokenizer_probe (dir)) tokenizer = dir;
+    if (tokenizer == NULL && wb_tokenizer_probe (base)) tokenizer = base;
     if (tokenizer != NULL) WB_TRY (wb_tokenizer_new (&m->tokenizer, tokenizer));
     if (tokenizer != NULL && wb_tokenizer_size (m->tokenizer) > m->size.V)
         return WB_FAIL (WB_EDATA, "tokenizer %s has %d ids, model %s has %lld: they do not belong together", tokenizer,
@@ -50,7 +53,18 @@ static wb_status load (loaded_t *at, const char *dir, const char *tokenizer) {
     WB_TRY (wb_arena_new (&at->arena, "weights", wb_align ((size_t) m->params->own * sizeof (float))));
     m->weights = wb_arena_floats (at->arena, m->params->own);
     m->kern = wb_kern_get (wb_cpu_isa ());
-    return load_weights (m, dir);
+    WB_TRY (load_weights (m, base));
+    for (int i = 0; adapter != NULL && i < m->params->n; i++)
+        wb_adapter_merge (adapter, m->weights + m->params->list[i].offset, &m->params->list[i]);
+    return WB_OK;
+}
+
+static wb_status load (loaded_t *at, const char *dir, const char *tokenizer) {
+    wb_adapter_t *adapter;
+    WB_TRY (wb_adapter_open (&adapter, dir));
+    const wb_status status = load_with (at, dir, tokenizer, adapter);
+    wb_adapter_destroy (adapter);
+    return status;
 }
 
 wb_status wb_model_load (wb_model_t **out, const char *dir, const char *tokenizer) {

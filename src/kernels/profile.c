@@ -24,6 +24,8 @@ static const struct row {
     [WB_PROF_FC2] = {"fc2", WB_PHASE_LINEAR},
     [WB_PROF_FC2_DX] = {"fc2 dx", WB_PHASE_LINEAR},
     [WB_PROF_FC2_DW] = {"fc2 dw", WB_PHASE_LINEAR},
+    [WB_PROF_LORA] = {"adapters", WB_PHASE_LINEAR},
+    [WB_PROF_LORA_BACK] = {"adapters back", WB_PHASE_LINEAR},
     [WB_PROF_ATTENTION] = {"attention", WB_PHASE_ATTENTION},
     [WB_PROF_ATTENTION_BACK] = {"attention back", WB_PHASE_ATTENTION},
     [WB_PROF_EMBED] = {"embedding", WB_PHASE_ELEMENTWISE},

@@ -66,7 +66,7 @@ static void layernorm_backward (float *dx, float *dg, float *db, const float *do
             dx[i * C + c] += (float) ((dn - s - xh * sx) * r);
         }
     }
-    for (int64_t c = 0; c < C; c++) {
+    for (int64_t c = 0; c < C && dg != NULL; c++) {
         double sg = 0, sb = 0;
         for (int64_t i = 0; i < n; i++) {
             sg += (double) dout[i * C + c] * ((double) x[i * C + c] - (double) mean[i]) * (double) rstd[i];
@@ -117,7 +117,7 @@ static void gelu_backward (float *dz, float *db, const float *dout, const float 
         const double d = 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * GELU_A * (1.0 + 3.0 * GELU_B * x * x);
         dz[i] = (float) ((double) dout[i] * d);
     }
-    bias_backward (db, dz, n, m);
+    if (db != NULL) bias_backward (db, dz, n, m);
 }
 
 static void bias_residual (float *out, const float *x, const float *y, const float *b, int64_t n, int64_t C) {

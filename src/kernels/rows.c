@@ -134,7 +134,7 @@ void KERNEL (layernorm_backward) (float *dx, float *dg, float *db, const float *
 #pragma omp for schedule(static) nowait
         for (int64_t i = 0; i < n; i++) layernorm_dx_row (dx + i * C, dout + i * C, x + i * C, mean[i], rstd[i], g, C);
 #pragma omp for schedule(static)
-        for (int64_t c = 0; c < C; c += w) {
+        for (int64_t c = 0; c < (dg != NULL ? C : 0); c += w) {
             const int64_t k = min64 (w, C - c);
             for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
                 float sg[SLICE_MAX], sb[SLICE_MAX];
@@ -239,7 +239,7 @@ void KERNEL (gelu_backward) (float *dz, float *db, const float *dout, const floa
                     vstore (s + j, vload (s + j) + d);
                 }
             }
-            add_row (db + c, s, k);
+            if (db != NULL) add_row (db + c, s, k);
         }
     }
 }

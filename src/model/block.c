@@ -46,6 +46,7 @@ static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const floa
               e->k->layernorm_forward (a->ln1, a->mean1, a->rstd1, a->x, w + p->ln1_g, w + p->ln1_b, e->r, e->C));
     TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
     LINEAR (e, WB_PROF_QKV, e->n, e->C, 3 * e->F, wb_linear_forward (a->qkv, in, w + p->qkv_w, e->n, e->C, 3 * e->F));
+    wb_lora_forward (e, a->qkv, in, w, &p->lora[WB_LINEAR_QKV], e->C, 3 * e->F);
     PASS (e, WB_PROF_BIAS, 6 * e->n * e->F, e->k->bias_add (a->qkv, w + p->qkv_b, e->n, 3 * e->F));
     RUN (e, WB_PROF_ATTENTION, attention_flop (e, 2), 4.0 * (double) (4 * e->n * e->F),
          e->k->attention_forward (a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
@@ -54,6 +55,7 @@ static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const floa
 static void forward_mid (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p) {
     float *y;
     LINEAR (e, WB_PROF_PROJ, e->n, e->F, e->C, wb_linear_forward (e->y, a->att, w + p->att_w, e->n, e->F, e->C));
+    wb_lora_forward (e, e->y, a->att, w, &p->lora[WB_LINEAR_ATT], e->F, e->C);
     TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
     PASS (e, WB_PROF_RESIDUAL, 4 * e->r * e->C,
           e->k->residual_layernorm (a->ln2, a->mean2, a->rstd2, a->mid, a->x, y, w + p->att_b, w + p->ln2_g,
@@ -73,6 +75,7 @@ static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float
     const float *in;
     TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
     LINEAR (e, WB_PROF_FC, e->n, e->C, 4 * e->F, wb_linear_forward (a->z, in, w + p->fc_w, e->n, e->C, 4 * e->F));
+    wb_lora_forward (e, a->z, in, w, &p->lora[WB_LINEAR_FC], e->C, 4 * e->F);
     PASS (e, WB_PROF_GELU, 12 * e->n * e->F, e->k->bias_gelu_forward (a->g, a->z, w + p->fc_b, e->n, 4 * e->F));
 }
 
@@ -83,6 +86,7 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
     forward_mid (e, a, w, p);
     forward_fc (e, a, w, p);
     LINEAR (e, WB_PROF_FC2, e->n, 4 * e->F, e->C, wb_linear_forward (e->y, a->g, w + p->proj_w, e->n, 4 * e->F, e->C));
+    wb_lora_forward (e, e->y, a->g, w, &p->lora[WB_LINEAR_PROJ], 4 * e->F, e->C);
     TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
     if (next.a != NULL && e->hooks.need != NULL) {
         e->hooks.need (e->hooks.ctx, next.p->ln1_g, next.p->ln1_g + e->C);
@@ -96,11 +100,65 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
         PASS (e, WB_PROF_RESIDUAL, 3 * e->r * e->C, e->k->bias_residual (out, a->mid, y, w + p->proj_b, e->r, e->C));
 }
 
-void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
-                        const wb_layer_offsets_t *p) {
+/* The gradient of a parameter of the layer; NULL: it is frozen, and only adapters learn. */
+#define D(which) (e->base ? dw + (p->which - p->fixed) : NULL)
+
+/* A gradient of weights. */
+#define LEARN(e, macro, ...) \
+    if ((e)->base) macro (e, __VA_ARGS__)
+
+static void backward_mlp (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
+                          const wb_layer_offsets_t *p) {
     const wb_kern_t *k = e->k;
     const float *in, *dy;
     float *dln;
+    /* out = mid + gelu (LN (mid) fc) proj */
+    LEARN (e, PASS, WB_PROF_BIAS_BACK, e->r * e->C, k->bias_backward (D (proj_b), dx, e->r, e->C));
+    TENSOR (e, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
+    LINEAR (e, WB_PROF_FC2_DX, e->n, 4 * e->F, e->C, wb_linear_dx (e->dwide, dy, w + p->proj_w, e->n, 4 * e->F, e->C));
+    LEARN (e, LINEAR, WB_PROF_FC2_DW, e->n, 4 * e->F, e->C, wb_linear_dw (D (proj_w), dy, a->g, e->n, 4 * e->F, e->C));
+    wb_lora_backward (e, e->dwide, dw, a->g, dy, w, &p->lora[WB_LINEAR_PROJ], 4 * e->F, e->C);
+    PASS (e, WB_PROF_GELU_BACK, 12 * e->n * e->F,
+          k->gelu_backward (e->dwide, D (fc_b), e->dwide, a->z, e->n, 4 * e->F));
+    if (e->recompute == WB_RECOMPUTE_ATTENTION)
+        in = forward_ln2 (e, a, w, p);
+    else
+        TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
+    LINEAR (e, WB_PROF_FC_DX, e->n, e->C, 4 * e->F, wb_linear_dx (e->y, e->dwide, w + p->fc_w, e->n, e->C, 4 * e->F));
+    LEARN (e, LINEAR, WB_PROF_FC_DW, e->n, e->C, 4 * e->F, wb_linear_dw (D (fc_w), e->dwide, in, e->n, e->C, 4 * e->F));
+    wb_lora_backward (e, e->y, dw, in, e->dwide, w, &p->lora[WB_LINEAR_FC], e->C, 4 * e->F);
+    TENSOR (e, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
+    PASS (e, WB_PROF_LAYERNORM_BACK, 4 * e->r * e->C,
+          k->layernorm_backward (dx, D (ln2_g), D (ln2_b), dln, a->mid, a->mean2, a->rstd2, w + p->ln2_g, e->r, e->C));
+}
+
+static void backward_attention (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
+                                const wb_layer_offsets_t *p) {
+    const wb_kern_t *k = e->k;
+    const float *in, *dy;
+    float *dln;
+    /* mid = x + attention (LN (x) qkv) att */
+    LEARN (e, PASS, WB_PROF_BIAS_BACK, e->r * e->C, k->bias_backward (D (att_b), dx, e->r, e->C));
+    TENSOR (e, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
+    LINEAR (e, WB_PROF_PROJ_DX, e->n, e->F, e->C, wb_linear_dx (e->datt, dy, w + p->att_w, e->n, e->F, e->C));
+    LEARN (e, LINEAR, WB_PROF_PROJ_DW, e->n, e->F, e->C, wb_linear_dw (D (att_w), dy, a->att, e->n, e->F, e->C));
+    wb_lora_backward (e, e->datt, dw, a->att, dy, w, &p->lora[WB_LINEAR_ATT], e->F, e->C);
+    RUN (e, WB_PROF_ATTENTION_BACK, attention_flop (e, 5), 4.0 * (double) (8 * e->n * e->F),
+         k->attention_backward (e->dwide, e->datt, a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
+    LEARN (e, PASS, WB_PROF_BIAS_BACK, 3 * e->n * e->F, k->bias_backward (D (qkv_b), e->dwide, e->n, 3 * e->F));
+    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
+    LINEAR (e, WB_PROF_QKV_DX, e->n, e->C, 3 * e->F, wb_linear_dx (e->y, e->dwide, w + p->qkv_w, e->n, e->C, 3 * e->F));
+    LEARN (e, LINEAR, WB_PROF_QKV_DW, e->n, e->C, 3 * e->F,
+           wb_linear_dw (D (qkv_w), e->dwide, in, e->n, e->C, 3 * e->F));
+    wb_lora_backward (e, e->y, dw, in, e->dwide, w, &p->lora[WB_LINEAR_QKV], e->C, 3 * e->F);
+    TENSOR (e, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
+    PASS (e, WB_PROF_LAYERNORM_BACK, 4 * e->r * e->C,
+          k->layernorm_backward (dx, D (ln1_g), D (ln1_b), dln, a->x, a->mean1, a->rstd1, w + p->ln1_g, e->r, e->C));
+}
+
+void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
+                        const wb_layer_offsets_t *p) {
+    const wb_kern_t *k = e->k;
     if (e->recompute == WB_RECOMPUTE_BLOCK) {
         forward_qkv (e, a, w, p, false);
         forward_mid (e, a, w, p);
@@ -109,38 +167,6 @@ void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_
         forward_qkv (e, a, w, p, false);
         PASS (e, WB_PROF_GELU, 8 * e->n * e->F, k->gelu_forward (a->g, a->z, e->n * 4 * e->F));
     }
-
-    /* out = mid + gelu (LN (mid) fc) proj */
-    PASS (e, WB_PROF_BIAS_BACK, e->r * e->C, k->bias_backward (dw + p->proj_b, dx, e->r, e->C));
-    TENSOR (e, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
-    LINEAR (e, WB_PROF_FC2_DX, e->n, 4 * e->F, e->C, wb_linear_dx (e->dwide, dy, w + p->proj_w, e->n, 4 * e->F, e->C));
-    LINEAR (e, WB_PROF_FC2_DW, e->n, 4 * e->F, e->C, wb_linear_dw (dw + p->proj_w, dy, a->g, e->n, 4 * e->F, e->C));
-    PASS (e, WB_PROF_GELU_BACK, 12 * e->n * e->F,
-          k->gelu_backward (e->dwide, dw + p->fc_b, e->dwide, a->z, e->n, 4 * e->F));
-    if (e->recompute == WB_RECOMPUTE_ATTENTION)
-        in = forward_ln2 (e, a, w, p);
-    else
-        TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
-    LINEAR (e, WB_PROF_FC_DX, e->n, e->C, 4 * e->F, wb_linear_dx (e->y, e->dwide, w + p->fc_w, e->n, e->C, 4 * e->F));
-    LINEAR (e, WB_PROF_FC_DW, e->n, e->C, 4 * e->F, wb_linear_dw (dw + p->fc_w, e->dwide, in, e->n, e->C, 4 * e->F));
-    TENSOR (e, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
-    PASS (e, WB_PROF_LAYERNORM_BACK, 4 * e->r * e->C,
-          k->layernorm_backward (dx, dw + p->ln2_g, dw + p->ln2_b, dln, a->mid, a->mean2, a->rstd2, w + p->ln2_g, e->r,
-                                 e->C));
-
-    /* mid = x + attention (LN (x) qkv) att */
-    PASS (e, WB_PROF_BIAS_BACK, e->r * e->C, k->bias_backward (dw + p->att_b, dx, e->r, e->C));
-    TENSOR (e, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
-    LINEAR (e, WB_PROF_PROJ_DX, e->n, e->F, e->C, wb_linear_dx (e->datt, dy, w + p->att_w, e->n, e->F, e->C));
-    LINEAR (e, WB_PROF_PROJ_DW, e->n, e->F, e->C, wb_linear_dw (dw + p->att_w, dy, a->att, e->n, e->F, e->C));
-    RUN (e, WB_PROF_ATTENTION_BACK, attention_flop (e, 5), 4.0 * (double) (8 * e->n * e->F),
-         k->attention_backward (e->dwide, e->datt, a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
-    PASS (e, WB_PROF_BIAS_BACK, 3 * e->n * e->F, k->bias_backward (dw + p->qkv_b, e->dwide, e->n, 3 * e->F));
-    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
-    LINEAR (e, WB_PROF_QKV_DX, e->n, e->C, 3 * e->F, wb_linear_dx (e->y, e->dwide, w + p->qkv_w, e->n, e->C, 3 * e->F));
-    LINEAR (e, WB_PROF_QKV_DW, e->n, e->C, 3 * e->F, wb_linear_dw (dw + p->qkv_w, e->dwide, in, e->n, e->C, 3 * e->F));
-    TENSOR (e, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
-    PASS (e, WB_PROF_LAYERNORM_BACK, 4 * e->r * e->C,
-          k->layernorm_backward (dx, dw + p->ln1_g, dw + p->ln1_b, dln, a->x, a->mean1, a->rstd1, w + p->ln1_g, e->r,
-                                 e->C));
+    backward_mlp (e, dx, dw, a, w, p);
+    backward_attention (e, dx, dw, a, w, p);
 }

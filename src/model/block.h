@@ -30,6 +30,11 @@ typedef struct wb_block_env {
     float *dwide;   /* [n, 4 F] gradient of z, then of qkv */
     float *datt;    /* [n, F] */
     float *attwork; /* attention */
+    /* adapters */
+    int64_t rank, fixed; /* rank 0: there are none; float of the block at which the gradients begin */
+    float scale;
+    bool base;         /* the parameters of the layers learn, not only adapters */
+    float *low, *dlow; /* [n, rank] */
 } wb_block_env_t;
 
 /* The next layer of the chunk, so that its first LayerNorm is computed while the rows are in cache. */
@@ -47,6 +52,13 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
  * Collective over the tensor group. */
 void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
                         const wb_layer_offsets_t *p);
+
+/* y [n, out] += what the adapter adds to the linear of x [n, in]; nothing where there is none. */
+void wb_lora_forward (wb_block_env_t *e, float *y, const float *x, const float *w, const wb_lora_t *at, int64_t in,
+                      int64_t out);
+/* dx [n, in] +=, and the gradients of A and B in dw, of dy [n, out]. */
+void wb_lora_backward (wb_block_env_t *e, float *dx, float *dw, const float *x, const float *dy, const float *w,
+                       const wb_lora_t *at, int64_t in, int64_t out);
 
 /* Let communication progress; `now` as wb_now () gives it. */
 static inline void wb_block_poll (wb_block_env_t *e, double now) {

@@ -45,6 +45,36 @@ int64_t wb_size_parameters (const wb_size_t *s) {
     return s->V * s->C + s->T * s->C + s->L * (12 * s->C * s->C + 13 * s->C) + 2 * s->C;
 }
 
+int64_t wb_tuning_first (const wb_tuning_t *t, const wb_size_t *s) {
+    return t->layers > 0 ? s->L - t->layers : t->rank > 0 ? 0 : -1;
+}
+
+wb_status wb_tuning_check (const wb_tuning_t *t, const wb_size_t *s) {
+    unsigned targets;
+    if (t->layers > s->L)
+        return WB_FAIL (WB_EUSAGE,
+                        "finetune.layers = %lld, but the model has %lld: set it to \"all\", or to at most %lld",
+                        (long long) t->layers, (long long) s->L, (long long) s->L);
+    if (t->rank > s->C)
+        return WB_FAIL (WB_EUSAGE, "finetune.lora_rank = %lld is above the model's width of %lld", (long long) t->rank,
+                        (long long) s->C);
+    return wb_tuning_targets (&targets, t);
+}
+
+/* A forward pass is a third, and so is each of the gradients: that of the input, and that of the weights.  The gradient
+ * of a linear's weights is 2 flop for each of them; an
+ * adapter of all four linears has 18 C rank of them, and computes x A^T twice. */
+double wb_tuning_flops (const wb_tuning_t *t, const wb_size_t *s, int64_t T) {
+    const int64_t first = wb_tuning_first (t, s);
+    wb_size_t none = *s, below = *s;
+    if (first < 0) return wb_size_flops (s, T);
+    none.L = 0, below.L = first;
+    const double head = wb_size_flops (&none, T), idle = wb_size_flops (&below, T) - head;
+    const double C = (double) s->C, adapters = 18 * C * (double) t->rank;
+    const double learn = t->rank > 0 ? 6.5 * adapters - 24 * C * C : 0;
+    return wb_size_flops (s, T) - head / 3 - idle * 2 / 3 + (double) (s->L - first) * learn;
+}
+
 double wb_size_flops (const wb_size_t *s, int64_t T) {
     double linears = 12.0 * (double) s->L * (double) s->C * (double) s->C + (double) s->V * (double) s->C;
     return 6 * linears + 6.0 * (double) s->L * (double) s->C * (double) (T + 1);

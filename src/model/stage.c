@@ -4,6 +4,9 @@
  * has micro-batches in flight.  One function (carve) hands out all buffers: run on counting arenas it gives the memory
  * plan, so plan and allocation cannot disagree.
  *
+ * Layers below the first that learns have no backward pass: their activations share one set of buffers, and what flows
+ * from one to the next alternates between two.
+ *
  * The gradient of the head is computed in the forward pass (parallel/vocab.c) and kept in the slot's gradient buffer,
  * where the backward pass finds it. */
 #include "config.h"
@@ -29,6 +32,8 @@ struct wb_stage {
     wb_block_env_t env;
     wb_stage_options_t o;
     int64_t V, Vown, v0;
+    int64_t learns; /* the lowest layer that learns; -1: the embeddings do */
+    int64_t fixed;  /* float of the block at which the gradients begin */
     chunk_t chunks[WB_MAX_CHUNKS];
     wb_layer_offsets_t *layers;     /* offsets, by layer number */
     int64_t wte, wpe, lnf_g, lnf_b; /* offsets, -1 where not held */
@@ -72,6 +77,22 @@ static void carve_layer (wb_block_acts_t *a, wb_arena_t *from, const wb_block_en
     if (e->recompute == WB_RECOMPUTE_NONE) carve_inputs (a, from, e);
 }
 
+/* Of layers without a backward pass: one set of activations, and two inputs that are used in turn. */
+static void carve_passing (wb_block_acts_t *a, float *pass[2], wb_arena_t *from, const wb_stage_t *st,
+                           const wb_layout_t *lo, const wb_block_acts_t *shared) {
+    const wb_block_env_t *e = &st->env;
+    int64_t layers = 0;
+    *a = *shared;
+    for (int c = 0; c < lo->chunks; c++) {
+        const int64_t n = st->learns - st->chunks[c].first;
+        if (n > layers) layers = n < st->chunks[c].layers ? n : st->chunks[c].layers;
+    }
+    for (int i = 0; i < 2; i++) pass[i] = layers > 1 ? wb_arena_floats (from, e->r * e->C) : NULL;
+    if (layers == 0) return;
+    if (e->recompute == WB_RECOMPUTE_NONE) carve_inputs (a, from, e);
+    if (e->recompute != WB_RECOMPUTE_BLOCK) carve_middle (a, from, e);
+}
+
 /* Sizes of env and chunks. */
 static void set_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo, const wb_stage_options_t *o) {
     wb_block_env_t *e = &st->env;
@@ -87,6 +108,10 @@ static void set_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo
     e->F = s->C / lo->tp;
     e->recompute = o->recompute;
     e->hooks = o->hooks;
+    st->learns = wb_tuning_first (&o->tuning, s);
+    e->rank = o->tuning.rank;
+    e->base = o->tuning.rank == 0;
+    e->scale = e->rank > 0 ? (float) (o->tuning.alpha / (double) e->rank) : 0;
     st->V = s->V;
     st->v0 = wb_split_first (s->V, lo->tp, lo->tp_rank);
     st->Vown = wb_split_count (s->V, lo->tp, lo->tp_rank);
@@ -102,25 +127,38 @@ static void set_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo
 /* All buffers; st->chunks[].slots may be NULL when the arenas only count. */
 static void carve (wb_stage_t *st, wb_arena_t *act, wb_arena_t *work, const wb_layout_t *lo) {
     wb_block_env_t *e = &st->env;
-    wb_block_acts_t shared, scratch;
+    wb_block_acts_t shared, passing, scratch;
+    float *pass[2];
     bool head = wb_layout_has_head (lo), sequence = e->r != e->n;
     e->full = sequence ? wb_arena_floats (work, e->n * e->C) : NULL;
     e->y = wb_arena_floats (work, e->n * e->C);
     e->dwide = wb_arena_floats (work, e->n * 4 * e->F);
     e->datt = wb_arena_floats (work, e->n * e->F);
     e->attwork = wb_arena_floats (work, wb_attention_work_floats (e->T, e->D, wb_kern_threads ()));
+    if (e->rank > 0) {
+        e->low = wb_arena_floats (work, e->n * e->rank);
+        e->dlow = wb_arena_floats (work, e->n * e->rank);
+    }
     if (head) {
         st->lnf = wb_arena_floats (work, e->r * e->C);
         st->dlnf = wb_arena_floats (work, e->n * e->C);
         st->headwork = wb_arena_floats (work, wb_head_work_floats (e->n, st->V, lo->tp, lo->tp_rank));
     }
     carve_shared (&shared, work, e);
+    carve_passing (&passing, pass, work, st, lo, &shared);
     for (int c = 0; c < lo->chunks; c++) {
         chunk_t *ch = &st->chunks[c];
         for (int i = 0; i < st->o.slots[c]; i++) {
             slot_t none = {0}, *slot = ch->slots != NULL ? &ch->slots[i] : &none;
-            for (int64_t l = 0; l < ch->layers; l++)
-                carve_layer (slot->layers != NULL ? &slot->layers[l] : &scratch, act, e, &shared);
+            for (int64_t l = 0; l < ch->layers; l++) {
+                wb_block_acts_t *a = slot->layers != NULL ? &slot->layers[l] : &scratch;
+                if (ch->first + l >= st->learns) {
+                    carve_layer (a, act, e, &shared);
+                } else { /* the first layer's input is a buffer that messages arrive in */
+                    *a = passing;
+                    a->x = l > 0 ? pass[l % 2] : wb_arena_floats (act, e->r * e->C);
+                }
+            }
             slot->out = wb_arena_floats (act, e->r * e->C);
             slot->grad = wb_arena_floats (act, e->r * e->C);
             if (ch->head) {
@@ -150,7 +188,8 @@ static void find_offsets (wb_stage_t *st, const wb_params_t *params, int chunks)
     st->wpe_end = wpe->offset + wb_param_own (wpe);
     st->lnf_g = wb_params_get (params, WB_ROLE_LNF_G, 0)->offset;
     st->lnf_b = wb_params_get (params, WB_ROLE_LNF_B, 0)->offset;
-    st->lnf_end = params->own;
+    st->lnf_end = st->lnf_b + st->env.C;
+    st->fixed = st->env.fixed = params->fixed;
     for (int c = 0; c < chunks; c++)
         for (int64_t l = st->chunks[c].first; l < st->chunks[c].first + st->chunks[c].layers; l++)
             wb_layer_offsets (&st->layers[l], params, l);
@@ -230,6 +269,11 @@ float *wb_stage_grad (wb_stage_t *st, int chunk, int slot) { return st->chunks[c
 int64_t wb_stage_rows (const wb_stage_t *st) { return st->env.r; }
 wb_profile_t *wb_stage_profile (wb_stage_t *st) { return &st->env.profile; }
 
+/* The gradient of what lies at a place of the block; NULL: there are none, or it is frozen. */
+static float *gradient (const wb_stage_t *st, float *dw, int64_t at) {
+    return dw != NULL && at >= st->fixed ? dw + (at - st->fixed) : NULL;
+}
+
 static void need (const wb_stage_t *st, int64_t begin, int64_t end) {
     if (st->env.hooks.need != NULL) st->env.hooks.need (st->env.hooks.ctx, begin, end);
 }
@@ -261,7 +305,7 @@ static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, 
     t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM, t, 0, 8.0 * (double) (e->r * e->C));
     const float *h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
     wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
-    wb_head_loss (&e->tp, dw != NULL ? st->dlnf : NULL, dw != NULL ? dw + st->wte : NULL, loss, h, w + st->wte, targets,
+    wb_head_loss (&e->tp, dw != NULL ? st->dlnf : NULL, gradient (st, dw, st->wte), loss, h, w + st->wte, targets,
                   st->headwork, e->n, e->C, st->V, scale);
     if (dw == NULL) return;
     t = wb_now ();
@@ -279,7 +323,7 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
         bool more = l + 1 < ch->layers;
         const wb_layer_offsets_t *p = &st->layers[ch->first + l];
         wb_block_next_t next = {more ? &s->layers[l + 1] : NULL, more ? p + 1 : NULL};
-        need (st, p->begin, p->end);
+        need (st, p->learn_begin, p->learn_end);
         wb_block_forward (&st->env, more ? s->layers[l + 1].x : s->out, &s->layers[l], w, p, next, l > 0);
     }
     if (!ch->head) return;
@@ -304,20 +348,21 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
     if (ch->head) { /* the forward pass left the gradient of the final LayerNorm's output in s->grad */
         memcpy (st->lnf, s->grad, bytes);
         memset (s->grad, 0, bytes);
-        e->k->layernorm_backward (s->grad, dw + st->lnf_g, dw + st->lnf_b, st->lnf, s->out, s->meanf, s->rstdf,
-                                  w + st->lnf_g, e->r, e->C);
+        e->k->layernorm_backward (s->grad, gradient (st, dw, st->lnf_g), gradient (st, dw, st->lnf_b), st->lnf, s->out,
+                                  s->meanf, s->rstdf, w + st->lnf_g, e->r, e->C);
         t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM_BACK, t, 0, 4.0 * (double) bytes);
-        tell_final (st, last, st->lnf_g, t);
+        if (st->lnf_g >= st->fixed) tell_final (st, last, st->lnf_g, t);
     }
-    for (int64_t l = ch->layers - 1; l >= 0; l--) {
+    for (int64_t l = ch->layers - 1; l >= 0 && ch->first + l >= st->learns; l--) {
         wb_block_backward (e, s->grad, dw, &s->layers[l], w, &st->layers[ch->first + l]);
-        tell_final (st, last, st->layers[ch->first + l].begin, wb_now ());
+        tell_final (st, last, st->layers[ch->first + l].learn_begin, wb_now ());
     }
-    if (ch->embed) {
+    if (ch->embed && st->learns < 0) {
         t = wb_now ();
         const float *dx = wb_tensor_gather (&e->tp, e->full, s->grad, e->n, e->C);
         t = wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
-        e->k->embed_backward (dw + st->wte, dw + st->wpe, dx, tokens, e->n, e->T, e->C, st->v0, st->v0 + st->Vown);
+        e->k->embed_backward (gradient (st, dw, st->wte), gradient (st, dw, st->wpe), dx, tokens, e->n, e->T, e->C,
+                              st->v0, st->v0 + st->Vown);
         t = wb_profile_add (&e->profile, WB_PROF_EMBED_BACK, t, 0, 20.0 * (double) (e->n * e->C));
         tell_final (st, last, 0, t);
     }

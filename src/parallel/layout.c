@@ -134,3 +134,9 @@ void wb_layout_place (wb_layout_t *lo, int r) {
     lo->pp_rank = r / lo->tp % lo->pp;
     lo->dp_rank = r / lo->tp / lo->pp;
 }
+
+int wb_layout_stage_of (const wb_layout_t *lo, int64_t l) {
+    int stage = 0;
+    while (stage < lo->pp * lo->chunks - 1 && l >= lo->first[stage + 1]) stage++;
+    return stage;
+}

@@ -15,6 +15,7 @@
 /* A place in a pipeline, and what goes through it. */
 typedef struct pipeline {
     int pp, pp_rank, chunks, micros;
+    int learns; /* the first virtual stage with a backward pass */
 } pipeline_t;
 
 /* ---- the order of the computations ------------------------------------------------------------------------------- */
@@ -44,7 +45,8 @@ static int warm_up (const pipeline_t *p, wb_schedule_kind kind) {
     return kind == WB_SCHEDULE_GPIPE || warm > total ? total : warm;
 }
 
-static int order_work (work_t *out, const pipeline_t *p, wb_schedule_kind kind, bool forward_only) {
+static int order_work (work_t *out, const pipeline_t *p, wb_schedule_kind kind) {
+    const bool forward_only = p->learns >= p->pp * p->chunks;
     const int total = p->micros * p->chunks, warm = forward_only ? total : warm_up (p, kind);
     int n = 0;
     for (int k = 0; k < warm; k++) out[n++] = kth (p, k, false);
@@ -74,7 +76,7 @@ static void put (wb_schedule_t *s, wb_op op, const work_t *w, int slot, int32_t 
     s->actions[s->n++] = (wb_action_t){(int32_t) op, w->chunk, w->micro, slot, after, last};
 }
 
-static void put_forward (wb_schedule_t *s, slots_t *all, const pipeline_t *p, const work_t *w, bool forward_only) {
+static void put_forward (wb_schedule_t *s, slots_t *all, const pipeline_t *p, const work_t *w) {
     const int stage = w->chunk * p->pp + p->pp_rank;
     slot_t *slots = all->slots + w->chunk * p->micros;
     int slot = 0;
@@ -83,22 +85,23 @@ static void put_forward (wb_schedule_t *s, slots_t *all, const pipeline_t *p, co
     all->slot_of[w->chunk * p->micros + w->micro] = slot;
     if (stage > 0) put (s, WB_OP_RECV_FWD, w, slot, slots[slot].used, false);
     put (s, WB_OP_FORWARD, w, slot, 0, false);
-    slots[slot] = (slot_t){!forward_only, s->n};
+    slots[slot] = (slot_t){stage >= p->learns, s->n};
     if (stage < p->pp * p->chunks - 1) put (s, WB_OP_SEND_FWD, w, slot, 0, false);
 }
 
 static void put_backward (wb_schedule_t *s, slots_t *all, const pipeline_t *p, const work_t *w) {
     const int stage = w->chunk * p->pp + p->pp_rank, slot = all->slot_of[w->chunk * p->micros + w->micro];
     slot_t *at = &all->slots[w->chunk * p->micros + slot];
+    if (stage < p->learns) return;
     if (stage < p->pp * p->chunks - 1) put (s, WB_OP_RECV_BWD, w, slot, at->used, false);
     put (s, WB_OP_BACKWARD, w, slot, 0, --all->left[w->chunk] == 0);
     *at = (slot_t){false, s->n};
-    if (stage > 0) put (s, WB_OP_SEND_BWD, w, slot, 0, false);
+    if (stage > p->learns) put (s, WB_OP_SEND_BWD, w, slot, 0, false);
 }
 
 wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int pp, int pp_rank, int chunks, int micros,
-                           bool forward_only) {
-    const pipeline_t p = {pp, pp_rank, chunks, micros};
+                           int learns) {
+    const pipeline_t p = {pp, pp_rank, chunks, micros, learns};
     const size_t n = (size_t) micros * (size_t) chunks;
     *out = NULL;
     if (chunks > 1 && micros % pp != 0)
@@ -113,12 +116,12 @@ wb_status wb_schedule_new (wb_schedule_t **out, wb_schedule_kind kind, int pp, i
     if (s != NULL) s->actions = wb_calloc (6 * n, sizeof *s->actions);
     const bool good = s != NULL && s->actions != NULL && work != NULL && slots.slots != NULL && slots.slot_of != NULL;
     if (good) {
-        const int count = order_work (work, &p, kind, forward_only);
+        const int count = order_work (work, &p, kind);
         for (int i = 0; i < count; i++) {
             if (work[i].backward)
                 put_backward (s, &slots, &p, &work[i]);
             else
-                put_forward (s, &slots, &p, &work[i], forward_only);
+                put_forward (s, &slots, &p, &work[i]);
         }
         *out = s;
     } else

@@ -58,6 +58,7 @@ void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const f
         t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, 2 * logit_bytes);
         wb_gemm (dh + i * C, logits, wte, m, C, Vown, C, Vown, C, false, false, 1, 0);
         t = wb_profile_add (tp->profile, WB_PROF_HEAD_DX, t, flop, bytes);
+        if (dwte == NULL) continue;
         wb_gemm (dwte, logits, h + i * C, Vown, C, m, C, Vown, C, true, false, 1, 1);
         wb_profile_add (tp->profile, WB_PROF_HEAD_DW, t, flop, bytes + 4.0 * (double) (C * Vown));
     }

@@ -26,8 +26,9 @@ wb_plan_time_t wb_plan_time (const wb_plan_work_t *w, double rate, double link) 
     return out;
 }
 
-/* Flop of a stage in a step, with what is recomputed: a third of a layer's is its forward pass, which recompute = block
- * does again; recompute = attention does so with the attention only. */
+/* Flop of a stage in a step, without what is not computed for layers that do not learn, with what is recomputed: a
+ * third of a layer's is its forward pass, which recompute = block does again; recompute = attention does so with the
+ * attention only. */
 static double stage_flop (const wb_step_options_t *o, const wb_layout_t *lo, int p) {
     wb_size_t none = o->size, one = o->size;
     none.L = 0, one.L = 1;
@@ -35,11 +36,17 @@ static double stage_flop (const wb_step_options_t *o, const wb_layout_t *lo, int
     const double C = (double) o->size.C, attention = 2 * C * (double) (o->T + 1);
     const double again[] = {
         [WB_RECOMPUTE_NONE] = 0, [WB_RECOMPUTE_ATTENTION] = attention, [WB_RECOMPUTE_BLOCK] = layer / 3};
+    wb_tuning_t whole = o->tuning;
+    whole.layers = 0;
+    const double saved =
+        o->tuning.rank > 0 ? (wb_size_flops (&one, o->T) - head / 3 - wb_tuning_flops (&whole, &one, o->T)) : 0;
     const double tokens = (double) o->global_batch / lo->dp * (double) o->T;
-    double sum = p == lo->pp - 1 ? head : 0;
+    const int64_t first = wb_tuning_first (&o->tuning, &o->size);
+    double sum = p < lo->pp - 1 ? 0 : first < 0 ? head : head * 2 / 3;
     for (int c = 0; c < lo->chunks; c++) {
         const int stage = c * lo->pp + p;
-        sum += (layer + again[o->recompute]) * (lo->first[stage + 1] - lo->first[stage]);
+        for (int64_t l = lo->first[stage]; l < lo->first[stage + 1]; l++)
+            sum += l < first ? layer / 3 : layer - saved + again[o->recompute];
     }
     return sum * tokens / lo->tp;
 }

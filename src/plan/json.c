@@ -77,7 +77,7 @@ static json_t *model_json (const wb_plan_t *p) {
                            (json_int_t) s->T, "vocabulary", (json_int_t) s->V);
     put (&o, "missing_tokenizer", text (p->missing_tokenizer));
     put (&o, "vocabulary_assumed", json_boolean (p->assumed));
-    put (&o, "flop_per_token", json_real (wb_size_flops (s, p->o.T)));
+    put (&o, "flop_per_token", json_real (wb_tuning_flops (&p->o.tuning, s, p->o.T)));
     return o;
 }
 

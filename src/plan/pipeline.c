@@ -52,7 +52,7 @@ static wb_status new_clocks (clocks_t *c, const wb_step_options_t *o) {
     if (c->schedules == NULL || c->next == NULL || c->now == NULL || c->done == NULL)
         return WB_NOMEM ("the schedules of %d stages", c->pp);
     for (int p = 0; p < c->pp; p++)
-        WB_TRY (wb_schedule_new (&c->schedules[p], o->schedule, c->pp, p, c->chunks, c->micros, false));
+        WB_TRY (wb_schedule_new (&c->schedules[p], o->schedule, c->pp, p, c->chunks, c->micros, 0));
     return WB_OK;
 }
 

@@ -110,7 +110,8 @@ static wb_status run (wb_plan_t *p) {
     wb_config_step_options (&p->o, p->config, &size);
     const wb_step_options_t asked = p->o;
     WB_TRY (choose_grid (p));
-    p->flop = wb_size_flops (&size, p->o.T) * (double) p->o.global_batch * (double) p->o.T * (double) p->o.optim.steps;
+    p->flop = wb_tuning_flops (&p->o.tuning, &size, p->o.T) * (double) p->o.global_batch * (double) p->o.T *
+              (double) p->o.optim.steps;
     p->stages = wb_calloc ((size_t) p->lo.pp, sizeof *p->stages);
     if (p->stages == NULL) return WB_NOMEM ("%d stages", p->lo.pp);
     WB_TRY (wb_plan_estimate (&p->own, p->stages, &p->machine, &p->o, &p->lo));

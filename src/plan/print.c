@@ -105,8 +105,8 @@ static void print_model (const wb_plan_t *p) {
             wb_format_count (n, wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,
             (long long) s->T, (long long) s->V);
     printf ("%s tokens a step, %.4g GFLOP a token, %.4g PFLOP for %lld steps\n",
-            wb_format_count (n, p->o.global_batch * p->o.T), wb_size_flops (s, p->o.T) / 1e9, p->flop / 1e15,
-            (long long) p->o.optim.steps);
+            wb_format_count (n, p->o.global_batch * p->o.T), wb_tuning_flops (&p->o.tuning, s, p->o.T) / 1e9,
+            p->flop / 1e15, (long long) p->o.optim.steps);
     if (p->missing_tokenizer == NULL) return;
     printf ("The tokenizer %s does not exist: planned with %s ids, %s\n", p->missing_tokenizer,
             wb_format_count (n, s->V),

@@ -50,14 +50,14 @@ static void data_traffic (wb_traffic_t *out, const wb_step_options_t *o, const w
                           const wb_params_t *params, int ranks_per_node) {
     const group_t data = group_of (rank_at (lo, 0, lo->pp_rank, lo->tp_rank), lo->pp * lo->tp, lo->dp, ranks_per_node);
     const bool tied = lo->pp > 1 && (wb_layout_has_embed (lo) || wb_layout_has_head (lo));
-    const double own = (double) params->own;
-    const double wte = tied ? (double) wb_param_own (wb_params_get (params, WB_ROLE_WTE, 0)) : 0;
+    const double own = (double) (params->own - params->fixed);
+    const double wte = tied && params->fixed == 0 ? (double) wb_param_own (wb_params_get (params, WB_ROLE_WTE, 0)) : 0;
     out->gradients = pass (data, own, o->wire);
     if (o->zero)
         out->weights = pass (data, own, WB_WIRE_FP32);
     else
         out->gradients += pass (data, own - wte, o->wire) + pass (data, wte, WB_WIRE_FP32);
-    if (tied) {
+    if (wte > 0) {
         const group_t ends =
             group_of (rank_at (lo, lo->dp_rank, 0, lo->tp_rank), (lo->pp - 1) * lo->tp, 2, ranks_per_node);
         out->tied = 2 * pass (ends, wte / lo->dp, WB_WIRE_FP32);
@@ -88,14 +88,17 @@ static wb_status step_traffic (wb_traffic_t *out, const wb_step_options_t *o, co
     const int next = rank_at (lo, lo->dp_rank, (lo->pp_rank + 1) % lo->pp, lo->tp_rank);
     const int previous = rank_at (lo, lo->dp_rank, (lo->pp_rank + lo->pp - 1) % lo->pp, lo->tp_rank);
     wb_schedule_t *s;
-    WB_TRY (wb_schedule_new (&s, o->schedule, lo->pp, lo->pp_rank, lo->chunks, wb_step_micro_batches (o, lo), false));
+    const int64_t first = wb_tuning_first (&o->tuning, &o->size);
+    WB_TRY (wb_schedule_new (&s, o->schedule, lo->pp, lo->pp_rank, lo->chunks, wb_step_micro_batches (o, lo),
+                             wb_layout_stage_of (lo, first)));
     for (int i = 0; i < s->n; i++) {
         const wb_action_t *a = &s->actions[i];
         const int stage = a->chunk * lo->pp + lo->pp_rank, layers = lo->first[stage + 1] - lo->first[stage];
         const bool embed = stage == 0, head = stage == lo->pp * lo->chunks - 1;
+        const int learn = first > lo->first[stage] ? (int) (lo->first[stage + 1] - first) : layers;
         switch ((wb_op) a->op) {
         case WB_OP_FORWARD: out->tensor += sum * forward_passes (o, layers, embed, head); break;
-        case WB_OP_BACKWARD: out->tensor += sum * backward_passes (o, layers, embed); break;
+        case WB_OP_BACKWARD: out->tensor += sum * backward_passes (o, learn, embed && first < 0); break;
         case WB_OP_SEND_FWD: out->pipeline += same_node (me, next, ranks_per_node) ? 0 : message; break;
         case WB_OP_SEND_BWD: out->pipeline += same_node (me, previous, ranks_per_node) ? 0 : message; break;
         case WB_OP_RECV_FWD:
@@ -118,7 +121,7 @@ static double muon_traffic (const wb_step_options_t *o, const wb_layout_t *lo, c
         const wb_param_t *p = &params->list[i];
         const int parts = o->optim.muon_split_qkv ? p->parts : 1;
         const int64_t cols = p->cols / parts, side = p->rows < cols ? p->rows : cols;
-        if (p->cls == WB_CLASS_MATRIX && p->offset >= 0)
+        if (p->cls == WB_CLASS_MATRIX && p->offset >= 0 && !p->frozen)
             floats += 3.0 * o->optim.muon_steps * parts * (double) side * (double) side;
     }
     return 4 * floats * (o->zero ? (double) share / lo->dp : 1);
@@ -127,7 +130,7 @@ static double muon_traffic (const wb_step_options_t *o, const wb_layout_t *lo, c
 wb_status wb_plan_traffic (wb_traffic_t *out, const wb_step_options_t *o, const wb_layout_t *lo, int ranks_per_node) {
     wb_params_t *params;
     *out = (wb_traffic_t){0};
-    WB_TRY (wb_params_new (&params, &o->size, lo));
+    WB_TRY (wb_params_new_tuned (&params, &o->size, lo, &o->tuning));
     data_traffic (out, o, lo, params, ranks_per_node);
     out->muon = muon_traffic (o, lo, params, ranks_per_node);
     wb_params_destroy (params);

@@ -122,12 +122,23 @@ static wb_status check_finite (const wb_run_t *r, const char *dir) {
     return WB_OK;
 }
 
-wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
+/* The whole model; what else the trainer holds are adapters. */
+static wb_status load_model (wb_run_t *r, const char *dir) {
     const wb_ckpt_set_t set = {.file = WB_RUN_MODEL,
                                .prefix = "",
                                .data = wb_trainer_weights (r->trainer),
+                               .classes = WB_CLASSES_MODEL,
                                .params = r->trainer->params->list,
-                               .nparams = r->trainer->params->n};
+                               .nparams = r->trainer->params->nbase};
+    int n;
+    const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
+    WB_TRY (wb_ckpt_load (r->world, dir, &set, block, n));
+    return wb_agree (r->world, check_finite (r, dir));
+}
+
+wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
+    if (r->trainer->o.tuning.rank == 0) return load_model (r, dir);
+    const wb_ckpt_set_t set = wb_run_weights_set (r->trainer);
     int n;
     const wb_segment_t *block = wb_trainer_block (r->trainer, &n);
     WB_TRY (wb_ckpt_load (r->world, dir, &set, block, n));
@@ -135,6 +146,34 @@ wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
 }
 
 wb_status wb_run_base_load (wb_run_t *r) {
+    wb_status status = WB_OK;
+    if (wb_adapter_probe (r->base.path))
+        status = WB_FAIL (WB_EUSAGE,
+                          "model.base = \"%s\" is an adapter, not a model: make one of both with `wabun export %s -o "
+                          "DIR`, and name that",
+                          r->base.path, r->base.path);
+    WB_TRY (wb_agree (r->world, status));
     WB_TRY (wb_ckpt_verify (r->world, r->base.path));
-    return wb_run_load_weights (r, r->base.path);
+    return load_model (r, r->base.path);
+}
+
+wb_status wb_run_base_again (wb_run_t *r, const wb_run_base_t *was) {
+    wb_status status = WB_OK;
+    if (wb_comm_rank (r->world) == 0) {
+        wb_run_base_t now = {.step = -1};
+        const bool moved = r->base.path != NULL && r->base.sums != 0 && r->base.sums == was->sums;
+        if (was->path == NULL)
+            status = WB_FAIL (WB_EDATA, "the checkpoint does not say which model its adapters belong to");
+        if (status == WB_OK) status = find (&now, moved ? r->base.path : was->path);
+        if (status == WB_OK && now.sums != was->sums)
+            status = WB_FAIL (WB_EUSAGE,
+                              "%s is not the model any more beside which the adapters were trained (its checksums.json "
+                              "has changed): put it back, or set another `run`",
+                              now.path);
+        wb_free (r->base.path);
+        r->base = now;
+    }
+    WB_TRY (wb_agree (r->world, status));
+    WB_TRY (wb_run_base_share (r));
+    return wb_run_base_load (r);
 }

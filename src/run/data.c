@@ -60,7 +60,7 @@ static wb_status check_ids (const wb_run_data_t *d, wb_comm_t *world) {
                                  : WB_OK;
 }
 
-/* Bytes of text of the targets of samples 0 .. n - 1. */
+/* Bytes of text of the targets of samples 0 .. n - 1 that count, and their number. */
 static wb_status count_bytes (double *bytes, double *ids_counted, const wb_run_data_t *d, const wb_loader_t *l,
                               int64_t n, int64_t T) {
     int32_t *ids = wb_malloc ((size_t) (T + 1) * sizeof *ids);
@@ -71,8 +71,10 @@ static wb_status count_bytes (double *bytes, double *ids_counted, const wb_run_d
     for (int64_t k = 0; k < n && status == WB_OK; k++) {
         status = wb_loader_sample (l, ids, k);
         for (int64_t i = 1; i <= T && status == WB_OK; i++)
-            if (ids[i] < wb_tokenizer_size (d->tokenizer)) *bytes += wb_tokenizer_id_bytes (d->tokenizer, ids[i]);
-        *ids_counted += (double) T;
+            if (ids[i] >= 0) {
+                if (ids[i] < wb_tokenizer_size (d->tokenizer)) *bytes += wb_tokenizer_id_bytes (d->tokenizer, ids[i]);
+                *ids_counted += 1;
+            }
     }
     wb_free (ids);
     return status;
@@ -94,7 +96,7 @@ static wb_status open_loaders (wb_run_data_t *d, const wb_config_t *c) {
     if (d->tokenizer != NULL) {
         some = wb_loader_windows (d->train) < 16 ? wb_loader_windows (d->train) : 16;
         WB_TRY (count_bytes (&d->train_bytes_per_token, &ids, d, d->train, some, T));
-        d->train_bytes_per_token /= ids;
+        if (ids > 0) d->train_bytes_per_token /= ids;
     }
     if (d->valid_file == NULL) return WB_OK;
     WB_TRY (wb_loader_new (&d->valid, &(wb_loader_part_t){d->valid_file, 1}, 1, T, (uint64_t) c->seed,

@@ -79,7 +79,7 @@ void wb_run_check_tasks (const wb_run_t *r) {
 static double checkpoint_bytes (const wb_trainer_t *t) {
     int nslots;
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
-    double floats = (double) wb_size_parameters (&t->o.size);
+    double floats = (double) (t->o.tuning.rank > 0 ? t->params->learn : t->params->total);
     for (int s = 0; s < nslots; s++)
         for (int i = 0; i < t->params->n; i++) {
             const wb_param_t *p = &t->params->list[i];
@@ -97,7 +97,8 @@ static int64_t checkpoints_to_come (const wb_run_t *r, int existing) {
     int64_t n = left > 0 ? 1 : 0;
     if (o->checkpoint_every > 0 && left > 0)
         n = (steps - 1) / o->checkpoint_every - r->trainer->step / o->checkpoint_every + 1;
-    const int64_t places = o->checkpoint_keep > 0 ? o->checkpoint_keep + 1 - (int64_t) existing : n;
+    const int64_t places =
+        o->checkpoint_keep > 0 ? o->checkpoint_keep + 1 + o->checkpoint_best - (int64_t) existing : n;
     return n > places ? (places > 1 ? places : 1) : n;
 }
 

@@ -99,6 +99,16 @@ static wb_status load (wb_run_t *r, const char *dir) {
     return WB_OK;
 }
 
+/* Of LoRA the model first, which the checkpoint only names; once, for the run may go back later. */
+static wb_status load_base (wb_run_t *r, const wb_state_t *s) {
+    wb_run_base_t was = {0};
+    if (r->trainer->o.tuning.rank == 0 || r->began > 0) return WB_OK;
+    WB_TRY (wb_agree (r->world, wb_comm_rank (r->world) == 0 ? wb_state_base (&was, s) : WB_OK));
+    const wb_status status = wb_run_base_again (r, &was);
+    wb_free (was.path);
+    return status;
+}
+
 /* The rest of resume_from(): s is that of rank 0. */
 static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char *dir) {
     bool root = wb_comm_rank (r->world) == 0;
@@ -107,14 +117,18 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
     wb_comm_bcast (r->world, &s->spikes, sizeof s->spikes, 0);
     wb_comm_bcast (r->world, &s->bad_steps, sizeof s->bad_steps, 0);
     wb_comm_bcast (r->world, &s->rollbacks, sizeof s->rollbacks, 0);
+    if (root && own) wb_state_read_best (&s->best, s->json, r);
+    wb_comm_bcast (r->world, &s->best, sizeof s->best, 0);
     wb_comm_bcast (r->world, &s->global_batch, sizeof s->global_batch, 0);
     wb_comm_bcast (r->world, &own, sizeof own, 0);
+    WB_TRY (load_base (r, s));
     WB_TRY (load (r, dir));
     r->trainer->step = s->step;
     r->tokens = s->tokens;
     r->spikes = s->spikes;
     r->bad_steps = s->bad_steps;
     r->rollbacks = s->rollbacks;
+    r->best = s->best;
     if (s->global_batch > 0) wb_rollbacks_rebatch (&r->rollbacks, s->global_batch, r->trainer->o.global_batch);
     r->updated = s->step;
     r->saved = own ? s->step : -1;
@@ -126,7 +140,7 @@ static wb_status resume_state (wb_run_t *r, wb_state_t *s, bool own, const char 
 }
 
 static wb_status resume_from (wb_run_t *r, const char *dir, bool chosen) {
-    wb_state_t s = {0};
+    wb_state_t s = {.best = {.step = -1, .at = -1}};
     bool own = true;
     wb_status status = wb_comm_rank (r->world) == 0 ? read_state (r, &s, &own, dir, chosen) : WB_OK;
     status = wb_agree (r->world, status);

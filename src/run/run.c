@@ -80,6 +80,9 @@ static wb_status start (wb_run_t *r, const wb_run_args_t *a) {
     r->trainer->judge_ctx = r;
     wb_watch_enter (r->watch, WB_AREA_LOAD, 0);
     if (strcmp (a->resume, "none") != 0) WB_TRY (wb_run_resume (r, a->resume));
+    if (c->model.base == NULL && !r->resumed && wb_tuning_first (&o.tuning, &o.size) >= 0)
+        return WB_FAIL (WB_EUSAGE,
+                        "finetune: what is frozen needs weights: name the model to start from as model.base");
     if (c->model.base != NULL && !r->resumed) WB_TRY (wb_run_base_load (r));
     wb_status status = wb_run_check_weights (r);
     if (status == WB_ENUMERIC) status = wb_run_rollback (r);
@@ -100,6 +103,7 @@ static void validate (wb_run_t *r) {
     wb_run_reader_t reader = {r->data.valid, wb_trainer_round (r->trainer), r->data.valid_samples};
     if (wb_trainer_evaluate (r->trainer, &sum, &tokens, wb_run_sample, &reader, r->data.valid_samples) == WB_OK) {
         wb_run_log_valid (r, sum, tokens, wb_now () - start);
+        wb_run_best_take (r, sum / tokens);
         return;
     }
     wb_warn ("step %lld/%lld: no validation: %s", (long long) r->trainer->step, (long long) r->config->step.optim.steps,
@@ -196,6 +200,15 @@ static wb_status one_step (wb_run_t *r, wb_run_reader_t *reader) {
     return what_is_due (r);
 }
 
+/* validation.patience has run out: the next start finds that in the checkpoint. */
+static wb_status early (wb_run_t *r) {
+    char best[WB_BEST_TEXT];
+    wb_info ("step %lld/%lld  %lld validations in a row were no better, so the run ends: %s",
+             (long long) r->trainer->step, (long long) r->config->step.optim.steps, (long long) r->best.since,
+             wb_run_best_text (best, r));
+    return wb_run_save_newest (r) < r->trainer->step ? wb_run_save (r) : WB_OK;
+}
+
 static wb_status loop (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
     int64_t steps = r->config->step.optim.steps;
@@ -205,14 +218,18 @@ static wb_status loop (wb_run_t *r) {
     r->began = wb_now ();
     r->first = t->step;
     wb_run_history_began (r);
-    if (t->step == 0) validate (r);
+    if (t->step == 0 || wb_run_best_missed (r)) validate (r);
+    if (r->saved == t->step && wb_comm_rank (r->world) == 0 && wb_run_best_link (r, t->step) != WB_OK) {
+        wb_warn ("%s", wb_error_get ()->text);
+        wb_error_clear ();
+    }
     wb_signals_started ();
-    while (t->step < steps) {
+    while (t->step < steps && !wb_run_best_over (r)) {
         wb_status status = one_step (r, &reader);
         if (status == WB_ENUMERIC) status = wb_run_rollback (r);
         WB_TRY (status);
     }
-    return WB_OK;
+    return t->step < steps ? early (r) : WB_OK;
 }
 
 /* Whatever ended the loop, a save that is under way is not thrown away. */
@@ -236,11 +253,18 @@ static wb_status run (wb_run_t *r, const wb_run_args_t *a) {
                  (long long) r->trainer->step, (long long) r->config->step.optim.steps);
         return WB_OK;
     }
+    if (wb_run_best_over (r)) {
+        char best[WB_BEST_TEXT];
+        wb_info ("%s is done: %lld validations in a row were no better, %s; set validation.patience higher to go on",
+                 r->config->run.dir, (long long) r->best.since, wb_run_best_text (best, r));
+        return WB_OK;
+    }
     WB_TRY (wb_run_save_prepare (r));
     WB_TRY (wb_run_summary (r));
     WB_TRY (finish_save (r, loop (r)));
     wb_run_memory_report (r);
-    latest = wb_format ("%s/latest", r->config->run.dir);
+    latest =
+        wb_format ("%s/%s", r->config->run.dir, r->config->run.checkpoint_best && r->best.step > 0 ? "best" : "latest");
     wb_info ("done: %lld steps in %s, loss %.4f; try: wabun generate --model %s --context '...'",
              (long long) (r->trainer->step - r->first), wb_format_seconds (time, wb_now () - r->began),
              r->log.progress.loss,
@@ -254,6 +278,7 @@ wb_status wb_run_train (const wb_run_args_t *a) {
     wb_status status;
     memset (&r, 0, sizeof r);
     r.saved = r.updated = r.lock = -1;
+    r.best.step = r.best.at = -1;
     r.accept = a->accept;
     wb_signals_catch ();
     status = wb_world_new (&r.world);

@@ -7,6 +7,7 @@
  *   owner.c       the same, for file systems without common locks
  *   guards.c      what would make it fail later: other files on some ranks, disk, time
  *   base_model.c  model.base: the model it starts from
+ *   best.c        the validation with the lowest loss
  *   save.c        checkpoints of the run
  *   triggers.c    files in the run directory that ask for something
  *   health.c      numbers that go bad or stand out: steps that are skipped, weights that are not saved
@@ -87,6 +88,14 @@ typedef struct wb_run_base {
     uint64_t sums; /* XXH64 of its checksums.json, 0: it has none */
 } wb_run_base_t;
 
+/* best.c: the lowest of the validations so far; all is the same on every rank. */
+typedef struct wb_run_best {
+    double loss;
+    int64_t step;  /* that it was after; -1: none yet */
+    int64_t since; /* validations after it */
+    int64_t at;    /* step of the last validation; -1: none yet */
+} wb_run_best_t;
+
 struct wb_watch; /* watchdog.c */
 struct wb_owner; /* owner.c */
 
@@ -94,6 +103,7 @@ struct wb_owner; /* owner.c */
 typedef struct wb_run_saving {
     wb_saver_t *saver; /* NULL: in the foreground */
     int64_t step;
+    bool best;                     /* it is RUN/best then */
     double tokens, began, blocked; /* blocked: seconds in which no step went on */
     double copy, bytes;            /* bytes of the copy, of the rank with most; of the tensors' files */
     char why[96];                  /* in the foreground */
@@ -113,10 +123,11 @@ typedef struct wb_run {
     wb_spikes_t spikes;              /* the losses of late, and what they say of the last step */
     wb_spike_verdict_t verdict;
     int64_t updated; /* the last step that was done; -1: none */
-    wb_steps_t bad;  /* when numbers went bad: the steps that are to blame, and what is said of it */
+    wb_run_best_t best;
+    wb_steps_t bad; /* when numbers went bad: the steps that are to blame, and what is said of it */
     char bad_text[256];
     wb_rollbacks_t rollbacks;
-    bool save_pending;  /* a checkpoint was due among bad steps */
+    bool save_pending;  /* a checkpoint is due: asked for, among bad steps, or the best so far */
     double weights_rms; /* root mean square of the weights when the run began, 0: not known yet */
     bool accept;        /* token files that have changed are fine */
     bool resumed;       /* weights and step are those of a checkpoint */
@@ -217,6 +228,20 @@ void wb_watch_stepped (wb_watch_t *w, double seconds);
  * there is no watchdog.  May be called by a signal handler. */
 int wb_watch_gone (void);
 
+/* ---- best.c ------------------------------------------------------------------------------------------------------ */
+
+/* A validation gave this loss. */
+void wb_run_best_take (wb_run_t *r, double loss);
+/* Is a validation due at the step that the run goes on from, which was stopped before it? */
+bool wb_run_best_missed (const wb_run_t *r);
+/* Has validation.patience run out? */
+bool wb_run_best_over (const wb_run_t *r);
+/* Rank 0: the checkpoint of this step is there; RUN/best where it is the best.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_run_best_link (const wb_run_t *r, int64_t step) WB_NODISCARD;
+/* "the lowest validation loss was 3.1234 at step 200: RUN/best" */
+enum { WB_BEST_TEXT = 512 };
+const char *wb_run_best_text (char buf[WB_BEST_TEXT], const wb_run_t *r);
+
 /* ---- save.c ------------------------------------------------------------------------------------------------------ */
 
 #define WB_RUN_MODEL "model.safetensors"
@@ -291,11 +316,24 @@ static inline wb_ckpt_set_t wb_run_state_set (const wb_trainer_t *t, const wb_op
                            .classes = slot->classes};
 }
 
+/* The tensors of a checkpoint that are weights: the model, or of LoRA its adapters. */
+static inline wb_ckpt_set_t wb_run_weights_set (wb_trainer_t *t) {
+    const bool lora = t->o.tuning.rank > 0;
+    return (wb_ckpt_set_t){.file = lora ? WB_ADAPTER_FILE : WB_RUN_MODEL,
+                           .prefix = lora ? WB_ADAPTER_PREFIX : "",
+                           .data = wb_trainer_weights (t),
+                           .classes = lora ? 1u << WB_CLASS_ADAPTER : 0};
+}
+
 /* ---- base_model.c ------------------------------------------------------------------------------------------------ */
 
 /* Which model model.base names: r->base, and config->base is its path without links; nothing without model.base.
  * Collective over world.  Errors: WB_ENOMEM, agreed. */
 wb_status wb_run_base_find (wb_run_t *r) WB_NODISCARD;
+/* The model beside which the adapters of a checkpoint were trained, `was` on rank 0: the one of the configuration where
+ * it is the same, else at its path; its weights are loaded.  Collective over world.  Errors: WB_EUSAGE it has changed;
+ * as wb_run_base_load(). */
+wb_status wb_run_base_again (wb_run_t *r, const wb_run_base_t *was) WB_NODISCARD;
 /* Every rank gets rank 0's r->base, and config->base its path where the configuration names a base.  Collective over
  * world.  Errors: WB_ENOMEM, agreed. */
 wb_status wb_run_base_share (wb_run_t *r) WB_NODISCARD;

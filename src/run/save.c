@@ -47,6 +47,7 @@ static void tidy_up (void *ctx) {
     const wb_run_t *r = ctx;
     const wb_run_options_t *o = &r->config->run;
     tidied (wb_ckpt_set_latest (o->dir, r->saving.step), "latest");
+    if (r->saving.best) tidied (wb_ckpt_set_best (o->dir, r->saving.step), "best");
     wb_run_archive (r);
     tidied (wb_ckpt_prune (o->dir, o->checkpoint_keep), "old checkpoints");
 }
@@ -57,7 +58,7 @@ typedef wb_status (*use_fn) (wb_run_t *r, const char *dir, const wb_ckpt_job_t *
 static wb_status with_job (wb_run_t *r, use_fn use) {
     wb_trainer_t *t = r->trainer;
     wb_watch_enter (r->watch, WB_AREA_SAVE, t->step);
-    wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {{.file = WB_RUN_MODEL, .prefix = "", .data = wb_trainer_weights (t)}};
+    wb_ckpt_set_t sets[1 + WB_OPTIM_MAX_SLOTS] = {wb_run_weights_set (t)};
     const char *extras[WB_TOKENIZER_MAX_FILES];
     int nslots;
     const wb_optim_slot_t *slots = wb_optim_slots (t->o.optim.kind, &nslots);
@@ -65,7 +66,7 @@ static wb_status with_job (wb_run_t *r, use_fn use) {
                          .nparams = t->params->n,
                          .sets = sets,
                          .nsets = 1,
-                         .ntexts = 2,
+                         .ntexts = t->o.tuning.rank > 0 ? 3 : 2,
                          .extras = extras,
                          .extra = write_tokenizer,
                          .after = tidy_up,
@@ -79,14 +80,18 @@ static wb_status with_job (wb_run_t *r, use_fn use) {
     char *config =
         wb_model_config_text (&t->o.size, r->data.tokenizer != NULL ? wb_tokenizer_eot (r->data.tokenizer) : -1);
     char *state = wb_comm_rank (r->world) == 0 ? wb_state_text (r) : wb_strdup (""); /* rank 0 writes it */
-    const wb_ckpt_text_t texts[] = {{"config.json", config}, {"state.json", state}};
+    char *adapter =
+        t->o.tuning.rank > 0 ? wb_adapter_config_text (&t->o.tuning, &t->o.size, r->base.path) : wb_strdup ("");
+    const wb_ckpt_text_t texts[] = {{"config.json", config}, {"state.json", state}, {"adapter_config.json", adapter}};
     job.texts = texts;
-    wb_status status = dir != NULL && config != NULL && state != NULL ? WB_OK : WB_NOMEM ("a checkpoint");
+    wb_status status =
+        dir != NULL && config != NULL && state != NULL && adapter != NULL ? WB_OK : WB_NOMEM ("a checkpoint");
     status = wb_agree (r->world, status);
     if (status == WB_OK) status = use (r, dir, &job);
     wb_free (dir);
     wb_free (config);
     wb_free (state);
+    wb_free (adapter);
     return status;
 }
 
@@ -94,6 +99,7 @@ static wb_status with_job (wb_run_t *r, use_fn use) {
 
 static void begun (wb_run_t *r) {
     r->saving.step = r->trainer->step;
+    r->saving.best = r->config->run.checkpoint_best && r->best.step == r->trainer->step;
     r->saving.tokens = r->tokens;
     r->saving.began = wb_now ();
     r->saving.blocked = 0;

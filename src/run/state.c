@@ -20,6 +20,7 @@ static const char order[] = "the order of the data changes here";
 static const char again[] = "samples may be repeated or left out";
 static const char rate[] = "only the schedule of the learning rate changes";
 static const char update[] = "later updates change, the data do not";
+static const char never[] = "what learns must stay the same in a run"; /* refused: check_tuning() */
 
 typedef struct setting {
     const char *name;
@@ -31,6 +32,7 @@ typedef struct setting {
 /* THE table of settings: one a line. */
 static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
     const wb_config_t *c = r->config;
+    const wb_tuning_t *tune = &c->step.tuning;
     const setting_t all[] = {
         {"seed", json_integer (c->seed), order},
         {"train.global_batch", json_integer (c->step.global_batch), again},
@@ -46,6 +48,11 @@ static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
         {"train.eps", json_real (c->step.optim.eps), update},
         {"train.weight_decay", json_real (c->step.optim.weight_decay), update},
         {"train.clip", json_real (c->step.optim.clip), update},
+        {"finetune.layers", json_integer (tune->layers), never},
+        {"finetune.lora_rank", json_integer (tune->rank), never},
+        {"finetune.lora_alpha", tune->rank > 0 ? json_real (tune->alpha) : json_integer (0), never},
+        {"finetune.targets", tune->rank > 0 && tune->targets != NULL ? json_string (tune->targets) : json_integer (0),
+         never},
     };
     _Static_assert(sizeof all / sizeof *all <= MAX_SETTINGS, "room for all settings");
     memcpy (out, all, sizeof all);
@@ -88,10 +95,35 @@ static void compare_settings (const wb_run_t *r, const wb_state_t *s, const char
     int n = list_settings (list, r);
     for (int i = 0; i < n; i++) {
         const json_t *old = old_setting (s, list[i].name);
-        if (old != NULL && !json_equal (old, list[i].value))
+        if (old != NULL && list[i].effect != never && !json_equal (old, list[i].value))
             tell (dir, list[i].name, old, list[i].value, list[i].effect);
         json_decref (list[i].value);
     }
+}
+
+/* Other parameters that learn have other states in the optimizer.  Older checkpoints have none of these settings: in
+ * them all parameters learn. */
+static wb_status check_tuning (const wb_run_t *r, const wb_state_t *s, const char *dir) {
+    setting_t list[MAX_SETTINGS];
+    const int n = list_settings (list, r);
+    wb_status status = WB_OK;
+    json_t *zero = json_integer (0);
+    for (int i = 0; i < n; i++) {
+        const json_t *old = old_setting (s, list[i].name);
+        if (old == NULL) old = zero;
+        if (list[i].effect == never && status == WB_OK && !json_equal (old, list[i].value)) {
+            char *a = json_dumps (old, JSON_ENCODE_ANY), *b = json_dumps (list[i].value, JSON_ENCODE_ANY);
+            status = WB_FAIL (WB_EUSAGE,
+                              "%s was trained with %s = %s (0: all), the configuration says %s: set it back, or set "
+                              "another `run` and begin with these weights by model.base = \"%s\"",
+                              dir, list[i].name, a != NULL ? a : "?", b != NULL ? b : "?", dir);
+            wb_free_foreign (a);
+            wb_free_foreign (b);
+        }
+        json_decref (list[i].value);
+    }
+    json_decref (zero);
+    return status;
 }
 
 /* ---- data -------------------------------------------------------------------------------------------------------- */
@@ -217,22 +249,30 @@ static json_t *base_json (const wb_run_base_t *b) {
     return j;
 }
 
-wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) {
-    const json_t *base = json_object_get (s->json, "base");
+static wb_status read_base (wb_run_base_t *out, const json_t *base) {
     const char *path = json_string_value (json_object_get (base, "path"));
     const char *sums = json_string_value (json_object_get (base, "checksums"));
+    *out = (wb_run_base_t){.step = -1};
+    if (path == NULL) return WB_OK;
+    out->path = wb_strdup (path);
+    out->step = (int64_t) json_integer_value (json_object_get (base, "step"));
+    if (sums != NULL && sscanf (sums, "%16" SCNx64, &out->sums) != 1) out->sums = 0;
+    return out->path != NULL ? WB_OK : WB_NOMEM ("model.base");
+}
+
+wb_status wb_state_base (wb_run_base_t *out, const wb_state_t *s) {
+    return read_base (out, json_object_get (s->json, "base"));
+}
+
+wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) {
+    const json_t *base = json_object_get (s->json, "base");
     wb_free (r->state);
     r->state = s->text;
     r->state_step = s->step;
     s->text = NULL;
-    if (base == NULL) return WB_OK;
+    if (base == NULL || r->trainer->o.tuning.rank > 0) return WB_OK; /* of LoRA: wb_run_base_again() */
     wb_free (r->base.path);
-    r->base = (wb_run_base_t){.step = -1};
-    if (path == NULL) return WB_OK;
-    r->base.path = wb_strdup (path);
-    r->base.step = (int64_t) json_integer_value (json_object_get (base, "step"));
-    if (sums != NULL && sscanf (sums, "%16" SCNx64, &r->base.sums) != 1) r->base.sums = 0;
-    return r->base.path != NULL ? WB_OK : WB_NOMEM ("model.base");
+    return read_base (&r->base, base);
 }
 
 /* Does the configuration ask for the base that the run began with?  A run that is a base itself goes on: a link to its
@@ -305,6 +345,7 @@ char *wb_state_text (const wb_run_t *r) {
     bad |= json_object_set_new (j, "base", base_json (&r->base));
     bad |= json_object_set_new (j, "spikes", wb_state_spikes (r));
     bad |= json_object_set_new (j, "rollbacks", wb_state_rollbacks (&r->rollbacks));
+    bad |= json_object_set_new (j, "validation", wb_state_best (r));
     char *dump = bad == 0 ? json_dumps (j, JSON_INDENT (2)) : NULL,
          *text = dump != NULL ? wb_format ("%s\n", dump) : NULL;
     wb_free_foreign (dump);
@@ -356,6 +397,7 @@ wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *di
                         "%s was trained with %s, the configuration says %s: set train.optimizer = \"%s\", or start a "
                         "new run from the weights with model.base = \"%s\"",
                         dir, s->optimizer, wb_optim_names[c->step.optim.kind], s->optimizer, dir);
+    WB_TRY (check_tuning (r, s, dir));
     json_t *now = data_json (r);
     wb_status status = r->accept ? WB_OK : check_data (json_object_get (s->json, "data"), now, dir);
     if (status == WB_OK && !r->accept && !chosen) status = check_same_run (r, s, now);

@@ -12,6 +12,7 @@ typedef struct wb_state {
     wb_spikes_t spikes;
     int64_t bad_steps;
     wb_rollbacks_t rollbacks;
+    wb_run_best_t best;
     int64_t global_batch;  /* 0: not known */
     const char *optimizer; /* borrowed from json */
     json_t *json;          /* owned: all of it */
@@ -31,6 +32,8 @@ void wb_state_fini (wb_state_t *s);
 wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *dir, bool chosen) WB_NODISCARD;
 /* Say what is different now, one line each: a warning where the order of the data changes. */
 void wb_state_compare (const wb_run_t *r, const wb_state_t *s, const char *dir);
+/* The model the training began with; out->path is the caller's, NULL: none.  Errors: WB_ENOMEM. */
+wb_status wb_state_base (wb_run_base_t *out, const wb_state_t *s) WB_NODISCARD;
 /* Keep for later checkpoints: the text, which *s loses, and the base that the training began with, if it is known.
  * Errors: WB_ENOMEM. */
 wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) WB_NODISCARD;
@@ -38,6 +41,9 @@ wb_status wb_state_keep (wb_run_t *r, wb_state_t *s) WB_NODISCARD;
 /* Parts of it: what is known of the numbers so far (state_health.c). */
 json_t *wb_state_spikes (const wb_run_t *r);
 json_t *wb_state_rollbacks (const wb_rollbacks_t *b);
+/* Validations (best.c); of other data than now: none. */
+json_t *wb_state_best (const wb_run_t *r);
+void wb_state_read_best (wb_run_best_t *b, const json_t *state, const wb_run_t *r);
 void wb_state_read_health (wb_state_t *s); /* from s->json; what is not there, or makes no sense, is nothing */
 
 #endif

@@ -11,7 +11,10 @@
 #include "run/run_priv.h"
 #include "wabun/engine.h"
 
-double wb_run_token_flops (const wb_run_t *r) { return wb_size_flops (&r->trainer->o.size, r->trainer->o.T); }
+double wb_run_token_flops (const wb_run_t *r) {
+    const wb_step_options_t *o = &r->trainer->o;
+    return wb_tuning_flops (&o->tuning, &o->size, o->T);
+}
 
 /* Collective over world. */
 static void report_machine (const wb_run_t *r, double peak) {
@@ -53,7 +56,8 @@ void wb_run_memory_report (wb_run_t *r) {
 }
 
 bool wb_run_writes_samples (const wb_run_t *r) {
-    return r->config->run.sample_every > 0 && r->data.tokenizer != NULL && r->topo->pp * r->topo->tp == 1;
+    return r->config->run.sample_every > 0 && r->data.tokenizer != NULL && r->topo->pp * r->topo->tp == 1 &&
+           r->trainer->o.tuning.rank == 0;
 }
 
 /* Bytes that writing a text takes for as long as it lasts: a token is at least a byte of the context. */
@@ -121,15 +125,24 @@ static void report_mix (const wb_run_t *r, double tokens) {
 static void report_data (const wb_run_t *r) {
     const wb_run_data_t *d = &r->data;
     const wb_trainer_t *t = r->trainer;
-    double batch = (double) t->o.global_batch * (double) t->o.T, all = 0,
+    double batch = (double) t->o.global_batch * (double) t->o.T, all = 0, counted = 0,
            total = batch * (double) r->config->step.optim.steps;
-    char n[32], m[32], k[32];
-    for (int i = 0; i < d->nfiles; i++) all += (double) wb_tokens_count (d->files[i]);
-    wb_info ("  data        %s tokens in %d %s%s%s; %s a step (%lld sequences of %lld), %s in %lld steps = %.2f epochs",
-             wb_format_count (n, (int64_t) all), d->nfiles, d->nfiles == 1 ? "file" : "files",
-             d->tokenizer != NULL ? ", tokenizer " : "", d->tokenizer != NULL ? wb_tokenizer_kind (d->tokenizer) : "",
-             wb_format_count (m, (int64_t) batch), (long long) t->o.global_batch, (long long) t->o.T,
-             wb_format_count (k, (int64_t) total), (long long) r->config->step.optim.steps, total / all);
+    char n[32], m[32], k[32], answers[80] = "";
+    for (int i = 0; i < d->nfiles; i++) {
+        int64_t count = wb_tokens_count (d->files[i]);
+        all += (double) count;
+        if (wb_comm_rank (r->world) == 0 && wb_tokens_counted (d->files[i], &count) != WB_OK) wb_error_clear ();
+        counted += (double) count;
+    }
+    if (counted < all)
+        snprintf (answers, sizeof answers, " (%s of them of responses, which count)",
+                  wb_format_count (n, (int64_t) counted));
+    wb_info (
+        "  data        %s tokens%s in %d %s%s%s; %s a step (%lld sequences of %lld), %s in %lld steps = %.2f epochs",
+        wb_format_count (n, (int64_t) all), answers, d->nfiles, d->nfiles == 1 ? "file" : "files",
+        d->tokenizer != NULL ? ", tokenizer " : "", d->tokenizer != NULL ? wb_tokenizer_kind (d->tokenizer) : "",
+        wb_format_count (m, (int64_t) batch), (long long) t->o.global_batch, (long long) t->o.T,
+        wb_format_count (k, (int64_t) total), (long long) r->config->step.optim.steps, total / all);
     report_mix (r, total);
     if (d->valid != NULL)
         wb_info ("  validation  %s of %s windows of %s, every %lld steps", wb_format_count (n, d->valid_samples),
@@ -140,19 +153,22 @@ static void report_data (const wb_run_t *r) {
 }
 
 /* GFLOP/s of a product of the model's widest linear, on all ranks at once, the slowest one's.  Weights and gradients
- * serve as its matrices: the first step clears the gradients. */
+ * serve as its matrices, where they are large enough: the first step clears the gradients. */
 static double product_speed (const wb_run_t *r) {
     const wb_trainer_t *t = r->trainer;
-    int64_t C = t->o.size.C, m = t->o.B * t->o.T, most = t->params->own / (4 * C), done = 0;
+    int64_t C = t->o.size.C, m = t->o.B * t->o.T, most = (t->params->own - t->params->fixed) / (4 * C), done = 0;
     double start, speed;
+    float *few = most < 256 ? wb_malloc ((size_t) (256 * 4 * C) * sizeof *few) : NULL,
+          *to = few != NULL ? few : t->grads;
+    if (few != NULL) most = t->params->own / C < 256 ? t->params->own / C : 256;
     if (m > most) m = most;
-    wb_gemm (t->grads, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1,
-             0); /* the first is slow */
+    wb_gemm (to, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0); /* the first is slow */
     wb_comm_barrier (r->world);
     start = wb_now ();
     for (; done < 2 || wb_now () - start < 0.05; done++)
-        wb_gemm (t->grads, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0);
+        wb_gemm (to, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0);
     speed = (double) done * 8.0 * (double) (m * C * C) / (wb_now () - start) / 1e9;
+    wb_free (few);
     wb_comm_min_f64 (r->world, &speed, 1);
     return speed;
 }
@@ -179,6 +195,20 @@ static void report_shares (const wb_trainer_t *t) {
              100 * (1 - (double) batch / places (t)));
 }
 
+static void report_tuning (const wb_run_t *r) {
+    const wb_trainer_t *t = r->trainer;
+    char a[32], b[32];
+    if (t->params->learn == t->params->total) return;
+    const wb_tuning_t *tune = &t->o.tuning;
+    char what[160] = "all layers", which[64] = "";
+    if (tune->layers > 0)
+        snprintf (what, sizeof what, "the last %lld of %lld layers", (long long) tune->layers, (long long) t->o.size.L);
+    if (tune->rank > 0)
+        snprintf (which, sizeof which, "adapters of rank %lld, alpha %g, in ", (long long) tune->rank, tune->alpha);
+    wb_info ("  finetune    %s%s: %s of %s parameters learn", which, what, wb_format_count (a, t->params->learn),
+             wb_format_count (b, t->params->total));
+}
+
 wb_status wb_run_summary (wb_run_t *r) {
     const wb_trainer_t *t = r->trainer;
     const wb_topo_t *g = r->topo;
@@ -196,6 +226,7 @@ wb_status wb_run_summary (wb_run_t *r) {
     wb_info ("  model       %s parameters: %lld layers, width %lld, %lld heads, context %lld, vocabulary %lld",
              wb_format_count (n, wb_size_parameters (s)), (long long) s->L, (long long) s->C, (long long) s->H,
              (long long) s->T, (long long) s->V);
+    report_tuning (r);
     char note[96];
     if (r->base.path != NULL) wb_info ("  base        %s (%s)", r->base.path, wb_run_base_text (note, &r->base));
     report_data (r);
@@ -206,6 +237,11 @@ wb_status wb_run_summary (wb_run_t *r) {
         wb_warn ("sample.every: no texts are written, for no rank holds the whole model (parallel.pipeline = %d, "
                  "parallel.tensor = %d); wabun generate --model %s/latest writes them from any checkpoint",
                  g->pp, g->tp, wb_shell_quote (run, sizeof run, c->run.dir));
+    if (c->run.sample_every > 0 && t->o.tuning.rank > 0)
+        wb_warn (
+            "sample.every: no texts are written while adapters are trained; wabun generate --model %s/latest writes "
+            "them from any checkpoint",
+            wb_shell_quote (run, sizeof run, c->run.dir));
     if (c->step.optim.warmup > c->step.optim.steps)
         wb_warn ("train.warmup = %lld is longer than train.steps = %lld: the rate never reaches train.lr",
                  (long long) c->step.optim.warmup, (long long) c->step.optim.steps);

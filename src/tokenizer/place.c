@@ -7,9 +7,12 @@
 
 #include "tokenizer/tokenizer_priv.h"
 
+/* RUN/latest and RUN/best are files where there are no symbolic links. */
+static bool is_link (const char *name) { return strcmp (name, "latest") == 0 || strcmp (name, "best") == 0; }
+
 wb_status wb_place_init (wb_place_t *p, const char *spec) {
     *p = (wb_place_t){.spec = spec};
-    if (wb_file_exists (spec) && !wb_file_is_dir (spec) && strcmp (wb_file_name (spec), "latest") != 0) {
+    if (wb_file_exists (spec) && !wb_file_is_dir (spec) && !is_link (wb_file_name (spec))) {
         p->owned = wb_file_dir (spec);
         p->file = wb_file_name (spec);
     } else

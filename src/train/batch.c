@@ -44,6 +44,11 @@ static wb_status check_batch (const wb_step_options_t *o, int dp, int pp) {
 wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int dp, int pp, int tp) {
     const wb_size_t *s = &o->size;
     WB_TRY (wb_size_check (s));
+    WB_TRY (wb_tuning_check (&o->tuning, s));
+    if (o->tuning.rank > 0 && o->optim.kind == WB_OPTIM_MUON)
+        return WB_FAIL (
+            WB_EUSAGE,
+            "finetune.lora_rank: adapters are no matrices for train.optimizer = \"muon\": set it to \"adamw\"");
     const double layer = 12.0 * (double) s->C + (double) o->T, head = (double) s->V / layer;
     WB_TRY (wb_layout_init (out, dp, pp, tp, o->chunks, s->L, s->H, 0.05, head));
     WB_TRY (check_batch (o, dp, pp));

@@ -3,14 +3,17 @@
  * The block is cut in buckets, numbered from its end, because that is the order in which the backward pass finishes
  * them.  wte has buckets of its own: it is final last, and with a pipeline it lies on the first and on the last stage,
  * whose gradients are summed once more over that pair, piece by piece.  With sequence parallelism the small vectors
- * that every tensor rank holds carry partial gradients; those of a layer lie side by side and are summed over the
- * tensor group just before their bucket may leave.
+ * that every tensor rank holds carry partial gradients, and so do the whole sides of adapters always; those of a layer
+ * lie side by side and are summed over the tensor group just before their bucket may leave.
  *
  * Piece d of each bucket belongs to data rank d; all else (segments, states, files) follows from where the pieces
  * begin. zero = 1: only that piece is updated here, and weights are gathered; zero = 0: gradients are gathered and all
  * is updated everywhere.  Norms and files count a piece once in either case, so both give the same bits.
  *
  * The gather of weights runs on into the next step, whose forward pass waits layer by layer for what it reads.
+ *
+ * What is frozen lies before all that learns and is in no bucket: there the block of gradients begins.  The pieces that
+ * are written to files are cut evenly there.
  *
  * Not here: the rings (comm/ring.c), and who owns the matrices of Muon (muon_share.c). */
 #include "config.h"
@@ -35,6 +38,7 @@ typedef struct stretch {
 struct wb_gradsync {
     const wb_topo_t *topo;
     const wb_kern_t *k;
+    int64_t fixed; /* floats of the block that are frozen: gradients begin there */
     bool zero;
     wb_ring_t *ring;         /* gradients over data; wire as configured */
     wb_ring_t *weights;      /* weights over data, fp32; the same ring when the wire is fp32 */
@@ -66,8 +70,8 @@ void wb_bucket_plan_destroy (wb_bucket_plan_t *plan) {
 
 /* ---- cutting the block ------------------------------------------------------------------------------------------- */
 
-/* Buckets from the end of the block: first the planned ones, then as many of at most `size` floats as it takes, none
- * of which holds wte and other parameters.  NULL out: count only. */
+/* Buckets from the end of the block to where it is frozen: first the planned ones, then as many of at most `size`
+ * floats as it takes, none of which holds wte and other parameters.  NULL out: count only. */
 static int cut_buckets (bucket_t *out, int *tied_from, const wb_params_t *params, int64_t size,
                         const wb_bucket_plan_t *plan) {
     const wb_param_t *wte = wb_params_get (params, WB_ROLE_WTE, 0);
@@ -79,8 +83,9 @@ static int cut_buckets (bucket_t *out, int *tied_from, const wb_params_t *params
         end = plan->begin[n];
     }
     *tied_from = -1;
-    while (end > 0) {
-        const int64_t low = end > edge ? edge : 0, begin = end - low > size ? end - size : low;
+    while (end > params->fixed) {
+        const int64_t low = end > edge && edge > params->fixed ? edge : params->fixed,
+                      begin = end - low > size ? end - size : low;
         if (end <= edge && *tied_from < 0) *tied_from = n;
         if (out != NULL) out[n] = (bucket_t){begin, end, NULL, 0, false};
         n++;
@@ -92,7 +97,8 @@ static int cut_buckets (bucket_t *out, int *tied_from, const wb_params_t *params
 
 static int64_t bucket_size (const wb_params_t *params, int64_t bucket_floats) {
     const int64_t size = bucket_floats > 0 ? bucket_floats : BUCKET_FLOATS;
-    return size < params->own ? size : params->own;
+    const int64_t learns = params->own - params->fixed;
+    return size < learns ? size : learns;
 }
 
 /* Floats of the longest bucket. */
@@ -107,7 +113,7 @@ size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int6
                           const wb_bucket_plan_t *plan) {
     const int64_t size = bucket_size (params, bucket_floats), max = longest (params, size, plan);
     int tied_from;
-    const int n = cut_buckets (NULL, &tied_from, params, size, plan);
+    const int buckets = cut_buckets (NULL, &tied_from, params, size, plan), n = buckets > 0 ? buckets : 1;
     size_t bytes = 0;
     if (lo->dp > 1) {
         bytes += wb_ring_bytes (lo->dp, max, n, wire, 0);
@@ -135,15 +141,18 @@ static int cut_range (wb_segment_t *out, int n, const wb_params_t *params, int64
         const int64_t a = p->offset > begin ? p->offset : begin,
                       b = p->offset + wb_param_own (p) < end ? p->offset + wb_param_own (p) : end;
         if (a >= b) continue;
-        if (out != NULL) out[n] = (wb_segment_t){p, a - p->offset, b - a, a, 0};
+        if (out != NULL) out[n] = (wb_segment_t){p, a - p->offset, b - a, a, 0, a - params->fixed};
         n++;
     }
     return n;
 }
 
-/* Segments of the own pieces. */
+/* Segments of the own pieces: of what is written, the share of what is frozen first. */
 static int cut_pieces (wb_segment_t *out, const wb_gradsync_t *g, const wb_params_t *params, bool primary_only) {
+    const int dp = g->topo->dp, d = g->topo->dp_rank;
     int n = 0;
+    if (primary_only)
+        n = cut_range (out, n, params, wb_split_first (g->fixed, dp, d), wb_split_first (g->fixed, dp, d + 1), true);
     for (int i = 0; i < g->nbuckets; i++) {
         int64_t count, first = own_piece (g, &g->buckets[i], &count);
         n = cut_range (out, n, params, first, first + count, primary_only);
@@ -153,25 +162,26 @@ static int cut_pieces (wb_segment_t *out, const wb_gradsync_t *g, const wb_param
 
 /* Segments of what is updated here. */
 static int cut_updated (wb_segment_t *out, const wb_gradsync_t *g, const wb_params_t *params) {
-    return g->zero ? cut_pieces (out, g, params, false) : cut_range (out, 0, params, 0, params->own, false);
+    return g->zero ? cut_pieces (out, g, params, false) : cut_range (out, 0, params, g->fixed, params->own, false);
 }
 
 /* The parameter with partial gradients that lies last in the block before float `below`. */
-static const wb_param_t *partial_before (const wb_params_t *params, int64_t below) {
+static const wb_param_t *partial_before (const wb_params_t *params, bool sequence, int64_t below) {
     const wb_param_t *last = NULL;
     for (int i = 0; i < params->n; i++) {
         const wb_param_t *p = &params->list[i];
-        if (p->sequence_partial && p->offset >= 0 && p->offset < below && (last == NULL || p->offset > last->offset))
+        if ((p->tensor_partial || (sequence && p->sequence_partial)) && !p->frozen && p->offset >= 0 &&
+            p->offset < below && (last == NULL || p->offset > last->offset))
             last = p;
     }
     return last;
 }
 
 /* Stretches of partial gradients from the end of the block, joined where they touch; NULL out: an upper bound. */
-static int find_partial (stretch_t *out, const wb_params_t *params) {
+static int find_partial (stretch_t *out, const wb_params_t *params, bool sequence) {
     int n = 0;
-    for (const wb_param_t *p = partial_before (params, params->own + 1); p != NULL;
-         p = partial_before (params, p->offset)) {
+    for (const wb_param_t *p = partial_before (params, sequence, params->own + 1); p != NULL;
+         p = partial_before (params, sequence, p->offset)) {
         const int64_t end = round_up (p->offset + wb_param_own (p));
         if (out != NULL && n > 0 && out[n - 1].begin == end)
             out[n - 1].begin = p->offset;
@@ -213,32 +223,33 @@ static wb_status new_segments (wb_gradsync_t *g, const wb_params_t *params) {
     return WB_OK;
 }
 
-static wb_status new_partial (wb_gradsync_t *g, const wb_params_t *params) {
-    g->partial = wb_calloc ((size_t) find_partial (NULL, params) + 1, sizeof *g->partial);
+static wb_status new_partial (wb_gradsync_t *g, const wb_params_t *params, bool sequence) {
+    g->partial = wb_calloc ((size_t) find_partial (NULL, params, sequence) + 1, sizeof *g->partial);
     if (g->partial == NULL) return WB_NOMEM ("the list of partial gradients");
-    g->npartial = find_partial (g->partial, params);
+    g->npartial = find_partial (g->partial, params, sequence);
     return WB_OK;
 }
 
 static wb_status new_tables (wb_gradsync_t *g, const wb_params_t *params, int64_t size, bool sequence,
                              const wb_bucket_plan_t *plan) {
     WB_TRY (new_buckets (g, params, size, plan));
-    if (sequence && g->topo->tp > 1) WB_TRY (new_partial (g, params));
+    if (g->topo->tp > 1) WB_TRY (new_partial (g, params, sequence));
     return new_segments (g, params);
 }
 
-/* Collective over the world, every ring agreed: a rank alone in a group could not wait for the others. */
+/* Collective over the world, every ring agreed: a rank alone in a group could not wait for the others.  A stage in
+ * which nothing learns has no buckets. */
 static wb_status new_rings (wb_gradsync_t *g, int64_t floats, wb_wire wire) {
     const wb_topo_t *topo = g->topo;
     const wb_kern_t *k = g->k;
+    const int queue = g->nbuckets > 0 ? g->nbuckets : 1;
     const wb_ring_ops_t ops = {k->add, k->bf16_pack, k->bf16_unpack, k->bf16_add};
-    WB_TRY (wb_agree (topo->world, wb_ring_new (&g->ring, topo->data, floats, g->nbuckets, wire, 0, &ops)));
+    WB_TRY (wb_agree (topo->world, wb_ring_new (&g->ring, topo->data, floats, queue, wire, 0, &ops)));
     g->weights = g->ring;
     if (wire != WB_WIRE_FP32)
-        WB_TRY (
-            wb_agree (topo->world, wb_ring_new (&g->weights, topo->data, floats, g->nbuckets, WB_WIRE_FP32, 0, &ops)));
+        WB_TRY (wb_agree (topo->world, wb_ring_new (&g->weights, topo->data, floats, queue, WB_WIRE_FP32, 0, &ops)));
     wb_status status = WB_OK;
-    if (topo->embed != NULL) status = wb_ring_new (&g->tied, topo->embed, floats, g->nbuckets, WB_WIRE_FP32, 0, &ops);
+    if (topo->embed != NULL) status = wb_ring_new (&g->tied, topo->embed, floats, queue, WB_WIRE_FP32, 0, &ops);
     WB_TRY (wb_agree (topo->world, status));
     status = wb_ring_thread (g->ring);
     if (status == WB_OK) status = wb_ring_thread (g->weights);
@@ -256,6 +267,7 @@ wb_status wb_gradsync_new (wb_gradsync_t **out, const wb_topo_t *topo, const wb_
         g->topo = topo;
         g->k = k;
         g->zero = zero;
+        g->fixed = params->fixed;
         g->wte_last = topo->pp > 1 && topo->pp_rank == topo->pp - 1;
         status = new_tables (g, params, size, sequence, plan);
     }
@@ -302,38 +314,41 @@ void wb_gradsync_begin (wb_gradsync_t *g, float *grads) {
     for (int i = 0; i < g->nbuckets; i++) g->buckets[i].gathering = false;
 }
 
+/* Gradients of the block from float `at` on. */
+static float *grads_at (const wb_gradsync_t *g, int64_t at) { return g->grads + (at - g->fixed); }
+
 static bool is_tied (const wb_gradsync_t *g, int bucket) { return g->tied != NULL && bucket >= g->tied_from; }
 
 void wb_gradsync_final (wb_gradsync_t *g, int64_t begin) {
     for (; g->summed < g->npartial && g->partial[g->summed].begin >= begin; g->summed++) {
         const stretch_t *s = &g->partial[g->summed];
-        wb_comm_sum_f32 (g->topo->tensor, g->grads + s->begin, s->end - s->begin);
+        wb_comm_sum_f32 (g->topo->tensor, grads_at (g, s->begin), s->end - s->begin);
     }
     for (; g->reduced < g->nbuckets && g->buckets[g->reduced].begin >= begin; g->reduced++) {
         const bucket_t *b = &g->buckets[g->reduced];
         if (g->reduced == 0) g->first = wb_now ();
         if (g->zero || is_tied (g, g->reduced))
-            wb_ring_reduce_scatter_begin (g->ring, g->grads + b->begin, b->end - b->begin, b->bounds);
+            wb_ring_reduce_scatter_begin (g->ring, grads_at (g, b->begin), b->end - b->begin, b->bounds);
         else
-            wb_ring_all_reduce_begin (g->ring, g->grads + b->begin, b->end - b->begin, b->bounds);
+            wb_ring_all_reduce_begin (g->ring, grads_at (g, b->begin), b->end - b->begin, b->bounds);
     }
     wb_ring_poll (g->ring);
 }
 
-/* Weights or gradients of a bucket round the data group, each piece from its owner. */
-static void gather (wb_gradsync_t *g, float *block, const bucket_t *b) {
-    wb_ring_all_gather_begin (g->weights, block + b->begin, b->end - b->begin, b->bounds);
+/* Weights or gradients of a bucket, at `x`, round the data group, each piece from its owner. */
+static void gather (wb_gradsync_t *g, float *x, const bucket_t *b) {
+    wb_ring_all_gather_begin (g->weights, x, b->end - b->begin, b->bounds);
 }
 
 /* The tied embedding: own pieces summed over first and last stage, then (zero = 0) gathered. */
 static void sum_tied (wb_gradsync_t *g) {
     for (int i = g->tied_from; i < g->nbuckets; i++) {
         int64_t count, first = own_piece (g, &g->buckets[i], &count);
-        wb_ring_all_reduce_begin (g->tied, g->grads + first, count, NULL);
+        wb_ring_all_reduce_begin (g->tied, grads_at (g, first), count, NULL);
     }
     wb_ring_end (g->tied);
     if (g->zero) return;
-    for (int i = g->tied_from; i < g->nbuckets; i++) gather (g, g->grads, &g->buckets[i]);
+    for (int i = g->tied_from; i < g->nbuckets; i++) gather (g, grads_at (g, g->buckets[i].begin), &g->buckets[i]);
     wb_ring_end (g->weights);
 }
 
@@ -341,12 +356,13 @@ void wb_gradsync_end (wb_gradsync_t *g) {
     wb_gradsync_final (g, 0); /* stages without embedding have no last call of their own */
     wb_ring_end (g->ring);
     if (g->tied != NULL) sum_tied (g);
-    if (g->topo->dp > 1 || g->tied != NULL) g->reduce_seconds += wb_now () - g->first;
+    if ((g->topo->dp > 1 || g->tied != NULL) && g->nbuckets > 0) g->reduce_seconds += wb_now () - g->first;
 }
 
 double wb_gradsync_sumsq (const wb_gradsync_t *g, const float *grads) {
     double sum = 0;
-    for (int i = 0; i < g->nowned; i++) sum += g->k->sumsq (grads + g->owned[i].flat, g->owned[i].count);
+    for (int i = 0; i < g->nowned; i++)
+        if (!g->owned[i].param->frozen) sum += g->k->sumsq (grads + g->owned[i].grad, g->owned[i].count);
     return sum;
 }
 
@@ -359,7 +375,7 @@ void wb_gradsync_gather_begin (wb_gradsync_t *g, float *weights, int64_t end) {
         bucket_t *b = &g->buckets[k < head ? head - 1 - k : g->nbuckets - 1 - (k - head)];
         if (b->gathering || b->begin > end) continue;
         b->gather = wb_ring_begun (g->weights);
-        gather (g, weights, b);
+        gather (g, weights + b->begin, b);
         b->gathering = true;
     }
     g->gathering = true;

@@ -26,16 +26,16 @@ void wb_gradsync_destroy (wb_gradsync_t *g); /* NULL is fine; collective over to
 /* Bytes that new will allocate at lo's place. */
 size_t wb_gradsync_bytes (const wb_layout_t *lo, const wb_params_t *params, int64_t bucket_floats, wb_wire wire,
                           const wb_bucket_plan_t *plan);
-/* The pieces this rank writes to checkpoints and counts in norms: disjoint over all ranks, together every parameter
- * once.  Borrowed. */
+/* The pieces this rank writes to checkpoints and, where they learn, counts in norms: disjoint over all ranks, together
+ * every parameter once.  Borrowed. */
 const wb_segment_t *wb_gradsync_owned (const wb_gradsync_t *g, int *n);
 /* The pieces this rank updates: with zero its share (replicas of tied and uncut tensors included), else the whole
  * block.  Borrowed. */
 const wb_segment_t *wb_gradsync_updated (const wb_gradsync_t *g, int *n);
 
-/* Gradients of a step: begin names their block; final says that they are final from float `begin` on, so that buckets
- * which lie wholly there start; end waits until all are reduced, tied embedding and partial gradients included.
- * Collective over topo->world, in the order of the buckets. */
+/* Gradients of a step: begin names their block (from params->fixed on); final says that they are final from float
+ * `begin` on, so that buckets which lie wholly there start; end waits until all are reduced, tied embedding and partial
+ * gradients included. Collective over topo->world, in the order of the buckets. */
 void wb_gradsync_begin (wb_gradsync_t *g, float *grads);
 void wb_gradsync_final (wb_gradsync_t *g, int64_t begin);
 void wb_gradsync_end (wb_gradsync_t *g);

@@ -23,9 +23,14 @@ size_t wb_trainer_overhead (int ranks, int threads, int64_t width) {
 wb_status wb_trainer_schedule (wb_schedule_t **out, wb_stage_options_t *so, const wb_step_options_t *o,
                                const wb_layout_t *lo) {
     const int micros = wb_step_micro_batches (o, lo);
-    WB_TRY (wb_schedule_new (out, o->schedule, lo->pp, lo->pp_rank, lo->chunks, micros, false));
-    *so = (wb_stage_options_t){
-        .B = o->B, .T = o->T, .chunks = lo->chunks, .recompute = o->recompute, .sequence = o->sequence};
+    const int learns = wb_layout_stage_of (lo, wb_tuning_first (&o->tuning, &o->size));
+    WB_TRY (wb_schedule_new (out, o->schedule, lo->pp, lo->pp_rank, lo->chunks, micros, learns));
+    *so = (wb_stage_options_t){.B = o->B,
+                               .T = o->T,
+                               .chunks = lo->chunks,
+                               .recompute = o->recompute,
+                               .sequence = o->sequence,
+                               .tuning = o->tuning};
     memcpy (so->slots, (*out)->slots, sizeof so->slots);
     return WB_OK;
 }
@@ -56,7 +61,7 @@ static int64_t state_of_range (const wb_params_t *params, wb_optim_kind kind, in
 /* Bytes of optimizer state of the rank at lo's place: its pieces of the planned buckets, and its share of the rest. */
 static size_t state_bytes (const wb_step_options_t *o, const wb_params_t *params, const wb_layout_t *lo,
                            const wb_bucket_plan_t *plan) {
-    int64_t floats = 0, end = params->own;
+    int64_t floats = 0, end = params->own; /* what is frozen has no state */
     for (int i = 0; plan != NULL && i < plan->n; i++) {
         const int64_t *bounds = plan->bounds + i * (plan->dp + 1) + lo->dp_rank;
         floats += state_of_range (params, o->optim.kind, plan->begin[i] + bounds[0], plan->begin[i] + bounds[1]);
@@ -72,7 +77,8 @@ static void add_up (wb_memory_t *out, const wb_step_options_t *o, const wb_layou
     wb_arena_t batch = wb_arena_counting ();
     wb_batch_t none;
     wb_batch_carve (&none, &batch, o, wb_step_micro_batches (o, lo));
-    out->parameters = out->gradients = (size_t) params->own * sizeof (float);
+    out->parameters = (size_t) params->own * sizeof (float);
+    out->gradients = (size_t) (params->own - params->fixed) * sizeof (float);
     out->optimizer = state_bytes (o, params, lo, plan);
     wb_stage_bytes (&out->activations, &out->work, &o->size, lo, so);
     if (matrices != NULL) out->work += matrices->bytes (&o->optim, params, lo, o->zero);
@@ -88,7 +94,7 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
     wb_stage_options_t so;
     wb_bucket_plan_t *plan = NULL;
     *out = (wb_memory_t){0};
-    WB_TRY (wb_params_new (&params, &o->size, lo));
+    WB_TRY (wb_params_new_tuned (&params, &o->size, lo, &o->tuning));
     wb_status status = wb_trainer_schedule (&schedule, &so, o, lo);
     if (status == WB_OK && matrices != NULL) status = matrices->plan (&plan, &o->optim, params, lo->dp, o->zero);
     if (status == WB_OK) add_up (out, o, lo, params, &so, plan);
@@ -99,20 +105,23 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
 }
 
 size_t wb_trainer_copy_bytes (const wb_memory_t *m, const wb_step_options_t *o, int dp) {
-    return m->parameters / (size_t) dp + m->optimizer / (size_t) (o->zero ? 1 : dp);
+    const size_t weights = o->tuning.rank > 0 ? m->gradients : m->parameters; /* of LoRA only adapters are saved */
+    return weights / (size_t) dp + m->optimizer / (size_t) (o->zero ? 1 : dp);
 }
 
 /* Weights and gradients alone are checked first: a model far too large would take long to plan. */
 wb_status wb_trainer_check_memory (const wb_topo_t *topo, const wb_step_options_t *o, const wb_layout_t *lo) {
-    const double min = 8.0 * (double) wb_size_parameters (&o->size) / (lo->pp * lo->tp), have = (double) wb_mem_free ();
+    const double each = wb_tuning_first (&o->tuning, &o->size) < 0 ? 8 : 4; /* what is frozen has no gradients */
+    const double min = each * (double) wb_size_parameters (&o->size) / (lo->pp * lo->tp),
+                 have = (double) wb_mem_free ();
     char a[32], b[32];
     wb_status status = WB_OK;
     if (min > have)
         status = WB_FAIL (
             WB_ENOMEM,
-            "the model's weights and gradients alone want %s of a rank, %s has %s free: cut the model over more ranks "
+            "the model's weights%s alone want %s of a rank, %s has %s free: cut the model over more ranks "
             "(parallel.pipeline, parallel.tensor)",
-            wb_format_bytes (a, min), wb_comm_host (), wb_format_bytes (b, have));
+            each > 4 ? " and gradients" : "", wb_format_bytes (a, min), wb_comm_host (), wb_format_bytes (b, have));
     WB_TRY (wb_agree (topo->world, status));
 
     wb_memory_t m = {0};

@@ -257,7 +257,8 @@ static void update (void *self, double checked[3], float *w, float *state, float
         bool check_this = checks && at++ == step / m->o.muon_check % matrices;
         for (; next < m->nslabs && m->slabs[next].p == p; next++) {
             const wb_muon_slab_t *s = &m->slabs[next];
-            update_slab (m, s, w + s->flat, state + s->state, g + s->flat, lr, gscale, check_this, sync);
+            update_slab (m, s, w + s->flat, state + s->state, g + s->flat - m->params->fixed, lr, gscale, check_this,
+                         sync);
             check_this = false;
         }
         if (m->shares != NULL) wb_gradsync_gather_begin (sync, w, p->offset);

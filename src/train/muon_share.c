@@ -16,7 +16,7 @@
 
 /* ---- matrices ---------------------------------------------------------------------------------------------------- */
 
-bool wb_muon_is_matrix (const wb_param_t *p) { return p->cls == WB_CLASS_MATRIX && p->offset >= 0; }
+bool wb_muon_is_matrix (const wb_param_t *p) { return p->cls == WB_CLASS_MATRIX && p->offset >= 0 && !p->frozen; }
 
 int wb_muon_kind (const wb_param_t *p) {
     switch (p->role) {

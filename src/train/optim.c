@@ -47,7 +47,7 @@ int wb_optim_states (wb_optim_kind kind) {
 
 bool wb_optim_has_state (wb_optim_kind kind, int state, const wb_param_t *p) {
     const wb_optimizer_t *row = wb_optimizer_of (kind);
-    for (int i = 0; i < row->nslots; i++) {
+    for (int i = 0; i < row->nslots && !p->frozen; i++) {
         const wb_optim_slot_t *slot = &row->slots[i];
         if (slot->state == state && (slot->classes == 0 || (slot->classes & 1u << p->cls) != 0)) return true;
     }
@@ -64,7 +64,7 @@ void wb_optim_update (const wb_optim_options_t *o, const wb_kern_t *k, float *w,
         wb_optim_piece_t piece = {.o = o,
                                   .k = k,
                                   .w = w + s->flat,
-                                  .g = g + s->flat,
+                                  .g = g + s->grad,
                                   .n = s->count,
                                   .step = step,
                                   .lr = lr,

@@ -7,6 +7,9 @@
 
 const char *const wb_muon_layout_names[] = {"auto", "whole", "grid", NULL};
 
+/* Number 0 by name. */
+static const char *const all[] = {"all", NULL};
+
 #define AT(field) WB_OPTION_AT (wb_step_options_t, field)
 
 const wb_option_t wb_train_options[] = {
@@ -25,6 +28,15 @@ const wb_option_t wb_train_options[] = {
     {"parallel.schedule", WB_OPTION_CHOICE, AT (schedule), "1f1b", .choices = wb_schedule_names,
      .help = "order of micro-batches in the pipeline"},
 
+    {"finetune.layers", WB_OPTION_INT, AT (tuning.layers), "all", .min = 1, .max = 4096, .choices = all,
+     .unit = "layers", .help = "the last so many layers, with the final LayerNorm, learn; all: every parameter"},
+
+    {"finetune.lora_rank", WB_OPTION_INT, AT (tuning.rank), "0", .max = 65536,
+     .help = "above 0: the model is frozen, adapters of this rank learn (LoRA); wants model.base"},
+    {"finetune.lora_alpha", WB_OPTION_FLOAT, AT (tuning.alpha), "16", .max = HUGE_VAL, .open = WB_OPTION_ABOVE,
+     .help = "what adapters add is multiplied by lora_alpha / lora_rank"},
+    {"finetune.targets", WB_OPTION_TEXT, AT (tuning.targets), "=all four", .unit = "names",
+     .help = "linear layers that have adapters: of c_attn, attn.c_proj, c_fc, mlp.c_proj, with commas"},
     {"train.global_batch", WB_OPTION_INT, AT (global_batch), "64", .min = 1, .max = 1e7, .unit = "sequences",
      .help = "sequences in a step, over all ranks"},
     {"train.steps", WB_OPTION_INT, AT (optim.steps), "10000", .min = 1, .max = WB_OPTION_MANY, .unit = "steps",

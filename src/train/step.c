@@ -4,7 +4,8 @@
  *           -> gradients summed over the data group, bucket by bucket, while the backward pass still runs
  *           -> verdict: {loss, tokens, |g|^2, bad, unread, stop} over all ranks, the one agreement of a step
  *           -> the caller's judge may hold the update back: from the verdict alone, so all ranks decide alike
- *           -> clip, update the own pieces; weights go round the ring while the next step's forward pass runs
+ *           -> divide by the tokens that count, clip, update the own pieces; weights go round the ring while the next
+ * step's forward pass runs
  *
  * A step allocates nothing and checks nothing; what may still go wrong rides on the verdict, so that all ranks skip or
  * stop at the same step.
@@ -19,8 +20,8 @@
 
 /* ---- the parts of a step ----------------------------------------------------------------------------------------- */
 
-/* Fill micro-batches with samples first .. first + n - 1.  Places that are left, and samples that could not be read,
- * get targets of -1, which are not counted.  The status is this rank's own. */
+/* Fill micro-batches with samples first .. first + n - 1.  Places that are left, samples that could not be read, and
+ * tokens that are not to be learned get targets of -1, which are not counted.  The status is this rank's own. */
 static wb_status load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, int64_t first, int64_t n, int micros) {
     struct wb_trainer_impl *impl = t->impl;
     const int64_t T = t->o.T, rows = micros * t->o.B;
@@ -31,8 +32,11 @@ static wb_status load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, in
         const bool wanted = i < n && status == WB_OK;
         if (wanted) status = sample (ctx, impl->batch.ids, first + i);
         if (wanted && status == WB_OK) {
-            memcpy (x, impl->batch.ids, (size_t) T * sizeof *x);
-            memcpy (y, impl->batch.ids + 1, (size_t) T * sizeof *y);
+            for (int64_t k = 0; k < T; k++) {
+                const int32_t id = impl->batch.ids[k], next = impl->batch.ids[k + 1];
+                x[k] = id < 0 ? ~id : id;
+                y[k] = next < 0 ? -1 : next;
+            }
         } else {
             memset (x, 0, (size_t) T * sizeof *x);
             memset (y, 0xff, (size_t) T * sizeof *y);
@@ -43,8 +47,9 @@ static wb_status load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, in
 
 static void clear_gradients (wb_trainer_t *t) {
     const double start = wb_now ();
-    memset (t->grads, 0, (size_t) t->params->own * sizeof (float));
-    wb_profile_add (wb_stage_profile (t->impl->stage), WB_PROF_CLEAR, start, 0, 4 * (double) t->params->own);
+    const int64_t floats = t->params->own - t->params->fixed;
+    memset (t->grads, 0, (size_t) floats * sizeof (float));
+    wb_profile_add (wb_stage_profile (t->impl->stage), WB_PROF_CLEAR, start, 0, 4 * (double) floats);
     wb_gradsync_begin (t->impl->sync, t->grads);
 }
 
@@ -54,16 +59,18 @@ typedef struct sums {
     double forward, backward; /* seconds */
 } sums_t;
 
-/* of [B]: the loss of each sequence by itself. */
+/* of [B]: the mean loss of each sequence by itself. */
 static void add_losses (sums_t *sums, double *of, const float *loss, const int32_t *targets, int64_t B, int64_t T) {
     for (int64_t b = 0; b < B; b++, loss += T, targets += T) {
-        of[b] = 0;
+        double sum = 0, counted = 0;
         for (int64_t i = 0; i < T; i++)
             if (targets[i] >= 0) {
                 sums->loss += (double) loss[i];
                 sums->tokens += 1;
-                of[b] += (double) loss[i];
+                sum += (double) loss[i];
+                counted += 1;
             }
+        of[b] = counted > 0 ? sum / counted : 0;
     }
 }
 
@@ -129,12 +136,13 @@ static void agree (wb_trainer_t *t, wb_verdict_t *v, const sums_t *sums) {
     wb_profile_add (profile, WB_PROF_VERDICT, at, 0, 0);
 }
 
-/* Clip, update the own pieces, and start sending the new weights round the data group. */
-static void update (wb_trainer_t *t, wb_step_result_t *r) {
+/* Clip, update the own pieces, and start sending the new weights round the data group.  gscale: what makes the
+ * gradients those of the mean loss. */
+static void update (wb_trainer_t *t, wb_step_result_t *r, double gscale) {
     struct wb_trainer_impl *impl = t->impl;
     const wb_optim_options_t *o = &t->o.optim;
     wb_profile_t *profile = wb_stage_profile (impl->stage);
-    const double clip = o->clip > 0 && r->grad_norm > o->clip ? o->clip / (r->grad_norm + 1e-6) : 1;
+    const double clip = gscale * (o->clip > 0 && r->grad_norm > o->clip ? o->clip / (r->grad_norm + 1e-6) : 1);
     const int states = wb_optim_states (o->kind);
     double at = wb_now ();
     wb_doing_set (WB_DOING_UPDATE);
@@ -209,8 +217,10 @@ wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sa
     agree (t, &v, &sums);
     at[AGREED] = read_clocks (t);
 
-    *r = (wb_step_result_t){.loss = v.loss / v.tokens,
-                            .grad_norm = sqrt (v.gradsq),
+    /* How many tokens count is known only now; where all do, it is 1. */
+    const double gscale = v.tokens > 0 ? tokens / v.tokens : 1;
+    *r = (wb_step_result_t){.loss = v.tokens > 0 ? v.loss / v.tokens : 0,
+                            .grad_norm = sqrt (v.gradsq) * gscale,
                             .lr = wb_optim_lr (&t->o.optim, t->step + 1),
                             .bad = v.bad > 0,
                             .micros = t->micros,
@@ -219,7 +229,7 @@ wb_status wb_trainer_step (wb_trainer_t *t, wb_step_result_t *r, wb_sample_fn sa
                             .save = v.save > 0,
                             .ready = (int) v.ready};
     r->held = !r->bad && !r->unread && t->judge != NULL && !t->judge (t->judge_ctx, r);
-    if (!r->bad && !r->unread && !r->held) update (t, r);
+    if (!r->bad && !r->unread && !r->held) update (t, r, gscale);
     at[END] = read_clocks (t);
     note_times (t, r, &sums, at);
     return r->unread ? wb_agree (t->topo->world, status) : WB_OK;

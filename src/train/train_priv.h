@@ -51,7 +51,7 @@ double wb_pipe_seconds_waited (const wb_pipe_t *p);
 typedef struct wb_batch {
     int32_t *ids, *tokens, *targets; /* [T + 1], [micros, B, T], [micros, B, T] */
     float *loss;                     /* [B, T] */
-    double *losses;                  /* [micros, B] of each sequence, nats; where the head is */
+    double *losses;                  /* [micros, B] mean of each sequence, nats; where the head is */
 } wb_batch_t;
 
 struct wb_trainer_impl {

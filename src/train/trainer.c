@@ -19,8 +19,8 @@ static wb_status new_block (wb_trainer_t *t) {
     if (impl->block == NULL) return WB_NOMEM ("the list of parameters");
     for (int i = 0; i < t->params->n; i++) {
         const wb_param_t *p = &t->params->list[i];
-        if (p->offset < 0) continue;
-        impl->block[impl->nblock++] = (wb_segment_t){p, 0, wb_param_own (p), p->offset, p->offset};
+        if (p->offset >= 0)
+            impl->block[impl->nblock++] = (wb_segment_t){.param = p, .count = wb_param_own (p), .flat = p->offset};
     }
     return WB_OK;
 }
@@ -30,14 +30,14 @@ static wb_status new_block (wb_trainer_t *t) {
 static wb_status new_tables (wb_trainer_t *t, wb_stage_options_t *so) {
     struct wb_trainer_impl *impl = t->impl;
     const wb_layout_t *lo = &t->layout;
-    WB_TRY (wb_params_new (&t->params, &t->o.size, lo));
+    WB_TRY (wb_params_new_tuned (&t->params, &t->o.size, lo, &t->o.tuning));
     WB_TRY (wb_trainer_schedule (&impl->schedule, so, &t->o, lo));
     wb_layout_t last = *lo; /* the data rank with the fewest */
     last.dp_rank = lo->dp - 1;
     const int fewest = wb_step_micro_batches (&t->o, &last);
     impl->evaluation_micros = fewest >= lo->pp ? lo->pp : fewest;
     WB_TRY (wb_schedule_new (&impl->evaluation, t->o.schedule, lo->pp, lo->pp_rank, lo->chunks, impl->evaluation_micros,
-                             true));
+                             WB_SCHEDULE_FORWARD));
     return new_block (t);
 }
 
@@ -47,7 +47,7 @@ static const wb_segment_t *updated_around (const struct wb_trainer_impl *impl, c
         const wb_segment_t *u = &impl->updated[i];
         if (u->flat <= s->flat && s->flat + s->count <= u->flat + u->count) return u;
     }
-    WB_ASSERT (!"what is owned is updated");
+    WB_ASSERT (!"what is owned and learns is updated");
     return NULL;
 }
 
@@ -74,6 +74,7 @@ static wb_status new_segments (wb_trainer_t *t) {
         t->state_floats[last] = last < wb_optim_states (kind) ? end : 0;
     }
     for (int i = 0; i < impl->nowned; i++) {
+        if (impl->owned[i].param->frozen) continue;
         const wb_segment_t *u = updated_around (impl, &impl->owned[i]);
         impl->owned[i].state = u->state + (impl->owned[i].flat - u->flat);
     }
@@ -83,11 +84,12 @@ static wb_status new_segments (wb_trainer_t *t) {
 static wb_status new_memory (wb_trainer_t *t) {
     struct wb_trainer_impl *impl = t->impl;
     const size_t block = wb_align ((size_t) t->params->own * sizeof (float));
+    const size_t grads = wb_align ((size_t) (t->params->own - t->params->fixed) * sizeof (float));
     size_t state[2];
     for (int i = 0; i < 2; i++) state[i] = wb_align ((size_t) t->state_floats[i] * sizeof (float));
-    WB_TRY (wb_arena_new (&impl->param_arena, "parameters", 2 * block + state[0] + state[1]));
+    WB_TRY (wb_arena_new (&impl->param_arena, "parameters", block + grads + state[0] + state[1]));
     t->weights = wb_arena_alloc (impl->param_arena, block);
-    t->grads = wb_arena_alloc (impl->param_arena, block);
+    t->grads = wb_arena_alloc (impl->param_arena, grads);
     for (int i = 0; i < wb_optim_states (t->o.optim.kind); i++)
         t->state[i] = wb_arena_alloc (impl->param_arena, state[i]);
     wb_arena_seal (impl->param_arena);

@@ -11,7 +11,7 @@
 
 #define TAKEN (-1.0)
 
-/* Losses are sums over the T tokens of a sequence; NaN and infinity compare as the largest number. */
+/* NaN and infinity compare as the largest number. */
 static double rank_of (double loss) { return isfinite (loss) ? loss : DBL_MAX; }
 
 int wb_trainer_worst (wb_trainer_t *t, wb_sequence_loss_t *out, int n, int64_t *infinite) {
@@ -33,7 +33,7 @@ int wb_trainer_worst (wb_trainer_t *t, wb_sequence_loss_t *out, int n, int64_t *
         int64_t first = own >= top ? -(t->first + at) : INT64_MIN; /* of equals the first in the batch */
         wb_comm_max_i64 (t->topo->world, &first, 1);
         if (own >= top && first == -(t->first + at)) losses[at] = TAKEN;
-        out[found] = (wb_sequence_loss_t){-first, top < DBL_MAX ? top / (double) t->o.T : (double) INFINITY};
+        out[found] = (wb_sequence_loss_t){-first, top < DBL_MAX ? top : (double) INFINITY};
     }
     return found;
 }

@@ -46,7 +46,7 @@ made () { # CFG: each token file that it reads is made by a command at its top
     grep -q -e "^#.* wabun encode .*-o ${name%-valid} " "$1" || { echo "$name: no command makes it"; return 1; }
   done
 }
-for cfg in tiny small medium large xl; do ok "$cfg.cfg tells how its tokens are made" made "$jobs/$cfg.cfg"; done
+for cfg in tiny small medium large xl finetune; do ok "$cfg.cfg tells how its tokens are made" made "$jobs/$cfg.cfg"; done
 
 command -v perl >/dev/null 2>&1 || { echo "1..$point"; exit 0; }
 

@@ -50,7 +50,7 @@ __attribute__ ((unused)) static void golden_alloc (golden_t *g) {
     g->block = wb_calloc ((size_t) g->params->n, sizeof *g->block);
     for (int i = 0; i < g->params->n; i++) {
         const wb_param_t *p = &g->params->list[i];
-        g->block[i] = (wb_segment_t){p, 0, wb_param_own (p), p->offset, p->offset};
+        g->block[i] = (wb_segment_t){p, 0, wb_param_own (p), p->offset, p->offset, p->offset};
     }
 }
 

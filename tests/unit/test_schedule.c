@@ -244,9 +244,9 @@ static void test_all (void) {
                         bool made = true;
                         if (chunks > 1 && g.micros % pp != 0) continue;
                         for (int p = 0; p < pp; p++)
-                            made = made &&
-                                   T_STATUS (wb_schedule_new (&g.s[p], g.kind, pp, p, chunks, g.micros, g.forward_only),
-                                             WB_OK);
+                            made = made && T_STATUS (wb_schedule_new (&g.s[p], g.kind, pp, p, chunks, g.micros,
+                                                                      g.forward_only ? WB_SCHEDULE_FORWARD : 0),
+                                                     WB_OK);
                         for (int p = 0; p < pp && made; p++) check_rank (&g, p);
                         for (int p = 0; p < pp && made; p++) check_links (&g, p);
                         if (made) check_time (&g, 1, forward_only ? 0 : 1);
@@ -260,7 +260,7 @@ static void test_words (void) {
     static const char *const names[] = {"recvF", "F", "sendF", "recvB", "B", "sendB"};
     wb_schedule_t *s;
     char text[256] = "";
-    T_STATUS (wb_schedule_new (&s, WB_SCHEDULE_1F1B, 2, 0, 1, 3, false), WB_OK);
+    T_STATUS (wb_schedule_new (&s, WB_SCHEDULE_1F1B, 2, 0, 1, 3, 0), WB_OK);
     for (int i = 0; i < s->n; i++) {
         size_t n = strlen (text);
         const wb_action_t *a = &s->actions[i];
@@ -273,7 +273,7 @@ static void test_words (void) {
 
 static void test_refusal (void) {
     wb_schedule_t *s;
-    T_OK (wb_schedule_new (&s, WB_SCHEDULE_1F1B, 4, 0, 2, 6, false) == WB_EUSAGE && s == NULL &&
+    T_OK (wb_schedule_new (&s, WB_SCHEDULE_1F1B, 4, 0, 2, 6, 0) == WB_EUSAGE && s == NULL &&
               strstr (wb_error_get ()->text, "micro-batches of a rank (6)") != NULL &&
               strstr (wb_error_get ()->text, "a multiple of parallel.pipeline (4)") != NULL,
           "refused: %s", wb_error_get ()->text);
