@@ -186,6 +186,8 @@ extern const wb_option_t wb_corpus_options[];
  * changed; force: replace a corpus that was made by another one.  Collective over world.  Errors, agreed: WB_EDATA a
  * source without any document, WB_EIO, WB_EUSAGE, WB_ENOMEM. */
 wb_status wb_corpus_build (wb_comm_t *world, const wb_corpus_options_t *o, const char *text, bool force) WB_NODISCARD;
+/** Is it called like a shard for validation, GENRE-valid-00000.jsonl.zst? */
+bool wb_corpus_is_validation (const char *path);
 /** Write DIR/report.html from DIR/manifest.json: one page that needs no network.  japanese: labels in Japanese.  Not
  * collective.  Errors: WB_EIO, WB_EDATA, WB_ENOMEM. */
 wb_status wb_corpus_report (const char *dir, bool japanese) WB_NODISCARD;

@@ -212,5 +212,6 @@ wb_status wb_bench_complete (wb_bench_t *b, const wb_topo_t *topo) {
     wb_blas_info (&b->blas);
     WB_TRY (wb_trainer_choose_micro_batch_all (&b->o, topo, b->nthreads));
     wb_slow_warn ();
+    if (wb_wait_note ()[0] != 0 && wb_comm_rank (topo->world) == 0) wb_info ("%s", wb_wait_note ());
     return WB_OK;
 }

@@ -22,6 +22,7 @@ typedef struct wb_corpus_file {
     char *path;
     int64_t bytes, mtime;
     int source;
+    uint64_t dev, ino; /* on rank 0: the same file by another path */
 } wb_corpus_file_t;
 typedef struct wb_corpus_files {
     wb_corpus_file_t *data;

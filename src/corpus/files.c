@@ -23,7 +23,7 @@ static wb_status put (wb_corpus_files_t *f, const char *path, int64_t bytes, int
         wb_free (name);
         return WB_NOMEM ("list of files");
     }
-    f->data[f->len++] = (wb_corpus_file_t){name, bytes, mtime, source};
+    f->data[f->len++] = (wb_corpus_file_t){.path = name, .bytes = bytes, .mtime = mtime, .source = source};
     f->bytes += bytes;
     return WB_OK;
 }
@@ -49,13 +49,18 @@ static wb_status find (wb_corpus_files_t *f, const char *path, int source, bool 
     struct stat st;
     if (!named && (lstat (path, &st) != 0 || S_ISLNK (st.st_mode)) && wb_file_is_dir (path)) return WB_OK;
     if (stat (path, &st) != 0) {
-        if (named) return WB_FAIL (WB_EIO, "%s: cannot open: %s", path, strerror (errno));
+        if (named)
+            return WB_FAIL (WB_EIO, "source %d, %s: cannot open: %s (paths start from the current folder)", source + 1,
+                            path, strerror (errno));
         return WB_OK;
     }
     if (S_ISDIR (st.st_mode)) return find_in (f, path, source);
     if (!S_ISREG (st.st_mode))
         return named ? WB_FAIL (WB_EUSAGE, "%s: is no file; a corpus reads its files twice if it has to", path) : WB_OK;
-    return put (f, path, (int64_t) st.st_size, (int64_t) st.st_mtime, source);
+    WB_TRY (put (f, path, (int64_t) st.st_size, (int64_t) st.st_mtime, source));
+    f->data[f->len - 1].dev = (uint64_t) st.st_dev;
+    f->data[f->len - 1].ino = (uint64_t) st.st_ino;
+    return WB_OK;
 }
 
 static wb_status find_source (wb_corpus_files_t *f, const wb_corpus_source_t *s, int i) {
@@ -75,9 +80,50 @@ static wb_status find_source (wb_corpus_files_t *f, const wb_corpus_source_t *s,
     return WB_OK;
 }
 
+/* By file, then in the order in which they were found. */
+static int by_file (const void *a, const void *b) {
+    const wb_corpus_file_t *x = *(wb_corpus_file_t *const *) a, *y = *(wb_corpus_file_t *const *) b;
+    if (x->dev != y->dev) return x->dev < y->dev ? -1 : 1;
+    if (x->ino != y->ino) return x->ino < y->ino ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+/* A file that an earlier source has, or the same one by another path, is that source's: one file of a folder can have a
+ * form or a genre of its own. */
+static wb_status drop_again (wb_corpus_files_t *f, const wb_corpus_options_t *o) {
+    wb_corpus_file_t **order = wb_malloc ((size_t) (f->len + 1) * sizeof (wb_corpus_file_t *));
+    int64_t kept = 0, *own = wb_calloc ((size_t) o->sources.n + 1, sizeof *own);
+    wb_status status = order != NULL && own != NULL ? WB_OK : WB_NOMEM ("list of files");
+    for (int64_t i = 0; status == WB_OK && i < f->len; i++) order[i] = &f->data[i];
+    if (status == WB_OK) qsort (order, (size_t) f->len, sizeof (wb_corpus_file_t *), by_file);
+    for (int64_t i = 1, first = 0; status == WB_OK && i < f->len; i++) {
+        const wb_corpus_file_t *a = order[first];
+        if (a->dev != order[i]->dev || a->ino != order[i]->ino)
+            first = i;
+        else
+            f->bytes -= order[i]->bytes, order[i]->bytes = -1; /* goes */
+    }
+    for (int64_t i = 0; status == WB_OK && i < f->len; i++) {
+        if (f->data[i].bytes < 0) {
+            wb_free (f->data[i].path);
+            continue;
+        }
+        own[f->data[i].source]++;
+        f->data[kept++] = f->data[i];
+    }
+    if (status == WB_OK) f->len = kept;
+    for (int i = 0; i < o->sources.n && status == WB_OK; i++)
+        if (own[i] == 0)
+            status = WB_FAIL (WB_EDATA, "source %d, %s: all of its files are those of earlier sources", i + 1,
+                              wb_corpus_source (o, i)->path);
+    wb_free (order);
+    wb_free (own);
+    return status;
+}
+
 static wb_status find_all (wb_corpus_files_t *f, const wb_corpus_options_t *o) {
     for (int i = 0; i < o->sources.n; i++) WB_TRY (find_source (f, wb_corpus_source (o, i), i));
-    return WB_OK;
+    return drop_again (f, o);
 }
 
 /* ---- sharing ----------------------------------------------------------------------------------------------------- */

@@ -196,7 +196,7 @@ static void warn_markup (const wb_corpus_source_t *s, int i, const json_t *count
             json_string_value (json_object_get (json_array_get (json_object_get (samples, wb_form_names[f]), 0), "id"));
     }
     snprintf (where, sizeof where, "source %d, %.250s: ", i + 1, s->path);
-    wb_content_markup_warn (n, such, where, "in that source");
+    wb_content_markup_warn (n, such, where, "in a source of its own before this one,");
 }
 
 static wb_status put_sources (json_t *m, const wb_corpus_options_t *o, wb_parts_t *p, const unsigned char *state,

@@ -16,6 +16,14 @@
 
 enum { PACKED = 1 << 18 };
 
+bool wb_corpus_is_validation (const char *path) {
+    static const char end[] = ".jsonl.zst", mark[] = "-valid-";
+    const size_t n = strlen (path), tail = sizeof mark - 1 + 5 + sizeof end - 1;
+    const char *s = n > tail ? path + n - tail : "";
+    return strncmp (s, mark, sizeof mark - 1) == 0 && strspn (s + sizeof mark - 1, "0123456789") == 5 &&
+           strcmp (s + sizeof mark - 1 + 5, end) == 0;
+}
+
 char *wb_shard_name (const wb_shard_t *s, const wb_corpus_options_t *o) {
     return wb_format ("%s%s-%05lld.jsonl.zst", wb_corpus_source (o, s->genre)->genre, s->valid ? "-valid" : "",
                       (long long) s->number);

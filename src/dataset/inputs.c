@@ -131,6 +131,10 @@ static wb_status find (wb_inputs_t *l, const char *path, bool named) {
     if (stat (path, &st) != 0) return cannot_open (l, path, named, errno);
     if (S_ISDIR (st.st_mode)) return find_in_dir (l, path, named);
     if (named && !S_ISREG (st.st_mode)) return put (l, path, WB_INPUT_STREAM, true, 0);
+    if (!named && wb_corpus_is_validation (path)) {
+        l->valid++;
+        return WB_OK;
+    }
     if (S_ISREG (st.st_mode)) {
         if (!named && access (path, R_OK) != 0) return cannot_open (l, path, named, errno);
         if (ENDS_IN (path, lines)) return put_file (l, path, WB_INPUT_LINES, named, &st);
@@ -195,6 +199,9 @@ static wb_status check (wb_inputs_t *l, char *const *paths, int n) {
     bool stream = false;
     const char *more = n > 1 ? " and the other inputs" : "";
     for (int64_t i = 0; i < l->len; i++) stream = stream || l->data[i].kind == WB_INPUT_STREAM;
+    if (l->len == 0 && l->valid > 0)
+        return WB_FAIL (WB_EDATA, "%s%s: only shards for validation are there (GENRE-valid-*): give them by name",
+                        paths[0], more);
     if (l->len == 0 && l->others == 0) return WB_FAIL (WB_EDATA, "no text in %s%s: no file is there", paths[0], more);
     if (l->len == 0)
         return WB_FAIL (WB_EDATA,
@@ -206,6 +213,16 @@ static wb_status check (wb_inputs_t *l, char *const *paths, int n) {
                         wb_plural (l->len));
     if (l->closed > WB_NAMED_OUT)
         wb_warn ("... and %lld more that cannot be opened", (long long) (l->closed - WB_NAMED_OUT));
+    if (l->valid > 0)
+        wb_info ("left out: %lld shard%s for validation (GENRE-valid-*), whose text is not to be trained on",
+                 (long long) l->valid, wb_plural (l->valid));
+    int64_t named = 0;
+    for (int64_t i = 0; i < l->len; i++) named += wb_corpus_is_validation (l->data[i].path);
+    if (named > 0 && named < l->len)
+        wb_warn (
+            "%lld of the %lld files are shards for validation (GENRE-valid-*): with the others in one token file, a "
+            "model that trains on it knows its validation text",
+            (long long) named, (long long) l->len);
     if (l->others > 0)
         wb_info (
             "left out: %s (give what is text by its name; wabun corpus build reads it all, and HTML without its tags)",

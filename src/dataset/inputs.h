@@ -38,6 +38,7 @@ typedef struct wb_inputs {
     int suffixes;
     int64_t others; /* files left out, and the first of them */
     char *names[WB_NAMED_OUT];
+    int64_t valid;  /* shards for validation in directories, which are left out as well */
     int64_t closed; /* files, directories and links in directories that cannot be opened; they have been named */
 } wb_inputs_t;
 

@@ -41,7 +41,6 @@ static void start_again (char **argv) {
 
 /* What wb_retune() could not mend, to be reported later; empty: nothing. */
 static char slow[512];
-static bool waiting_told;
 
 void wb_retune (char **argv, bool allowed, const char *core, const char *want) {
     const bool waits = allowed && wb_wait_choose ();
@@ -71,8 +70,6 @@ void wb_slow_warn (void) {
     wb_threads_warn ();
     if (slow[0] != 0) wb_warn ("%s", slow);
     slow[0] = 0;
-    if (wb_wait_note ()[0] != 0 && !waiting_told) wb_info ("%s", wb_wait_note ());
-    waiting_told = true;
 }
 
 void wb_hold_streams (void) {

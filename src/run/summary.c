@@ -28,6 +28,7 @@ static void report_machine (const wb_run_t *r, double peak) {
              g->nodes == 1 ? "node" : "nodes", wb_comm_library ());
     wb_info ("  threads     %d a rank, %d core%s in the mask of rank 0, OMP_PROC_BIND %s", r->threads, wb_cpu_cores (),
              wb_plural (wb_cpu_cores ()), bind != NULL ? bind : "not set");
+    if (wb_wait_note ()[0] != 0) wb_info ("              %s", wb_wait_note ());
     wb_info ("  BLAS        %s; %s; core type %s%s", blas.config, blas.threading, blas.core, wb_retuned_note ());
     wb_info ("  products    %s", wb_gemm_library_get () == WB_GEMM_ONEDNN ? "oneDNN" : "BLAS");
     wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name,

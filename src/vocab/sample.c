@@ -185,7 +185,7 @@ static bool is_left_out (reading_t *r, const char *path) {
 }
 
 static wb_status read_input (reading_t *r, const char *path, const char *input, int depth) {
-    if (depth > 0 && is_left_out (r, path)) return WB_OK;
+    if (depth > 0 && (is_left_out (r, path) || wb_corpus_is_validation (path))) return WB_OK;
     if (strcmp (path, "-") == 0 || !wb_file_is_dir (path)) return read_file (r, path, input);
     if (depth > 64) return WB_FAIL (WB_EIO, "%s: directories in directories, 64 deep", path);
     wb_names_t names = {0};
