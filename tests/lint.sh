@@ -228,6 +228,8 @@ while IFS= read -r line; do
   esac
 done <"$work/looks" >"$work/out"
 verdict "no tabs, no long lines" "$work/out"
+grep -rnE '^(=======|<<<<<<< .*|>>>>>>> .*)$' NEWS.md README* configure.ac Makefile.am doc include jobs m4 src tests --include='*.*' >"$work/out"
+verdict "no marks of a merge" "$work/out"
 
 point=$((point + 1))
 version=$(clang-format --version 2>/dev/null | sed -n 's/.*version \([0-9]*\).*/\1/p')

@@ -87,6 +87,7 @@ typedef struct wb_document {
     wb_buf_t id;                     /**< the record's name, or what a line of JSON says */
     wb_buf_t site;                   /**< as wb_record_t */
     wb_buf_t genre, source, licence; /**< as a line of JSON says, else empty: the corpus fills them in */
+    wb_form form;                    /**< what the bytes, or the text in a line of JSON, were taken as */
 } wb_document_t;
 void wb_document_clear (wb_document_t *d);
 void wb_document_fini (wb_document_t *d);

@@ -247,6 +247,8 @@ typedef struct wb_scorer wb_scorer_t;
 wb_status wb_scorer_new (wb_scorer_t **out, const wb_model_t *m, bool end, wb_scored_fn emit, void *ctx) WB_NODISCARD;
 /** Errors: WB_EUSAGE: it is not 1 .. T. */
 wb_status wb_scorer_stride (wb_scorer_t *s, int64_t stride) WB_NODISCARD;
+/** From now on tell how far it is, as what (the caller's, kept), of `bytes` of text to come: every five seconds. */
+void wb_scorer_tell (wb_scorer_t *s, const char *what, int64_t bytes);
 void wb_scorer_destroy (wb_scorer_t *s); /**< NULL is fine; texts that wait are dropped */
 /** Add a text; its bytes are copied, its source is borrowed until its result was emitted.  May emit.  Errors:
  * WB_ENOMEM, WB_ENUMERIC (NaN or infinity), those of emit; after one of them only destroy is allowed. */

@@ -33,12 +33,19 @@ const char *wb_shell_quote (char *buf, size_t bytes, const char *s) {
 
 /* ---- numbers --------------------------------------------------------------------------------------------------- */
 
+/* A Japanese keyboard writes ４０. */
+static const char *digits (const char *text) {
+    for (; *text != 0; text++)
+        if ((unsigned char) *text >= 0x80) return ": type it in half-width digits";
+    return "";
+}
+
 wb_status wb_opt_int (int64_t *out, const char *name, const char *text, int64_t min, int64_t max) {
     char *end;
     errno = 0;
     long long x = strtoll (text, &end, 10);
     if (end == text || *end != 0 || text[0] == ' ')
-        return WB_FAIL (WB_EUSAGE, "%s wants a whole number, got `%s`", name, text);
+        return WB_FAIL (WB_EUSAGE, "%s wants a whole number, got `%s`%s", name, text, digits (text));
     if (errno == ERANGE || x < min || x > max) {
         if (max == INT64_MAX && x < min)
             return WB_FAIL (WB_EUSAGE, "%s wants at least %lld, got %s", name, (long long) min, text);
@@ -53,7 +60,7 @@ wb_status wb_opt_float (double *out, const char *name, const char *text, double 
     char *end;
     double x = strtod (text, &end);
     if (end == text || *end != 0 || text[0] == ' ' || !isfinite (x))
-        return WB_FAIL (WB_EUSAGE, "%s wants a number, got `%s`", name, text);
+        return WB_FAIL (WB_EUSAGE, "%s wants a number, got `%s`%s", name, text, digits (text));
     if (x < min || x > max) {
         if (!isfinite (max)) return WB_FAIL (WB_EUSAGE, "%s wants at least %g, got %s", name, min, text);
         return WB_FAIL (WB_EUSAGE, "%s wants a number between %g and %g, got %s", name, min, max, text);

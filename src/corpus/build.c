@@ -94,6 +94,7 @@ static wb_status clear (const char *dir) {
         remove_in (dir, json_string_value (json_object_get (json_array_get (shards, i), "file")));
     json_decref (m);
     clear_planned (dir);
+    remove_in (dir, "report.html"); /* of what is gone */
     WB_TRY (wb_dir_list (&names, dir));
     for (int64_t i = 0; i < names.len; i++)
         if (strstr (names.data[i], ".jsonl.zst.tmp-") != NULL) remove_in (dir, names.data[i]);
@@ -110,34 +111,43 @@ static bool is_first (const wb_corpus_options_t *o, int i) {
     return true;
 }
 
-static void print_example (const wb_corpus_options_t *o) {
-    wb_info ("For training, with a tokenizer T:");
-    for (int i = 0; i < o->sources.n; i++)
-        if (is_first (o, i))
-            wb_info ("  wabun encode --tokenizer T -o tok/%s %s/%s-[0-9]*.jsonl.zst", wb_corpus_source (o, i)->genre,
-                     o->dir, wb_corpus_source (o, i)->genre);
-    if (o->validation > 0) wb_info ("  wabun encode --tokenizer T -o tok/valid %s/*-valid-*.jsonl.zst", o->dir);
-    wb_info ("  data = { train = (");
-    for (int i = 0; i < o->sources.n; i++)
-        if (is_first (o, i))
-            wb_info ("    %s{ tokens = \"tok/%s\"; weight = %g; }", i > 0 ? ", " : "", wb_corpus_source (o, i)->genre,
-                     wb_corpus_weight (o, i));
-    wb_info ("  );%s };", o->validation > 0 ? " validation = \"tok/valid\";" : "");
+/* Is there a shard of the genre that has this first source (-1: of any)? */
+static bool has_shard (const wb_shards_t *s, int genre, int valid) {
+    for (int64_t i = 0; i < s->len; i++)
+        if (s->data[i].valid == valid && (genre < 0 || s->data[i].genre == genre)) return true;
+    return false;
 }
 
-static void print (const wb_corpus_options_t *o, const wb_parts_t *p, const wb_shards_t *s, const unsigned char *state,
-                   const wb_corpus_files_t *f, double seconds) {
+static void print_example (const wb_corpus_options_t *o, const wb_shards_t *s) {
+    const bool valid = has_shard (s, -1, 1);
+    for (int i = 0; i < o->sources.n && o->validation > 0; i++)
+        if (is_first (o, i) && has_shard (s, i, 0) && !has_shard (s, i, 1))
+            wb_warn ("genre %s has so few documents that validation = %g chose none of them: a larger share may",
+                     wb_corpus_source (o, i)->genre, o->validation);
+    wb_info ("For training, with a tokenizer T (weight: a genre's share of the windows that are trained on):");
+    for (int i = 0; i < o->sources.n; i++)
+        if (is_first (o, i) && has_shard (s, i, 0))
+            wb_info ("  wabun encode --tokenizer T -o tok/%s %s/%s-[0-9]*.jsonl.zst", wb_corpus_source (o, i)->genre,
+                     o->dir, wb_corpus_source (o, i)->genre);
+    if (valid) wb_info ("  wabun encode --tokenizer T -o tok/valid %s/*-valid-*.jsonl.zst", o->dir);
+    wb_info ("  data = { train = (");
+    for (int i = 0, n = 0; i < o->sources.n; i++)
+        if (is_first (o, i) && has_shard (s, i, 0))
+            wb_info ("    %s{ tokens = \"tok/%s\"; weight = %g; }", n++ > 0 ? ", " : "", wb_corpus_source (o, i)->genre,
+                     wb_corpus_weight (o, i));
+    wb_info ("  );%s };", valid ? " validation = \"tok/valid\";" : "");
+}
+
+static void print (const wb_corpus_options_t *o, const wb_shards_t *s, const wb_corpus_files_t *f, double seconds) {
     char a[32], b[32], c[32], d[32];
-    int64_t documents = 0, chars = 0, bytes = 0, exact = 0, near = 0;
+    int64_t documents = 0, chars = 0, bytes = 0;
     for (int64_t i = 0; i < s->len; i++)
         documents += s->data[i].documents, chars += s->data[i].characters, bytes += s->data[i].packed;
-    for (int64_t i = 0; i < p->documents; i++) exact += state[i] == WB_REASON_EXACT, near += state[i] == WB_REASON_NEAR;
-    wb_info ("%s: %s documents, %s characters in %lld shard%s (%s); %lld exact and %lld near duplicates dropped; %s, "
-             "%.1f MB/s",
-             o->dir, wb_format_count (a, documents), wb_format_count (b, chars), (long long) s->len, wb_plural (s->len),
-             wb_format_bytes (c, (double) bytes), (long long) exact, (long long) near, wb_format_seconds (d, seconds),
+    wb_info ("%s: %s document%s, %s characters in %lld shard%s (%s); %s, %.1f MB/s", o->dir,
+             wb_format_count (a, documents), wb_plural (documents), wb_format_count (b, chars), (long long) s->len,
+             wb_plural (s->len), wb_format_bytes (c, (double) bytes), wb_format_seconds (d, seconds),
              (double) f->bytes / seconds * 1e-6);
-    print_example (o);
+    print_example (o, s);
 }
 
 /* ---- one after the other ----------------------------------------------------------------------------------------- */
@@ -190,7 +200,7 @@ static wb_status build (build_t *b, wb_comm_t *world, const wb_corpus_options_t 
     }
     WB_TRY (make_parts (b, world, o, threads));
     WB_TRY (finish (b, world, o, text, threads));
-    if (root) print (o, &b->parts, &b->shards, b->state, &b->files, wb_now () - start);
+    if (root) print (o, &b->shards, &b->files, wb_now () - start);
     if (!root || o->keep_work) return WB_OK;
     char *work = wb_format ("%s/work", o->dir);
     const wb_status status = work != NULL ? wb_dir_remove (work) : WB_NOMEM ("%s", o->dir);

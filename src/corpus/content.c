@@ -110,10 +110,10 @@ wb_form wb_content_markup (const char *s, size_t n) {
     const wb_form form = wb_content_form (s, n);
     if (form != WB_FORM_TEXT) return form;
     if (n > START) n = START;
-    if (count (s, n, '<', is_tag) + count (s, n, '&', is_entity) >= SOME) return WB_FORM_HTML;
     const int links = count (s, n, '[', is_double) + count (s, n, '{', is_double);
     const int looks = count (s, n, '\'', is_bold) + count (s, n, '=', is_heading);
-    return links > 0 && links + looks >= SOME ? WB_FORM_WIKI : WB_FORM_TEXT;
+    if (links > 0 && links + looks >= SOME) return WB_FORM_WIKI; /* first: its pages have tags too, such as <br> */
+    return count (s, n, '<', is_tag) + count (s, n, '&', is_entity) >= SOME ? WB_FORM_HTML : WB_FORM_TEXT;
 }
 
 const char *wb_content_markup_name (wb_form form) {
@@ -123,13 +123,14 @@ const char *wb_content_markup_name (wb_form form) {
     return names[form];
 }
 
-void wb_content_markup_warn (const int64_t count[WB_FORMS], const char *where) {
+void wb_content_markup_warn (const int64_t count[WB_FORMS], const char *const such[WB_FORMS], const char *where,
+                             const char *cure) {
     int64_t all = 0;
     for (int f = 0; f < WB_FORMS; f++) all += count[f];
     for (int f = 0; f < WB_FORMS; f++)
         if (wb_content_markup_name ((wb_form) f) != NULL && count[f] > all / 100)
-            wb_warn (
-                "%s%lld of %lld texts have %s, which is taken as text; wabun corpus build takes it out of them with "
-                "format = \"%s\"",
-                where, (long long) count[f], (long long) all, wb_content_markup_name ((wb_form) f), wb_form_names[f]);
+            wb_warn ("%s%lld of %lld texts%s%s%s have %s, which is taken as text; %s format = \"%s\" takes it out",
+                     where, (long long) count[f], (long long) all, such[f] != NULL ? " (such as " : "",
+                     such[f] != NULL ? such[f] : "", such[f] != NULL ? ")" : "", wb_content_markup_name ((wb_form) f),
+                     cure, wb_form_names[f]);
 }

@@ -17,9 +17,10 @@ wb_form wb_content_form (const char *s, size_t n);
 wb_form wb_content_markup (const char *s, size_t n);
 /* "HTML": what a message calls the markup of a form; NULL: it has none. */
 const char *wb_content_markup_name (wb_form form);
-/* A warning of texts in lines of JSON that have markup, which is taken as text, where that is more than one in a
- * hundred: a few may be about markup.  count: texts by what wb_content_markup() says; where: ": source 1, PATH" or "".
- */
-void wb_content_markup_warn (const int64_t count[WB_FORMS], const char *where);
+/* A warning of texts that have markup, which is taken as text, where that is more than one in a hundred: a few may be
+ * about markup.  count: texts by what wb_content_markup() says; such: one of each, or NULL; where: "source 1, PATH: "
+ * or ""; cure: what takes the markup of FORM out, as in "FORM = ". */
+void wb_content_markup_warn (const int64_t count[WB_FORMS], const char *const such[WB_FORMS], const char *where,
+                             const char *cure);
 
 #endif

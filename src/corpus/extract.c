@@ -154,6 +154,7 @@ wb_status wb_extract_form (wb_extractor_t *x, wb_document_t *d, bool *got, wb_co
                            const char *s, size_t n) {
     const size_t mark = wb_bom (s, n);
     wb_form_fn *f = forms[form] != NULL ? forms[form] : form_text;
+    d->form = form;
     return f (x, d, got, c, s + mark, n - mark);
 }
 

@@ -11,10 +11,11 @@
 
 enum { FIRST = 1 << 16 }; /* bytes of a first line that is believed */
 
-/* Is the first line, or its beginning, an object?  Where the user says that it is JSON, it need not be a good one. */
+/* Is the first line, or its beginning, an object?  Where the user says that it is JSON, it need not be a good one; any
+ * other form is that of the texts in the lines. */
 static bool lines_is (const wb_reader_t *r) {
     const bool said = r->c->o.form == WB_FORM_JSON;
-    if (r->c->o.form != WB_FORM_AUTO && !said) return false;
+    if (r->c->o.form == WB_FORM_TEXT) return false;
     if (wb_reader_named (r, ".jsonl") || wb_reader_named (r, ".ndjson")) return true;
     const char *s = wb_reader_bytes (r);
     size_t n = wb_reader_have (r), mark = wb_bom (s, n);

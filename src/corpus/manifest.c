@@ -188,10 +188,15 @@ static wb_status check (const wb_corpus_source_t *s, int i, const json_t *counts
 static void warn_markup (const wb_corpus_source_t *s, int i, const json_t *counts) {
     char where[320];
     int64_t n[WB_FORMS];
-    const json_t *markup = json_object_get (counts, "markup");
-    for (int f = 0; f < WB_FORMS; f++) n[f] = json_integer_value (json_object_get (markup, wb_form_names[f]));
+    const char *such[WB_FORMS];
+    const json_t *markup = json_object_get (counts, "markup"), *samples = json_object_get (counts, "markup_samples");
+    for (int f = 0; f < WB_FORMS; f++) {
+        n[f] = json_integer_value (json_object_get (markup, wb_form_names[f]));
+        such[f] =
+            json_string_value (json_object_get (json_array_get (json_object_get (samples, wb_form_names[f]), 0), "id"));
+    }
     snprintf (where, sizeof where, "source %d, %.250s: ", i + 1, s->path);
-    wb_content_markup_warn (n, where);
+    wb_content_markup_warn (n, such, where, "in that source");
 }
 
 static wb_status put_sources (json_t *m, const wb_corpus_options_t *o, wb_parts_t *p, const unsigned char *state,
@@ -248,6 +253,50 @@ static void put_shards (json_t *m, const wb_corpus_options_t *o, const wb_shards
     json_object_set_new (m, "shards", shards);
 }
 
+/* "too short 22, exact duplicate 19", the most first; *sum: of all.  NULL: none, or no memory. */
+static char *counted (const json_t *counts, const char *key, int64_t *sum) {
+    wb_buf_t b = {0};
+    const json_t *all = json_object_get (counts, key), *names = json_object_get (counts, "complaint_samples");
+    int64_t below = INT64_MAX;
+    wb_status status = WB_OK;
+    for (*sum = 0; status == WB_OK;) {
+        const char *k;
+        json_t *n;
+        int64_t most = 0;
+        json_object_foreach ((json_t *) (uintptr_t) all, k, n) {
+            const int64_t v = json_integer_value (n);
+            if (v < below && v > most) most = v;
+        }
+        if (most == 0) break;
+        json_object_foreach ((json_t *) (uintptr_t) all, k, n) {
+            if (json_integer_value (n) != most || status != WB_OK) continue;
+            const char *id = json_string_value (json_object_get (json_array_get (json_object_get (names, k), 0), "id"));
+            char *part = wb_format ("%s%s %lld%s%.200s%s", b.len > 0 ? ", " : "", k, (long long) most,
+                                    id != NULL ? " (" : "", id != NULL ? id : "", id != NULL ? ")" : "");
+            status = part != NULL ? wb_buf_put (&b, part, strlen (part)) : WB_NOMEM ("a list");
+            wb_free (part);
+            *sum += most;
+        }
+        below = most;
+    }
+    return b.data;
+}
+
+/* What came of the documents and what was left out, in two lines. */
+static void tell (const json_t *m, const char *dir) {
+    int64_t dropped, refused;
+    const json_t *total = json_object_get (m, "total");
+    const int64_t all = json_integer_value (json_object_get (total, "documents"));
+    char *why = counted (total, "dropped", &dropped), *what = counted (total, "complaints", &refused);
+    wb_info ("%lld document%s in %lld file%s: %lld kept, %lld dropped%s%s", (long long) all, wb_plural (all),
+             (long long) json_integer_value (json_object_get (m, "nfiles")),
+             wb_plural (json_integer_value (json_object_get (m, "nfiles"))), (long long) (all - dropped),
+             (long long) dropped, why != NULL ? ": " : "", why != NULL ? why : "");
+    if (refused > 0) wb_warn ("could not be used: %s; wabun corpus report %s has more", what != NULL ? what : "", dir);
+    wb_free (why);
+    wb_free (what);
+}
+
 wb_status wb_manifest_write (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, wb_parts_t *p,
                              const wb_shards_t *s, const unsigned char *state, const int64_t *first) {
     char identity[17], *path = wb_format ("%s/manifest.json", o->dir);
@@ -263,6 +312,7 @@ wb_status wb_manifest_write (const wb_corpus_options_t *o, const char *text, con
     char *out = status == WB_OK ? json_dumps (m, JSON_INDENT (1)) : NULL;
     if (status == WB_OK && out == NULL) status = WB_NOMEM ("the manifest");
     if (status == WB_OK) status = wb_file_write (path, out, strlen (out));
+    if (status == WB_OK) tell (m, o->dir);
     wb_free_foreign (out);
     json_decref (m);
     wb_free (path);

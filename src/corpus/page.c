@@ -404,7 +404,11 @@ wb_status wb_corpus_report (const char *dir, bool japanese) {
     size_t bytes;
     json_error_t why;
     json_t *m = NULL;
-    wb_status status = path != NULL && to != NULL ? wb_file_read (&data, &bytes, path) : WB_NOMEM ("the report");
+    wb_status status = path != NULL && to != NULL ? WB_OK : WB_NOMEM ("the report");
+    if (status == WB_OK && wb_file_is_dir (dir) && !wb_file_exists (path))
+        status = WB_FAIL (WB_EIO,
+                          "%s holds no finished corpus: `wabun corpus build` writes its manifest.json at the end", dir);
+    if (status == WB_OK) status = wb_file_read (&data, &bytes, path);
     if (status == WB_OK && (m = json_loadb (data, bytes, 0, &why)) == NULL)
         status =
             WB_FAIL (WB_EDATA, "%s:%d: %s: this is no manifest; wabun corpus build makes it", path, why.line, why.text);

@@ -204,6 +204,9 @@ static wb_status deliver (void *ctx, void *unit) {
     wb_counts_add (j->counts, NULL, "documents", 1);
     wb_counts_add (j->counts, NULL, "characters", (int64_t) u->measures.chars);
     wb_counts_add (j->counts, "markup", wb_form_names[u->markup], 1);
+    if (u->markup != WB_FORM_TEXT)
+        wb_counts_sample (j->counts, "markup_samples", wb_form_names[u->markup],
+                          wb_counts_text (u->id.data, u->id.len, "", 0));
     wb_counts_length (j->counts, kept ? "kept" : "dropped", u->measures.chars);
     if (!kept) wb_counts_add (j->counts, "dropped", wb_reason_name (u->reason), 1);
     wb_counts_sample (j->counts, "samples", kept ? "kept" : wb_reason_name (u->reason), sample);

@@ -108,7 +108,7 @@ typedef struct values {
 } values_t;
 
 static bool values_is (const wb_reader_t *r) {
-    if (r->c->o.form != WB_FORM_AUTO && r->c->o.form != WB_FORM_JSON) return false;
+    if (r->c->o.form == WB_FORM_TEXT) return false;
     return wb_values_begin (wb_reader_bytes (r), wb_reader_have (r), wb_reader_named (r, ".json"), NULL);
 }
 

@@ -93,9 +93,7 @@ wb_status wb_work_record (const wb_works_t *all, wb_worker_t *own, wb_work_t *u)
     }
     WB_TRY (wb_extract (own->extractor, d, &got, &u->complaint, &u->record));
     if (!got) return WB_OK;
-    u->markup = u->record.form == WB_FORM_JSON || u->record.form == WB_FORM_TEXT || u->record.form == WB_FORM_AUTO
-                    ? wb_content_markup (d->text.data, d->text.len)
-                    : WB_FORM_TEXT;
+    u->markup = d->form == WB_FORM_TEXT ? wb_content_markup (d->text.data, d->text.len) : WB_FORM_TEXT;
     wb_buf_clear (&u->text);
     WB_TRY (wb_clean_text (&u->text, d->text.data, d->text.len, &all->o->clean));
     WB_TRY (set (&u->id, &d->id, NULL));

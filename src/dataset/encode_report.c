@@ -59,7 +59,8 @@ wb_status wb_encode_judge (const job_t *j) {
     wb_notes_print (&j->bad, "lines that cannot be read");
     if (documents > 0) wb_notes_print (&j->left, "things that were left out");
     wb_markup_warn (c->markup, "document");
-    wb_content_markup_warn (c->line_markup, "lines of JSON: ");
+    wb_content_markup_warn (c->line_markup, (const char *[WB_FORMS]){NULL},
+                            "lines of JSON: ", "wabun corpus build with");
     if (c->words > 0 && !knows_word (j->encoder.tokenizer))
         wb_warn ("<|endoftext|> stands %lld time%s within a line or a text of JSON, where it is text like any other: "
                  "between documents put it on a line of its own",

@@ -122,8 +122,9 @@ static wb_status find_in_dir (wb_inputs_t *l, const char *path, bool named) {
 static wb_status find (wb_inputs_t *l, const char *path, bool named) {
     static const char *const packed[] = {".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z"};
     static const char *const lines[] = {".jsonl", ".ndjson"};
-    static const char *const texts[] = {".txt", ".text",  ".md",  ".json", ".sjis", ".sj",
-                                        ".euc", ".eucjp", ".jis", ".utf8", ".utf",  ".utf16"};
+    static const char *const texts[] = {".txt",   ".text",  ".md",    ".json",   ".sjis",  ".sj",        ".shift_jis",
+                                        ".cp932", ".euc",   ".eucjp", ".euc-jp", ".jis",   ".iso2022jp", ".iso-2022-jp",
+                                        ".utf8",  ".utf-8", ".utf",   ".utf16",  ".utf-16"};
     struct stat st;
     if (named && strcmp (path, "-") == 0) return put (l, "/dev/stdin", WB_INPUT_STREAM, true, 0);
     if (!named && (lstat (path, &st) != 0 || S_ISLNK (st.st_mode)) && wb_file_is_dir (path)) return WB_OK;

@@ -77,7 +77,9 @@ static wb_status measure (job_t *j, int i) {
     double lossy = 0.0;
     wb_model_t *m = NULL;
     WB_TRY (wb_agree (j->world, wb_model_open (&m, &a, "eval")));
-    wb_status status = n > 0 ? wb_eval_score (&j->scores[i], &lossy, &j->documents, m, e) : WB_OK;
+    wb_status status = n > 0 ? wb_eval_score (&j->scores[i], &lossy, &j->documents, m, e,
+                                              wb_comm_rank (j->world) == 0 ? e->models[i] : NULL)
+                             : WB_OK;
     if (status == WB_OK && asked > 0)
         status =
             wb_eval_ask (&j->answers[i], &j->questions, m, e->stride, wb_comm_rank (j->world), wb_comm_size (j->world));

@@ -57,9 +57,10 @@ typedef struct wb_eval_scores {
 wb_status wb_eval_documents_read (wb_eval_documents_t *d, wb_comm_t *world, const wb_eval_t *e) WB_NODISCARD;
 void wb_eval_documents_fini (wb_eval_documents_t *d);
 /** Score the own documents by m; the rest of *s is not touched.  *lossy: how many do not come back from their tokens as
- * they were.  Not collective.  Errors: those of wb_scorer_put(). */
+ * they were; tell: the name under which the progress is told, NULL: it is not.  Not collective.  Errors: those of
+ * wb_scorer_put(). */
 wb_status wb_eval_score (wb_eval_scores_t *s, double *lossy, const wb_eval_documents_t *d, const wb_model_t *m,
-                         const wb_eval_t *e) WB_NODISCARD;
+                         const wb_eval_t *e, const char *tell) WB_NODISCARD;
 
 /* ---- answers (choices.c) ----------------------------------------------------------------------------------------- */
 

@@ -95,21 +95,17 @@ static wb_status keep (void *ctx, const wb_scored_t *r) {
     return WB_OK;
 }
 
-static wb_status score_own (scoring_t *q, const wb_model_t *m, const wb_eval_t *e) {
+static wb_status score_own (scoring_t *q, const wb_model_t *m, const wb_eval_t *e, const char *tell) {
     wb_scorer_t *scorer;
-    int64_t done = 0, own = 0;
-    double shown = 0.0;
+    int64_t own = 0;
     WB_TRY (wb_scorer_new (&scorer, m, !e->exclude_end, keep, q));
     wb_status status = e->stride > 0 ? wb_scorer_stride (scorer, e->stride) : WB_OK;
-    for (int64_t i = 0; i < q->d->n; i++) own += q->d->list[i].text != NULL;
+    for (int64_t i = 0; i < q->d->n; i++) own += q->d->list[i].text != NULL ? q->d->list[i].counts.bytes : 0;
+    wb_scorer_tell (scorer, tell, own);
     for (int64_t i = 0; i < q->d->n && status == WB_OK; i++) {
         const wb_eval_document_t *one = &q->d->list[i];
         if (one->text == NULL) continue;
         status = wb_scorer_put (scorer, &(wb_text_t){one->text, (size_t) one->counts.bytes, one->name, 0});
-        done++;
-        if (wb_now () - shown < 0.25) continue;
-        shown = wb_now ();
-        wb_log_progress ("%lld of %lld document%s", (long long) done, (long long) own, wb_plural (own));
     }
     if (status == WB_OK) status = wb_scorer_run (scorer);
     wb_log_progress ("%s", "");
@@ -118,9 +114,9 @@ static wb_status score_own (scoring_t *q, const wb_model_t *m, const wb_eval_t *
 }
 
 wb_status wb_eval_score (wb_eval_scores_t *s, double *lossy, const wb_eval_documents_t *d, const wb_model_t *m,
-                         const wb_eval_t *e) {
+                         const wb_eval_t *e, const char *tell) {
     scoring_t q = {.d = d, .s = s, .t = m->tokenizer, .end = !e->exclude_end};
-    const wb_status status = score_own (&q, m, e);
+    const wb_status status = score_own (&q, m, e, tell);
     *lossy = q.lossy;
     wb_buf_fini (&q.text);
     return status;

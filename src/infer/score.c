@@ -43,6 +43,9 @@ struct wb_scorer {
     wb_ids_t ids;
     float *logprob; /* [logprobs] of ids[i], given those before it */
     int64_t logprobs;
+    const char *what;                  /* what is told of how far it is; NULL: nothing */
+    int64_t all, emitted, scored, run; /* bytes to come and had; targets, in all and of the texts that wait */
+    double begun, told;
 };
 
 wb_status wb_scorer_new (wb_scorer_t **out, const wb_model_t *m, bool end, wb_scored_fn emit, void *ctx) {
@@ -64,6 +67,26 @@ wb_status wb_scorer_stride (wb_scorer_t *s, int64_t stride) {
                         (long long) stride, (long long) T, (long long) T);
     s->stride = stride;
     return WB_OK;
+}
+
+void wb_scorer_tell (wb_scorer_t *s, const char *what, int64_t bytes) {
+    s->what = what;
+    s->all = bytes;
+    s->begun = s->told = wb_now ();
+}
+
+/* A line every five seconds, or one on a terminal that replaces itself. */
+static void tell (wb_scorer_t *s, int64_t scored) {
+    const double now = wb_now ();
+    char size[32], left[32];
+    s->scored += scored, s->run += scored;
+    if (s->what == NULL || now - s->told < (wb_log_is_tty () ? 0.25 : 5.0)) return;
+    s->told = now;
+    const double done = (double) s->emitted + (double) s->text.len * (double) s->run / (double) s->ids.len;
+    const double share = s->all > 0 && done < (double) s->all ? done / (double) s->all : 1.0, took = now - s->begun;
+    (wb_log_is_tty () ? wb_log_progress : wb_info) (
+        "%s: %.0f %% of %s, %.0f tokens/s, %s left", s->what, 100 * share, wb_format_bytes (size, (double) s->all),
+        (double) s->scored / took, wb_format_seconds (left, took * (1 - share) / (share > 0 ? share : 1)));
 }
 
 void wb_scorer_destroy (wb_scorer_t *s) {
@@ -99,6 +122,7 @@ static void run_windows (wb_scorer_t *s) {
         scored += some;
     }
     wb_batch_clear (b);
+    tell (s, scored);
 }
 
 /* Room for the results, and for sequences as long as the longest text's windows. */
@@ -144,6 +168,8 @@ wb_status wb_scorer_run (wb_scorer_t *s) {
     run_windows (s);
     for (int i = 0; i < s->n && status == WB_OK; i++) status = emit (s, &s->texts[i]);
     s->n = 0;
+    s->run = 0;
+    s->emitted += (int64_t) s->text.len;
     wb_buf_clear (&s->text);
     wb_ids_clear (&s->ids);
     return status;

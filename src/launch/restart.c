@@ -34,20 +34,30 @@ const char *wb_retuned_note (void) {
     return note;
 }
 
+static void start_again (char **argv) {
+    fflush (NULL);
+    execv ("/proc/self/exe", argv);
+}
+
 /* What wb_retune() could not mend, to be reported later; empty: nothing. */
 static char slow[512];
+static bool waiting_told;
 
 void wb_retune (char **argv, bool allowed, const char *core, const char *want) {
-    if (want == NULL) return;
+    const bool waits = allowed && wb_wait_choose ();
+    if (want == NULL) {
+        if (waits) start_again (argv); /* where that fails, it is only slower */
+        return;
+    }
     const char *coretype = getenv (CORETYPE), *why = "";
     const bool set = coretype != NULL && coretype[0] != 0; /* empty chooses nothing */
     if (allowed && !set && wb_retuned_from () == NULL) {
-        fflush (NULL);
-        if (setenv (CORETYPE, want, 1) == 0 && setenv (RETUNED, core, 1) == 0) execv ("/proc/self/exe", argv);
+        if (setenv (CORETYPE, want, 1) == 0 && setenv (RETUNED, core, 1) == 0) start_again (argv);
         why = strerror (errno);
         unsetenv (CORETYPE);
         unsetenv (RETUNED);
-    }
+    } else if (waits)
+        start_again (argv);
     const bool ignored = set && strcmp (coretype, want) == 0;
     snprintf (slow, sizeof slow,
               "the BLAS runs its %s kernels, this processor could run %s ones, which are faster: %s" CORETYPE
@@ -61,6 +71,8 @@ void wb_slow_warn (void) {
     wb_threads_warn ();
     if (slow[0] != 0) wb_warn ("%s", slow);
     slow[0] = 0;
+    if (wb_wait_note ()[0] != 0 && !waiting_told) wb_info ("%s", wb_wait_note ());
+    waiting_told = true;
 }
 
 void wb_hold_streams (void) {

@@ -30,9 +30,12 @@ static wb_status check_flag (const json_t *j, const char *path, const char *name
 
 /* Switches that change what the model computes; absent or null means GPT-2's default. */
 static wb_status check_kind (const json_t *j, const char *path, int64_t C) {
-    const char *type = json_string_value (json_object_get (j, "model_type"));
-    if (type != NULL && strcmp (type, "gpt2") != 0)
-        return WB_FAIL (WB_EDATA, "%s: \"model_type\" is \"%s\": wabun computes \"gpt2\" only", path, type);
+    const json_t *type = json_object_get (j, "model_type");
+    const char *kind = json_string_value (type);
+    if (type != NULL && !json_is_null (type) && kind == NULL)
+        return WB_FAIL (WB_EDATA, "%s: \"model_type\" is not a string: \"gpt2\" was expected", path);
+    if (kind != NULL && strcmp (kind, "gpt2") != 0)
+        return WB_FAIL (WB_EDATA, "%s: \"model_type\" is \"%s\": wabun computes \"gpt2\" only", path, kind);
     const json_t *act = json_object_get (j, "activation_function");
     const char *name = json_string_value (act);
     if (act != NULL && (name == NULL || (strcmp (name, "gelu_new") != 0 && strcmp (name, "gelu_pytorch_tanh") != 0)))
@@ -82,6 +85,11 @@ static wb_status read_dir (wb_size_t *out, const char *dir) {
     wb_status status = path != NULL && latest != NULL ? WB_OK : WB_FAIL (WB_ENOMEM, "out of memory");
     if (status == WB_OK && !wb_file_exists (path) && wb_file_exists (latest))
         status = WB_FAIL (WB_EIO, "model %s: is a run; its newest model is %s", dir, latest);
+    else if (status == WB_OK && !wb_file_exists (path))
+        status = WB_FAIL (WB_EIO,
+                          "model %s: no config.json in it; a model is a directory with config.json and "
+                          "model.safetensors, such as the `latest` of a run",
+                          dir);
     if (status == WB_OK) status = wb_file_read (&text, &bytes, path);
     if (status == WB_OK) {
         json_error_t at;

@@ -86,11 +86,12 @@ static wb_status choose_grid (wb_plan_t *p) {
     int64_t dp = c->data > 0 ? c->data : p->ranks / model;
     wb_status status = WB_OK;
     if (p->ranks > 0 && (dp < 1 || dp * model != p->ranks))
-        status = WB_FAIL (
-            WB_EUSAGE,
-            "parallel: %d ranks are not data %lld x pipeline %lld x tensor %lld: set parallel.data = 0 and --ranks to "
-            "a multiple of %lld",
-            p->ranks, (long long) (dp < 1 ? 1 : dp), (long long) c->pipeline, (long long) c->tensor, (long long) model);
+        status = WB_FAIL (WB_EUSAGE,
+                          "parallel: %d rank%s cannot be data %lld x pipeline %lld x tensor %lld: set parallel.data = "
+                          "0 and --ranks to "
+                          "a multiple of %lld",
+                          p->ranks, wb_plural (p->ranks), (long long) (dp < 1 ? 1 : dp), (long long) c->pipeline,
+                          (long long) c->tensor, (long long) model);
     if (status != WB_OK) return refuse (p, &asked);
     if (dp < 1) dp = 1;
     status = wb_plan_layout (&p->lo, &p->o, &p->machine, (int) dp, c->pipeline, c->tensor);

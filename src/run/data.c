@@ -25,8 +25,8 @@ static wb_status check_tokenizer (const wb_tokens_t *f, const wb_run_data_t *d, 
     if (wb_tokenizer_same (&its, &own)) return WB_OK;
     const bool given = c->tokenizer != NULL;
     return WB_FAIL (WB_EUSAGE,
-                    "%s was encoded with the tokenizer %s, but %s = \"%s\" is %s: encode the text again, with "
-                    "--tokenizer %s",
+                    "%s was encoded with the tokenizer %s, but %s = \"%s\" is %s: name the tokenizer that it "
+                    "was encoded with, or encode the text again, with --tokenizer %s",
                     wb_tokens_path (f), wb_tokenizer_identity_text (text[0], &its),
                     given ? "`tokenizer`" : "model.base", given ? c->tokenizer : c->model.base,
                     wb_tokenizer_identity_text (text[1], &own), given ? c->tokenizer : c->model.base);

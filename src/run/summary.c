@@ -23,8 +23,8 @@ static void report_machine (const wb_run_t *r, double peak) {
     int64_t slow = blas.want != NULL;
     wb_info ("  machine     %s; %d %s on %d %s (%s)", wb_cpu_name (), ranks, ranks == 1 ? "rank" : "ranks", g->nodes,
              g->nodes == 1 ? "node" : "nodes", wb_comm_library ());
-    wb_info ("  threads     %d a rank, %d cores in the mask of rank 0, OMP_PROC_BIND %s", r->threads, wb_cpu_cores (),
-             bind != NULL ? bind : "not set");
+    wb_info ("  threads     %d a rank, %d core%s in the mask of rank 0, OMP_PROC_BIND %s", r->threads, wb_cpu_cores (),
+             wb_plural (wb_cpu_cores ()), bind != NULL ? bind : "not set");
     wb_info ("  BLAS        %s; %s; core type %s%s", blas.config, blas.threading, blas.core, wb_retuned_note ());
     wb_info ("  products    %s", wb_gemm_library_get () == WB_GEMM_ONEDNN ? "oneDNN" : "BLAS");
     wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name,
@@ -105,6 +105,19 @@ static void report_saving (const wb_run_t *r) {
                  r->saving.why);
 }
 
+/* Of several files: what share of the windows each has, and how often its own tokens come. */
+static void report_mix (const wb_run_t *r, double tokens) {
+    const wb_run_data_t *d = &r->data;
+    double sum = 0;
+    char n[32];
+    for (int i = 0; i < d->nfiles; i++) sum += r->config->data.train.list[i].weight;
+    for (int i = 0; i < d->nfiles && d->nfiles > 1 && i < 20; i++) {
+        const double share = r->config->data.train.list[i].weight / sum, own = (double) wb_tokens_count (d->files[i]);
+        wb_info ("  %-11s %s: %.3g %% of the windows, its %s tokens %.2f times", i == 0 ? "mix" : "",
+                 wb_tokens_path (d->files[i]), 100 * share, wb_format_count (n, (int64_t) own), share * tokens / own);
+    }
+}
+
 static void report_data (const wb_run_t *r) {
     const wb_run_data_t *d = &r->data;
     const wb_trainer_t *t = r->trainer;
@@ -117,6 +130,7 @@ static void report_data (const wb_run_t *r) {
              d->tokenizer != NULL ? ", tokenizer " : "", d->tokenizer != NULL ? wb_tokenizer_kind (d->tokenizer) : "",
              wb_format_count (m, (int64_t) batch), (long long) t->o.global_batch, (long long) t->o.T,
              wb_format_count (k, (int64_t) total), (long long) r->config->step.optim.steps, total / all);
+    report_mix (r, total);
     if (d->valid != NULL)
         wb_info ("  validation  %s of %s windows of %s, every %lld steps", wb_format_count (n, d->valid_samples),
                  wb_format_count (m, wb_loader_windows (d->valid)), wb_tokens_path (d->valid_file),

@@ -128,7 +128,10 @@ static wb_status read_piece (model_t *t, const char *path, int32_t id) {
         i += space ? 3 : 1;
     }
     const size_t length = t->texts.len - from;
+    size_t at;
     if (length > INT32_MAX) return WB_FAIL (WB_EDATA, "%s: id %d is too long", path, (int) id);
+    if (length > 0 && !wb_utf8_valid (t->texts.data + from, length, &at))
+        return WB_FAIL (WB_EDATA, "%s: the piece of id %d is not UTF-8", path, (int) id);
     *p = (wb_piece_t){.len = (int32_t) length};
     return WB_OK;
 }

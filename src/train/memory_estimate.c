@@ -117,13 +117,15 @@ wb_status wb_trainer_check_memory (const wb_topo_t *topo, const wb_step_options_
 
     wb_memory_t m = {0};
     WB_TRY (wb_agree (topo->world, wb_trainer_memory (&m, o, lo)));
+    const int ranks = wb_comm_size (topo->node);
     double sum = (double) m.total;
     wb_comm_sum_f64 (topo->node, &sum, 1);
     if (sum > have)
         status = WB_FAIL (
             WB_ENOMEM,
-            "the %d ranks on %s want %s together, %s are free: use more nodes, fewer ranks on a node, a smaller "
+            "the %d rank%s on %s want%s %s together, %s are free: use more nodes, fewer ranks on a node, a smaller "
             "parallel.micro_batch or parallel.recompute (wabun plan shows what each takes)",
-            wb_comm_size (topo->node), wb_comm_host (), wb_format_bytes (a, sum), wb_format_bytes (b, have));
+            ranks, wb_plural (ranks), wb_comm_host (), ranks == 1 ? "s" : "", wb_format_bytes (a, sum),
+            wb_format_bytes (b, have));
     return wb_agree (topo->world, status);
 }

@@ -115,6 +115,14 @@ static wb_status make_model (wb_buf_t *model, const wb_sample_t *s, const char *
     }
     wb_buf_fini (&f.model);
     if (done == WB_SP_NOMEM) return WB_NOMEM ("a model of SentencePiece; --memory makes its sample smaller");
+    /* It names its own options; ours is --size. */
+    const char *bound = strstr (error, "value <= "), *needed = strstr (error, "required_chars. ");
+    long long n = 0, own = 0;
+    if (bound != NULL && sscanf (bound, "value <= %lld", &n) == 1)
+        return WB_FAIL (WB_EDATA, "this text gives at most %lld pieces, not %s: --size %lld, or more text", n, count,
+                        n);
+    if (needed != NULL && sscanf (needed, "required_chars. %lld vs %lld", &own, &n) == 2)
+        return WB_FAIL (WB_EDATA, "--size %lld is too small: the characters of this text alone are %lld", own, n);
     return WB_FAIL (WB_EDATA, "SentencePiece cannot make a model of %s pieces from this text: %s",
                     wb_format_count (count, size), error);
 }

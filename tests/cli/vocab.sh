@@ -81,7 +81,7 @@ if "$WABUN" vocab train --kind unigram --size 350 -o "$work/u" "$work/in" 2>"$wo
   verdict "unigram: the same again, on other threads" eval '
     OMP_NUM_THREADS=3 does vocab train --kind unigram --size 350 -o "$work/u3" "$work/in" && cmp "$work/u/spiece.model" "$work/u3/spiece.model"'
   verdict "bpe" does vocab train --kind bpe --size 350 -o "$work/s" "$work/in"
-  verdict "too many pieces for the text" fails 5 "SentencePiece cannot" vocab train --kind bpe --size 90000 -o "$work/x" "$work/in"
+  verdict "too many pieces for the text" fails 5 "this text gives at most [0-9]* pieces" vocab train --kind bpe --size 90000 -o "$work/x" "$work/in"
   verdict "ja-bpe with words has pairs" eval '
     does vocab train --kind ja-bpe --size 512 -o "$work/w" "$work/in" && grep -qxE "[^<]." "$work/w/ja-bpe.txt"'
 else

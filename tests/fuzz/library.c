@@ -102,12 +102,13 @@ static void run (const uint8_t *data, size_t n) {
     wb_error_clear ();
 }
 
+#define SEED(name, bytes) fuzz_seed (name, bytes, sizeof (bytes) - 1)
 static void seeds (void) {
-    fuzz_seed ("byte", "\0\7ab\xe6\x96\x87 \xff\0c", 11);
-    fuzz_seed ("words", "\1\2\xe6\x97\xa5\xe6\x9c\xac\n(^_^) 12\xe6\x99\x82", 22);
-    fuzz_seed ("clean", "\3\2http://a.b/ 1,000\xe5\x86\x86", 22);
-    fuzz_seed ("ids", "\1\1\5\0\6\0\7\0\x10\0", 10);
-    fuzz_seed ("name", "\1\1<BR>", 6);
+    SEED ("byte", "\0\7ab\xe6\x96\x87 \xff\0c");
+    SEED ("words", "\1\2\xe6\x97\xa5\xe6\x9c\xac\n(^_^) 12\xe6\x99\x82");
+    SEED ("clean", "\3\2http://a.b/ 1,000\xe5\x86\x86");
+    SEED ("ids", "\1\1\5\0\6\0\7\0\x10\0");
+    SEED ("name", "\1\1<BR>");
 }
 
 const fuzz_harness_t fuzz_library = {"library", init, run, seeds};

@@ -16,7 +16,7 @@ wanted.forEach(({ids, text}, i) => {
   });
   at++;                                                           // the total of the line
   same += JSON.stringify(theirs[i].ids) === JSON.stringify(ids.slice(1, -1));
-  back += theirs[i].back.trimStart() === text.trimStart();
+  back += theirs[i].back?.trimStart() === text.trimStart();
 });
 const perplexity = (sum) => Math.exp(-sum / tokens).toFixed(4), least = share === "all" ? wanted.length : share * wanted.length;
 console.log(`${tokens} tokens: log-probabilities differ by ${worst.toExponential(2)} at most; perplexity ` +

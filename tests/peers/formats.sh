@@ -95,7 +95,7 @@ sys.exit(theirs == "" or ours not in (theirs, theirs + "\n"))' "$work/greedy" "$
     ok "transformers: $kind of save_pretrained" same "$work/hf" "$work/from-saved-$kind"
   done
   for kind in ja-bpe unigram bpe; do
-    if "$WABUN" vocab train --kind $kind --size 600 -o "$work/v-$kind" "$work/text" >"$work/out" 2>&1; then
+    if "$WABUN" vocab train --kind $kind --size 900 -o "$work/v-$kind" "$work/text" >"$work/out" 2>&1; then
       run encode --tokenizer "$work/v-$kind" -o "$work/tok-$kind" "$work/text"
       run train "$work/cfg" --set run="$work/run-$kind" --set tokenizer="$work/v-$kind" --set data.train="$work/tok-$kind" \
         --set train.steps=1

@@ -247,7 +247,17 @@ static void shares (void) {
     T_OK (wb_mem_free () < (size_t) 4 << 30, "memory by processor");
 }
 
+static void busy (void) {
+    T_OK (wb_wait_is_busy ("8.22 10.08 10.80 10/134 19772\n", 2, 1), "four others a core, for a minute");
+    T_OK (!wb_wait_is_busy ("0.10 0.05 0.01 1/134 19772\n", 2, 1), "alone");
+    T_OK (!wb_wait_is_busy ("8.22 10.08 10.80 1/134 19772\n", 2, 1), "the others have ended");
+    T_OK (!wb_wait_is_busy ("0.40 0.05 0.01 5/134 19772\n", 2, 1), "they have only begun");
+    T_OK (!wb_wait_is_busy ("0.10 0.05 0.01 64/934 19772\n", 64, 64), "a job of ours begins on the whole node");
+    T_OK (!wb_wait_is_busy ("?", 2, 1), "no such file");
+}
+
 int main (void) {
+    busy ();
     launchers ();
     version_2 ();
     version_1 ();
