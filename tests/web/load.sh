@@ -43,7 +43,7 @@ server=$!
 i=0
 while [ $i -lt 600 ] && [ ! -s "$work/address" ]; do i=$((i + 1)); sleep 0.1; done
 url=$(cat "$work/address")
-number () { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" "$2"; }
+number () { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" "$2" | awk '{ printf "%.1f", $1 }'; }
 printf '%8s%16s%16s%16s%12s%8s%12s%8s\n' clients "serve tokens/s" generate llama.cpp "first ms" "99 %" "between ms" "99 %"
 for n; do
   turn=0
@@ -56,7 +56,7 @@ for n; do
     peer=-
     [ -z "$llama" ] || peer=$(cd "$WABUN_PEERS" && node load_llama.mjs "$work/model.gguf" "$n" "$LOAD_PROMPT" "$LOAD_TOKENS" 2>"$work/llama.err")
     printf '%8d%16s%16s%16s%12s%8s%12s%8s\n' "$n" "$(number tokens_per_s_together "$work/serve")" \
-      "$(sed -n 's/.*"batches": *\[{[^}]*"tokens_per_s": *\([0-9.]*\).*/\1/p' "$work/generate")" "${peer:--}" "$(number first_ms "$work/serve")" \
+      "$(sed -n 's/.*"batches": *\[{/{/p' "$work/generate" | number tokens_per_s -)" "${peer:--}" "$(number first_ms "$work/serve")" \
       "$(number first_ms_99 "$work/serve")" "$(number between_ms "$work/serve")" "$(number between_ms_99 "$work/serve")"
   done
 done
