@@ -129,14 +129,9 @@ sub slurp { open my $f, "<", $_[0] or die "$_[0]: $!\n"; local $/; <$f> }
 my %bits;
 for my $seed (@seeds) {
   my $j = decode_json (slurp ("eval-$seed.json"));
-  my %sum;
   for my $g (@{$j->{text}}) { for my $m (@{$g->{models}}) {
-    next if $g->{genre} eq "all";
     my ($how) = $m->{model} =~ /^(\w+)-/;
-    my $genre = -e "held/novel/$g->{genre}" || grep { m{/\Q$g->{genre}\E\.} } glob ("held/novel/*") ? "novel" : $g->{genre} eq "novel" ? "novel" : "general";
-    $sum{$how}{$genre}[0] += $m->{nats}; $sum{$how}{$genre}[1] += $g->{bytes}; } }
-  for my $how (keys %sum) { for my $genre (keys %{$sum{$how}}) {
-    push @{$bits{$how}{$genre}}, $sum{$how}{$genre}[0] / log (2) / $sum{$how}{$genre}[1]; } }
+    push @{$bits{$how}{$g->{genre}}}, $m->{bits_per_byte}; } }
 }
 sub text { my @x = sort { $a <=> $b } @_; my $m = 0; $m += $_ / @x for @x; sprintf "%.4f (%.4f to %.4f)", $m, $x[0], $x[-1] }
 printf "%-7s  %-27s  %-27s  %-20s  %-16s  %s\n", "", "bits per byte on novel", "on general", "learn", "memory, planned", "a step";
