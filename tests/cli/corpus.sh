@@ -117,7 +117,7 @@ ok "... in Japanese" grep -q 読み込んだ文書 bad.out/report.html
 printf '%s\n' '{"text": "== 歴史 ==\n[[日本]]の[[首都]]である{{lang|ja|東京}}は、とうきょうと読む。これは、ある百科事典の項目の文章です。"}' >texts/wiki1
 for i in 1 2 3 4 5 6 7 8 9 10; do cat texts/wiki1; done >texts/wiki.jsonl
 loose='--set filters.min_chars=1 --set filters.max_repeated_lines=1 --set filters.max_repeated_chars=1 --set filters.max_repeated_ngrams=1 --set filters.min_ends=0 --set filters.max_brackets=1 --set filters.max_short_lines=1 --set duplicates.near=false --set duplicates.exact=false'
-ok "wikitext is told" eval 'build 0 cfg $loose --set corpus=wiki.out --set "sources=({path=\"texts/wiki.jsonl\";}, {path=\"texts/base.jsonl\";})" && says "warning: source 1, texts/wiki.jsonl: 10 of 10 texts have MediaWiki.s markup, .*format = \"wiki\"" && [ "$(grep -c warning err)" -eq 1 ]'
+ok "wikitext is told" eval 'build 0 cfg $loose --set corpus=wiki.out --set "sources=({path=\"texts/wiki.jsonl\";}, {path=\"texts/base.jsonl\";})" && says "warning: source 1, texts/wiki.jsonl: 10 of 10 texts (such as texts/wiki.jsonl:1) have MediaWiki.s markup, .*format = \"wiki\"" && [ "$(grep -c warning err)" -eq 1 ]'
 ok "... and taken out when that is said" eval 'build 0 cfg $loose --set corpus=wiki.less --set validation=0 --set "sources=({path=\"texts/wiki.jsonl\"; format=\"wiki\";})" && ! says warning'
 
 # ---- words, licences, mistakes

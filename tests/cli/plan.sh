@@ -56,7 +56,7 @@ ok "take the time of the largest" sh -c '
 ok "a batch smaller than the ranks" refused 'global_batch = 12 .*16 data ranks' cfg --ranks 16
 ok "tensor that does not divide the heads" refused 'parallel.tensor = 3 .*4 heads.*2 or 4' cfg --set parallel.tensor=3
 ok "more stages than layers" refused 'parallel.pipeline = 4 .*2 layers.*at most 2' cfg --set parallel.pipeline=4
-ok "ranks that are no multiple" refused '3 ranks are not .*multiple of 2' cfg --ranks 3 --set parallel.pipeline=2
+ok "ranks that are no multiple" refused '3 ranks cannot be .*multiple of 2' cfg --ranks 3 --set parallel.pipeline=2
 ok "an unknown key" refused 'train.stesp.*train.steps' cfg --set train.stesp=1
 ok "no configuration" refused 'which configuration' --ranks 2
 ok "an unknown option" refused 'unknown option' cfg --rank 2
