@@ -1,47 +1,11 @@
 #!/bin/sh
 # timeout: 300 - wabun serve: the API against generate, score and transform, streams, errors, keys, limits, signals.  Writes TAP.
-. "${top_srcdir:=.}/tests/cli/model.sh"
+. "${top_srcdir:=.}/tests/cli/server.sh"
 
-NO_PROXY='*' no_proxy='*'
-export NO_PROXY no_proxy
-command -v curl >/dev/null || { echo "1..0 # SKIP no curl"; exit 0; }
-"$WABUN" serve --model "$model" --port 0 --host nowhere.invalid >/dev/null 2>"$T_TMP/err"
-if grep -q "built without libmicrohttpd" "$T_TMP/err"; then
-  echo "1..0 # SKIP built without libmicrohttpd"
-  exit 0
-fi
-
-# start ARGUMENT...: a server in the background; $url and $server are its own
-start () {
-  rm -f "$T_TMP/address"
-  "$WABUN" serve --port 0 "$@" >"$T_TMP/address" 2>"$T_TMP/server.err" &
-  server=$!
-  i=0
-  while [ $i -lt 600 ] && [ ! -s "$T_TMP/address" ] && kill -0 $server 2>/dev/null; do
-    i=$((i + 1))
-    sleep 0.1
-  done
-  url=$(cat "$T_TMP/address")
-}
-trap 'kill "$server" 2>/dev/null' EXIT
-get () { path=$1; shift; curl -q -s -m 60 "$@" "$url$path"; }
-post () { path=$1 body=$2; shift 2; curl -q -s -m 60 -d "$body" "$@" "$url$path"; }
 # field NAME: every value of that name, of one line of JSON, one a line
 field () { grep -o "\"$1\":\(\"\([^\"\\\\]\|\\\\.\)*\"\|[^,}\"]*\|\[[^]]*\]\)" | sed "s/^\"$1\"://; s/^\"\(.*\)\"\$/\1/"; }
 complete () { post /v1/completions "$1" | field text; }
 near () { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(a != "" && b != "" && d * d <= 1e-8 * b * b) }'; }
-number () { # of metrics
-  get /metrics | sed -n "s/^wabun_$1 //p"
-}
-until_is () { # METRIC VALUE
-  i=0
-  while [ $i -lt 300 ] && [ "$(number "$1")" != "$2" ]; do
-    i=$((i + 1))
-    sleep 0.1
-  done
-  test "$(number "$1")" = "$2"
-}
-
 talks_until () { # TEXT
   i=0
   while [ $i -lt 100 ] && [ "$(post /v1/chat/completions "{$talk}" | field content)" != "$1" ]; do
