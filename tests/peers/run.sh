@@ -4,6 +4,7 @@
 #
 #   llama.sh          llama.cpp, Hugging Face's tokenizers and reader of GGUF (npm packages in WABUN_PEERS)
 #   formats.sh        PyTorch, NumPy, llm.c (LLMC), Hugging Face transformers (TRANSFORMERS)
+#   eval.sh           bits per byte by their definition, in NumPy
 #   sentencepiece.sh  SentencePiece's Python module, on README.ja.md
 # Each says at its top what it needs; what is not installed is skipped.  Writes TAP, one point for each.
 case ${1-} in
@@ -30,6 +31,7 @@ log=$(mktemp) || exit 99
 trap 'rm -f "$log"' EXIT
 peer llama
 peer formats
+peer eval
 peer sentencepiece "$here/../../README.ja.md"
 echo "1..$point"
 exit $bad
