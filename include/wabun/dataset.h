@@ -131,17 +131,17 @@ wb_status wb_bad_lines_parse (wb_bad_lines *out, const char *s) WB_NODISCARD;
 
 /** A context and what may follow it. */
 typedef struct wb_question {
-    wb_buf_t context;
-    wb_buf_t *choices; /**< [nchoices >= 2] none is empty */
+    wb_buf_t context, after; /**< after: what comes after the blank; empty where the choices end the text */
+    wb_buf_t *choices;       /**< [nchoices >= 2] none is empty */
     int nchoices, answer;
 } wb_question_t;
 typedef struct wb_questions {
     wb_question_t *list;
     int64_t n, cap;
 } wb_questions_t;
-/** Lines {"context": TEXT, "choices": [TEXT, ...], "answer": the right one, from 0} of a file; empty lines do not
- * count. Bad ones are told as warnings.  Not collective.  Errors: WB_EIO; WB_EDATA bad lines, or no question;
- * WB_ENOMEM. */
+/** Lines {"context": TEXT, "choices": [TEXT, ...], "answer": the right one, from 0} of a file, of a cloze with
+ * "after": TEXT as well; empty lines do not count. Bad ones are told as warnings.  Not collective.  Errors: WB_EIO;
+ * WB_EDATA bad lines, or no question; WB_ENOMEM. */
 wb_status wb_dataset_questions (wb_questions_t *out, const char *path, wb_bad_lines bad_lines) WB_NODISCARD;
 void wb_questions_fini (wb_questions_t *q);
 

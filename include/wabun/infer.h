@@ -338,7 +338,8 @@ wb_status wb_eval_options (wb_eval_t *e, int argc, char **argv) WB_NODISCARD;
     "  MODEL             checkpoints, or any Hugging Face GPT-2 directories\n"                                      \
     "  --text FILE...    text the models have not seen, of any form that wabun corpus build reads: files and\n"     \
     "                    directories. A genre is what lines of JSON say (as shards of a corpus do), else a FILE\n"  \
-    "  --choices FILE    lines of JSON {\"context\": TEXT, \"choices\": [TEXT, ...], \"answer\": 0}\n"              \
+    "  --choices FILE    lines of JSON {\"context\": TEXT, \"choices\": [TEXT, ...], \"answer\": 0}; a cloze\n"     \
+    "                    has \"after\": TEXT as well, what comes behind the blank\n"                                \
     "  --bad-lines X     of that file: stop or skip, as wabun encode does\n"                                        \
     "  --sampling-grid CFG  texts of one MODEL drawn in many ways, measured: see below\n"                           \
     "  --stride N        of a document longer than the context each window but the first scores its last N\n"       \

@@ -17,6 +17,7 @@ wb_status wb_bad_lines_parse (wb_bad_lines *out, const char *s) {
 void wb_questions_fini (wb_questions_t *q) {
     for (int64_t i = 0; i < q->n; i++) {
         wb_buf_fini (&q->list[i].context);
+        wb_buf_fini (&q->list[i].after);
         for (int k = 0; k < q->list[i].nchoices; k++) wb_buf_fini (&q->list[i].choices[k]);
         wb_free (q->list[i].choices);
     }
@@ -34,6 +35,8 @@ static bool check (const json_t *line, wb_jsonl_complaint_t *c) {
     for (size_t i = 0; i < n; i++)
         if (json_string_length (json_array_get (choices, i)) == 0)
             snprintf (c->text, sizeof c->text, "choice %d is no text, or an empty one", (int) i);
+    const json_t *after = json_object_get (line, "after");
+    if (after != NULL && !json_is_string (after)) snprintf (c->text, sizeof c->text, "\"after\" is no text");
     if (c->text[0] == 0 &&
         (!json_is_integer (answer) || json_integer_value (answer) < 0 || json_integer_value (answer) >= (json_int_t) n))
         snprintf (c->text, sizeof c->text, "\"answer\" is not the number of a choice, 0 to %d", (int) n - 1);
@@ -55,6 +58,7 @@ static wb_status take (wb_questions_t *q, const json_t *line) {
     q->n++;
     one->nchoices = (int) n;
     WB_TRY (put (&one->context, json_object_get (line, "context")));
+    WB_TRY (put (&one->after, json_object_get (line, "after")));
     for (size_t i = 0; i < n; i++) WB_TRY (put (&one->choices[i], json_array_get (choices, i)));
     return WB_OK;
 }

@@ -5,6 +5,9 @@
  * their log-probabilities favours short choices; divided by the bytes of the choice it does less so (what
  * lm-evaluation-harness calls acc and acc_norm; Gao et al., doi:10.5281/zenodo.12608602).
  *
+ * In a cloze a text goes on after the blank: its ids, encoded by themselves, are scored with those of the choice, since
+ * a word is right by what follows it as well.
+ *
  * Not here: reading questions (dataset/questions.c), printing (eval_print.c). */
 #include "config.h"
 
@@ -32,7 +35,7 @@ static wb_status keep (void *ctx, const wb_scored_t *r) {
     const int64_t n = k->lengths[k->got++];
     double sum[2] = {n > 0 ? 0.0 : -INFINITY, 0.0}; /* no id: a tokenizer that drops blanks */
     for (int64_t i = r->n - n; i < r->n; i++) sum[0] += (double) r->logprob[i];
-    sum[1] = sum[0] / (double) q->choices[k->choice].len;
+    sum[1] = sum[0] / (double) (q->choices[k->choice].len + q->after.len);
     for (int i = 0; i < 2; i++)
         if (k->choice == 0 || sum[i] > k->best[i]) k->best[i] = sum[i], k->which[i] = k->choice;
     if (++k->choice < q->nchoices) return WB_OK;
@@ -49,6 +52,7 @@ static wb_status ask (asking_t *k, wb_scorer_t *scorer, const wb_tokenizer_t *t,
     wb_ids_clear (&k->choice_ids);
     WB_TRY (wb_tokenizer_encode (t, &k->ids, q->context.data, q->context.len, false));
     WB_TRY (wb_tokenizer_encode (t, &k->choice_ids, text->data, text->len, false));
+    WB_TRY (wb_tokenizer_encode (t, &k->choice_ids, q->after.data, q->after.len, false));
     if (!WB_GROW (k->lengths, k->cap, k->put + 1)) return WB_NOMEM ("choices");
     k->lengths[k->put++] = k->choice_ids.len;
     for (int64_t i = 0; i < k->choice_ids.len; i++) WB_TRY (wb_ids_put (&k->ids, k->choice_ids.data[i]));

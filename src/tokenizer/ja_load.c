@@ -132,7 +132,7 @@ static wb_status check_words (wb_ja_t *t, const char *path) {
     for (const char *const *tag = t->form->needed; *tag != NULL; tag++)
         if (wb_ja_tag (t, *tag) < 0) return WB_FAIL (WB_EDATA, "%s:%d: no entry %s in the file", path, last, *tag);
     for (int b = 0; b < 256; b++) {
-        char name[16];
+        char name[24];
         snprintf (name, sizeof name, "<|byte%d|>", b);
         t->bytes[b] = wb_ja_tag (t, name);
         if (t->bytes[b] < 0 && b <= 0xf4 && b != 0xc0 && b != 0xc1) /* a byte of which UTF-8 is made */

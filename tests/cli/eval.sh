@@ -126,6 +126,19 @@ ok "choices: some, not all" awk '{ exit !($1 > 0 && $1 < 1) }' "$T_TMP/shares"
 timeout 120 $MPIRUN $MPIRUN_FLAGS -n 3 "$WABUN" eval "$model" --choices "$T_TMP/choices.jsonl" \
   >"$T_TMP/ranks" 2>"$T_TMP/err" </dev/null
 ok "choices on 3 ranks: the same" cmp "$T_TMP/ranks" "$T_TMP/choices"
+cat >"$T_TMP/cloze.jsonl" <<EOF
+{"context": "abc", "choices": ["de", "h", "qqqqq"], "after": "fg", "answer": 1}
+{"context": "the lazy", "choices": ["x", "!"], "after": " dog", "answer": 0}
+{"context": "q", "choices": ["a", "e"], "answer": 0}
+EOF
+cat >"$T_TMP/filled.jsonl" <<EOF
+{"context": "abc", "choices": ["defg", "hfg", "qqqqqfg"], "answer": 1}
+{"context": "the lazy", "choices": ["x dog", "! dog"], "answer": 0}
+{"context": "q", "choices": ["a", "e"], "answer": 0}
+EOF
+eval_ cloze "$model" --choices "$T_TMP/cloze.jsonl"
+eval_ filled "$model" --choices "$T_TMP/filled.jsonl"
+ok "a cloze: what follows the blank counts" eval 'grep -q "[0-9]" "$T_TMP/cloze" && cmp "$T_TMP/cloze" "$T_TMP/filled"'
 eval_ both "$model" "$T_TMP/rounded" --text "$T_TMP/line.txt" --choices "$T_TMP/choices.jsonl" --json
 ok "text and choices in one object" test "$(grep -c '"text": \|"choices": ' "$T_TMP/both")" -eq 2
 
