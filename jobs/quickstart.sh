@@ -175,9 +175,9 @@ if [ ! -e train.cfg ]; then
   say "measuring the speed of this machine"
   ids=257
   case $tokenizer in byte) ;; *) ids=$(($(wc -l <"$tokenizer/ja-bpe.txt") + 1)) ;; esac
-  measuring () { echo "    still measuring: $ranks ranks, 51 steps"; }
+  measuring () { echo "    still measuring: $ranks ranks, 51 steps" >&3; }
   with_progress measuring mpi "$wabun" bench step --layers 4 --width 128 --heads 4 --context $context --vocab "$ids" --batch $batch --steps 50 \
-    --json >speed || fail $? "no speed"
+    --json 3>&1 >speed || fail $? "no speed"
   speed=$(sed -n 's/.*"tokens_per_s": *\([0-9]*\).*/\1/p' speed)
   [ -n "$speed" ] || fail 3 "wabun bench gave no speed"
   steps=$((speed * minutes * 57 / (batch * context))) # 57 s a minute: validations take their share
