@@ -210,10 +210,10 @@ static wb_status list_named (wb_run_t *r, int64_t **steps, int *n) {
 }
 
 /* Rank 0: damaged checkpoints must neither be `latest` nor count among those that are kept, or pruning would remove the
- * good ones. */
+ * good ones.  What is resumed is `latest`, also where a kill came between the save and its link. */
 static wb_status set_aside (const wb_run_t *r, const int64_t *steps, int damaged) {
     for (int i = 0; i < damaged; i++) WB_TRY (wb_ckpt_set_aside (r->config->run.dir, steps[i]));
-    return damaged > 0 ? wb_ckpt_set_latest (r->config->run.dir, steps[damaged]) : WB_OK;
+    return wb_ckpt_set_latest (r->config->run.dir, steps[damaged]);
 }
 
 static wb_status resume_listed (wb_run_t *r, const int64_t *steps, int n) {

@@ -114,6 +114,9 @@ page () { # FILE: all of its commands
         cp ../block "$cfg"
         ok "$name: $cfg can be planned" wabun plan "$cfg"
         continue ;;
+      '{'*) # the text of a file
+        ok "$name: $(printf '%.20s' "$first")... is JSON" perl -MJSON::PP -0777 -ne 'decode_json ($_)' ../block
+        continue ;;
       'import '*)
         if python3 -c 'import torch, transformers' 2>/dev/null; then
           cp ../block page.py

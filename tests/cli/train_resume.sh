@@ -100,6 +100,11 @@ ok "one that a killed run missed" trained 1 kept --set train.steps=9 --set check
 ok "is made up for" test "$(names kept/archive)" = "step-00000003 step-00000006 step-00000008 latest*"
 clean kept || ok "nothing is left over" false
 
+# ---- killed between a save and its link -------------------------------------------------------------------------------
+cp -R good late && ln -sfn step-00000006 late/latest
+ok "a run that is done, but for the link" trained 1 late
+ok "latest is the newest again" test "$(readlink late/latest)" = step-00000008
+
 # ---- latest that is not a link --------------------------------------------------------------------------------------
 cp -RL good copied
 ok "a copied run whose latest is a directory goes on" trained 2 copied --set train.steps=9

@@ -182,6 +182,10 @@ static void test_set (void) {
                                        "log.every=15",
                                        "sample.every=16",
                                        "sample.length=18",
+                                       "finetune.layers=1",
+                                       "finetune.lora_rank=4",
+                                       "finetune.lora_alpha=8.5",
+                                       "finetune.targets=c_attn",
                                        "sample.context=\"むかし むかし\""};
     enum { N = sizeof sets / sizeof *sets };
     for (int i = 0; i < N; i++) {

@@ -6,7 +6,7 @@
 #   LOAD_PRESET=small  LOAD_PROMPT=32  LOAD_TOKENS=256  LOAD_TURNS=3
 # The model is random.  Tokens a second of the server count while all clients write.
 case ${1-} in
-  -h | --help) sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+  -h | --help) echo "usage: tests/web/load.sh [CLIENTS]..."; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
   *[!0-9]*) echo "load.sh: $1 is not a number of clients; tests/web/load.sh --help" >&2; exit 2 ;;
 esac
 here=$(cd "$(dirname "$0")" && pwd)
