@@ -58,11 +58,19 @@ static void decode (const wabun_tokenizer *t, size_t count, size_t room) {
     wabun_stream_close (s);
 }
 
+static bool is_known (const wabun_tokenizer *t) {
+    for (int i = 0; i < KINDS; i++)
+        if (kinds[i] == t) return true;
+    return false;
+}
+
 static void encode (const wabun_tokenizer *t, const char *s, size_t n, unsigned flags, size_t room) {
     size_t count, need;
     int32_t few[4];
     const wabun_status status = wabun_encode (t, ids, ROOM, &count, s, n, flags);
     if (is (status, WABUN_TOO_SMALL)) return;
+    /* There are models of SentencePiece that its library cannot use for every text; it says so. */
+    if (is (status, WABUN_DATA) && !is_known (t)) return;
     FUZZ_CHECK (is (status, WABUN_OK), "%s", wabun_error_text ());
     for (size_t i = 0; i < count; i++)
         FUZZ_CHECK (ids[i] >= 0 && ids[i] < wabun_tokenizer_size (t), "id %d", (int) ids[i]);

@@ -20,7 +20,9 @@ sed 's/^/# /' "$T_TMP/report"
 echo "# pauses $(number pauses_total), cancelled $(number cancelled_total), shared $(number prompt_tokens_shared_total), tokens $(number tokens_total)"
 ok "some were taken back" test "$(number cancelled_total)" -ge $((count / 4))
 ok "no descriptor is lost" test "$(fds)" -le "$((idle + 1))" # the last connection may still be closing
-# Connections have threads, whose memory malloc() keeps in pools: it grows at first.
-grew=$(sed -n 's/.*quiet: \(.*\) kB;.*/\1/p' "$T_TMP/report" | awk '{ print $NF - $4 }')
-ok "memory stays" test "${grew:-100000}" -lt 6000
+if [ -z "${ASAN_OPTIONS-}" ]; then # which keeps what is freed
+  # Connections have threads, whose memory malloc() keeps in pools: it grows at first.
+  grew=$(sed -n 's/.*quiet: \(.*\) kB;.*/\1/p' "$T_TMP/report" | awk '{ print $NF - $4 }')
+  ok "memory stays" test "${grew:-100000}" -lt 6000
+fi
 finish

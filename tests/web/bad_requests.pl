@@ -212,10 +212,11 @@ sleep 8 - (time - $began) if time - $began < 8;
 for my $o (grep { $_->{name} =~ /does not read/ && $_->{socket} } @open) {
     my $got = '';
     $o->{socket}->blocking (1);
-    alarm 20;
+    alarm 40;
     1 while sysread $o->{socket}, $got, 1 << 16, length $got;
     alarm 0;
-    $o->{cut} = 1 if $got !~ /\[DONE\]/ && $got !~ /0\r\n\r\n\z/;
+    # A slow server does not fill what the system keeps for the client: the time of a request ends it then.
+    $o->{cut} = 1 if $got =~ /"error"/ || $got !~ /\[DONE\]/ && $got !~ /0\r\n\r\n\z/;
 }
 wrong ($_->{name}, 'not cut') for grep { !defined $_->{cut} } @open;
 
