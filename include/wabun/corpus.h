@@ -182,7 +182,7 @@ extern const wb_option_t wb_corpus_options[];
 
 /** Make the corpus `o->dir` of its sources: DIR/GENRE-00000.jsonl.zst ..., DIR/GENRE-valid-00000.jsonl.zst ...,
  * DIR/manifest.json; the same bytes on any number of ranks and threads.  What was worked out before an interruption is
- * kept in DIR/work and is taken from there.  text: the configuration in full, for the manifest and to see what has
+ * kept in DIR/.work and is taken from there.  text: the configuration in full, for the manifest and to see what has
  * changed; force: replace a corpus that was made by another one.  Collective over world.  Errors, agreed: WB_EDATA a
  * source without any document, WB_EIO, WB_EUSAGE, WB_ENOMEM. */
 wb_status wb_corpus_build (wb_comm_t *world, const wb_corpus_options_t *o, const char *text, bool force) WB_NODISCARD;

@@ -1,7 +1,7 @@
 /* A corpus from its sources: parts, duplicates, shards, manifest, one after the other, on all ranks.
  *
  * The manifest comes last, so where it is the corpus is whole; it is removed before anything in the corpus changes.
- * Ctrl-C ends the program at once: parts that are done are in DIR/work, and the next run takes them from there.
+ * Ctrl-C ends the program at once: parts that are done are in DIR/.work, and the next run takes them from there.
  *
  * Not done here: the configuration's file (src/config/corpus.c). */
 #include "config.h"
@@ -48,7 +48,7 @@ static wb_status check (const wb_corpus_options_t *o) {
 /* What rank 0 sees: nothing to do, or what is different. */
 static wb_status look (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, bool *same,
                        bool force) {
-    char *work = wb_format ("%s/work", o->dir), *inside = wb_format ("%s/work/", o->dir);
+    char *work = wb_format ("%s/.work", o->dir), *inside = wb_format ("%s/.work/", o->dir);
     wb_status status = work != NULL ? wb_manifest_look (o->dir, same, wb_corpus_identity (text, f), text, force)
                                     : WB_NOMEM ("%s", o->dir);
     if (status == WB_OK && !*same) status = wb_dir_make (work);
@@ -202,7 +202,7 @@ static wb_status build (build_t *b, wb_comm_t *world, const wb_corpus_options_t 
     WB_TRY (finish (b, world, o, text, threads));
     if (root) print (o, &b->shards, &b->files, wb_now () - start);
     if (!root || o->keep_work) return WB_OK;
-    char *work = wb_format ("%s/work", o->dir);
+    char *work = wb_format ("%s/.work", o->dir);
     const wb_status status = work != NULL ? wb_dir_remove (work) : WB_NOMEM ("%s", o->dir);
     wb_free (work);
     return status;

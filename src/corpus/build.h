@@ -53,7 +53,7 @@ typedef struct wb_row_of_part {
 typedef struct wb_part {
     int64_t first, files, bytes; /* of the list of files */
     int source;
-    char *path; /* DIR/work/HASH.part; the hash is of all that decides what is in it */
+    char *path; /* DIR/.work/HASH.part; the hash is of all that decides what is in it */
     bool done;
     /* once it is open */
     const char *map;
@@ -171,7 +171,7 @@ void wb_sorter_destroy (wb_sorter_t *s); /* NULL is allowed */
 
 /* ---- over all parts ---------------------------------------------------------------------------------------------- */
 
-/* Numbers that each rank found, together on all ranks, by way of files in DIR/work.  *out [*n]: the caller's, in the
+/* Numbers that each rank found, together on all ranks, by way of files in DIR/.work.  *out [*n]: the caller's, in the
  * order of ranks.  Collective.  Errors, agreed. */
 wb_status wb_corpus_gather (wb_comm_t *world, const char *dir, const char *name, uint64_t **out, int64_t *n,
                             const uint64_t *mine, int64_t nmine) WB_NODISCARD;
@@ -202,7 +202,7 @@ typedef struct wb_shards {
     int64_t len, cap;
 } wb_shards_t;
 /* Their names, one a line, from before the first is written: a file in DIR. */
-#define WB_SHARDS_PLANNED "work/shards"
+#define WB_SHARDS_PLANNED ".work/shards"
 /* Write them all.  Collective.  Errors, agreed. */
 wb_status wb_shards_write (wb_shards_t *out, wb_comm_t *world, const wb_parts_t *p, const wb_corpus_options_t *o,
                            const unsigned char *state, const uint64_t *lines, int64_t nlines, int threads) WB_NODISCARD;

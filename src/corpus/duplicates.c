@@ -36,7 +36,7 @@ static wb_status append (uint64_t **out, int64_t *n, const char *path) {
 }
 
 static char *file_of (const char *dir, const char *name, int rank) {
-    return wb_format ("%s/work/%s.%d", dir, name, rank);
+    return wb_format ("%s/.work/%s.%d", dir, name, rank);
 }
 
 wb_status wb_corpus_gather (wb_comm_t *world, const char *dir, const char *name, uint64_t **out, int64_t *n,
@@ -162,7 +162,7 @@ static wb_status search_all (search_t *s, const wb_corpus_options_t *o, int rank
     for (int t = 0; t < tasks; t++) {
         if (t % ranks != rank || (t == 0 && !s->o->exact)) continue;
         wb_sorter_t *sorter;
-        char *prefix = wb_format ("%s/work/band-%d", o->dir, t);
+        char *prefix = wb_format ("%s/.work/band-%d", o->dir, t);
         wb_status status = prefix != NULL ? wb_sorter_new (&sorter, prefix, o->memory) : WB_NOMEM ("sorting");
         if (status == WB_OK) status = fill (sorter, s->parts, t, s->o->rows);
         if (status == WB_OK) status = t == 0 ? search_exact (s, sorter) : search_near (s, sorter);

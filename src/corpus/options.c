@@ -42,7 +42,7 @@ const wb_option_t wb_corpus_options[] = {
      .help = "memory of a rank for sorting; what does not fit goes to disk"},
     {"threads", WB_OPTION_INT, AT (threads), "0", .max = 4096, .help = "threads of a rank; 0: cores / ranks"},
     {"keep_work", WB_OPTION_BOOL, AT (keep_work), "false",
-     .help = "keep DIR/work, so that a corpus that grows reads only what is new"},
+     .help = "keep DIR/.work, so that a corpus that grows reads only what is new"},
     {"clean.nfkc", WB_OPTION_BOOL, AT (clean.nfkc), "false", .help = "normalise by Unicode's NFKC"},
     {"clean.fold_kana", WB_OPTION_BOOL, AT (clean.fold_kana), "false", .help = "half-width kana become full-width"},
     {"clean.fold_ascii", WB_OPTION_BOOL, AT (clean.fold_ascii), "false", .help = "full-width ASCII becomes ASCII"},

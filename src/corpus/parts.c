@@ -62,7 +62,7 @@ static wb_status name_part (wb_part_t *p, const wb_corpus_options_t *o, const wb
         WB_TRY (wb_buf_put (b, &f->data[i].mtime, sizeof (int64_t)));
         WB_TRY (put_text (b, f->data[i].path));
     }
-    p->path = wb_format ("%s/work/%016llx.part", o->dir, (unsigned long long) wb_hash64 (b->data, b->len));
+    p->path = wb_format ("%s/.work/%016llx.part", o->dir, (unsigned long long) wb_hash64 (b->data, b->len));
     return p->path != NULL ? WB_OK : WB_NOMEM ("list of parts");
 }
 

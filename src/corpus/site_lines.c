@@ -64,7 +64,7 @@ wb_status wb_site_lines_find (uint64_t **out, int64_t *n, wb_comm_t *world, cons
     wb_sorter_t *s = NULL;
     *out = NULL, *n = 0;
     if (o->duplicates.lines == 0) return WB_OK;
-    char *prefix = wb_format ("%s/work/lines-%d", o->dir, wb_comm_rank (world));
+    char *prefix = wb_format ("%s/.work/lines-%d", o->dir, wb_comm_rank (world));
     wb_status status = prefix != NULL ? wb_sorter_new (&s, prefix, o->memory) : WB_NOMEM ("sorting");
     if (status == WB_OK) status = fill (s, p, state, world);
     if (status == WB_OK) status = wb_sorter_sort (s);

@@ -47,7 +47,7 @@ done
 cp err err.print
 ok "shards, some of them for validation" eval '[ -s out.1/general-00001.jsonl.zst ] && [ -s out.1/general-valid-00000.jsonl.zst ] && [ -s out.1/novel-00000.jsonl.zst ]'
 for n in 2 3; do ok "the same bytes on 1 and $n ranks" diff -r out.1 out.$n; done
-ok "the work is removed" test ! -e out.1/work
+ok "the work is removed" test ! -e out.1/.work
 cp err.print err
 ok "an example for training" says 'tokens = "tok/far"; weight = 2'
 ok "its tokens are made so" says "encode --tokenizer T -o tok/far "
@@ -60,6 +60,18 @@ ok "... and it says so" says "files of its sources have changed"
 ok "another configuration is refused" eval 'build 2 cfg.most --set filters.min_chars=100 && says "out is there already, made with another configuration (first change: min_chars = 100"'
 ok "... what changes nothing of the corpus is not" build 0 cfg.most --set threads=1
 ok "... but where it is meant" eval 'build 0 cfg.most --force --set filters.min_chars=100 && says "the configuration has changed"'
+
+# ---- what is for validation, and a file that two sources name
+ok "a folder's tokens are without its validation" eval '"$WABUN" encode --tokenizer byte -o folder out.1 2>err && "$WABUN" encode --tokenizer byte -o shards out.1/[a-z]*-[0-9][0-9]*[0-9].jsonl.zst 2>err2'
+ok "... which is said" grep -q "^left out: [0-9]* shards for validation" err
+ok "... and warned of where it is named with others" grep -q "^wabun: warning: [0-9]* of the [0-9]* files are shards for validation" err2
+"$WABUN" encode --tokenizer byte -o valid out.1/*-valid-*.zst 2>err3
+tokens () { sed -n "s/.* documents\{0,1\}, \([0-9,]*\) tokens.*/\1/p" "$1" | tr -d ,; }
+ok "... and makes up the rest" eval '[ "$(tokens err)" -gt 0 ] && [ "$(tokens err3)" -gt 0 ] && [ $(($(tokens err) + $(tokens err3))) -eq "$(tokens err2)" ]'
+mkdir two && cp texts/base.jsonl two/a.jsonl && cp texts/far.jsonl two/b.jsonl
+ok "a file of two sources" build 0 cfg --set corpus=two.out --set 'sources=({path="two/b.jsonl"; genre="far";}, {path="./two"; genre="rest";})'
+ok "... is the first one's" eval '[ "$(grep -c "\"path\": \".*two/[ab].jsonl\"" two.out/manifest.json)" -ge 2 ] && grep -q "in 2 files" "$T_TMP/err" && lacks "exact duplicate" "$T_TMP/err"'
+ok "... and a source of nothing else is an error" eval 'build 5 cfg --set corpus=two.out2 --set "sources=({path=\"two\";}, {path=\"two/b.jsonl\";})" && says "source 2, two/b.jsonl: all of its files are those of earlier sources"'
 
 # ---- duplicates
 pair () { # FILE: near duplicates of base that are found
@@ -87,14 +99,14 @@ ok "... and where there is no site" eval 'build 0 cfg --force --set corpus=site.
 # ---- interrupted
 ok "a source of which nothing stays" eval 'build 5 cfg --set corpus=cut --set "sources=({path=\"texts/base.jsonl\"; genre=\"general\"; licence=\"CC0\";}, {path=\"texts/near.jsonl\"; genre=\"general\";}, {path=\"cfg\";})"'
 ok "... is named" says "source 3, cfg: .*too short"
-ok "what was done is kept" eval '[ "$(ls cut/work/*.part | wc -l)" -eq 3 ] && [ ! -e cut/manifest.json ]'
+ok "what was done is kept" eval '[ "$(ls cut/.work/*.part | wc -l)" -eq 3 ] && [ ! -e cut/manifest.json ]'
 ok "... and is taken from there" eval 'build 0 cfg.most --set corpus=cut && says "2 of 4 parts are there"'
 for f in out.1/*.zst; do ok "the same: ${f#*/}" cmp "$f" "cut/${f#*/}"; done
 rm -rf killed
 "$WABUN" corpus build cfg.most --set corpus=killed >stdout 2>err &
 pid=$!
 i=0
-while [ $i -lt 200 ] && ! ls killed/work/*.part >/dev/null 2>&1 && kill -0 $pid 2>/dev/null; do i=$((i + 1)); sleep 0.01; done
+while [ $i -lt 200 ] && ! ls killed/.work/*.part >/dev/null 2>&1 && kill -0 $pid 2>/dev/null; do i=$((i + 1)); sleep 0.01; done
 kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
 ok "killed, and started again" build 0 cfg.most --set corpus=killed

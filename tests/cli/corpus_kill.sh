@@ -24,7 +24,7 @@ build () {
   # shellcheck disable=SC2086 # flags are words
   $MPIRUN $MPIRUN_FLAGS -n "$n" env "$@" "$WABUN" corpus build cfg </dev/null >stdout 2>err
 }
-same () { for f in want/*.zst; do cmp "$f" "out/${f#*/}" || return 1; done && [ ! -e out/work ]; }
+same () { for f in want/*.zst; do cmp "$f" "out/${f#*/}" || return 1; done && [ ! -e out/.work ]; }
 
 mkdir -p texts
 "$top_builddir/tests/cli/make_corpus" texts 4400 || exit 99
@@ -42,8 +42,8 @@ cut () {
   rm -rf out
   build "$5" LD_PRELOAD="$shim" KILL_AT="$2" KILL_NTH="$3" KILL_SIGNAL="$4"
   code=$?
-  verdict "$1: ended by signal $4 on $5 ranks" eval "[ $code -ne 0 ] && [ -d out/work ] && [ ! -e out/manifest.json ]"
-  parts=$(find out/work -name '*.part' | wc -l)
+  verdict "$1: ended by signal $4 on $5 ranks" eval "[ $code -ne 0 ] && [ -d out/.work ] && [ ! -e out/manifest.json ]"
+  parts=$(find out/.work -name '*.part' | wc -l)
   echo "# $parts parts are done; there are also: $(find out -type f ! -name '*.part' | tr '\n' ' ')"
   verdict "$1: again on $6 ranks" build "$6"
   [ "$parts" -eq 0 ] || verdict "$1: it goes on from $parts parts" grep -q "$parts of 4 parts are there" err
