@@ -6,6 +6,14 @@ LC_ALL=C.UTF-8
 export LC_ALL WABUN
 point=0
 
+# Where a command's output goes to a file, signs of life must not go with it.
+# shellcheck disable=SC2016 # awk
+ok "signs of life reach the user" awk '
+  /\\$/ { line = line substr ($0, 1, length ($0) - 1); next }
+  { line = line $0
+    if (line ~ /^[^#]*with_progress [a-z]/ && line ~ /[^0-9&]>>?[^&]/ && line !~ /3>&1/) { print FILENAME ": " line; bad = 1 }
+    line = "" }
+  END { exit bad }' "$jobs"/*.sh
 ok () { # WHAT COMMAND...
   what=$1
   shift

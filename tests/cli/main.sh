@@ -56,6 +56,7 @@ truth "one line of error and one of advice" test "$(wc -l <"$T_TMP/err")" -eq 2
 check "unknown option of a subcommand" 2 "" "unknown option --treads; did you mean --threads?" --no-retune bench step --treads 2
 check "an option without its value" 2 "" "^wabun: --steps wants a value" bench step --no-retune --steps
 check "an option out of range" 2 "" "^wabun: --steps wants a whole number between 1 and" bench step --no-retune --steps 0
+check "full-width digits" 2 "" "^wabun: --batch wants a whole number, got .４.: type it in half-width digits$" bench step --no-retune --batch=４
 check "a value that is no number" 2 "" "^wabun: --batch wants a whole number, got .8x.$" bench step --no-retune --batch=8x
 check "bench alone lists the benches" 0 "^  step  " "" bench --no-retune
 check "unknown bench" 2 "" "no bench .weather.: there are step" bench --no-retune weather
