@@ -95,7 +95,7 @@ WABUN_CHECKED wabun_status wabun_tokenizer_piece (const wabun_tokenizer *t, cons
  * ids holds nothing of use.
  * flags: WABUN_CLEAN or 0.  Time is linear in n.
  * Errors: WABUN_TOO_SMALL, WABUN_MEMORY; WABUN_USAGE: unknown flags; WABUN_DATA: more than 2^30 bytes for
- * SentencePiece. */
+ * SentencePiece, or a model of it, an odd one, with which it cannot encode this text (it says why). */
 WABUN_CHECKED wabun_status wabun_encode (const wabun_tokenizer *t, int32_t *ids, size_t capacity, size_t *count,
                                          const char *text, size_t n, unsigned flags);
 /** Text of ids [n] into text [capacity]; *bytes says how many they are.  The text is well-formed UTF-8: what byte ids
