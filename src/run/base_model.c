@@ -148,10 +148,11 @@ wb_status wb_run_load_weights (wb_run_t *r, const char *dir) {
 wb_status wb_run_base_load (wb_run_t *r) {
     wb_status status = WB_OK;
     if (wb_adapter_probe (r->base.path))
-        status = WB_FAIL (WB_EUSAGE,
-                          "model.base = \"%s\" is an adapter, not a model: make one of both with `wabun export %s -o "
-                          "DIR`, and name that",
-                          r->base.path, r->base.path);
+        status = WB_FAIL (
+            WB_EUSAGE,
+            "model.base = \"%s\" is an adapter, not a model: make one of both with `wabun export %s --to hf -o "
+            "DIR`, and name that",
+            r->base.path, r->base.path);
     WB_TRY (wb_agree (r->world, status));
     WB_TRY (wb_ckpt_verify (r->world, r->base.path));
     return load_model (r, r->base.path);
