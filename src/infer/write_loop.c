@@ -18,7 +18,6 @@
 enum { STRETCHES = 1000 };
 
 typedef struct desk {
-    const wb_write_loop_t *o;
     const wb_model_t *m;
     wb_generation_t g;
     wb_buf_t text;
@@ -248,7 +247,7 @@ static wb_status loop (desk_t *d) {
 
 wb_status wb_write_loop (const wb_write_loop_t *o, const wb_model_args_t *model) {
     wb_model_t *m;
-    desk_t d = {.o = o, .g = o->generation, .tty = isatty (STDIN_FILENO) == 1};
+    desk_t d = {.g = o->generation, .tty = isatty (STDIN_FILENO) == 1};
     char *begun = NULL;
     size_t n = 0;
     WB_TRY (wb_model_open (&m, model, "write"));
