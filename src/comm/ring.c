@@ -197,12 +197,12 @@ bool wb_ring_progress (wb_ring_t *r) {
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
 bool wb_ring_poll (wb_ring_t *r) {
-    if (r == NULL) return true;
+    if (r == NULL || r->seen == r->queued) return true;
     if (r->threaded && pthread_mutex_trylock (&r->lock) != 0) return false; /* the thread is polling */
     wb_ring_progress (r);
-    bool done = r->finished == r->queued;
+    r->seen = r->finished;
     wb_ring_unlock (r);
-    return done;
+    return r->seen == r->queued;
 }
 
 /* Poll until at least `count` operations are finished.  Where there are more ranks than cores, the others need this
@@ -214,6 +214,7 @@ static void wait_for (wb_ring_t *r, int64_t count) {
         if (idle > SPINS) sched_yield ();
         if (idle == 0) wb_beat ();
     }
+    r->seen = r->finished;
     wb_wait_end ();
 }
 
@@ -233,8 +234,7 @@ static void begin (wb_ring_t *r, float *x, int64_t n, const int64_t *bounds, boo
     WB_ASSERT (n >= 0 && n <= r->max_floats);
     WB_ASSERT (bounds == NULL || (bounds[0] == 0 && bounds[r->ranks] == n));
     if (r->ranks == 1) {
-        r->queued++;
-        r->finished++;
+        r->seen = r->finished = ++r->queued;
         return;
     }
     wb_ring_lock (r);

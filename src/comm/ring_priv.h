@@ -40,6 +40,7 @@ struct wb_ring {
     int queue;                       /* operations there is room for */
     op_t *op;                        /* [queue], by number modulo queue */
     int64_t queued, finished;
+    int64_t seen; /* `finished` as the caller's thread last saw it; only that thread reads and writes it */
     cursor_t recv_post, recv_done, send_post, send_done;
     int64_t recvs_posted, recvs_done, sends_posted, sends_done; /* messages, as the cursors count them */
     MPI_Request recv[WB_RING_WINDOW], send[WB_RING_WINDOW];

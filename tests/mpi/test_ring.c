@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "comm/ring_priv.h"
 #include "tmpi.h"
 
 static void add (float *y, const float *x, int64_t n) {
@@ -285,6 +286,23 @@ static void side_by_side (wb_comm_t *world) {
     wb_free (z);
 }
 
+/* After the end nothing is left to do, also while the ring's own thread holds the lock. */
+static void at_rest (wb_comm_t *world) {
+    wb_ring_t *ring;
+    float x[3];
+    fill (x, 3, 1);
+    thread = true;
+    bool made = new_ring (&ring, world, 3, 1, WB_WIRE_FP32, 0);
+    thread = false;
+    if (!made) return;
+    wb_ring_all_reduce_begin (ring, x, 3, NULL);
+    wb_ring_end (ring);
+    wb_ring_lock (ring);
+    T_OK (wb_ring_poll (ring), "a poll after the end needs no lock");
+    wb_ring_unlock (ring);
+    wb_ring_destroy (ring);
+}
+
 /* Is it the ring that these nodes should give? */
 static void form (wb_comm_t *group) {
     char want[96] = "one rank";
@@ -325,6 +343,7 @@ static void on_nodes (wb_comm_t *world, int k) {
         uneven (world, wire);
     }
     side_by_side (world);
+    at_rest (world);
     const int own = rank;
     for (int back = 0; back < 2 && L > 1; back++) {
         wb_comm_t *group;
