@@ -43,7 +43,7 @@ typedef enum wb_end {
     WB_END_LENGTH,  /**< max_length tokens */
     WB_END_STOPPED, /**< the callback did not want more */
     WB_END_NUMBERS, /**< a logit was NaN or infinite: the weights are damaged */
-    WB_END_MEMORY   /**< there was no memory for what sampling looks back at */
+    WB_END_MEMORY   /**< there was no memory for what sampling looks back at, or what a search has found */
 } wb_end;
 typedef enum wb_event_kind {
     WB_EVENT_PROMPT, /**< token `index` of the prompt, from 1 on: id, logprob, likely; once a request */
@@ -68,7 +68,9 @@ typedef struct wb_request {
     const int32_t *ids; /**< [n] what the texts begin with, 1 .. T ids; copied */
     int64_t n;
     int64_t texts;          /**< >= 1; text i draws from stream i */
-    wb_sampling_t sampling; /**< checked; it looks back at ids, unless these are <|endoftext|> alone, and the text */
+    wb_sampling_t sampling; /**< checked; it looks back at ids, unless these are <|endoftext|> alone, and the text.  Of
+                                 a search that wb_search_refusal() has nothing against the texts are what it finds, the
+                                 best first: a beam search tells of them when it is over, one after the other */
     int64_t min_length;     /**< tokens before <|endoftext|> may be drawn */
     int64_t max_length;     /**< 0: nothing is drawn */
     int likely;  /**< -1: no log-probabilities; else with this many of the most likely ids, <= WB_LIKELY_MAX */
@@ -78,7 +80,9 @@ typedef struct wb_request {
     bool (*event) (void *ctx, const wb_event_t *e);
     void *ctx;
 } wb_request_t;
-/** Queue a request; *id is what wb_engine_cancel() wants.  Errors: WB_ENOMEM. */
+/** Errors: WB_EUSAGE: a search that there are too few texts at a time, or too few blocks for.  From any thread. */
+wb_status wb_engine_check (const wb_engine_t *e, const wb_request_t *r) WB_NODISCARD;
+/** Queue a request; *id is what wb_engine_cancel() wants.  Errors: WB_ENOMEM, those of wb_engine_check(). */
 wb_status wb_engine_submit (wb_engine_t *e, uint64_t *id, const wb_request_t *r) WB_NODISCARD;
 /** Drop a request, without further events; its blocks are free at once.  One that has ended is no error. */
 void wb_engine_cancel (wb_engine_t *e, uint64_t id);

@@ -9,6 +9,7 @@
 #include <wabun/corpus.h>
 #include <wabun/dataset.h>
 #include <wabun/model.h>
+#include <wabun/sampling.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -83,80 +84,6 @@ wb_status wb_lines_each (const char *path, const wb_text_options_t *o,
                          wb_status (*put) (void *ctx, const wb_text_t *text), wb_status (*run) (void *ctx),
                          void *ctx) WB_NODISCARD;
 
-/* ---- sampling (sample.c, adjust.c) ------------------------------------------------------------------------------- */
-
-#define WB_BIAS_MAX 300
-typedef struct wb_bias {
-    int32_t id;
-    float add;
-} wb_bias_t;
-/** How an id is drawn.  What is set is applied in the order of the fields; each narrowing takes what the one before
- * left as the whole.  Zero-initialised: the most likely, and nothing else. */
-typedef struct wb_sampling {
-    wb_bias_t bias[WB_BIAS_MAX]; /**< added to logits */
-    int nbias;
-    double repetition_penalty; /**< logits of ids in context and text: / this if > 0, * this if not (Keskar et al.,
-                                    arXiv:1909.05858); 0 and 1: off */
-    double frequency_penalty;  /**< subtracted for each time the text has an id (OpenAI's API, as the next) */
-    double presence_penalty;   /**< subtracted if the text has it at all; 0 of both: off */
-    int64_t no_repeat_ngram;   /**< no n ids in a row come twice in context and text (Paulus et al., arXiv:1705.04304);
-                                    0: off */
-    double temperature;        /**< > 0; 0 = always the most likely, of equals the lowest id */
-    int64_t top_k;             /**< the k most likely (Fan et al., arXiv:1805.04833); 0: off */
-    double typical_p;          /**< the fewest, of -log p nearest to the entropy, that make up this (Meister et al.,
-                                    arXiv:2202.00666); 0 and 1: off */
-    double top_p; /**< the fewest most likely that make up this (Holtzman et al., arXiv:1904.09751); 0 and 1: off */
-    double min_p; /**< at least this share of the most likely one's p (Nguyen et al., arXiv:2407.01082); 0: off */
-    uint64_t seed;
-} wb_sampling_t;
-/** Help of the options that wb_sampling_option() takes. */
-#define WB_SAMPLING_HELP                                                                                \
-    "  --temperature X      below 1 safer, above 1 wilder, 0: always the most likely (default 1)\n"     \
-    "  --top-k K            draw from the K most likely tokens; 0: from all (default 40)\n"             \
-    "  --typical-p P        draw from the most typical tokens that make up P; 0: off (default 0)\n"     \
-    "  --top-p P            draw from the most likely tokens that make up P; 0: off (default 0)\n"      \
-    "  --min-p P            draw from tokens of at least P times the best one's probability (0: off)\n" \
-    "  --repetition-penalty X  above 1: tokens of context and text are less likely (default 1)\n"       \
-    "  --frequency-penalty X  less likely by X for each time the text has it (default 0)\n"             \
-    "  --presence-penalty X  less likely by X if the text has it (default 0)\n"                         \
-    "  --no-repeat-ngram N  no N tokens in a row twice (default 0: off)\n"                              \
-    "  --logit-bias ID=X    add X to the logit of a token; may be given more than once\n"
-/** Is the argument an option of sampling (WB_SAMPLING_HELP)?  Then it is stored, and *status is WB_OK or WB_EUSAGE
- * (args.c). */
-bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) WB_NODISCARD;
-/** The seed asked for; < 0: one from the clock, which a message names (args.c). */
-void wb_sampling_seed (wb_sampling_t *s, int64_t asked);
-/** Does it look at what was written before (wb_draw_t's history)? */
-bool wb_sampling_looks_back (const wb_sampling_t *s);
-/** Errors: WB_EUSAGE a bias for an id that is not below V. */
-wb_status wb_sampling_check (const wb_sampling_t *s, int64_t V) WB_NODISCARD;
-
-/** An id, and its log-probability in nats at temperature 1, before anything of wb_sampling_t. */
-typedef struct wb_likely {
-    int32_t id;
-    float logprob;
-} wb_likely_t;
-enum { WB_LIKELY_MAX = 20 };
-/** One draw: all but id and likely[] are the caller's. */
-typedef struct wb_draw {
-    const wb_sampling_t *how;
-    const float *logits;       /**< [V] */
-    const int32_t *history;    /**< [nhistory] context and text so far; read if wb_sampling_looks_back() */
-    int64_t nhistory, written; /**< written: how many at its end are the text's */
-    int32_t forbid;            /**< this id is never drawn; -1: none */
-    uint64_t stream, index;
-    int32_t id; /**< the result; -1: a logit is NaN or +infinity, or all are -infinity; -2: all are forbidden */
-    wb_likely_t *likely; /**< [1 + nlikely] the id drawn, then the most likely ones, by the softmax of the logits as
-                            they are, before anything of wb_sampling_t; NULL: not wanted */
-    int nlikely;
-} wb_draw_t;
-/** Draw by (seed, stream, index): a pure function.  work: wb_sample_work_bytes (V), aligned for a double.  Cost O(V),
- * and O(nhistory) where it looks back. */
-void wb_sample_id (wb_draw_t *d, int64_t V, void *work);
-/** Draw for n texts, shared among threads: each as by wb_sample_id().  work: n times wb_sample_work_bytes (V). */
-void wb_sample_ids (wb_draw_t *draws, int n, int64_t V, void *work);
-size_t wb_sample_work_bytes (int64_t V);
-
 /* ---- generation (generate.c) ------------------------------------------------------------------------------------- */
 
 /** Called with each new id of a text, then once with -1.  Another status than WB_OK stops all texts. */
@@ -181,8 +108,11 @@ typedef struct wb_generation {
     void *ctx;
 } wb_generation_t;
 /** What `wabun generate` does without options. */
-#define WB_GENERATION_DEFAULT \
-    { .sampling = {.temperature = 1.0, .top_k = 40}, .samples = 1, .max_length = 500 }
+#define WB_GENERATION_DEFAULT                                                                              \
+    {                                                                                                      \
+        .sampling = {.temperature = 1.0, .top_k = 40, .search = {.length_penalty = 1.0, .candidates = 4}}, \
+        .samples = 1, .max_length = 500                                                                    \
+    }
 /** Help of the options that wb_generation_option() takes. */
 #define WB_GENERATION_HELP                                                                                 \
     "  --num-generate N     texts to write (default 1)\n"                                                  \
@@ -193,11 +123,11 @@ typedef struct wb_generation {
     "                       most likely ones in place of each\n" WB_SAMPLING_HELP
 /** Is the argument one of WB_GENERATION_HELP?  As wb_sampling_option() (args.c). */
 bool wb_generation_option (wb_generation_t *g, wb_opts_t *o, wb_status *status) WB_NODISCARD;
-/** WB_EUSAGE when the lengths contradict each other (args.c). */
+/** WB_EUSAGE when the lengths contradict each other, or there is something against a search (args.c). */
 wb_status wb_generation_check (const wb_generation_t *g) WB_NODISCARD;
-/** Write texts: token i of text s is drawn by (seed, stream s, index i).  When the model's positions are full, the
- * later half of them is pushed again and the text goes on.  m must have its tokenizer.  Not collective.  Errors:
- * WB_ENUMERIC (a logit is NaN or infinite), WB_ENOMEM; what emit returned. */
+/** Write texts: token i of text s is drawn by (seed, stream s, index i), or they are what a search finds.  When the
+ * model's positions are full, the later half of them is pushed again and the text goes on.  m must have its tokenizer.
+ * Not collective.  Errors: WB_ENUMERIC (a logit is NaN or infinite), WB_ENOMEM; what emit returned. */
 wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) WB_NODISCARD;
 /** A text for the training report: at most `tokens` ids after `context` ("" or NULL: <|endoftext|>; its end, where it
  * has more tokens than the model positions); appended to out.  m's weights are in their usual layout again when it

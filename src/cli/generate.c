@@ -49,5 +49,7 @@ const wb_cmd_t wb_cmd_generate = {
             "\n"
             "Lengths are tokens of the continuation. A text longer than the model's context goes on with its second\n"
             "half as context. The ways of drawing are applied in this order: bias, penalties, repeats, temperature,\n"
-            "top-k, typical, top-p, min-p; each narrows what the one before left.\n",
+            "top-k, typical, top-p, min-p; each narrows what the one before left. A search (--beams,\n"
+            "--penalty-alpha) draws nothing: it takes no seed, and of these ways bias, penalties and repeats count.\n"
+            "A beam search prints up to N texts of --beams N, the best first.\n",
 };

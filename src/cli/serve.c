@@ -41,7 +41,7 @@ const wb_cmd_t wb_cmd_serve = {
         "  --client-seconds N   that a client may take to send a request or to read an answer (default 60)\n"
         "\n"
         "Prints its address when it is ready.  The API is OpenAI's: POST /v1/completions (stream, n, echo, logprobs,\n"
-        "stop, seed, max_tokens, temperature, top_p, top_k, min_p), /v1/chat/completions, /v1/embeddings, GET\n"
+        "stop, seed, max_tokens, temperature, top_p, top_k, min_p, beams), /v1/chat/completions, /v1/embeddings, GET\n"
         "/v1/models; beside it POST /tokenize, /detokenize and /score, GET /health and /metrics (OpenMetrics).\n"
         "SIGTERM finishes what is under way, for half a minute at most, and answers 503 to what comes meanwhile;\n"
         "SIGHUP reads models and keys anew, while texts are written on with the old ones.\n"

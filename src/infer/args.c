@@ -70,7 +70,9 @@ bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) {
                    {"--typical-p", &s->typical_p, 0.0, 1.0},
                    {"--repetition-penalty", &s->repetition_penalty, 0.01, 100.0},
                    {"--frequency-penalty", &s->frequency_penalty, -100.0, 100.0},
-                   {"--presence-penalty", &s->presence_penalty, -100.0, 100.0}};
+                   {"--presence-penalty", &s->presence_penalty, -100.0, 100.0},
+                   {"--length-penalty", &s->search.length_penalty, -10.0, 10.0},
+                   {"--penalty-alpha", &s->search.penalty_alpha, 0.0, 1.0}};
     if (wb_opts_is (o, "--top-k")) { /* the first of two that are as near to what was typed is proposed */
         *status = wb_opts_int (o, &s->top_k, 0, INT32_MAX);
         return true;
@@ -84,6 +86,10 @@ bool wb_sampling_option (wb_sampling_t *s, wb_opts_t *o, wb_status *status) {
         *status = wb_opts_int (o, &s->no_repeat_ngram, 0, INT32_MAX);
     else if (wb_opts_is (o, "--logit-bias"))
         *status = take_bias (s, o);
+    else if (wb_opts_is (o, "--beams"))
+        *status = wb_opts_int (o, &s->search.beams, 0, WB_SEARCH_MAX);
+    else if (wb_opts_is (o, "--candidates"))
+        *status = wb_opts_int (o, &s->search.candidates, 1, WB_SEARCH_MAX);
     else
         return false;
     return true;
@@ -116,6 +122,11 @@ bool wb_generation_option (wb_generation_t *g, wb_opts_t *o, wb_status *status) 
 }
 
 wb_status wb_generation_check (const wb_generation_t *g) {
+    const wb_searching_t *s = &g->sampling.search;
+    const char *why = wb_search_refusal (s, g->samples);
+    if (why != NULL && g->samples > 1)
+        return WB_FAIL (WB_EUSAGE, "--num-generate %lld: %s", (long long) g->samples, why);
+    if (why != NULL) return WB_FAIL (WB_EUSAGE, "--beams and --penalty-alpha: %s", why);
     if (g->min_length <= g->max_length) return WB_OK;
     return WB_FAIL (WB_EUSAGE, "--min-length %lld is more than --max-length %lld", (long long) g->min_length,
                     (long long) g->max_length);
@@ -128,7 +139,7 @@ void wb_sampling_seed (wb_sampling_t *s, int64_t asked) {
     clock_gettime (CLOCK_REALTIME, &now);
     const uint64_t x = (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
     s->seed = wb_rng_u64 (x, (uint64_t) getpid (), 0) % 1000000000u; /* short enough to be typed again */
-    if (s->temperature > 0.0)
+    if (s->temperature > 0.0 && wb_search_width (&s->search) == 0)
         wb_info ("seed %llu: --seed %llu writes the same again", (unsigned long long) s->seed,
                  (unsigned long long) s->seed);
 }

@@ -1,7 +1,8 @@
 /* The engine: many requests at once, between whose steps texts come and go.
  *
  * A step plans (engine_plan.c), pushes, and draws (engine_draw.c).  A text has a slot, which is a sequence of the
- * inference object, from its beginning to its end; a request whose texts have no slot yet waits in its turn.
+ * inference object, from its beginning to its end; a request whose texts have no slot yet waits in its turn.  A search
+ * has as many slots as it works on unfinished texts, whatever texts are wanted of it (engine_search.c).
  *
  * Why the bits of a text are its own: a prompt is pushed in pieces that begin with a block, everything drawn is pushed
  * singly, also when it is pushed again after a pause, and only blocks of prompts are shared (kv_cache.c has the rest).
@@ -100,6 +101,7 @@ static void destroy (wb_engine_t *e, void (*end) (wb_infer_t *inf)) {
     while (e->groups != NULL) {
         wb_group_t *g = e->groups;
         e->groups = g->next;
+        wb_search_destroy (g->search);
         wb_free (g);
     }
     for (int i = 0; e->slots != NULL && i < e->texts; i++) wb_ids_fini (&e->slots[i].history);
@@ -115,12 +117,18 @@ void wb_engine_discard (wb_engine_t *e) { destroy (e, wb_infer_discard); }
 
 wb_status wb_engine_submit (wb_engine_t *e, uint64_t *id, const wb_request_t *r) {
     WB_ASSERT (r->n >= 1 && r->n <= e->size.T && r->texts >= 1 && r->likely <= WB_LIKELY_MAX);
+    WB_TRY (wb_engine_check (e, r));
     wb_group_t *g = wb_malloc (sizeof *g + (size_t) r->n * sizeof *r->ids);
     if (g == NULL) return WB_NOMEM ("a request of %lld tokens", (long long) r->n);
     int32_t *ids = (int32_t *) (g + 1);
     memcpy (ids, r->ids, (size_t) r->n * sizeof *ids);
     *g = (wb_group_t){.r = *r, .id = ++e->last_id, .hold = -1};
     g->r.ids = ids;
+    const wb_status status = wb_engine_search_new (e, g);
+    if (status != WB_OK) {
+        wb_free (g);
+        return status;
+    }
     wb_group_t **at = &e->groups;
     while (*at != NULL) at = &(*at)->next;
     *at = g;
@@ -156,6 +164,7 @@ static void remove_group (wb_engine_t *e, wb_group_t *g) {
     wb_engine_drop_hold (e, g);
     while (*at != g) at = &(*at)->next;
     *at = g->next;
+    wb_search_destroy (g->search);
     wb_free (g);
 }
 
@@ -168,13 +177,16 @@ void wb_engine_end (wb_engine_t *e, int slot, wb_end end) {
     if (++g->ended == g->r.texts) remove_group (e, g);
 }
 
-void wb_engine_cancel (wb_engine_t *e, uint64_t id) {
-    wb_group_t *g = e->groups;
-    while (g != NULL && g->id != id) g = g->next;
-    if (g == NULL) return;
+void wb_engine_forget (wb_engine_t *e, wb_group_t *g) {
     for (int i = 0; i < e->texts; i++)
         if (e->slots[i].group == g) release (e, i);
     remove_group (e, g);
+}
+
+void wb_engine_cancel (wb_engine_t *e, uint64_t id) {
+    wb_group_t *g = e->groups;
+    while (g != NULL && g->id != id) g = g->next;
+    if (g != NULL) wb_engine_forget (e, g);
 }
 
 /* ---- a step ------------------------------------------------------------------------------------------------------ */
@@ -185,7 +197,8 @@ bool wb_engine_step (wb_engine_t *e) {
     bool hidden = false;
     for (int i = 0; i < e->npieces; i++) {
         const wb_request_t *r = &e->slots[e->pushed[i].slot].group->r;
-        hidden = hidden || r->prompt || r->vector;
+        const wb_search_t *search = e->slots[e->pushed[i].slot].group->search;
+        hidden = hidden || r->prompt || r->vector || (search != NULL && wb_search_wants_states (search));
     }
     wb_infer_run (e->inf, hidden ? e->hidden : NULL, e->logits, e->tokens, e->pieces, e->npieces);
     wb_engine_draw (e);

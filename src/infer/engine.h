@@ -1,9 +1,8 @@
-/* engine: what its three files share. */
+/* engine: what its files share. */
 #ifndef WABUN_INFER_ENGINE_H
 #define WABUN_INFER_ENGINE_H
 
-#include "infer/infer_priv.h"
-#include "wabun/engine.h"
+#include "infer/search.h"
 
 enum {
     WB_ENGINE_HOLDS = 8,  /* prompts kept for texts that are not begun yet */
@@ -17,10 +16,13 @@ enum {
 typedef struct wb_group {
     wb_request_t r; /* ids: a copy */
     uint64_t id;
-    int64_t begun, ended;  /* texts */
-    bool prompt_done;      /* by text 0 */
-    int hold;              /* which keeps the prompt and its logits; -1: none */
-    struct wb_group *next; /* in the order of submission */
+    int64_t begun, ended;     /* texts */
+    bool prompt_done;         /* by text 0 */
+    int hold;                 /* which keeps the prompt and its logits; -1: none */
+    wb_search_t *search;      /* its texts are searched for; NULL: drawn */
+    int width, told;          /* of a search: slots, and tokens of which there was an event */
+    int lanes[WB_SEARCH_MAX]; /* [width] the slots; unfinished text i is in lanes[i] */
+    struct wb_group *next;    /* in the order of submission */
 } wb_group_t;
 
 /* A text that has been begun: it holds sequence i of the inference object, i its place in slots. */
@@ -84,10 +86,24 @@ static inline int wb_engine_hold_seq (const wb_engine_t *e, int hold) { return e
 void wb_engine_drop_hold (wb_engine_t *e, wb_group_t *g);
 /* Tell of the end of a text, and give back what it had; its group may be freed. */
 void wb_engine_end (wb_engine_t *e, int slot, wb_end end);
+/* Give back what a request has, and forget it. */
+void wb_engine_forget (wb_engine_t *e, wb_group_t *g);
 
 /* engine_plan.c: begin texts, choose what this step pushes. */
 void wb_engine_plan (wb_engine_t *e);
 /* engine_draw.c: what comes of what was pushed. */
 void wb_engine_draw (wb_engine_t *e);
+/* Of `rows` <= WB_ENGINE_ECHO rows of logits [V]: maxima, sums of odds and the logits of the targets, as
+ * wb_infer_logprobs() has them. */
+void wb_engine_sums (wb_engine_t *e, const float *logits, const int32_t *targets, int64_t rows);
+/* Append an id to a text's window; of a full one the later half stays and is pushed again. */
+void wb_engine_append (wb_engine_t *e, int slot, int32_t id);
+
+/* engine_search.c: texts that are searched for. */
+wb_status wb_engine_search_new (wb_engine_t *e, wb_group_t *g) WB_NODISCARD;
+/* A slot's logits, and its state [C]. */
+void wb_engine_search_put (wb_engine_t *e, int slot, const float *logits, const float *state);
+/* One step of each search that has all it waits for. */
+void wb_engine_search (wb_engine_t *e);
 
 #endif

@@ -1,6 +1,6 @@
 /* The engine after a push: log-probabilities of prompts, tokens drawn, texts that end.
  *
- * Not here: which texts were pushed (engine_plan.c), how an id is drawn (sample.c). */
+ * Not here: which texts were pushed (engine_plan.c), how an id is drawn (sample.c), searches (engine_search.c). */
 #include "config.h"
 
 #include <math.h>
@@ -10,8 +10,7 @@
 
 /* ---- log-probabilities ------------------------------------------------------------------------------------------- */
 
-/* The n most likely of logits [V] into out, most likely first, of equals the lower id; returns how many there are. */
-static int most_likely (wb_likely_t *out, const float *logits, int64_t V, int n) {
+int wb_most_likely (wb_likely_t *out, const float *logits, int64_t V, int n) {
     int found = 0;
     if (n < 1) return 0;
     for (int64_t v = 0; v < V; v++) {
@@ -23,19 +22,17 @@ static int most_likely (wb_likely_t *out, const float *logits, int64_t V, int n)
     return found;
 }
 
-/* Of `rows` <= WB_ENGINE_ECHO rows of logits [V]: maxima, sums of odds and the logits of the targets, as
- * wb_infer_logprobs() has them. */
-static void sums (wb_engine_t *e, const float *logits, const int32_t *targets, int64_t rows) {
+void wb_engine_sums (wb_engine_t *e, const float *logits, const int32_t *targets, int64_t rows) {
     const int64_t V = e->size.V;
     e->m->kern->xent_max (e->mx, logits, rows, V, V);
     e->m->kern->xent_sum (e->sum, e->hit, logits, e->mx, targets, rows, V, V, 0);
 }
 
-/* Fill in what an event says of row i of the last sums(). */
+/* Fill in what an event says of row i of the last wb_engine_sums(). */
 static void rate (wb_engine_t *e, wb_event_t *event, wb_likely_t *likely, const float *logits, int64_t i, int n) {
     const float log_sum = logf (e->sum[i]);
     event->logprob = e->hit[i] - e->mx[i] - log_sum;
-    event->nlikely = most_likely (likely, logits, e->size.V, n);
+    event->nlikely = wb_most_likely (likely, logits, e->size.V, n);
     event->likely = likely;
     for (int j = 0; j < event->nlikely; j++) likely[j].logprob = likely[j].logprob - e->mx[i] - log_sum;
 }
@@ -49,7 +46,7 @@ static void tell_prompt (wb_engine_t *e, int slot, const float *hidden, int64_t 
     for (int64_t i = t->told > from ? t->told - from : 0, rows; i < n; i += rows) {
         rows = n - i < WB_ENGINE_ECHO ? n - i : WB_ENGINE_ECHO;
         wb_infer_logits (e->inf, e->echo, hidden + i * e->size.C, rows);
-        sums (e, e->echo, t->window + from + i + 1, rows);
+        wb_engine_sums (e, e->echo, t->window + from + i + 1, rows);
         for (int64_t j = 0; j < rows; j++) {
             wb_event_t event = {.kind = WB_EVENT_PROMPT, .index = from + i + j + 1, .id = t->window[from + i + j + 1]};
             rate (e, &event, likely, e->echo + j * e->size.V, j, r->likely);
@@ -115,6 +112,9 @@ static void after_prompt (wb_engine_t *e, int i, const float *logits) {
     const int64_t n = e->pieces[i].n, C = e->size.C;
     wb_infer_name (e->inf, p->slot, t->window, p->from, p->from + n);
     if (t->length > 0) return;
+    wb_search_t *search = t->group->search;
+    for (int64_t j = 0; search != NULL && wb_search_wants_states (search) && j < n; j++)
+        wb_search_past (search, p->from + j, e->hidden + (p->row + j) * C);
     if (r->prompt && t->number == 0) tell_prompt (e, p->slot, e->hidden + p->row * C, p->from, n);
     if (logits == NULL) return;
     if (r->vector && t->number == 0) {
@@ -133,7 +133,11 @@ static void collect (wb_engine_t *e) {
         if (!e->pieces[i].singly) after_prompt (e, i, mine);
         if (mine == NULL) continue;
         logits += e->size.V;
-        will_draw (e, e->pushed[i].slot, mine);
+        const wb_pushed_t *p = &e->pushed[i];
+        if (e->slots[p->slot].group->search != NULL)
+            wb_engine_search_put (e, p->slot, mine, e->hidden + (p->row + e->pieces[i].n - 1) * e->size.C);
+        else
+            will_draw (e, p->slot, mine);
     }
     for (int i = 0; i < e->n; i++) {
         wb_slot_t *t = &e->slots[e->order[i]];
@@ -145,8 +149,7 @@ static void collect (wb_engine_t *e) {
 
 /* ---- what was drawn ---------------------------------------------------------------------------------------------- */
 
-/* Append an id to a text's window; of a full one the later half stays and is pushed again. */
-static void append (wb_engine_t *e, int slot, int32_t id) {
+void wb_engine_append (wb_engine_t *e, int slot, int32_t id) {
     wb_slot_t *t = &e->slots[slot];
     const int64_t T = e->size.T, keep = T / 2;
     if (t->n == T) {
@@ -170,7 +173,7 @@ static void take (wb_engine_t *e, const wb_draw_t *d, int slot) {
         wb_likely_t likely[WB_LIKELY_MAX];
         wb_event_t event = {.kind = WB_EVENT_TOKEN, .text = t->number, .index = t->length, .id = d->id};
         if (r->likely >= 0) {
-            sums (e, d->logits, &d->id, 1);
+            wb_engine_sums (e, d->logits, &d->id, 1);
             rate (e, &event, likely, d->logits, 0, r->likely);
         }
         e->stats.tokens++;
@@ -180,7 +183,7 @@ static void take (wb_engine_t *e, const wb_draw_t *d, int slot) {
         else if (t->length == r->max_length)
             wb_engine_end (e, slot, WB_END_LENGTH);
         else
-            append (e, slot, d->id);
+            wb_engine_append (e, slot, d->id);
     }
 }
 
@@ -200,4 +203,5 @@ void wb_engine_draw (wb_engine_t *e) {
     if (n > 0) wb_sample_ids (e->draws, e->ndraws, e->V, e->work);
     drop_holds (e);
     for (int i = 0; i < e->ndraws; i++) take (e, &e->draws[i], e->drawn[i]);
+    wb_engine_search (e);
 }

@@ -38,28 +38,39 @@ static wb_group_t *next_group (const wb_engine_t *e) {
     return g;
 }
 
-static void begin (wb_engine_t *e, wb_group_t *g, int slot) {
+/* One more text of a request, in the first free slot; n: the ids it begins with. */
+static int begin (wb_engine_t *e, wb_group_t *g, int64_t number, int64_t n) {
+    int slot = 0;
+    while (e->slots[slot].group != NULL) slot++;
     wb_slot_t *t = &e->slots[slot];
     const wb_ids_t history = {t->history.data, 0, t->history.cap};
-    *t = (wb_slot_t){
-        .group = g, .number = g->begun++, .window = t->window, .n = g->r.n, .base = g->r.n, .history = history};
-    memcpy (t->window, g->r.ids, (size_t) g->r.n * sizeof *t->window);
+    *t = (wb_slot_t){.group = g, .number = number, .window = t->window, .n = n, .base = n, .history = history};
+    memcpy (t->window, g->r.ids, (size_t) n * sizeof *t->window);
     e->order[e->n++] = slot;
+    return slot;
+}
+
+/* The next text of a request; of a search all of its slots, of which the first has the prompt. */
+static void begin_text (wb_engine_t *e, wb_group_t *g) {
+    if (g->search != NULL) {
+        for (int i = 0; i < g->width; i++) g->lanes[i] = begin (e, g, i, i == 0 ? g->r.n : 0);
+        g->begun = g->r.texts;
+        return;
+    }
+    const int slot = begin (e, g, g->begun++, g->r.n);
     if (g->hold < 0) return;
     wb_infer_copy (e->inf, slot, wb_engine_hold_seq (e, g->hold));
     e->stats.shared_tokens += g->r.n;
-    t->fresh = true;
+    e->slots[slot].fresh = true;
 }
 
 static void begin_texts (wb_engine_t *e) {
     int64_t room = wb_infer_blocks_free (e->inf) - owed (e);
-    for (int slot = 0; slot < e->texts; slot++) {
-        if (e->slots[slot].group != NULL) continue;
-        wb_group_t *g = next_group (e);
-        if (g == NULL) return;
-        room -= g->hold < 0 ? blocks_of (g->r.n) + 1 : 2;
+    for (wb_group_t *g; (g = next_group (e)) != NULL; begin_text (e, g)) {
+        const int slots = g->search != NULL ? g->width : 1;
+        if (e->n + slots > e->texts) return;
+        room -= g->hold < 0 ? blocks_of (g->r.n) + slots : 2;
         if (e->n > 0 && room < 0) return;
-        begin (e, g, slot);
     }
 }
 
@@ -110,8 +121,12 @@ static bool is_pushed (const wb_engine_t *e, const wb_slot_t *t, int64_t held) {
     return false;
 }
 
-/* Does the text want the log-probabilities of its prompt, so that it must push all of it? */
-static bool is_echo (const wb_slot_t *t) { return t->group->r.prompt && t->number == 0 && t->length == 0; }
+/* Does the text want to be told of all positions of its prompt, so that it must push all of it? */
+static bool is_echo (const wb_slot_t *t) {
+    const wb_group_t *g = t->group;
+    const bool states = g->search != NULL && wb_search_wants_states (g->search);
+    return (g->r.prompt || states) && t->number == 0 && t->length == 0;
+}
 
 /* How many rows of its prompt a text pushes now, of at most `left`: whole blocks, or all that is left.  The last
  * position is always pushed, as its logits are wanted. */
@@ -149,7 +164,7 @@ void wb_engine_plan (wb_engine_t *e) {
     bool writing = false;
     for (int i = 0; i < e->n; i++) {
         const wb_slot_t *t = &e->slots[e->order[i]];
-        writing = writing || (!t->paused && wb_engine_held (e, e->order[i]) >= t->base);
+        writing = writing || (!t->paused && t->n > 0 && wb_engine_held (e, e->order[i]) >= t->base);
     }
     int64_t left = writing ? WB_ENGINE_PIECE : e->rows - WB_ENGINE_BACK - e->texts, back = WB_ENGINE_BACK;
     for (int i = 0; i < e->n; i++) {

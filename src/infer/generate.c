@@ -1,6 +1,6 @@
 /* Generation: from a context to the ids of texts, by the engine.
  *
- * Each id is drawn by (seed, text, place), so the number of texts at a time changes none.
+ * Each id is drawn by (seed, text, place), or found by a search, so the number of texts at a time changes none.
  *
  * Not here: drawing an id (sample.c), text from ids (texts.c; but for the training report), files, signals. */
 #include "config.h"
@@ -50,12 +50,17 @@ static bool put (void *ctx, const wb_event_t *e) {
 /* Texts at a time and blocks for them. */
 static wb_engine_limits_t limits_of (const wb_model_t *m, const wb_generation_t *g, int64_t nids) {
     const int64_t T = m->size.T;
+    const int search = wb_search_width (&g->sampling.search);
     wb_engine_limits_t l = {.texts = g->batch > 0 && g->batch < BATCH ? g->batch : BATCH, .positions = T};
     if (g->samples < l.texts) l.texts = (int) g->samples;
     if (nids < T && g->max_length < T - nids) l.positions = nids + (g->max_length > 0 ? g->max_length : 1);
     const int64_t most = (int64_t) (MAX_BYTES / wb_engine_block_bytes (&m->size));
     l.blocks = (l.positions + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK * l.texts;
     if (l.blocks > most) l.blocks = most > 0 ? most : 1;
+    if (search > 0) { /* all of its texts at a time, or none */
+        l.texts = search;
+        l.blocks = ((l.positions + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK + 1) * search;
+    }
     return l;
 }
 
@@ -83,7 +88,8 @@ wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) {
                             .ctx = &q};
     wb_engine_limits_t l = limits_of (m, g, r.n);
     wb_status status = wb_engine_new (&e, m, &l);
-    while (status == WB_ENOMEM && l.texts > 1) { /* fewer texts at a time, rather than none */
+    while (status == WB_ENOMEM && l.texts > 1 &&
+           wb_search_width (&g->sampling.search) == 0) { /* fewer texts at a time, rather than none */
         l.texts /= 2;
         l.blocks /= 2;
         wb_error_clear ();

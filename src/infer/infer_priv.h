@@ -39,6 +39,9 @@ void wb_batch_clear (wb_batch_t *b);
 bool wb_sampling_adjusts (const wb_sampling_t *s);
 /** z [V]: the draw's logits, changed in place; -infinity: forbidden.  count [V]: work. */
 void wb_sample_adjust (float *z, const wb_draw_t *d, int64_t V, int32_t *count);
+/** The n most likely of logits [V] into out, most likely first, of equals the lower id; returns how many there are.
+ * (engine_draw.c) */
+int wb_most_likely (wb_likely_t *out, const float *logits, int64_t V, int n);
 /** All ids that d can come to, with their log-probabilities, into out [V], in the order in which they are tried;
  * returns how many, or what wb_draw_t.id says of a failure.  For tests.  (sample.c) */
 int64_t wb_sample_choice (wb_likely_t *out, const wb_draw_t *d, int64_t V, void *work);

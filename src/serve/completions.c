@@ -71,12 +71,17 @@ static bool read_bias (wb_exchange_t *x, wb_sampling_t *s) {
 
 static bool read_sampling (wb_exchange_t *x, wb_sampling_t *s) {
     int64_t seed = -1;
-    *s = (wb_sampling_t){.temperature = 1.0};
+    *s = (wb_sampling_t){.temperature = 1.0, .search = {.length_penalty = 1.0, .candidates = 4}};
     if (!wb_json_number (x, "temperature", &s->temperature, 0, 100) || !wb_json_number (x, "top_p", &s->top_p, 0, 1) ||
         !wb_json_number (x, "min_p", &s->min_p, 0, 1) || !wb_json_number (x, "typical_p", &s->typical_p, 0, 1) ||
         !wb_json_number (x, "repetition_penalty", &s->repetition_penalty, 0.01, 100) ||
         !wb_json_number (x, "frequency_penalty", &s->frequency_penalty, -100, 100) ||
         !wb_json_number (x, "presence_penalty", &s->presence_penalty, -100, 100) || !read_bias (x, s) ||
+        !wb_json_int (x, "no_repeat_ngram", &s->no_repeat_ngram, 0, INT32_MAX) ||
+        !wb_json_int (x, "beams", &s->search.beams, 0, WB_SEARCH_MAX) ||
+        !wb_json_number (x, "length_penalty", &s->search.length_penalty, -10, 10) ||
+        !wb_json_number (x, "penalty_alpha", &s->search.penalty_alpha, 0, 1) ||
+        !wb_json_int (x, "candidates", &s->search.candidates, 1, WB_SEARCH_MAX) ||
         !wb_json_int (x, "top_k", &s->top_k, -1, INT32_MAX) || !wb_json_int (x, "seed", &seed, INT64_MIN, INT64_MAX))
         return false;
     if (s->top_k < 0) s->top_k = 0;
@@ -146,6 +151,11 @@ static bool read_asked (wb_exchange_t *x, asked_t *a, bool chat) {
                          (long long) a->min_tokens, (long long) a->max_tokens);
         return false;
     }
+    const char *why = wb_search_refusal (&a->sampling.search, a->n);
+    if (why != NULL) {
+        wb_answer_error (x, 400, a->n > 1 ? "n" : "beams", NULL, "%s", why);
+        return false;
+    }
     a->c.logprobs = a->likely >= 0;
     clock_gettime (CLOCK_REALTIME, &now);
     a->c.created = now.tv_sec;
@@ -183,7 +193,10 @@ static bool read_prompt (wb_exchange_t *x, wb_call_t *c, int64_t i, const asked_
     j->r.min_length = a->min_tokens, j->r.max_length = a->max_tokens >= 0 ? a->max_tokens : rest > 0 ? rest : 1;
     j->r.likely = (int) a->likely;
     j->r.prompt = a->c.echo && a->c.logprobs;
-    return true;
+    j->r.n = j->ids.len;
+    if (wb_engine_check (c->served->engine, &j->r) == WB_OK) return true;
+    wb_answer_failed (x);
+    return false;
 }
 
 /* The call; NULL: answered. */
@@ -202,10 +215,11 @@ static wb_call_t *read_call (wb_exchange_t *x, const asked_t *a) {
         wb_answer_error (x, 500, NULL, NULL, "out of memory");
         return NULL;
     }
+    const int64_t width = wb_search_width (&a->sampling.search), texts = width > a->n ? width : a->n;
     int64_t sum = 0;
     for (int64_t i = 0; i < jobs; i++) {
         if (!read_prompt (x, x->call, i, a)) return NULL;
-        sum += a->n * x->call->jobs[i].r.max_length;
+        sum += texts * x->call->jobs[i].r.max_length;
     }
     if (sum > x->server->o->tokens) {
         wb_answer_error (x, 400, "max_tokens", NULL, "%lld tokens are asked for: a request may have %lld",

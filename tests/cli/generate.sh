@@ -74,6 +74,30 @@ for way in "--min-p 1" "--typical-p 1e-9 --top-k 1" "--min-p 0.9999999"; do
   ok "$way is the most likely" test "$(cat "$T_TMP/one")" = "$(head -n 1 "$T_TMP/greedy")"
 done
 
+# Searches.  What each finds is in tests/unit/test_search.c.
+for way in "--beams 1" "--penalty-alpha 0.6 --candidates 1" "--penalty-alpha 1e-9"; do
+  # shellcheck disable=SC2086 # options
+  texts one $way --max-length 80 --min-length 80
+  ok "$way is the most likely" test "$(cat "$T_TMP/one")" = "$(head -n 1 "$T_TMP/greedy")"
+done
+ok "a search needs no seed" test ! -s "$T_TMP/one.err"
+# total OUT: the log-probability of its first text
+total () { head -n 1 "$T_TMP/$1" | grep -o '"logprob":[-0-9.e]*' | awk -F : '{ s += $2 } END { printf "%.6f\n", s }'; }
+texts beams --beams 8 --num-generate 3 --length-penalty 0 --max-length 12 --min-length 12 --logprobs 0
+texts single --temperature 0 --max-length 12 --min-length 12 --logprobs 0
+ok "beams find a likelier text than the most likely tokens" awk "BEGIN { exit !($(total beams) > $(total single) + 1e-3) }"
+ok "and several" test "$(grep '^{' "$T_TMP/beams" | sort -u | wc -l)" -eq 3
+texts once --beams 4 --num-generate 2 --max-length 90 --threads 1
+texts again --beams 4 --num-generate 2 --max-length 90 --threads 3
+ok "beams: the same on any number of threads" cmp "$T_TMP/once" "$T_TMP/again"
+texts once --penalty-alpha 0.6 --max-length 90 --threads 1
+texts again --penalty-alpha 0.6 --max-length 90 --threads 3
+ok "contrast: the same on any number of threads" cmp "$T_TMP/once" "$T_TMP/again"
+fails "more texts than beams" 2 "has beams, at most" generate --model "$model" --beams 2 --num-generate 3
+fails "contrast has one text" 2 "finds one text" generate --model "$model" --penalty-alpha 0.5 --num-generate 2
+fails "two searches" 2 "exclude each other" generate --model "$model" --beams 2 --penalty-alpha 0.5
+fails "65 beams" 2 "beams" generate --model "$model" --beams 65
+
 # Stop strings: the same texts, cut.
 stop=$(sed -n 1p "$T_TMP/few" | cut -c 7-8)
 texts stopped --seed 3 --num-generate 3 --max-length 30 --stop "$stop" --stop 終わり

@@ -46,6 +46,22 @@ ok "among others" cmp "$T_TMP/first" "$T_TMP/got"
 complete '{"prompt":"abc","temperature":0,"max_tokens":9}' >"$T_TMP/got"
 ok "temperature 0" cmp "$T_TMP/want" "$T_TMP/got"
 
+# ---- searches, alone and among others
+for i in 1 2 3; do
+  complete "{\"prompt\":\"abc\",\"seed\":$i,\"n\":$i,\"max_tokens\":40}" >"$T_TMP/among$i" &
+  pids="$pids $!"
+done
+"$WABUN" generate --model "$model" --beams 3 --no-repeat-ngram 2 --context abc --num-generate 2 --max-length 40 | grep -v '^===' >"$T_TMP/want"
+complete '{"prompt":"abc","beams":3,"no_repeat_ngram":2,"n":2,"max_tokens":40}' >"$T_TMP/got"
+ok "beam search, beyond the model's positions" cmp "$T_TMP/want" "$T_TMP/got"
+"$WABUN" generate --model "$model" --penalty-alpha 0.6 --candidates 5 --context abc --max-length 40 >"$T_TMP/want"
+complete '{"prompt":"abc","penalty_alpha":0.6,"candidates":5,"max_tokens":40}' >"$T_TMP/got"
+ok "contrastive search" cmp "$T_TMP/want" "$T_TMP/got"
+post /v1/completions '{"prompt":"abc","penalty_alpha":0.6,"candidates":5,"max_tokens":40,"stream":true}' >"$T_TMP/events"
+ok "in a stream" test "$(field text <"$T_TMP/events" | tr -d '\n')" = "$(cat "$T_TMP/want")"
+# shellcheck disable=SC2086 # a list
+wait $pids
+
 # ---- streams
 post /v1/completions "{$request,\"stream\":true,\"stream_options\":{\"include_usage\":true}}" >"$T_TMP/events"
 ok "a stream: the same text" test "$(field text <"$T_TMP/events" | tr -d '\n')" = "$(cat "$T_TMP/first")"
@@ -111,6 +127,11 @@ done <<'END'
 400 /v1/completions {"prompt":"a","stream":true,"stream_options":1}
 400 /v1/completions {"prompt":"a","presence_penalty":"a"}
 400 /v1/completions {"prompt":"a","logit_bias":{"500":1}}
+400 /v1/completions {"prompt":"a","beams":65}
+400 /v1/completions {"prompt":"a","beams":2,"n":3}
+400 /v1/completions {"prompt":"a","beams":2,"penalty_alpha":0.5}
+400 /v1/completions {"prompt":"a","penalty_alpha":0.5,"n":2}
+400 /v1/completions {"prompt":"a","beams":40,"max_tokens":1}
 400 /v1/embeddings {"input":""}
 400 /v1/embeddings {}
 400 /score {"txt":"a"}

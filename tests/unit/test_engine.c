@@ -1,12 +1,26 @@
-/* the engine: whatever comes and goes beside it, a request has the bits it has alone; no block is lost */
+/* the engine: whatever comes and goes beside it, a request has the bits it has alone; no block is lost; a search finds
+ * what it finds when all of its texts are computed from their beginnings */
 #include "config.h"
 
 #include <string.h>
 
+#include "infer/search.h"
 #include "t.h"
-#include "wabun/engine.h"
 
-enum { L = 2, C = 32, H = 2, T = 200, V = 257, REQUESTS = 24, TEXTS = 4, LONGEST = 260, NLIKELY = 3 };
+enum {
+    L = 2,
+    C = 32,
+    H = 2,
+    T = 200,
+    V = 257,
+    PLAIN = 24,
+    REQUESTS = 34,
+    TEXTS = 4,
+    WIDEST = 5,
+    ROOM = WIDEST * (T / WB_CACHE_BLOCK + 2),
+    LONGEST = 260,
+    NLIKELY = 3
+};
 
 static const wb_size_t size = {L, C, H, T, V};
 static wb_model_t model;
@@ -81,6 +95,21 @@ static bool listen (void *ctx, const wb_event_t *e) {
 
 static uint64_t dice (uint64_t stream, uint64_t i, uint64_t n) { return wb_rng_u64 (17, stream, i) % n; }
 
+/* From PLAIN on they are searches: beams and contrasts by turns. */
+static void make_search (wb_request_t *r, uint64_t i) {
+    wb_searching_t *s = &r->sampling.search;
+    if (r->max_length < 17) r->max_length = 17;
+    if (i % 2 == 0) {
+        *s = (wb_searching_t){.beams = 1 + (int64_t) (i / 2 % WIDEST), .length_penalty = 1.0};
+        if (r->texts > s->beams) r->texts = s->beams;
+    } else {
+        *s = (wb_searching_t){.penalty_alpha = 0.6, .candidates = 1 + (int64_t) (i / 2 % WIDEST)};
+        r->texts = 1;
+    }
+    if (i % 3 == 0) r->sampling.no_repeat_ngram = 2;
+    if (i % 4 == 0) r->sampling.frequency_penalty = 1.0;
+}
+
 static void make_requests (void) {
     static const int64_t lengths[] = {1, 2, 63, 64, 65, 128, 129, 130, T - 1, T, 70, 100};
     static const int64_t most[] = {40, 90, 0, 1, 250, 17};
@@ -104,6 +133,7 @@ static void make_requests (void) {
         if (r->prompt && r->likely < 0) r->likely = 0;
         r->min_length = dice (10, i, 2) == 0 ? r->max_length : 0;
         stops[i] = dice (11, i, 4) == 0 ? 10 : LONGEST;
+        if (i >= PLAIN) make_search (r, i);
     }
 }
 
@@ -122,7 +152,10 @@ static void test_alone (void) {
         wb_engine_t *e;
         uint64_t id;
         const wb_request_t *r = &requests[i];
-        T_STATUS (wb_engine_new (&e, &model, &(wb_engine_limits_t){.texts = 1}), WB_OK);
+        T_STATUS (
+            wb_engine_new (&e, &model,
+                           &(wb_engine_limits_t){.texts = i < PLAIN ? 1 : WIDEST, .blocks = i < PLAIN ? 0 : ROOM}),
+            WB_OK);
         T_OK (!wb_engine_step (e), "nothing to do");
         submit (e, &id, i, &alone[i]);
         while (wb_engine_step (e)) {}
@@ -190,9 +223,110 @@ static void compare (int i, const char *what) {
           "%s: request %d: the vector", what, i);
 }
 
+/* ---- searches, with every text computed from its beginning ------------------------------------------------------- */
+
+typedef struct lane {
+    int32_t window[T];
+    int64_t n, base, length;
+} lane_t;
+
+static void append (lane_t *t, int32_t id) {
+    if (t->n == T) {
+        memmove (t->window, t->window + T - T / 2, T / 2 * sizeof *t->window);
+        t->n = t->base = T / 2;
+    }
+    t->window[t->n++] = id;
+    t->length++;
+}
+
+/* hidden [rows, C] of what was pushed last. */
+static void compute (wb_infer_t *inf, float *hidden, float *logits, const lane_t *t) {
+    wb_infer_rewind (inf, 0, 0);
+    wb_infer_run (inf, hidden, logits, t->window, &(wb_piece_t){.seq = 0, .n = t->base, .logits = true}, 1);
+    for (int64_t i = t->base; i < t->n; i++)
+        wb_infer_run (inf, hidden, logits, t->window + i,
+                      &(wb_piece_t){.seq = 0, .n = 1, .singly = true, .logits = true}, 1);
+}
+
+static void test_search (wb_infer_t *inf, int which) {
+    static lane_t lanes[WIDEST], next[WIDEST];
+    static float hidden[T * C], logits[V];
+    const wb_request_t *r = &requests[which];
+    const int32_t eot = wb_tokenizer_eot (model.tokenizer);
+    const wb_search_setup_t setup = {&r->sampling,
+                                     r->ids,
+                                     r->n == 1 && r->ids[0] == eot ? 0 : r->n,
+                                     r->texts,
+                                     r->min_length,
+                                     r->max_length,
+                                     V,
+                                     V,
+                                     C,
+                                     T,
+                                     eot,
+                                     -1};
+    const wb_search_move_t *moves;
+    wb_search_t *s;
+    int n = 1;
+    T_STATUS (wb_search_new (&s, &setup), WB_OK);
+    lanes[0] = (lane_t){.n = r->n, .base = r->n};
+    memcpy (lanes[0].window, r->ids, (size_t) r->n * sizeof *r->ids);
+    while (n > 0) {
+        for (int i = 0; i < n; i++) {
+            compute (inf, hidden, logits, &lanes[i]);
+            const int64_t last = lanes[i].n > lanes[i].base ? 0 : lanes[i].base - 1;
+            for (int64_t k = 0; wb_search_wants_states (s) && lanes[i].length == 0 && k < r->n; k++)
+                wb_search_past (s, k, hidden + k * C);
+            wb_search_put (s, i, logits, 0.0f, 0.0f, hidden + last * C);
+        }
+        n = wb_search_step (s, &moves);
+        for (int i = 0; i < n; i++) {
+            next[i] = lanes[moves[i].from];
+            append (&next[i], moves[i].id);
+        }
+        memcpy (lanes, next, sizeof lanes);
+    }
+    for (int64_t t = 0; t < r->texts; t++) {
+        const int32_t *list;
+        wb_end end;
+        const int64_t found = wb_search_found (s, t, &list, &end), want = found < stops[which] ? found : stops[which];
+        T_OK (alone[which].n[t] == want, "search %d, text %d: %d tokens, not %d", which, (int) t,
+              (int) alone[which].n[t], (int) want);
+        for (int64_t k = 0; k < want; k++)
+            T_OK (wb_search_token (s, list[k])->id == alone[which].ids[t][k], "search %d, text %d, token %d", which,
+                  (int) t, (int) k);
+    }
+    wb_search_destroy (s);
+}
+
+static void test_searches (void) {
+    wb_infer_t *inf;
+    int full = 0, ended = 0;
+    T_STATUS (wb_infer_new (&inf, &size, model.params, model.weights, model.kern, 1, 0, T), WB_OK);
+    for (int i = PLAIN; i < REQUESTS; i++) {
+        test_search (inf, i);
+        full += requests[i].n + alone[i].n[0] > T;
+        ended += alone[i].end[0] == WB_END_TEXT;
+    }
+    T_OK (full > 1 && ended > 0, "%d searches beyond the positions, %d that end by themselves", full, ended);
+    wb_infer_destroy (inf);
+
+    wb_engine_t *e;
+    uint64_t id;
+    T_STATUS (wb_engine_new (&e, &model, &(wb_engine_limits_t){.texts = 3, .blocks = 9}), WB_OK);
+    wb_request_t r = {.ids = prompts[0], .n = 100, .texts = 1, .max_length = 20, .likely = -1, .event = listen};
+    r.sampling.search.beams = 4;
+    T_STATUS (wb_engine_submit (e, &id, &r), WB_EUSAGE);
+    r.sampling.search.beams = 3;
+    T_STATUS (wb_engine_check (e, &r), WB_OK);
+    r.max_length = 29;
+    T_STATUS (wb_engine_check (e, &r), WB_EUSAGE);
+    wb_engine_destroy (e);
+}
+
 /* All requests, in an order and with pauses between them that `seed` chooses; some are cancelled on their way and asked
- * for again. */
-static wb_engine_stats_t test_together (const char *what, int texts, int64_t blocks, uint64_t seed) {
+ * for again.  Searches that there is no room for are left out. */
+static wb_engine_stats_t test_together (const char *what, int texts, int64_t blocks, uint64_t seed, int *searches) {
     wb_engine_t *e;
     uint64_t ids[REQUESTS] = {0}, steps = 0;
     wb_engine_stats_t s;
@@ -201,7 +335,10 @@ static wb_engine_stats_t test_together (const char *what, int texts, int64_t blo
     for (bool busy = true; busy || next < REQUESTS; steps++) {
         while (next < REQUESTS && dice (seed, 2 * steps, 4) == 0) {
             const int i = (int) wb_rng_permute (next++, REQUESTS, seed, 0);
-            submit (e, &ids[i], i, &together[i]);
+            if (wb_engine_check (e, &requests[i]) == WB_OK)
+                submit (e, &ids[i], i, &together[i]);
+            else
+                wb_error_clear ();
             if (dice (seed + 1, (uint64_t) next, 3) > 0) break;
         }
         if (dice (seed, 2 * steps + 1, 5) == 0) {
@@ -220,7 +357,10 @@ static wb_engine_stats_t test_together (const char *what, int texts, int64_t blo
         T_OK (s.texts <= texts && s.blocks_used <= s.blocks, "%d texts, %d blocks", (int) s.texts, (int) s.blocks_used);
         if (!T_OK (steps < 100000, "it does not come to an end")) break;
     }
-    for (int i = 0; i < REQUESTS; i++) compare (i, what);
+    for (int i = 0; i < REQUESTS; i++)
+        if (ids[i] != 0) compare (i, what);
+    *searches = 0;
+    for (int i = PLAIN; i < REQUESTS; i++) *searches += ids[i] != 0;
     T_OK (s.requests == 0 && s.texts == 0 && s.waiting == 0 && s.blocks_used == 0, "%s: %d blocks are lost", what,
           (int) s.blocks_used);
     T_OK (cancelled > 0, "%s: %d requests were cancelled", what, cancelled);
@@ -240,6 +380,48 @@ static wb_engine_stats_t test_together (const char *what, int texts, int64_t blo
     return s;
 }
 
+/* Older texts grow until a search has to give its blocks back, and it goes on when they have ended. */
+static void test_paused (void) {
+    static told_t quiet, crowded, others[3];
+    for (int beams = 0; beams < 2; beams++) {
+        wb_request_t r = {.ids = prompts[0], .n = 20, .texts = 1, .max_length = 170, .likely = 0, .event = listen};
+        r.sampling.search =
+            beams ? (wb_searching_t){.beams = 2} : (wb_searching_t){.penalty_alpha = 0.5, .candidates = 2};
+        r.min_length = r.max_length;
+        for (int crowd = 0; crowd < 2; crowd++) {
+            wb_engine_t *e;
+            wb_engine_stats_t s;
+            uint64_t id;
+            listener_t listeners_of[4];
+            T_STATUS (wb_engine_new (&e, &model, &(wb_engine_limits_t){.texts = 5, .blocks = 13}), WB_OK);
+            for (int i = 0; i < 3 && crowd; i++) {
+                memset (&others[i], 0, sizeof others[i]);
+                listeners_of[i] = (listener_t){&others[i], LONGEST};
+                const wb_request_t other = {.ids = prompts[i + 1] + 100,
+                                            .n = 40,
+                                            .texts = 1,
+                                            .max_length = 159,
+                                            .min_length = 159,
+                                            .likely = -1,
+                                            .event = listen,
+                                            .ctx = &listeners_of[i],
+                                            .sampling = {.temperature = 1.0}};
+                T_STATUS (wb_engine_submit (e, &id, &other), WB_OK);
+            }
+            told_t *to = crowd ? &crowded : &quiet;
+            memset (to, 0, sizeof *to);
+            listeners_of[3] = (listener_t){to, LONGEST};
+            r.ctx = &listeners_of[3];
+            T_STATUS (wb_engine_submit (e, &id, &r), WB_OK);
+            while (wb_engine_step (e)) {}
+            wb_engine_stats (&s, e);
+            T_OK ((s.paused > 1) == (crowd == 1) && s.blocks_used == 0, "%d pauses", (int) s.paused);
+            wb_engine_destroy (e);
+        }
+        T_OK (quiet.n[0] == 170 && memcmp (&quiet, &crowded, sizeof quiet) == 0, "a paused search finds the same");
+    }
+}
+
 int main (void) {
     wb_log_init (WB_LOG_QUIET, true);
     make_model ();
@@ -247,14 +429,22 @@ int main (void) {
     wb_kern_threads_set (1);
     test_alone ();
     test_values ();
-    const wb_engine_stats_t room = test_together ("room for all", 32, 0, 1);
+    test_searches ();
+    test_paused ();
+    int searches;
+    const wb_engine_stats_t room = test_together ("room for all", 32, 0, 1, &searches);
     T_OK (room.paused == 0 && room.shared_tokens > 0, "%d pauses, %d tokens shared", (int) room.paused,
           (int) room.shared_tokens);
-    T_OK (test_together ("three texts", 3, 0, 2).shared_tokens > 0, "tokens are shared");
-    T_OK (test_together ("few blocks", 16, 7, 3).paused > 0, "texts have to wait");
-    T_OK (test_together ("as few blocks as possible", 16, 1, 4).paused > 0, "texts have to wait");
+    T_OK (searches == REQUESTS - PLAIN, "there is room for all searches");
+    T_OK (test_together ("three texts", 3, 0, 2, &searches).shared_tokens > 0, "tokens are shared");
+    T_OK (searches > 0 && searches < REQUESTS - PLAIN, "there is room for %d searches", searches);
+    T_OK (test_together ("few blocks", 16, 7, 22, &searches).paused > 0, "texts have to wait");
+    T_OK (test_together ("as few blocks as possible", 16, 1, 22, &searches).paused > 0, "texts have to wait");
+    T_OK (test_together ("blocks for one narrow search", 32, 11, 32, &searches).paused > 0, "texts have to wait");
+    T_OK (searches > 2, "there is room for %d searches", searches);
     wb_kern_threads_set (3);
-    (void) test_together ("three threads", 9, 20, 5);
+    (void) test_together ("three threads", 9, 20, 5, &searches);
+    (void) test_together ("three threads, searches", 9, ROOM, 7, &searches);
     wb_free (model.weights);
     wb_params_destroy (model.params);
     wb_tokenizer_destroy (model.tokenizer);

@@ -50,7 +50,8 @@ for my $path (sort keys %good) {
 # Fields of a completion that are not what they should be.
 my %numbers = (temperature => [-1, 101], top_p => [-0.1, 1.1], min_p => [-0.1, 1.1], typical_p => [-1, 2], repetition_penalty => [0, 1000], frequency_penalty => [-101, 101],
     presence_penalty => [-101, 101], top_k => [-2, '4294967296'], n => [0, 129], max_tokens => [-1, 16385], min_tokens => [-1, 16385], logprobs => [-1, 21],
-    seed => [1.5, '1e30'], best_of => [-1, 2]);
+    seed => [1.5, '1e30'], best_of => [-1, 2], beams => [-1, 65], length_penalty => [-11, 11],
+    penalty_alpha => [-0.1, 1.1], candidates => [0, 65], no_repeat_ngram => [-1, '4294967296']);
 for my $name (sort keys %numbers) {
     for my $x (@{$numbers{$name}}, '"1"', '[]', '{}', 'true', '1e400', 'NaN', '99999999999999999999') {
         (my $rest = $good{$c}) =~ s/"max_tokens":1/"x":1/ if $name eq 'max_tokens';
