@@ -26,8 +26,8 @@ done
 packages="gcc libc6-dev make autoconf automake libtool pkg-config
   openmpi-bin libopenmpi-dev libopenblas-openmp-dev libscalapack-openmpi-dev
   libconfig-dev libjansson-dev libpcre2-dev libxxhash-dev libarchive-dev zlib1g-dev libzstd-dev libxml2-dev libutf8proc-dev"
-# Makes it faster, names encodings, serves; a system that does not have them goes without.
-optional="libdnnl-dev libuchardet-dev libsentencepiece-dev g++ libmicrohttpd-dev"
+# Makes it faster, names encodings, serves, plots; a system that does not have them goes without.
+optional="libdnnl-dev libuchardet-dev libsentencepiece-dev g++ libmicrohttpd-dev libjs-dygraphs"
 [ -n "$dev" ] && packages="$packages clang clang-format shellcheck gdb"
 
 is_installed () {
@@ -100,7 +100,7 @@ cat >&2 <<EOF
 install-deps: not Debian or Ubuntu; missing:$lacking
   Fedora, RHEL:  dnf install gcc make autoconf automake libtool pkgconf-pkg-config openmpi-devel openblas-devel \\
                    scalapack-openmpi-devel libconfig-devel jansson-devel pcre2-devel xxhash-devel
-                 (faster, where there is one: onednn-devel; names encodings: uchardet-devel; serves: libmicrohttpd-devel; then: module load mpi/openmpi-x86_64; configure takes openblaso, the OpenMP build)
+                 (faster, where there is one: onednn-devel; names encodings: uchardet-devel; serves: libmicrohttpd-devel; plots of wabun report: the files of npm pack dygraphs, configure --with-dygraphs=DIR; then: module load mpi/openmpi-x86_64; configure takes openblaso, the OpenMP build)
   Spack:         spack install gcc autoconf automake libtool pkgconf openmpi openblas threads=openmp \\
                    netlib-scalapack libconfig jansson pcre2 xxhash onednn uchardet
 EOF

@@ -55,7 +55,7 @@ house () {
 8 plan        base kernels parallel model train config
 8 serve       base kernels launch tokenizer report infer
 9 bench       base kernels launch report comm parallel tokenizer corpus dataset model checkpoint train infer config run plan
-10 cli        base kernels launch comm parallel tokenizer corpus vocab dataset model checkpoint train infer config convert run plan serve bench
+10 cli        base kernels launch report comm parallel tokenizer corpus vocab dataset model checkpoint train infer config convert run plan serve bench
 ROOMS
 }
 rooms=$(house | awk '{ printf "%s ", $2 }')

@@ -313,6 +313,8 @@ typedef struct wb_ids {
     int64_t len, cap;
 } wb_ids_t; /**< token ids */
 wb_status wb_buf_put (wb_buf_t *b, const void *data, size_t n) WB_NODISCARD;
+/** A text into a page of HTML: & < > " ' become references. */
+wb_status wb_buf_put_html (wb_buf_t *b, const char *s, size_t n) WB_NODISCARD;
 void wb_buf_clear (wb_buf_t *b);
 void wb_buf_fini (wb_buf_t *b);
 /** Room for n more elements; the length does not change.  Errors of all: WB_ENOMEM. */

@@ -1,8 +1,8 @@
 /* wabun - report: what a run tells people.
  *
  * metrics: records of named values, to every sink (metrics.jsonl, samples.txt; a new format is one file and one row).
- * progress: the line on the terminal or in the log, seconds left.  slow_rank: whether one rank stays slow.  Knows
- * neither ranks nor the trainer: it is handed plain numbers.
+ * progress: the line on the terminal or in the log, seconds left.  slow_rank: whether one rank stays slow.  page: runs
+ * as one page of HTML.  Knows neither ranks nor the trainer: it is handed plain numbers, or reads the files of a run.
  */
 #ifndef WABUN_REPORT_H
 #define WABUN_REPORT_H
@@ -72,6 +72,14 @@ void wb_progress_add (wb_progress_t *p, double seconds);
 void wb_progress_show (wb_progress_t *p);
 /** A line of its own where there is no terminal. */
 void wb_progress_line (const wb_progress_t *p);
+
+/* ---- a page of runs (page.c) ------------------------------------------------------------------------------------- */
+
+/** Write one page of HTML about `n` run directories: charts that compare them, what befell them, samples, numbers, and
+ * their configurations.  It opens by itself and asks for nothing.  Runs may go on meanwhile; lines that cannot be read
+ * are counted on the page.  Memory does not grow with the length of a run.  japanese: the language that is seen first.
+ * Not collective.  Errors: WB_EUSAGE a directory is no run, or `path` is there and no such page; WB_EIO, WB_ENOMEM. */
+wb_status wb_page_write (const char *path, const char *const *runs, int n, bool japanese) WB_NODISCARD;
 
 /* ---- a rank that stays slow (slow_rank.c) ------------------------------------------------------------------------ */
 

@@ -37,6 +37,19 @@ wb_status wb_buf_put (wb_buf_t *b, const void *data, size_t n) {
     return WB_OK;
 }
 
+wb_status wb_buf_put_html (wb_buf_t *b, const char *s, size_t n) {
+    for (const char *end = s + n; s < end; s++) {
+        const char *as = *s == '&'    ? "&amp;"
+                         : *s == '<'  ? "&lt;"
+                         : *s == '>'  ? "&gt;"
+                         : *s == '"'  ? "&quot;"
+                         : *s == '\'' ? "&#39;"
+                                      : NULL;
+        WB_TRY (as != NULL ? wb_buf_put (b, as, strlen (as)) : wb_buf_put (b, s, 1));
+    }
+    return WB_OK;
+}
+
 void wb_buf_clear (wb_buf_t *b) {
     b->len = 0;
     if (b->data != NULL) b->data[0] = 0;

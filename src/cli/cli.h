@@ -31,8 +31,11 @@ typedef struct wb_cmd {
 extern const wb_cmd_t wb_cmd_corpus, wb_cmd_train, wb_cmd_encode, wb_cmd_decode, wb_cmd_generate, wb_cmd_score,
     wb_cmd_transform, wb_cmd_eval;
 extern const wb_cmd_t wb_cmd_export, wb_cmd_import, wb_cmd_inspect, wb_cmd_plan, wb_cmd_bench, wb_cmd_vocab;
-extern const wb_cmd_t wb_cmd_verify, wb_cmd_status, wb_cmd_serve, wb_cmd_write;
+extern const wb_cmd_t wb_cmd_verify, wb_cmd_status, wb_cmd_report, wb_cmd_serve, wb_cmd_write;
 extern const wb_cmd_t *const wb_commands[]; /**< in the order of the help; ends with NULL (main.c) */
+
+/** The language of a page: of --lang, NULL: of the environment.  Errors: WB_EUSAGE it is neither en nor ja. */
+wb_status wb_cmd_japanese (bool *japanese, const char *lang) WB_NODISCARD;
 
 /* ---- help (help.c, man.c, completion.c) ------------------------------------------------------------------------ */
 

@@ -1,7 +1,6 @@
 /* wabun corpus: from files of any kind to a clean corpus (corpus.h). */
 #include "config.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -32,18 +31,9 @@ static wb_status build (wb_opts_t *o) {
     return status;
 }
 
-/* Japanese where the user's language is. */
-static bool is_japanese (void) {
-    const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *s = getenv (names[i]);
-        if (s != NULL && s[0] != 0) return strncmp (s, "ja", 2) == 0;
-    }
-    return false;
-}
-
 static wb_status report (wb_opts_t *o) {
     const char *dir = NULL, *lang = NULL;
+    bool japanese;
     while (wb_opts_next (o)) {
         if (wb_opts_is (o, "--lang"))
             WB_TRY (wb_opts_text (o, &lang));
@@ -55,9 +45,8 @@ static wb_status report (wb_opts_t *o) {
             return wb_opts_unknown (o);
     }
     if (dir == NULL) return WB_FAIL (WB_EUSAGE, "which corpus? wabun corpus report DIR");
-    if (lang != NULL && strcmp (lang, "en") != 0 && strcmp (lang, "ja") != 0)
-        return WB_FAIL (WB_EUSAGE, "--lang %s: it is en or ja", lang);
-    return wb_corpus_report (dir, lang != NULL ? lang[0] == 'j' : is_japanese ());
+    WB_TRY (wb_cmd_japanese (&japanese, lang));
+    return wb_corpus_report (dir, japanese);
 }
 
 static wb_status run (int argc, char **argv) {

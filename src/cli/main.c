@@ -19,7 +19,7 @@ const wb_cmd_t *const wb_commands[] = {
     &wb_cmd_train,  &wb_cmd_corpus, &wb_cmd_encode,    &wb_cmd_decode, &wb_cmd_generate,
     &wb_cmd_write,  &wb_cmd_score,  &wb_cmd_transform, &wb_cmd_serve,  &wb_cmd_eval,
     &wb_cmd_export, &wb_cmd_import, &wb_cmd_inspect,   &wb_cmd_plan,   &wb_cmd_status,
-    &wb_cmd_verify, &wb_cmd_vocab,  &wb_cmd_bench,     NULL,
+    &wb_cmd_report, &wb_cmd_verify, &wb_cmd_vocab,     &wb_cmd_bench,  NULL,
 };
 
 static bool is_one_of (const char *s, const char *const *names) {

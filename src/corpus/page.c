@@ -86,18 +86,7 @@ static void raw (page_t *p, const char *s) {
 }
 
 static void text (page_t *p, const char *s) {
-    for (; s != NULL && *s != 0; s++) {
-        const char *esc = *s == '&'    ? "&amp;"
-                          : *s == '<'  ? "&lt;"
-                          : *s == '>'  ? "&gt;"
-                          : *s == '"'  ? "&quot;"
-                          : *s == '\'' ? "&#39;"
-                                       : NULL;
-        if (esc != NULL)
-            raw (p, esc);
-        else if (p->status == WB_OK)
-            p->status = wb_buf_put (&p->out, s, 1);
-    }
+    if (p->status == WB_OK && s != NULL) p->status = wb_buf_put_html (&p->out, s, strlen (s));
 }
 
 static void said (page_t *p, const char *english) { text (p, label (p, english)); }

@@ -18,13 +18,7 @@ static wb_status put (wb_buf_t *b, const char *format, ...) {
     return wb_buf_put (b, text, n < (int) sizeof text ? (size_t) n : sizeof text - 1);
 }
 
-static wb_status put_escaped (wb_buf_t *b, const char *s) {
-    for (; *s != 0; s++) {
-        const char *as = *s == '<' ? "&lt;" : *s == '>' ? "&gt;" : *s == '&' ? "&amp;" : *s == '"' ? "&quot;" : NULL;
-        WB_TRY (as != NULL ? wb_buf_put (b, as, strlen (as)) : wb_buf_put (b, s, 1));
-    }
-    return WB_OK;
-}
+static wb_status put_escaped (wb_buf_t *b, const char *s) { return wb_buf_put_html (b, s, strlen (s)); }
 
 /* A bar for each tokenizer and genre. */
 static wb_status put_plot (wb_buf_t *b, const wb_comparison_t *c, const wb_column_t *k) {

@@ -1,4 +1,4 @@
-/* report: metrics.jsonl and samples.txt, whole lines whatever the disk does */
+/* report: metrics.jsonl and samples.txt, whole lines whatever the disk does; records thinned */
 #include "config.h"
 
 #include <math.h>
@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "report/thin.h"
 #include "t.h"
 #include "wabun/report.h"
 
@@ -197,6 +198,44 @@ static void check_slow_rank (void) {
     }
 }
 
+/* ---- records of a page ------------------------------------------------------------------------------------------- */
+
+/* n records of steps 2, 4, ...; two of them stand out, and `rare` is in every third. */
+static void check_thin (int64_t n) {
+    wb_thin_t *t = wb_calloc (1, sizeof *t);
+    double sum = 0, low = INFINITY, high = -INFINITY, thinned = 0;
+    int64_t records = 0, rare = 0;
+    for (int64_t i = 1; t != NULL && i <= n; i++) {
+        const double x = i == n / 3 ? -7 : i == n / 2 ? 1e6 : sin ((double) i);
+        T_OK (wb_thin_add (t, 2 * i, (double) i), "record %lld", (long long) i);
+        T_STATUS (wb_thin_put (t, "x", x), WB_OK);
+        if (i % 3 == 0) T_STATUS (wb_thin_put (t, "rare", 1), WB_OK);
+        sum += x;
+    }
+    T_OK (!wb_thin_add (t, 2 * n, 0) && !wb_thin_add (t, 1, 0), "a step that was there");
+    const wb_thin_column_t *x = wb_thin_find (t, "x"), *r = wb_thin_find (t, "rare");
+    for (int i = 0; i < t->nrows; i++) {
+        T_OK (i == 0 || t->rows[i].first > t->rows[i - 1].last, "row %d begins at %lld", i,
+              (long long) t->rows[i].first);
+        T_OK (i >= WB_THIN_HEAD || t->rows[i].records == 1, "row %d has %lld records", i,
+              (long long) t->rows[i].records);
+        low = fmin (low, x->cells[i].min);
+        high = fmax (high, x->cells[i].max);
+        thinned += x->cells[i].sum;
+        records += t->rows[i].records;
+        rare += r->cells[i].n;
+    }
+    T_OK (low == (n >= 3 ? -7 : low) && high == 1e6, "from %g to %g", low, high);
+    T_OK (fabs (thinned - sum) <= 1e-6 * fabs (sum), "the sum %g, %g", thinned, sum);
+    T_OK (records == n && t->records == n && rare == n / 3, "%lld records, %lld", (long long) records,
+          (long long) rare);
+    T_OK (t->rows[t->nrows - 1].last == 2 * n, "the last one");
+    T_OK (n < 4096 || t->nrows > WB_THIN_ROWS / 2, "%d rows", t->nrows);
+    T_OK (wb_thin_find (t, "y") == NULL, "no such column");
+    wb_thin_fini (t);
+    wb_free (t);
+}
+
 int main (void) {
     signal (SIGXFSZ, SIG_IGN);
     check_format ();
@@ -206,5 +245,7 @@ int main (void) {
     check_torn ();
     check_progress ();
     check_slow_rank ();
+    const int64_t records[] = {6, 255, 256, 257, 2048, 2049, 3840, 3841, 10000, 100000};
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) check_thin (records[i]);
     return T_DONE ();
 }

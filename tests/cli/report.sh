@@ -1,0 +1,101 @@
+#!/bin/sh
+# wabun report: a page of a run that was killed and goes on, of damaged files, of several runs.  Its charts in a browser:
+# tests/web/report.mjs.  Writes TAP.
+. "${top_srcdir:=.}/tests/cli/train_common.sh"
+prepare
+command -v perl >/dev/null || { echo "1..0 # SKIP no perl"; exit 0; }
+
+# report CODE ARGUMENT...
+report () {
+  want=$1
+  shift
+  "$WABUN" report "$@" >out 2>err
+  got=$?
+  cat out err
+  [ $got -eq "$want" ]
+}
+err_says () { cat err && grep -q -e "$1" err; }
+# The data of a page: `data EXPRESSION FILE` with $d, what its script reads.
+data () {
+  perl -MJSON::PP -CSD -e '
+    my ($expression, $file) = @ARGV;
+    open my $f, "<", $file or die; local $/; my $page = <$f>;
+    my ($json) = $page =~ m{<script type="application/json" id="data">(.*?)</script>}s or die "no data";
+    our $d = JSON::PP->new->decode ($json);
+    my $is = eval $expression; die $@ if $@;
+    print "$expression: ", $is // "undef", "\n"; exit !$is;' "$1" "$2"
+}
+page_has () { grep -qF -e "$1" "$2"; }
+
+ok "a run" trained 1 a --set 'data.validation="tokens"' --set validation.every=5 --set sample.every=10
+ok "a page" report 0 a -o a.html
+ok "is named" err_says '^a.html$'
+ok "steps" data '@{$d->{runs}[0]{tables}[0]{step}} == 20 && $d->{runs}[0]{tables}[0]{step}[19] == 20' a.html
+sed -n 's/.*"step": 20, .*"loss": \([0-9.]*\),.*/\1/p' a/metrics.jsonl >loss
+ok "the loss of the last one, to its last digit" data "\$d->{runs}[0]{curves}{loss}[0]{mid}[19] eq '$(cat loss)'" a.html
+ok "and in the table" page_has "<td class=\"n\">$(cat loss)</td>" a.html
+ok "validations" data '@{$d->{runs}[0]{curves}{loss}[1]{mid}} == 5 && $d->{runs}[0]{curves}{bpb}[0]{mid}[4] > 0' a.html
+ok "ranks: lowest, median, highest" data '$d->{runs}[0]{curves}{ranks}[0]{low}[3] <= $d->{runs}[0]{curves}{ranks}[0]{high}[3]' a.html
+ok "samples" test "$(grep -c '<blockquote' a.html)" -eq 2
+ok "its configuration" page_has 'optimizer = &quot;adamw&quot;;' a.html
+ok "asks for nothing" sh -c '! sed "s/<!-- The plots.*//" a.html | grep -nE "(src|href)=\"[^d]|url\\(|@import"'
+ok "both languages" page_has '<span lang="en">Learning rate</span><span lang="ja">学習率</span>' a.html
+ok "English first" page_has '<html lang="en">' a.html
+ok "Japanese first" sh -c 'LC_ALL= LANG=ja_JP.UTF-8 "$1" report a -o ja.html && grep -q "<html lang=\"ja\">" ja.html' sh "$WABUN"
+ok "made again" report 0 a -o a.html --lang ja
+ok "not over other files" report 2 a -o cfg
+ok "which stay" grep -q '^run = "run"' cfg
+
+# ---- killed, gone on, and damaged
+"$WABUN" train cfg --set 'run="k"' --set train.steps=100000 --set checkpoint.every=4 >k.log 2>&1 </dev/null &
+pid=$!
+at_step () { [ "$(losses k 2>/dev/null | wc -l)" -ge 8 ]; }
+within 100 at_step
+kill -9 $pid
+wait $pid 2>/dev/null
+ok "it goes on" trained 1 k --set train.steps=40 --set checkpoint.every=4
+ok "while it runs" report 0 k -o k.html
+ok "one restart" data '@{$d->{runs}[0]{marks}} == 1 && $d->{runs}[0]{marks}[0]{kind} eq "restart" && $d->{runs}[0]{marks}[0]{step} % 4 == 0' k.html
+ok "saves" data '@{$d->{runs}[0]{tables}[2]{step}} > 5' k.html
+cp -r a d
+{
+  sed -n 1,3p a/metrics.jsonl
+  printf '{"step": 3, "loss": 1.\n\000\377\n[]\n\n'
+  sed -n '4,$p' a/metrics.jsonl
+  printf '{"step": 21, "tokens": 99, "lo'
+} >d/metrics.jsonl
+{ cat a/history.jsonl; printf '{"event":"spike","step":7,"skipped":true,"named":"</script><b>loud"}\n{"event":"rollback","step":9,"to":5,"why":"x"}\n{"ev'; } >d/history.jsonl
+printf '</script><script>alert (1)</script>' >>d/samples.txt
+ok "damaged lines" report 0 d -o d.html
+ok "are counted, and the one that is being written is not" page_has ': 4 lines of metrics.jsonl could not be read and are left out' d.html
+ok "the others are there" data '@{$d->{runs}[0]{tables}[0]{step}} == 20' d.html
+ok "a skipped step, a rollback" data 'join (" ", map {"$_->{kind} $_->{step}"} @{$d->{runs}[0]{marks}}) eq "skipped 7 rollback 9"' d.html
+ok "texts are only texts" sh -c '! grep -qF -e "<b>loud" -e "<script>alert" d.html'
+
+# ---- several
+ok "another run" trained 1 b --set train.lr=1e-3
+ok "compared" report 0 a b ./k/ -o all.html
+ok "their names" data 'join (" ", map {$_->{name}} @{$d->{runs}}) eq "a b k"' all.html
+ok "what differs" sh -c 'grep -q "<th scope=\"row\">train.lr</th><td>0.003</td><td>0.001</td><td>0.003</td>" all.html && ! grep -q "<th scope=\"row\">train.beta1" all.html'
+mkdir x && cp -r b x/a
+ok "of one name" report 0 a x/a -o all.html
+ok "the whole path" data '$d->{runs}[1]{name} eq "x/a"' all.html
+
+# ---- many records: rows of several, whose extremes stay
+mkdir long
+perl -e 'for my $s (1 .. 5000) { printf "{\"step\": %d, \"tokens\": %d, \"loss\": %s}\n", $s, 10 * $s, $s == 4321 ? 99 : $s == 1234 ? 0.5 : 2 + $s / 1e4 }' >long/metrics.jsonl
+ok "five thousand steps" report 0 long -o long.html
+ok "rows" data '@{$d->{runs}[0]{tables}[0]{step}} <= 2048 && $d->{runs}[0]{tables}[0]{step}[-1] == 5000' long.html
+ok "the highest" data '(sort {$b <=> $a} @{$d->{runs}[0]{curves}{loss}[0]{high}})[0] == 99' long.html
+ok "the lowest" data '(sort {$a <=> $b} @{$d->{runs}[0]{curves}{loss}[0]{low}})[0] == 0.5' long.html
+ok "the first ones whole" data '$d->{runs}[0]{tables}[0]{step}[255] == 256' long.html
+
+# ---- mistakes
+ok "no run" report 2
+ok "no file" report 2 a
+ok "says which" err_says '-o FILE.html'
+ok "no directory" report 3 nowhere -o n.html
+ok "no run there" report 2 x -o n.html
+ok "nothing is left" test ! -e n.html
+ok "another language" report 2 a -o a.html --lang fr
+done_testing
