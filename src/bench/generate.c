@@ -28,6 +28,7 @@ typedef struct plan {
 typedef struct line {
     int64_t batch;
     wb_spread_t seconds;    /* of a step */
+    double mean;            /* of the same seconds */
     double sampling;        /* of these, for drawing the ids */
     double bandwidth, peak; /* GB/s, GFLOP/s, as measured beside it; bandwidth of steps only */
     double bytes, flop;     /* of a step */
@@ -122,6 +123,8 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
         r->sampling[i] = end - pushed;
         r->reading[i] = read;
     }
+    l->mean = 0;
+    for (int64_t i = 0; i < steps; i++) l->mean += r->times[i] / (double) steps;
     l->seconds = wb_bench_spread (r->times, steps);
     l->sampling = wb_bench_median (r->sampling, steps);
     l->bandwidth = wb_bench_median (r->reading, steps);
@@ -172,6 +175,7 @@ static json_t *json_of (const line_t *l, bool step) {
     wb_bench_put_number (&o, "flop", l->flop);
     wb_bench_put_number (&o, "of_peak", by_arithmetic (l) / seconds);
     if (!step) return o;
+    wb_bench_put_number (&o, "tokens_per_s_mean", (double) l->batch / l->mean);
     wb_bench_put_number (&o, "ms_sampling", 1e3 * l->sampling);
     wb_bench_put_number (&o, "read_gbps", l->bandwidth);
     wb_bench_put_number (&o, "bytes", l->bytes);

@@ -4,7 +4,8 @@
 # something on a machine that has nothing else to do.  In a build directory, half an hour:
 #     WABUN=$PWD/wabun ../tests/web/load.sh [CLIENTS...]     default 1 8 32 128
 #   LOAD_PRESET=small  LOAD_PROMPT=32  LOAD_TOKENS=256  LOAD_TURNS=3
-# The model is random.  Tokens a second of the server count while all clients write.
+# The model is random.  Tokens a second are those of the whole time, also of its slow moments: the server's while all
+# clients write, the bench's as its mean (its table has the median).
 case ${1-} in
   -h | --help) echo "usage: tests/web/load.sh [CLIENTS]..."; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
   *[!0-9]*) echo "load.sh: $1 is not a number of clients; tests/web/load.sh --help" >&2; exit 2 ;;
@@ -57,7 +58,7 @@ for n; do
     peer=-
     [ -z "$llama" ] || peer=$(cd "$WABUN_PEERS" && node load_llama.mjs "$work/model.gguf" "$n" "$LOAD_PROMPT" "$LOAD_TOKENS" 2>"$work/llama.err")
     printf '%8d%16s%16s%16s%12s%8s%12s%8s\n' "$n" "$(number tokens_per_s_together "$work/serve")" \
-      "$(sed -n 's/.*"batches": *\[{/{/p' "$work/generate" | number tokens_per_s -)" "${peer:--}" "$(number first_ms "$work/serve")" \
+      "$(sed -n 's/.*"batches": *\[{/{/p' "$work/generate" | number tokens_per_s_mean -)" "${peer:--}" "$(number first_ms "$work/serve")" \
       "$(number first_ms_99 "$work/serve")" "$(number between_ms "$work/serve")" "$(number between_ms_99 "$work/serve")"
   done
 done
