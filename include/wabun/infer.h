@@ -22,6 +22,7 @@ typedef struct wb_model {
     wb_size_t size;
     wb_params_t *params;       /**< of a layout 1 x 1 x 1 */
     float *weights;            /**< [params->own] */
+    bool packed;               /**< its matrices are panels (kernels.h), and it may be read-only: see wb_model_map() */
     wb_tokenizer_t *tokenizer; /**< NULL when there is none */
     const wb_kern_t *kern;     /**< borrowed */
 } wb_model_t;
@@ -31,7 +32,18 @@ typedef struct wb_model {
  * Errors: WB_EIO, WB_EDATA (also: the tokenizer has more ids than the model), WB_ENOMEM.  Not collective; needs no MPI.
  */
 wb_status wb_model_load (wb_model_t **out, const char *dir, const char *tokenizer) WB_NODISCARD;
-void wb_model_destroy (wb_model_t *m); /**< only what wb_model_load() gave; NULL is fine */
+void wb_model_destroy (wb_model_t *m); /**< only what wb_model_load() or wb_model_map() gave; NULL is fine */
+
+/** The file beside a model with its weights as inference uses them (share.c).  Processes that map it have them in
+ * memory once.  It belongs to the files it was made from, by their sizes and times. */
+#define WB_SHARED_FILE "weights.panels"
+/** As wb_model_load(), with the weights mapped from dir's WB_SHARED_FILE.  *out = NULL where there is none that belongs
+ * to the model as it is now.  \param verify  compare it with its checksum; one that differs does not count. Errors:
+ * those of wb_model_load(). */
+wb_status wb_model_map (wb_model_t **out, const char *dir, const char *tokenizer, bool verify) WB_NODISCARD;
+/** Convert m's matrices to panels, write them to dir's WB_SHARED_FILE, and use that from now on.  m, which nobody uses
+ * yet, comes from wb_model_load (dir).  Errors: WB_ENOMEM; WB_EIO: it cannot be written; m is fine, and is packed. */
+wb_status wb_model_share (wb_model_t *m, const char *dir) WB_NODISCARD;
 
 /* ---- adapters (adapter.c) ---------------------------------------------------------------------------------------- */
 
@@ -46,12 +58,13 @@ void wb_adapter_merge (const wb_adapter_t *a, float *W, const wb_param_t *p);
 
 /* ---- what commands that use a model share (args.c) -------------------------------------------------------------- */
 
-/** --model, --tokenizer, --threads, --no-verify, --from and --keep-garbled; zero-initialised is empty; borrowed from
- * argv. */
+/** --model, --tokenizer, --threads, --no-verify, --share, --from and --keep-garbled; zero-initialised is empty;
+ * borrowed from argv. */
 typedef struct wb_model_args {
     const char *model, *tokenizer;
     int64_t threads;        /**< 0: OMP_NUM_THREADS, or the cores */
     bool no_verify;         /**< load it without a look at its checksums */
+    bool share;             /**< map its weights from WB_SHARED_FILE, which is made if need be */
     wb_text_options_t text; /**< how texts given to the model are read */
 } wb_model_args_t;
 /** The next argument that is none of these, which are stored.  False: there are no more, or *status is an error
@@ -314,64 +327,6 @@ bool wb_interrupted (void);
 void wb_interrupt_forget (void); /**< as if there had been none */
 /** Ctrl-C is as before; if there was one and status is WB_OK, the program ends as an interrupted one ends. */
 void wb_interrupt_end (wb_status status);
-
-/* ---- inference with a KV cache (kv_cache.c, blocks.c) ----------------------------------------------------------- */
-
-/** One process, whole model, B sequences of at most s->T positions.  Not collective. */
-typedef struct wb_infer wb_infer_t;
-/** \param weights  block of a 1 x 1 x 1 layout, borrowed.  Its matrices are converted to panels; destroy restores them.
- * Until then nobody else may use it, and the number of threads must not be raised.  \param B  sequences held at once;
- * blocks: of WB_CACHE_BLOCK positions for the keys and values of all sequences, 0: as many as they can need; max_rows:
- * new positions in one call, of all sequences together.  Errors: WB_ENOMEM. */
-wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
-                        const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) WB_NODISCARD;
-void wb_infer_destroy (wb_infer_t *inf);
-/** The same, but the weights stay as they are: they are of no further use. */
-void wb_infer_discard (wb_infer_t *inf);
-size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t blocks, int64_t max_rows);
-/** Positions sequence b holds. */
-int64_t wb_infer_length (const wb_infer_t *inf, int b);
-/** Forget all but the first `length` positions of sequence b. */
-void wb_infer_rewind (wb_infer_t *inf, int b, int64_t length);
-/** Sequence `to` becomes a copy of sequence `from` (a prompt is processed once for all samples).  They share their
- * blocks; what is pushed to one does not change the other. */
-void wb_infer_copy (wb_infer_t *inf, int to, int from);
-/** Sequence b shares no block any more (for measurements).  There must be free blocks for it. */
-void wb_infer_own (wb_infer_t *inf, int b);
-/** Blocks in all; those that are free; how many of these pushing n more positions to sequence b takes. */
-int64_t wb_infer_blocks (const wb_infer_t *inf);
-int64_t wb_infer_blocks_free (const wb_infer_t *inf);
-int64_t wb_infer_blocks_need (const wb_infer_t *inf, int b, int64_t n);
-/** Known beginnings.  The positions from .. n - 1 of sequence b, which came from ids [n] and were pushed in pieces that
- * begin with a block, may be used by other sequences, as far as they fill blocks; all before `from` must have been
- * named already.  Sequence b may come to share the blocks of one that holds the same. */
-void wb_infer_name (wb_infer_t *inf, int b, const int32_t *ids, int64_t from, int64_t n);
-/** Sequence b goes on with blocks that are known to hold the next of ids [n], as far as there are any; returns its new
- * length. */
-int64_t wb_infer_attach (wb_infer_t *inf, int b, const int32_t *ids, int64_t n);
-
-/** n tokens to be appended to a sequence. */
-typedef struct wb_piece {
-    int seq;
-    int64_t n;
-    bool singly; /**< each position with the bits it has when it is pushed alone: of all pieces together at most B + 64
-                      such positions */
-    bool logits; /**< those of the last position are wanted */
-} wb_piece_t;
-/** Append pieces, each to another sequence; the tokens of a piece follow those of the one before.  All rows go through
- * the linears as one batch.  hidden [rows, C] (may be NULL): output of the final LayerNorm for every new position;
- * logits [wanted, V] (may be NULL).  Lengths must stay <= T, and there must be enough free blocks.  Bits: see the
- * opening of kv_cache.c. */
-void wb_infer_run (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const wb_piece_t *pieces,
-                   int n);
-/** The same with counts[i] tokens for sequence seqs[i], i = 0 .. nseq - 1, and logits of each. */
-void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t *tokens, const int *seqs,
-                    const int64_t *counts, int nseq);
-/** logits [n, V] after hidden [n, C], n <= max_rows. */
-void wb_infer_logits (wb_infer_t *inf, float *logits, const float *hidden, int64_t n);
-/** Log-probability (nats) of targets [n] after hidden [n, C]; logits are computed in blocks, never n V at once; a
- * target < 0 gives 0. */
-void wb_infer_logprobs (wb_infer_t *inf, float *logprob, const float *hidden, const int32_t *targets, int64_t n);
 
 #ifdef __cplusplus
 }

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "bench/bench_priv.h"
+#include "wabun/kv_cache.h"
 
 enum { MAX_BATCHES = 8, MAX_TOKENS = 100000, USUAL_TOKENS = 64 };
 
@@ -284,7 +285,7 @@ static wb_status run (void *options, wb_comm_t *world) {
     wb_slow_warn ();
     wb_status status = rig_make (&r, max_batch);
     if (status == WB_OK)
-        status = wb_infer_new (&inf, &short_of, r.params, r.weights, r.kern, (int) max_batch, 0,
+        status = wb_infer_new (&inf, &short_of, r.params, r.weights, false, r.kern, (int) max_batch, 0,
                                p->prompt > max_batch ? p->prompt : max_batch);
     if (status == WB_OK) {
         measure_prompt (&r, inf, &prompt);

@@ -44,6 +44,8 @@ const wb_cmd_t wb_cmd_generate = {
             "  --output-file F      write there instead of to the standard output\n"
             "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
             "  --no-verify          do not compare the model with its checksums.json (0.1 s for 400 MB in memory)\n"
+            "  --share              map the weights from weights.panels in the model's directory, which is made if\n"
+            "                       need be: processes that do so have them in memory once, and start at once\n"
             "  --from NAME          encoding of the context; auto (default): converted where it is certain\n"
             "  --keep-garbled       take a context in an unknown encoding as it is, instead of exit code 5\n"
             "\n"

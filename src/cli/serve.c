@@ -31,6 +31,8 @@ const wb_cmd_t wb_cmd_serve = {
         "  --tokenizer T        instead of the models' own\n"
         "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
         "  --no-verify          do not compare the models with their checksums.json\n"
+        "  --share              map the weights from weights.panels in each model's directory, which is made if\n"
+        "                       need be: processes that do so have them in memory once, and start at once\n"
         "\n"
         "Limits:\n"
         "  --queue N            requests under way or waiting, after which others are refused (default 512)\n"

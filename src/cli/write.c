@@ -40,6 +40,7 @@ const wb_cmd_t wb_cmd_write = {
         "  --seed S             the same seed and the same lines give the same text (default: another one)\n"
         "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
         "  --no-verify          do not compare the model with its checksums.json\n"
+        "  --share              map the weights from a file beside the model, as in wabun generate\n"
         "  --from NAME          encoding of FILE; auto (default): converted where it is certain\n"
         "  --keep-garbled       take a FILE in an unknown encoding as it is, instead of exit code 5\n"
         "\n"

@@ -24,6 +24,8 @@ bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) {
             *status = wb_opts_int (o, &a->threads, 1, 4096);
         else if (wb_opts_is (o, "--no-verify"))
             *status = wb_opts_flag (o, &a->no_verify);
+        else if (wb_opts_is (o, "--share"))
+            *status = wb_opts_flag (o, &a->share);
         else if (wb_opts_is (o, "--from"))
             *status = wb_opts_text (o, &a->text.from);
         else if (wb_opts_is (o, "--keep-garbled"))
@@ -178,6 +180,36 @@ static wb_status verify (const char *model) {
     return status;
 }
 
+/* For other processes as well; where that cannot be, for this one. */
+static wb_status share (wb_model_t *m, const char *dir) {
+    char *named = wb_dir_latest (dir);
+    if (named == NULL) return WB_NOMEM ("model %s", dir);
+    const bool adapter = wb_adapter_probe (named);
+    wb_free (named);
+    if (adapter) {
+        wb_warn ("%s is an adapter, merged with its model in the memory of each process: --share changes nothing", dir);
+        return WB_OK;
+    }
+    const wb_status status = wb_model_share (m, dir);
+    if (status != WB_EIO) return status;
+    wb_error_t e;
+    wb_error_take (&e);
+    wb_warn ("the weights are not shared: %s", e.text);
+    return WB_OK;
+}
+
+static wb_status open_weights (wb_model_t **out, const wb_model_args_t *a) {
+    if (a->share) WB_TRY (wb_model_map (out, a->model, a->tokenizer, !a->no_verify));
+    if (*out != NULL) return WB_OK;
+    if (!a->no_verify) WB_TRY (verify (a->model));
+    WB_TRY (wb_model_load (out, a->model, a->tokenizer));
+    const wb_status status = a->share ? share (*out, a->model) : WB_OK;
+    if (status == WB_OK) return WB_OK;
+    wb_model_destroy (*out);
+    *out = NULL;
+    return status;
+}
+
 wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char *command) {
     *out = NULL;
     if (a->model == NULL)
@@ -189,8 +221,7 @@ wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char 
         wb_kern_threads_set (threads);
         wb_blas_threads_set (threads);
     }
-    if (!a->no_verify) WB_TRY (verify (a->model));
-    WB_TRY (wb_model_load (out, a->model, a->tokenizer));
+    WB_TRY (open_weights (out, a));
     if ((*out)->tokenizer != NULL) {
         wb_slow_warn ();
         return WB_OK;

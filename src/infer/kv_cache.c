@@ -34,6 +34,7 @@ struct wb_infer {
     int64_t max_rows;
     const wb_params_t *params;
     float *weights; /* matrices in panels */
+    bool given;     /* in panels, and stay so */
     const float *wte, *wpe, *lnf_g, *lnf_b;
     wb_layer_offsets_t *layers; /* [L] */
     int64_t *length;            /* [B] positions held */
@@ -59,11 +60,6 @@ struct wb_infer {
 static int64_t head_rows (int64_t max_rows) { return max_rows < HEAD_ROWS ? max_rows : HEAD_ROWS; }
 static int64_t layer_floats (const wb_size_t *s) { return wb_cache_floats (WB_CACHE_BLOCK, s->H, s->C / s->H); }
 static int64_t blocks_of (int64_t positions) { return (positions + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK; }
-static int64_t panels_floats (const wb_size_t *s) {
-    const int64_t a = wb_panels_work_floats (WB_PANELS_OF_ROWS, s->C, 4 * s->C),
-                  b = wb_panels_work_floats (WB_PANELS_OF_COLUMNS, s->C, s->V);
-    return a > b ? a : b;
-}
 /* All memory of the object; on a counting arena its size.  s, B and max_rows are set. */
 static void carve (wb_infer_t *inf, wb_arena_t *a) {
     const wb_size_t *s = &inf->s;
@@ -86,7 +82,7 @@ static void carve (wb_infer_t *inf, wb_arena_t *a) {
     inf->hit = wb_arena_floats (a, head);
     inf->work = wb_arena_floats (a, wb_cached_work_floats (s->T, s->H, C / s->H, inf->B + SINGLES, wb_kern_threads ()));
     inf->packed = wb_arena_floats (a, rows * 4 * C);
-    inf->panels = wb_arena_floats (a, panels_floats (s));
+    inf->panels = wb_arena_floats (a, wb_weights_work_floats (s));
 }
 
 static int64_t pool_blocks (const wb_size_t *s, int B, int64_t blocks) {
@@ -104,20 +100,11 @@ size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t blocks, int64_t max_ro
     return wb_arena_used (&count) + pool_bytes (&inf);
 }
 
-/* All matrices into panels, or back. */
-static void arrange (const wb_infer_t *inf, void (*how) (float *A, wb_panels form, float *work, int64_t k, int64_t n)) {
-    for (const wb_param_t *p = inf->params->list; p < inf->params->list + inf->params->n; p++)
-        if (p->cls == WB_CLASS_MATRIX)
-            how (inf->weights + p->offset, WB_PANELS_OF_ROWS, inf->panels, p->rows, p->cols);
-        else if (p->role == WB_ROLE_WTE)
-            how (inf->weights + p->offset, WB_PANELS_OF_COLUMNS, inf->panels, p->cols, p->rows);
-}
-
 static const float *weight (const wb_infer_t *inf, wb_role role) {
     return inf->weights + wb_params_get (inf->params, role, 0)->offset;
 }
 
-wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
+wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights, bool packed,
                         const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) {
     *out = NULL;
     wb_infer_t *inf = wb_calloc (1, sizeof *inf);
@@ -128,7 +115,8 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
                         .max_rows = max_rows,
                         .nblocks = pool_blocks (s, B, blocks),
                         .params = params,
-                        .weights = weights};
+                        .weights = weights,
+                        .given = packed};
     const size_t pool = pool_bytes (inf);
     wb_status status = wb_arena_new (&inf->arena, "inference", wb_infer_bytes (s, B, blocks, max_rows) - pool);
     if (status == WB_OK) status = wb_arena_new_slowly (&inf->slow, "keys and values", pool);
@@ -146,7 +134,7 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
     inf->lnf_g = weight (inf, WB_ROLE_LNF_G);
     inf->lnf_b = weight (inf, WB_ROLE_LNF_B);
     for (int64_t l = 0; l < s->L; l++) wb_layer_offsets (&inf->layers[l], params, l);
-    arrange (inf, wb_panels_pack);
+    if (!packed) wb_weights_arrange (weights, params, inf->panels, wb_panels_pack);
     *out = inf;
     return WB_OK;
 }
@@ -160,7 +148,7 @@ void wb_infer_discard (wb_infer_t *inf) {
 
 void wb_infer_destroy (wb_infer_t *inf) {
     if (inf == NULL) return;
-    arrange (inf, wb_panels_unpack);
+    if (!inf->given) wb_weights_arrange (inf->weights, inf->params, inf->panels, wb_panels_unpack);
     wb_infer_discard (inf);
 }
 

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "wabun/launch.h"
@@ -39,10 +40,19 @@ static void start_again (char **argv) {
     execv ("/proc/self/exe", argv);
 }
 
+/* A process started from /proc/self/exe is called exe in ps and for killall. */
+static void keep_name (const char *program) {
+    const char *slash = strrchr (program, '/');
+    char now[17] = "";
+    if (prctl (PR_GET_NAME, now) == 0 && strcmp (now, "exe") == 0)
+        (void) prctl (PR_SET_NAME, slash != NULL ? slash + 1 : program);
+}
+
 /* What wb_retune() could not mend, to be reported later; empty: nothing. */
 static char slow[512];
 
 void wb_retune (char **argv, bool allowed, const char *core, const char *want) {
+    if (argv[0] != NULL) keep_name (argv[0]);
     const bool waits = allowed && wb_wait_choose ();
     if (want == NULL) {
         if (waits) start_again (argv); /* where that fails, it is only slower */

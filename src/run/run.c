@@ -117,7 +117,11 @@ static void write_sample (wb_run_t *r) {
     wb_trainer_t *t = r->trainer;
     if (!wb_run_writes_samples (r)) return;
     wb_watch_enter (r->watch, WB_AREA_SAMPLE, r->trainer->step);
-    wb_model_t m = {t->o.size, t->params, wb_trainer_weights (t), r->data.tokenizer, t->kern};
+    wb_model_t m = {.size = t->o.size,
+                    .params = t->params,
+                    .weights = wb_trainer_weights (t),
+                    .tokenizer = r->data.tokenizer,
+                    .kern = t->kern};
     const wb_sampling_t how = {
         .temperature = 1.0, .top_k = 40, .seed = (uint64_t) r->config->seed + (uint64_t) t->step};
     if (wb_comm_rank (r->world) != 0) return;

@@ -58,6 +58,8 @@ bool wb_serve_next (wb_serve_t *s, wb_opts_t *o, wb_status *status) {
             *status = wb_opts_text (o, &s->args.tokenizer);
         else if (wb_opts_is (o, "--no-verify"))
             *status = wb_opts_flag (o, &s->args.no_verify);
+        else if (wb_opts_is (o, "--share"))
+            *status = wb_opts_flag (o, &s->args.share);
         else
             return true;
     }
