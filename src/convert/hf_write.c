@@ -143,6 +143,7 @@ static wb_status put_config (const wb_outdir_t *d, const wb_weights_t *w, wb_num
 wb_status wb_hf_model (const wb_outdir_t *d, wb_weights_t *w, wb_number type, int64_t shard) {
     WB_TRY (put_tensors (d, w, type, shard));
     if (w->tokenizer != NULL) WB_TRY (wb_tokenizer_save (w->tokenizer, d->temp));
+    WB_TRY (wb_chat_files (d, w->directory));
     return put_config (d, w, type);
 }
 

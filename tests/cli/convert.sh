@@ -54,6 +54,20 @@ ok "hf and back: bit for bit" same "$model" "$T_TMP/back"
 run export "$model" --to hf --shard-size 1 -o "$T_TMP/one"
 ok "hf: below the size there is one file" test -f "$T_TMP/one/model.safetensors"
 
+# Conversations go with the model.
+cp -R "$model" "$T_TMP/talks"
+printf '{"begin": "", "user": "人「{content}」\\n", "assistant": "AI「{content}」<|endoftext|>", "reply": "AI「"}' >"$T_TMP/talks/chat.json"
+run export "$T_TMP/talks" --to hf -o "$T_TMP/talks.hf"
+ok "hf: chat.json is copied" cmp "$T_TMP/talks/chat.json" "$T_TMP/talks.hf/chat.json"
+printf '%s' "{%- for message in messages %}{%- if message['role'] == 'user' %}{{ \"人「\" + message['content'] + \"」\n\" }}{%- endif %}" \
+  "{%- if message['role'] == 'assistant' %}{{ \"AI「\" + message['content'] + \"」<|endoftext|>\" }}{%- endif %}{%- endfor %}" \
+  '{%- if add_generation_prompt %}{{ "AI「" }}{%- endif %}' >"$T_TMP/template"
+ok "hf: and is a template" cmp "$T_TMP/template" "$T_TMP/talks.hf/chat_template.jinja"
+run import "$T_TMP/talks.hf" -o "$T_TMP/talks.back"
+ok "hf: import takes it along" cmp "$T_TMP/talks/chat.json" "$T_TMP/talks.back/chat.json"
+echo '[1]' >"$T_TMP/talks/chat.json"
+fails "hf: a chat.json that is none" 5 'talks/chat.json: no JSON object' export "$T_TMP/talks" --to hf -o "$T_TMP/no"
+
 # A model of several files: 1 MB and more of tensors.
 "$WABUN" inspect --json "$model" >/dev/null
 cat >"$T_TMP/big.cfg" <<END
