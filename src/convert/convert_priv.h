@@ -78,11 +78,11 @@ void wb_q4_k_unpack (float *out, const void *from, int64_t n);
 /* ---- Hugging Face (hf.c, hf_write.c, hf_tokenizer.c, card.c, training.c) --------------------------------------- */
 
 wb_status wb_hf_write (const wb_export_t *x, wb_weights_t *w) WB_NODISCARD;
-/** config.json, the tensors, in files of at most `shard` bytes (or one tensor), wabun's tokenizer files, chat.json.  Errors:
- * WB_EIO, WB_EDATA, WB_ENOMEM. */
+/** config.json, the tensors, in files of at most `shard` bytes (or one tensor), wabun's tokenizer files, chat.json.
+ * Errors: WB_EIO, WB_EDATA, WB_ENOMEM. */
 wb_status wb_hf_model (const wb_outdir_t *d, wb_weights_t *w, wb_number type, int64_t shard) WB_NODISCARD;
 
-/** The chat.json of a directory (NULL: none), where there is one, and the same as chat_template.jinja (chat.c).  Errors:
+/** The chat.json of a directory (NULL: none), where there is one, and the same as chat_template.jinja (chat.c). Errors:
  * WB_EIO, WB_EDATA, WB_ENOMEM. */
 wb_status wb_chat_files (const wb_outdir_t *d, const char *directory) WB_NODISCARD;
 /** Files by which Hugging Face's programs get the same ids.  *note: a line for people, what they are and where they
