@@ -190,6 +190,7 @@ typedef struct wb_scored {
     wb_text_t text;       /**< as it was put; the bytes are a copy */
     const int32_t *ids;   /**< [n] <|endoftext|>, the text, perhaps <|endoftext|> */
     const float *logprob; /**< [n] of ids[i] given ids[0 .. i - 1], in nats; [0] is not set */
+    const float *most;    /**< [n] of the most likely id in the place of ids[i], likewise */
     int64_t n;
     double total; /**< sum of logprob[1 .. n - 1] */
 } wb_scored_t;
@@ -302,6 +303,10 @@ wb_status wb_eval_options (wb_eval_t *e, int argc, char **argv) WB_NODISCARD;
     "this kind could differ, and need some twenty documents to be of use. Ranks share the documents; the results\n" \
     "are the same on any number of them.\n"                                                                         \
     "\n"                                                                                                            \
+    "ECE is the expected calibration error: how far the share of tokens, or of answers, that the model finds the\n" \
+    "most likely and that are right is from the probability it gives them, in 15 bins of that probability, the\n"   \
+    "mean over all. 0 is best; of few tokens or questions it is too high. --json has the bins.\n"                   \
+    "\n"                                                                                                            \
     "A sampling grid is a file such as\n"                                                                           \
     "    text = \"valid.txt\";  context_length = [32, 128];  top_k = [0, 40];  top_p = [0.0, 0.9];\n"               \
     "    temperature = 1.0;  documents = 100;  samples = 1;  length = 128;  seed = 1;\n"                            \
@@ -314,7 +319,8 @@ wb_status wb_eval_options (wb_eval_t *e, int argc, char **argv) WB_NODISCARD;
  * of their text, perplexity per token and per word (runs of one script), with a 95 % interval of the bits per byte, and
  * of their difference from the first model's (documents are drawn with replacement).  The bits are of all tokens but
  * the first <|endoftext|>.  And of questions, in how many the right answer is the
- * choice of the highest log-probability, and of the highest one a byte.  The same on any number of ranks.  Collective
+ * choice of the highest log-probability, and of the highest one a byte.  Of both the expected calibration error.  The
+ * same on any number of ranks.  Collective
  * over world.  Errors, agreed: WB_EUSAGE,
  * WB_EIO, WB_EDATA (no text; those of wb_model_open()), WB_ENUMERIC, WB_ENOMEM. */
 wb_status wb_eval (wb_comm_t *world, const wb_eval_t *e) WB_NODISCARD;

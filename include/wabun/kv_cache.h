@@ -66,9 +66,10 @@ void wb_infer_push (wb_infer_t *inf, float *hidden, float *logits, const int32_t
                     const int64_t *counts, int nseq);
 /** logits [n, V] after hidden [n, C], n <= max_rows. */
 void wb_infer_logits (wb_infer_t *inf, float *logits, const float *hidden, int64_t n);
-/** Log-probability (nats) of targets [n] after hidden [n, C]; logits are computed in blocks, never n V at once; a
- * target < 0 gives 0. */
-void wb_infer_logprobs (wb_infer_t *inf, float *logprob, const float *hidden, const int32_t *targets, int64_t n);
+/** Log-probability (nats) of targets [n] after hidden [n, C], and of the most likely ids (most: NULL: not wanted);
+ * logits are computed in blocks, never n V at once; a target < 0 gives 0. */
+void wb_infer_logprobs (wb_infer_t *inf, float *logprob, float *most, const float *hidden, const int32_t *targets,
+                        int64_t n);
 
 #ifdef __cplusplus
 }

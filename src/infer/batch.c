@@ -37,7 +37,7 @@ wb_status wb_batch_room (wb_batch_t *b, int64_t need) {
     for (b->B = b->max_B; b->B > 1 && wb_infer_bytes (&size, b->B, 0, b->max_rows) > MAX_BYTES;) b->B--;
     b->hidden = wb_malloc ((size_t) (b->max_rows * size.C) * sizeof *b->hidden);
     b->ids = wb_malloc ((size_t) b->max_rows * sizeof *b->ids);
-    b->values = wb_malloc ((size_t) b->max_rows * sizeof *b->values);
+    b->values = wb_malloc (2 * (size_t) b->max_rows * sizeof *b->values);
     if (b->hidden == NULL || b->ids == NULL || b->values == NULL)
         return WB_NOMEM ("%lld tokens at a time", (long long) b->max_rows);
     return wb_infer_new (&b->inf, &size, b->m->params, b->m->weights, b->m->packed, b->m->kern, b->B, 0, b->max_rows);

@@ -22,6 +22,7 @@ typedef struct asking {
     int64_t question;  /* whose choice is the next result */
     int choice, ranks; /* which of them; questions go to ranks in turn */
     double best[2];    /* of those so far: sum, and sum a byte */
+    double odds[2];    /* sums of the odds of those so far against the best */
     int which[2];
     wb_ids_t ids, choice_ids;
     int64_t *lengths; /* of choices whose results are to come, in ids: a ring */
@@ -36,9 +37,16 @@ static wb_status keep (void *ctx, const wb_scored_t *r) {
     double sum[2] = {n > 0 ? 0.0 : -INFINITY, 0.0}; /* no id: a tokenizer that drops blanks */
     for (int64_t i = r->n - n; i < r->n; i++) sum[0] += (double) r->logprob[i];
     sum[1] = sum[0] / (double) (q->choices[k->choice].len + q->after.len);
-    for (int i = 0; i < 2; i++)
-        if (k->choice == 0 || sum[i] > k->best[i]) k->best[i] = sum[i], k->which[i] = k->choice;
+    for (int i = 0; i < 2; i++) {
+        if (k->choice == 0) k->odds[i] = 0.0, k->best[i] = sum[i], k->which[i] = 0;
+        if (sum[i] > k->best[i]) {
+            k->odds[i] *= exp (k->best[i] - sum[i]);
+            k->best[i] = sum[i], k->which[i] = k->choice;
+        }
+        k->odds[i] += sum[i] == k->best[i] ? 1.0 : exp (sum[i] - k->best[i]);
+    }
     if (++k->choice < q->nchoices) return WB_OK;
+    for (int i = 0; i < 2; i++) wb_calibration_add (&k->a->calibration[i], 1.0 / k->odds[i], k->which[i] == q->answer);
     k->a->right[k->question] = k->which[0] == q->answer;
     k->a->right_by_byte[k->question] = k->which[1] == q->answer;
     k->question += k->ranks;

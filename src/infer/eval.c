@@ -51,15 +51,18 @@ static wb_status make_room (job_t *j) {
         wb_eval_scores_t *s = &j->scores[m];
         wb_eval_answers_t *a = &j->answers[m];
         s->nats = numbers (j->documents.n), s->tokens = numbers (j->documents.n);
+        s->calibration = wb_calloc ((size_t) j->documents.genres + 1, sizeof *s->calibration);
         a->right = numbers (j->questions.n), a->right_by_byte = numbers (j->questions.n);
-        good = s->nats != NULL && s->tokens != NULL && a->right != NULL && a->right_by_byte != NULL;
+        good = s->nats != NULL && s->tokens != NULL && s->calibration != NULL && a->right != NULL &&
+               a->right_by_byte != NULL;
     }
     return good ? WB_OK : WB_NOMEM ("results");
 }
 
 static void forget (job_t *j) {
     for (int m = 0; m < j->e->nmodels; m++) {
-        if (j->scores != NULL) wb_free (j->scores[m].nats), wb_free (j->scores[m].tokens);
+        if (j->scores != NULL)
+            wb_free (j->scores[m].nats), wb_free (j->scores[m].tokens), wb_free (j->scores[m].calibration);
         if (j->answers != NULL) wb_free (j->answers[m].right), wb_free (j->answers[m].right_by_byte);
     }
     wb_free (j->scores);
@@ -86,6 +89,9 @@ static wb_status measure (job_t *j, int i) {
     wb_model_destroy (m);
     WB_TRY (wb_agree (j->world, status));
     wb_comm_sum_f64 (j->world, j->scores[i].nats, wb_int (n)); /* 0 where it is another rank's */
+    wb_comm_sum_f64 (j->world, (double *) j->scores[i].calibration,
+                     wb_int (j->documents.genres * WB_CALIBRATION_NUMBERS));
+    wb_comm_sum_f64 (j->world, (double *) j->answers[i].calibration, 2 * WB_CALIBRATION_NUMBERS);
     wb_comm_sum_f64 (j->world, j->scores[i].tokens, wb_int (n));
     wb_comm_sum_f64 (j->world, j->answers[i].right, wb_int (asked));
     wb_comm_sum_f64 (j->world, j->answers[i].right_by_byte, wb_int (asked));

@@ -22,6 +22,26 @@ wb_status wb_bootstrap (wb_interval_t *ratio, wb_interval_t *difference, const d
 /** The 95 % interval of a share of `good` in n (Wilson, JASA 22, 1927). */
 wb_interval_t wb_wilson (int64_t good, int64_t n);
 
+/* ---- calibration (calibration.c) --------------------------------------------------------------------------------- */
+
+enum { WB_EVAL_BINS = 15 };
+/** Sums of the predictions of a bin; in a result means. */
+typedef struct wb_calibration_bin {
+    double n, confidence, right;
+} wb_calibration_bin_t;
+/** Zero-initialised there are none.  Two are added by adding all numbers of their bins. */
+typedef struct wb_calibration {
+    wb_calibration_bin_t bins[WB_EVAL_BINS];
+} wb_calibration_t;
+enum { WB_CALIBRATION_NUMBERS = sizeof (wb_calibration_t) / sizeof (double) };
+/** What the model finds the most likely has the probability `confidence`, and is right or not. */
+void wb_calibration_add (wb_calibration_t *c, double confidence, bool right);
+typedef struct wb_calibration_result {
+    double error, confidence, accuracy;     /**< the expected calibration error; means.  NaN: no predictions */
+    wb_calibration_bin_t bin[WB_EVAL_BINS]; /**< their number, and means (NaN: none) */
+} wb_calibration_result_t;
+wb_calibration_result_t wb_calibration_tell (const wb_calibration_t *c);
+
 /* ---- texts (eval_text.c) ----------------------------------------------------------------------------------------- */
 
 typedef struct wb_text_counts {
@@ -49,8 +69,9 @@ typedef struct wb_eval_documents {
 
 /** What one model says of all documents; the same on every rank. */
 typedef struct wb_eval_scores {
-    double *nats;   /**< [n] of the tokens */
-    double *tokens; /**< [n] how many */
+    double *nats;                  /**< [n] of the tokens */
+    double *tokens;                /**< [n] how many */
+    wb_calibration_t *calibration; /**< [genres] of these */
 } wb_eval_scores_t;
 
 /** Read e's texts.  Collective over world.  Errors, agreed: those of wb_dataset_documents(), WB_EDATA no text. */
@@ -66,7 +87,8 @@ wb_status wb_eval_score (wb_eval_scores_t *s, double *lossy, const wb_eval_docum
 
 /** Whether a model's choice was right, for each question: 1 or 0; the same on every rank. */
 typedef struct wb_eval_answers {
-    double *right, *right_by_byte; /**< [questions] */
+    double *right, *right_by_byte;   /**< [questions] */
+    wb_calibration_t calibration[2]; /**< of the softmax of a question's sums, and of its sums a byte */
 } wb_eval_answers_t;
 /** Ask m the questions rank, rank + ranks, ...; the rest of *a is not touched (choices.c).  Not collective.  Errors:
  * those of wb_scorer_put(). */
@@ -79,6 +101,7 @@ wb_status wb_eval_ask (wb_eval_answers_t *a, const wb_questions_t *q, const wb_m
 typedef struct wb_eval_choices {
     double share[2];
     wb_interval_t interval[2], difference[2]; /**< difference: from the first model's */
+    wb_calibration_result_t calibration[2];
 } wb_eval_choices_t;
 
 /** Sums and results of one model over the documents of a genre (or all). */
@@ -88,6 +111,7 @@ typedef struct wb_eval_row {
     wb_interval_t interval; /**< of bits_per_byte */
     double difference;      /**< of it from the first model's */
     wb_interval_t difference_interval;
+    wb_calibration_result_t calibration;
 } wb_eval_row_t;
 /** A genre, or all of them. */
 typedef struct wb_eval_table {

@@ -6,6 +6,7 @@
  * Not here: the scores of tokens (score.c), what is made of the bits (eval_report.c). */
 #include "config.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "infer/eval.h"
@@ -87,6 +88,8 @@ typedef struct scoring {
 static wb_status keep (void *ctx, const wb_scored_t *r) {
     scoring_t *q = ctx;
     while (q->d->list[q->next].text == NULL) q->next++;
+    wb_calibration_t *c = &q->s->calibration[q->d->list[q->next].genre];
+    for (int64_t i = 1; i < r->n; i++) wb_calibration_add (c, exp ((double) r->most[i]), r->logprob[i] == r->most[i]);
     q->s->nats[q->next] = -r->total;
     q->s->tokens[q->next++] = (double) (r->n - 1);
     wb_buf_clear (&q->text);

@@ -20,6 +20,7 @@ static wb_status make_table (wb_eval_table_t *t, const wb_eval_t *e, const wb_ev
                              const wb_eval_scores_t *scores, int genre, double *x, double *y) {
     int64_t n = 0;
     t->genre = genre < 0 ? "all" : d->genre[genre];
+    const int first = genre < 0 ? 0 : genre, last = genre < 0 ? (int) d->genres - 1 : genre;
     t->rows = wb_calloc ((size_t) e->nmodels, sizeof *t->rows);
     wb_interval_t *intervals = wb_malloc (2 * (size_t) e->nmodels * sizeof *intervals);
     wb_status status = t->rows != NULL && intervals != NULL ? WB_OK : WB_NOMEM ("results");
@@ -43,6 +44,11 @@ static wb_status make_table (wb_eval_table_t *t, const wb_eval_t *e, const wb_ev
         row->interval = intervals[m];
         row->difference = row->bits_per_byte - t->rows[0].bits_per_byte;
         row->difference_interval = intervals[e->nmodels + m];
+        wb_calibration_t sum = {0};
+        for (int g = first; g <= last; g++)
+            for (int i = 0; i < WB_CALIBRATION_NUMBERS; i++)
+                ((double *) &sum)[i] += ((const double *) &scores[m].calibration[g])[i];
+        row->calibration = wb_calibration_tell (&sum);
     }
     wb_free (intervals);
     return status;
@@ -63,6 +69,7 @@ static wb_status make_choices (wb_eval_choices_t *c, const wb_eval_t *e, const w
             }
             c[m].share[by] = right / (double) n;
             c[m].interval[by] = wb_wilson ((int64_t) right, n);
+            c[m].calibration[by] = wb_calibration_tell (&answers[m].calibration[by]);
         }
         status = wb_bootstrap (intervals, intervals + e->nmodels, x, y, n, e->nmodels, WB_EVAL_RESAMPLES, e->seed);
         for (int m = 0; m < e->nmodels; m++) c[m].difference[by] = intervals[e->nmodels + m];

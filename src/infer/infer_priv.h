@@ -16,7 +16,7 @@ typedef struct wb_batch {
     int64_t T, max_rows; /**< positions of a sequence, and of all together */
     float *hidden;       /**< [max_rows, C] states after the final LayerNorm, from wb_batch_push () */
     int32_t *ids;        /**< [max_rows] the sequences, one after the other */
-    float *values;       /**< [max_rows] for the caller's use */
+    float *values;       /**< [2 max_rows] for the caller's use */
     int n;               /**< sequences held */
     int64_t rows;        /**< their positions */
     int64_t counts[WB_BATCH_MAX];

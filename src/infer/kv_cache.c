@@ -367,14 +367,18 @@ void wb_infer_logits (wb_infer_t *inf, float *logits, const float *hidden, int64
     if (n > 0) head (inf, logits, hidden, n);
 }
 
-void wb_infer_logprobs (wb_infer_t *inf, float *logprob, const float *hidden, const int32_t *targets, int64_t n) {
+void wb_infer_logprobs (wb_infer_t *inf, float *logprob, float *most, const float *hidden, const int32_t *targets,
+                        int64_t n) {
     const int64_t C = inf->s.C, V = inf->s.V, max = head_rows (inf->max_rows);
     for (int64_t i = 0; i < n; i += max) {
         const int64_t m = n - i < max ? n - i : max;
         head (inf, inf->block, hidden + i * C, m);
         inf->k->xent_max (inf->mx, inf->block, m, V, V);
         inf->k->xent_sum (inf->sum, inf->hit, inf->block, inf->mx, targets + i, m, V, V, 0);
-        for (int64_t j = 0; j < m; j++)
-            logprob[i + j] = targets[i + j] < 0 ? 0.0f : inf->hit[j] - inf->mx[j] - logf (inf->sum[j]);
+        for (int64_t j = 0; j < m; j++) {
+            const float all = logf (inf->sum[j]);
+            logprob[i + j] = targets[i + j] < 0 ? 0.0f : inf->hit[j] - inf->mx[j] - all;
+            if (most != NULL) most[i + j] = -all;
+        }
     }
 }

@@ -42,7 +42,8 @@ struct wb_scorer {
     wb_buf_t text;
     wb_ids_t ids;
     float *logprob; /* [logprobs] of ids[i], given those before it */
-    int64_t logprobs;
+    float *most;    /* [mosts] of the most likely ids in their places */
+    int64_t logprobs, mosts;
     const char *what;                  /* what is told of how far it is; NULL: nothing */
     int64_t all, emitted, scored, run; /* bytes to come and had; targets, in all and of the texts that wait */
     double begun, told;
@@ -95,6 +96,7 @@ void wb_scorer_destroy (wb_scorer_t *s) {
     wb_buf_fini (&s->text);
     wb_ids_fini (&s->ids);
     wb_free (s->logprob);
+    wb_free (s->most);
     wb_free (s);
 }
 
@@ -113,12 +115,14 @@ static void run_windows (wb_scorer_t *s) {
         row += w->count;
         scored += some;
     }
-    wb_infer_logprobs (b->inf, b->values, b->hidden, b->ids, scored);
+    float *most = b->values + b->max_rows;
+    wb_infer_logprobs (b->inf, b->values, most, b->hidden, b->ids, scored);
     scored = 0;
     for (int i = 0; i < b->n; i++) {
         const window_t *w = &s->windows[i];
         const int64_t some = w->count - w->skip;
         memcpy (s->logprob + w->first + w->skip + 1, b->values + scored, (size_t) some * sizeof (float));
+        memcpy (s->most + w->first + w->skip + 1, most + scored, (size_t) some * sizeof (float));
         scored += some;
     }
     wb_batch_clear (b);
@@ -128,7 +132,8 @@ static void run_windows (wb_scorer_t *s) {
 /* Room for the results, and for sequences as long as the longest text's windows. */
 static wb_status make_room (wb_scorer_t *s) {
     int64_t longest = 1;
-    if (!WB_GROW (s->logprob, s->logprobs, s->ids.len)) return WB_NOMEM ("%lld tokens", (long long) s->ids.len);
+    if (!WB_GROW (s->logprob, s->logprobs, s->ids.len) || !WB_GROW (s->most, s->mosts, s->ids.len))
+        return WB_NOMEM ("%lld tokens", (long long) s->ids.len);
     for (int i = 0; i < s->n; i++)
         if (s->texts[i].n - 1 > longest) longest = s->texts[i].n - 1;
     return wb_batch_room (&s->batch, longest < s->m->size.T ? longest : s->m->size.T);
@@ -152,6 +157,7 @@ static wb_status emit (wb_scorer_t *s, const waiting_t *t) {
     wb_scored_t r = {.text = {s->text.data + t->text, t->bytes, t->source, t->line},
                      .ids = s->ids.data + t->ids,
                      .logprob = s->logprob + t->ids,
+                     .most = s->most + t->ids,
                      .n = t->n};
     for (int64_t i = 1; i < t->n; i++) r.total += (double) r.logprob[i];
     if (!isfinite (r.total))

@@ -60,6 +60,19 @@ cat "$T_TMP/novel.txt" "$T_TMP/news.txt" >"$T_TMP/both.txt"
 check both 3
 ok "words" test "$(number "$T_TMP/json" words 1)" -eq 30
 
+# The calibration of tokens, from the logits of the plain kernels.
+while read -r line; do "$make_model" --confidence "$model" "$line"; done <"$T_TMP/both.txt" >"$T_TMP/confidences"
+# ece FILE: lines of confidence and 1 or 0
+ece () {
+  awk '{ m = int($1 * 15); if (m == $1 * 15 && m > 0) m--; n[m]++; p[m] += $1; r[m] += $2; all++ }
+    END { for (m in n) e += p[m] > r[m] ? p[m] - r[m] : r[m] - p[m]; printf "%.9g\n", e / all }' "$1"
+}
+sed 's/^/# /' "$T_TMP/confidences" | head -n 3
+ok "calibration: as many tokens" test "$(wc -l <"$T_TMP/confidences")" -eq "$(number "$T_TMP/json" tokens 3)"
+ok "calibration: the expected error" near "$(number "$T_TMP/json" error 3)" "$(ece "$T_TMP/confidences")"
+ok "calibration: the accuracy" near "$(number "$T_TMP/json" accuracy 3)" "$(awk '{ s += $2 } END { print s / NR }' "$T_TMP/confidences")"
+ok "calibration: some tokens are right" awk "BEGIN { exit !($(number "$T_TMP/json" accuracy 3) > 0) }"
+
 # Without the end, and with other windows.
 eval_ noend "$model" --text "$T_TMP/all.jsonl" --json --exclude-end
 ok "--exclude-end: a token less for each document" test \
@@ -118,8 +131,20 @@ awk '{ if (!($1 in best) || $5 > best[$1]) { best[$1] = $5; which[$1] = $2 }
   END { for (q in answer) { n++; a += which[q] == answer[q]; b += by[q] == answer[q] } printf "%.4f %.4f\n", a / n, b / n }' \
   "$T_TMP/sums" >"$T_TMP/shares"
 eval_ choices "$model" --choices "$T_TMP/choices.jsonl"
+# And their calibration: of each question the softmax of its sums, and of its sums a byte.
+awk '{ s[$1, $2] = $5; b[$1, $2] = $5 / $4; n[$1]++; answer[$1] = $3 }
+  function sure (v, q, i, best, all) {
+    best = 0; all = 0
+    for (i = 1; i < n[q]; i++) if (v[q, i] > v[q, best]) best = i
+    for (i = 0; i < n[q]; i++) all += exp (v[q, i] - v[q, best])
+    return sprintf ("%.9g %d", 1 / all, best == answer[q])
+  }
+  END { for (q in n) print sure(s, q) >sum; for (q in n) print sure(b, q) >per }' sum="$T_TMP/sure" per="$T_TMP/sure_by_byte" "$T_TMP/sums"
+eval_ choices.json "$model" --choices "$T_TMP/choices.jsonl" --json
+ok "choices: the expected calibration error" near "$(number "$T_TMP/choices.json" error 1)" "$(ece "$T_TMP/sure")"
+ok "choices: the same a byte" near "$(number "$T_TMP/choices.json" error 2)" "$(ece "$T_TMP/sure_by_byte")"
 sed 's/^/# /' "$T_TMP/choices" "$T_TMP/choices.err" "$T_TMP/shares" "$T_TMP/sums"
-ok "choices: right ones" test "$(awk 'NR == 3 { print $2, $5 }' "$T_TMP/choices")" = "$(cat "$T_TMP/shares")"
+ok "choices: right ones" test "$(awk 'NR == 3 { print $2, $6 }' "$T_TMP/choices")" = "$(cat "$T_TMP/shares")"
 # shellcheck disable=SC2016 # awk
 ok "choices: some, not all" awk '{ exit !($1 > 0 && $1 < 1) }' "$T_TMP/shares"
 # shellcheck disable=SC2086 # flags

@@ -80,7 +80,7 @@ static void run (wb_infer_t *inf, float *hidden, float *logits, const int32_t *i
     for (int64_t i = 0; i < n; i++) wb_infer_push (inf, hidden, logits, ids + i, &seq, &one, 1);
 }
 
-static wb_status ask (const char *dir, const char *text, int64_t stride, bool vector) {
+static wb_status ask (const char *dir, const char *text, int64_t stride, bool vector, bool confidence) {
     wb_model_t *m;
     wb_infer_t *inf;
     float hidden[32], logits[257];
@@ -102,8 +102,11 @@ static wb_status ask (const char *dir, const char *text, int64_t stride, bool ve
             run (inf, hidden, logits, ids.data + first, j - first);
             for (int v = 0; v < 257; v++) sum += exp ((double) logits[v]);
             total += (double) logits[ids.data[j]] - log (sum);
+            int best = 0;
+            for (int v = 1; v < 257; v++) best = logits[v] > logits[best] ? v : best;
+            if (confidence) printf ("%.9g %d\n", exp ((double) logits[best]) / sum, best == ids.data[j]);
         }
-        printf ("%.5g\n", total);
+        if (!confidence) printf ("%.5g\n", total);
     }
     wb_ids_fini (&ids);
     wb_infer_destroy (inf);
@@ -194,9 +197,10 @@ int main (int argc, char **argv) {
     if (argc == 1) return test ();
     if (argc == 2) status = make (argv[1], false);
     if (argc == 3 && strcmp (argv[1], "--bare") == 0) status = make (argv[2], true);
-    if (argc == 4 && strcmp (argv[1], "--score") == 0) status = ask (argv[2], argv[3], size.T / 2, false);
-    if (argc == 5 && strcmp (argv[1], "--score") == 0) status = ask (argv[2], argv[3], atoi (argv[4]), false);
-    if (argc == 4 && strcmp (argv[1], "--vector") == 0) status = ask (argv[2], argv[3], 0, true);
+    if (argc == 4 && strcmp (argv[1], "--score") == 0) status = ask (argv[2], argv[3], size.T / 2, false, false);
+    if (argc == 5 && strcmp (argv[1], "--score") == 0) status = ask (argv[2], argv[3], atoi (argv[4]), false, false);
+    if (argc == 4 && strcmp (argv[1], "--vector") == 0) status = ask (argv[2], argv[3], 0, true, false);
+    if (argc == 4 && strcmp (argv[1], "--confidence") == 0) status = ask (argv[2], argv[3], size.T / 2, false, true);
     if (argc == 4 && strcmp (argv[1], "--sums") == 0) status = sums (argv[2], argv[3]);
     if (status != WB_OK) wb_error_print ();
     return (int) status;

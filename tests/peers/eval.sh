@@ -45,8 +45,10 @@ for a, b in zip(open(sys.argv[1]), open(sys.argv[2])):
     "$WABUN" eval "$model" --text "$work/documents.jsonl" --json $given >"$work/ours" 2>"$work/err" </dev/null
     if "$PYTHON" -c 'import json, sys
 ours, theirs = json.load(open(sys.argv[1]))["text"][0]["models"][0], json.load(open(sys.argv[2]))
+ours["error"] = ours["calibration"]["error"]
 far = max(abs(ours[k] / theirs[k] - 1) for k in theirs)
-print("#   bits per byte %.9f, %.9f by the definition; largest relative difference %.1e" % (ours["bits_per_byte"], theirs["bits_per_byte"], far))
+print("#   bits per byte %.9f, %.9f by the definition; calibration error %.6f, %.6f; largest relative difference %.1e"
+      % (ours["bits_per_byte"], theirs["bits_per_byte"], ours["error"], theirs["error"], far))
 sys.exit(far > 1e-5)' "$work/ours" "$work/theirs"; then echo "ok $point - $kind, stride $stride"; else bad=1; cat "$work/err"; echo "not ok $point - $kind, stride $stride"; fi
   done
 done

@@ -1,5 +1,5 @@
-"""eval_peer.py MODEL STRIDE < lines of {"text": ..., "ids": [...]}: bits per byte, per character and tokens of documents
-under a GPT-2 of Hugging Face's form, from the definition in doc/how-it-works.md, in double precision with NumPy.  STRIDE
+"""eval_peer.py MODEL STRIDE < lines of {"text": ..., "ids": [...]}: bits per byte, per character, tokens and expected
+calibration error of documents under a GPT-2 of Hugging Face's form, from the definition in doc/how-it-works.md, in double precision with NumPy.  STRIDE
 0: half the context.  Part of eval.sh."""
 
 import json
@@ -33,7 +33,7 @@ def gelu(x):
 
 
 def logprobs(ids):
-    """Natural log-probabilities of ids[1:], each given those before it."""
+    """Of ids[1:], each given those before it, natural log-probabilities; the highest ones in their places; whether theirs are."""
     n = len(ids) - 1
     x = P["wte.weight"][ids[:-1]] + P["wpe.weight"][:n]
     mask = np.triu(np.full((n, n), -np.inf), 1)
@@ -50,21 +50,27 @@ def logprobs(ids):
     z = norm(x, "ln_f") @ P["wte.weight"].T
     z = z - z.max(-1, keepdims=True)
     z = z - np.log(np.exp(z).sum(-1, keepdims=True))
-    return z[np.arange(n), ids[1:]]
+    return z[np.arange(n), ids[1:]], z.max(-1), z.argmax(-1) == ids[1:]
 
 
 bits = characters = octets = tokens = 0
+confidence, right = [], []
 for line in sys.stdin:
     document = json.loads(line)
     ids = [EOT] + document["ids"] + [EOT]
     step, done = stride or T - T // 2, 0
     while done < len(ids) - 1:
         begin = max(0, done - (T - step)) if done else 0
-        window = logprobs(ids[begin:begin + T + 1])
-        bits -= window[done - begin:].sum() / np.log(2)
+        window, highest, hit = (x[done - begin:] for x in logprobs(ids[begin:begin + T + 1]))
+        bits -= window.sum() / np.log(2)
+        confidence.extend(np.exp(highest))
+        right.extend(hit)
         done = min(begin + T, len(ids) - 1)
     tokens += len(ids) - 1
     characters += len(document["text"])
     octets += len(document["text"].encode())
-print(json.dumps({"bits_per_byte": bits / octets, "bits_per_character": bits / characters, "tokens": tokens,
+confidence, right = np.array(confidence), np.array(right, float)
+which = np.digitize(confidence, np.arange(1, 15) / 15, right=True)
+ece = sum(abs(right[which == m].mean() - confidence[which == m].mean()) * (which == m).mean() for m in set(which))
+print(json.dumps({"error": ece, "bits_per_byte": bits / octets, "bits_per_character": bits / characters, "tokens": tokens,
                   "perplexity_per_token": 2 ** (bits / tokens)}))

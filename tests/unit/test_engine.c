@@ -183,7 +183,7 @@ static void test_values (void) {
         const int seq = 0;
         wb_infer_rewind (inf, 0, 0);
         wb_infer_push (inf, hidden, logits, r->ids, &seq, &r->n, 1);
-        wb_infer_logprobs (inf, logprob, hidden, r->ids + 1, r->n - 1);
+        wb_infer_logprobs (inf, logprob, NULL, hidden, r->ids + 1, r->n - 1);
         if (r->prompt)
             T_OK (memcmp (logprob, alone[i].prompt + 1, (size_t) (r->n - 1) * sizeof *logprob) == 0,
                   "request %d: log-probabilities of the prompt", i);
@@ -191,7 +191,7 @@ static void test_values (void) {
             T_OK (memcmp (hidden + (r->n - 1) * C, alone[i].vector, sizeof alone[i].vector) == 0,
                   "request %d: the vector", i);
         if (alone[i].n[0] == 0 || r->likely < 0) continue;
-        wb_infer_logprobs (inf, logprob, hidden + (r->n - 1) * C, alone[i].ids[0], 1);
+        wb_infer_logprobs (inf, logprob, NULL, hidden + (r->n - 1) * C, alone[i].ids[0], 1);
         T_OK (logprob[0] == alone[i].logprob[0][0], "request %d: the first token", i);
         if (r->likely == 0) continue;
         const wb_likely_t *likely = alone[i].likely[0][0];
@@ -200,7 +200,7 @@ static void test_values (void) {
                 more[j] += logits[v] > logits[likely[j].id] || (logits[v] == logits[likely[j].id] && v < likely[j].id);
                 if (v == V - 1) T_OK (more[j] == j, "request %d: %d ids are likelier than number %d", i, more[j], j);
             }
-        wb_infer_logprobs (inf, logprob, hidden + (r->n - 1) * C, &likely[1].id, 1);
+        wb_infer_logprobs (inf, logprob, NULL, hidden + (r->n - 1) * C, &likely[1].id, 1);
         T_OK (logprob[0] == likely[1].logprob, "request %d: the second most likely", i);
     }
     wb_infer_destroy (inf);

@@ -94,6 +94,55 @@ static void test_bootstrap (int N) {
     T_OK (isnan (ratio[0].low) && isnan (ratio[0].high), "one document");
 }
 
+/* The expected calibration error against a computation of its own, bin by bin; and of a model that is as right as it
+ * says, or always less by a tenth. */
+static void test_calibration (void) {
+    enum { N = 3000 };
+    static double p[N];
+    static bool right[N];
+    for (int round = 0; round < 40; round++) {
+        const int n = round == 0 ? 1 : 1 + (int) (wb_rng_u64 (51, 0, (uint64_t) round) % N);
+        wb_calibration_t c = {0}, part[2] = {0};
+        double want = 0, all = 0, good = 0;
+        for (int i = 0; i < n; i++) {
+            p[i] = (float) wb_rng_uniform (52, (uint64_t) round, (uint64_t) i);
+            if (i % 9 == 0) p[i] = (double) (i % 16) / 15; /* the bounds of bins */
+            right[i] = wb_rng_uniform (53, (uint64_t) round, (uint64_t) i) < p[i] * p[i];
+            wb_calibration_add (&c, p[i], right[i]);
+            wb_calibration_add (&part[i % 2], p[i], right[i]);
+        }
+        const wb_calibration_result_t r = wb_calibration_tell (&c);
+        for (int m = 1; m <= 15; m++) {
+            double in = 0, sum = 0, hits = 0;
+            for (int i = 0; i < n; i++) {
+                if (!(p[i] * 15 > m - 1 || (m == 1 && p[i] <= 0)) || p[i] * 15 > m) continue;
+                in++, sum += p[i], hits += right[i];
+            }
+            if (in > 0) want += in / n * fabs (hits / in - sum / in);
+            T_OK (r.bin[m - 1].n == in, "round %d: %g in bin %d, not %g", round, r.bin[m - 1].n, m, in);
+            if (in > 0)
+                T_OK (fabs (r.bin[m - 1].confidence - sum / in) < 1e-6 && fabs (r.bin[m - 1].right - hits / in) < 1e-9,
+                      "round %d: means of bin %d", round, m);
+            all += sum, good += hits;
+        }
+        T_OK (fabs (r.error - want) < 1e-6 && fabs (r.confidence - all / n) < 1e-6 &&
+                  fabs (r.accuracy - good / n) < 1e-9,
+              "round %d: %g, not %g", round, r.error, want);
+        for (int i = 0; i < WB_CALIBRATION_NUMBERS; i++) ((double *) &part[0])[i] += ((double *) &part[1])[i];
+        T_OK (memcmp (&part[0], &c, sizeof c) == 0, "the order of the sum changes nothing");
+    }
+    T_OK (isnan (wb_calibration_tell (&(wb_calibration_t){0}).error), "of nothing");
+    for (int off = 0; off < 2; off++) {
+        wb_calibration_t c = {0};
+        for (int i = 0; i < 200000; i++) {
+            const double sure = 0.2 + 0.8 * wb_rng_uniform (54, 0, (uint64_t) i);
+            wb_calibration_add (&c, sure, wb_rng_uniform (55, 0, (uint64_t) i) < sure - 0.1 * off);
+        }
+        const double error = wb_calibration_tell (&c).error;
+        T_OK (fabs (error - 0.1 * off) < 0.005, "off by %g: %g", 0.1 * off, error);
+    }
+}
+
 /* Against a look at all pairs. */
 static void test_ngrams (void) {
     for (int round = 0; round < 300; round++) {
@@ -118,6 +167,7 @@ int main (void) {
     test_ngrams ();
     test_counts ();
     test_wilson ();
+    test_calibration ();
     test_bootstrap (60);
     test_bootstrap (12);
     return T_DONE ();

@@ -193,19 +193,21 @@ static void test_copy (const wb_kern_t *k) {
 static void test_logprobs (const wb_kern_t *k) {
     enum { ROWS = 3 * T };
     wb_infer_t *inf;
-    static float found[ROWS], want[ROWS], many[ROWS * C];
+    static float found[ROWS], want[ROWS], most[ROWS], best[ROWS], many[ROWS * C];
     int32_t targets[ROWS];
     T_STATUS (wb_infer_new (&inf, &size, params, weights, false, k, 1, 0, T), WB_OK);
     for (int i = 0; i < ROWS; i++) {
         const float *z = logits[0] + (i % T) * V;
-        double sum = 0;
+        double sum = 0, max = -INFINITY;
         memcpy (many + i * C, hidden[0] + (i % T) * C, C * sizeof (float));
         targets[i] = i % 7 == 3 ? -1 : (i * 31) % V;
-        for (int v = 0; v < V; v++) sum += exp ((double) z[v]);
+        for (int v = 0; v < V; v++) sum += exp ((double) z[v]), max = fmax (max, (double) z[v]);
+        best[i] = (float) (max - log (sum));
         want[i] = targets[i] < 0 ? 0.0f : (float) ((double) z[targets[i]] - log (sum));
     }
-    wb_infer_logprobs (inf, found, many, targets, ROWS);
+    wb_infer_logprobs (inf, found, most, many, targets, ROWS);
     T_NEAR (found, want, ROWS, 1e-4, 1e-4);
+    T_NEAR (most, best, ROWS, 1e-4, 1e-4);
     wb_infer_destroy (inf);
 }
 
