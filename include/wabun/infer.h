@@ -142,6 +142,8 @@ wb_status wb_generation_check (const wb_generation_t *g) WB_NODISCARD;
  * model's positions are full, the later half of them is pushed again and the text goes on.  m must have its tokenizer.
  * Not collective.  Errors: WB_ENUMERIC (a logit is NaN or infinite), WB_ENOMEM; what emit returned. */
 wb_status wb_generate (const wb_model_t *m, const wb_generation_t *g) WB_NODISCARD;
+/** The texts of n >= 1 generations together: each has those it has alone, sooner. */
+wb_status wb_generate_all (const wb_model_t *m, const wb_generation_t *list, int64_t n) WB_NODISCARD;
 /** A text for the training report: at most `tokens` ids after `context` ("" or NULL: <|endoftext|>; its end, where it
  * has more tokens than the model positions); appended to out.  m's weights are in their usual layout again when it
  * returns, as after wb_generate().  Errors as there. */
@@ -313,8 +315,8 @@ wb_status wb_eval_options (wb_eval_t *e, int argc, char **argv) WB_NODISCARD;
     "(defaults but for text: 128, 40, 0, 1, 100, 1, 128, 1). After the first tokens of documents texts are drawn\n" \
     "in every way. Told of them, and of the text people wrote there and of another document's: the share of\n"      \
     "4-grams of tokens that came before, of 2-grams that are different, bits per byte by the model itself, and\n"   \
-    "the cosine of the vectors of context and text, each with half a 95 % interval; --json has differences from\n"  \
-    "people's text.\n"
+    "the cosine of the vectors of context and text, and the energy distance of the vectors of all texts from\n"     \
+    "people's, each with half a 95 % interval; --json has differences from people's text.\n"
 /** Print for each genre, and for all of them, what each model needs for the documents: bits per byte and per character
  * of their text, perplexity per token and per word (runs of one script), with a 95 % interval of the bits per byte, and
  * of their difference from the first model's (documents are drawn with replacement).  The bits are of all tokens but

@@ -17,12 +17,13 @@ typedef struct job {
     const wb_eval_t *e;
     wb_grid_t grid;
     const wb_model_t *m;
-    int64_t longest, passage; /* tokens of the longest context; of that and the text */
-    wb_ids_t ids, one;        /* [n][passage]; one: a document */
-    int64_t n;                /* passages */
-    int64_t first, own;       /* those of this rank */
-    wb_ids_t drawn;           /* [own][samples][length] */
-    double *values;           /* [n] passages x metrics of one row, sums over samples */
+    int64_t longest, passage;      /* tokens of the longest context; of that and the text */
+    wb_ids_t ids, one;             /* [n][passage]; one: a document */
+    int64_t n;                     /* passages */
+    int64_t first, own;            /* those of this rank */
+    wb_ids_t drawn;                /* [own][samples][length] */
+    double *values;                /* [metrics][n] of the passages in one row, means over samples */
+    double *vectors, *own_vectors; /* [n][C] of the (first) texts of one row, and of the first */
 } job_t;
 
 /* ---- passages ---------------------------------------------------------------------------------------------------- */
@@ -55,7 +56,10 @@ static wb_status read_passages (job_t *j) {
     j->first = wb_split_first (j->n, ranks, rank);
     j->own = wb_split_count (j->n, ranks, rank);
     j->values = wb_calloc ((size_t) (j->n * WB_GRID_METRICS), sizeof *j->values);
-    return j->values != NULL ? WB_OK : WB_NOMEM ("results");
+    const size_t floats = (size_t) (j->n * j->m->size.C);
+    j->vectors = wb_calloc (floats, sizeof *j->vectors);
+    j->own_vectors = wb_malloc (floats * sizeof *j->own_vectors);
+    return j->values != NULL && j->vectors != NULL && j->own_vectors != NULL ? WB_OK : WB_NOMEM ("results");
 }
 
 static const int32_t *passage (const job_t *j, int64_t i) { return j->ids.data + i * j->passage; }
@@ -78,14 +82,15 @@ static wb_status draw (job_t *j, const wb_grid_row_t *row) {
     const wb_grid_t *g = &j->grid;
     const int64_t each = g->samples * g->length;
     j->drawn.len = 0;
+    if (j->own == 0) return WB_OK;
     WB_TRY (wb_ids_reserve (&j->drawn, j->own * each));
-    int64_t *filled = wb_malloc ((size_t) g->samples * sizeof *filled);
-    if (filled == NULL) return WB_NOMEM ("texts");
-    wb_status status = WB_OK;
-    for (int64_t i = 0; i < j->own && status == WB_OK; i++) {
-        drawing_t d = {.at = j->drawn.data + i * each, .length = g->length, .filled = filled};
-        memset (filled, 0, (size_t) g->samples * sizeof *filled);
-        const wb_generation_t how = {
+    int64_t *filled = wb_calloc ((size_t) (j->own * g->samples), sizeof *filled);
+    drawing_t *d = wb_malloc ((size_t) j->own * sizeof *d);
+    wb_generation_t *list = wb_malloc ((size_t) j->own * sizeof *list);
+    const bool room = filled != NULL && d != NULL && list != NULL;
+    for (int64_t i = 0; i < j->own && room; i++) {
+        d[i] = (drawing_t){.at = j->drawn.data + i * each, .length = g->length, .filled = filled + i * g->samples};
+        list[i] = (wb_generation_t){
             .sampling = {.temperature = row->temperature,
                          .top_k = (int64_t) row->top_k,
                          .top_p = row->top_p,
@@ -96,10 +101,12 @@ static wb_status draw (job_t *j, const wb_grid_row_t *row) {
             .max_length = g->length,
             .samples = g->samples,
             .emit = write_down,
-            .ctx = &d};
-        status = wb_generate (j->m, &how);
+            .ctx = &d[i]};
     }
+    const wb_status status = room ? wb_generate_all (j->m, list, j->own) : WB_NOMEM ("texts");
     wb_free (filled);
+    wb_free (d);
+    wb_free (list);
     return status;
 }
 
@@ -109,8 +116,10 @@ static wb_status measure (job_t *j, const wb_grid_row_t *row) {
     const bool drawn = strcmp (row->what, "drawn") == 0;
     const int64_t samples = drawn ? g->samples : 1, n = j->own * samples;
     const int32_t **list = wb_calloc (2 * (size_t) n + 1, sizeof *list);
+    const int64_t C = j->m->size.C;
     double *value = wb_calloc ((size_t) (n * WB_GRID_METRICS) + 1, sizeof *value);
-    wb_status status = list != NULL && value != NULL ? WB_OK : WB_NOMEM ("results");
+    double *vectors = wb_calloc ((size_t) (n * C) + 1, sizeof *vectors);
+    wb_status status = list != NULL && value != NULL && vectors != NULL ? WB_OK : WB_NOMEM ("results");
     if (status == WB_OK && drawn) status = draw (j, row);
     for (int64_t i = 0; i < n && status == WB_OK; i++) {
         const int64_t p = j->first + i / samples, from = strcmp (row->what, "other") == 0 ? (p + 1) % j->n : p;
@@ -118,11 +127,15 @@ static wb_status measure (job_t *j, const wb_grid_row_t *row) {
         list[n + i] = drawn ? j->drawn.data + i * g->length : passage (j, from) + j->longest;
     }
     const wb_grid_texts_t t = {list, (int64_t) row->context, list + n, g->length, n};
-    if (status == WB_OK) status = wb_grid_measure (value, j->m, &t);
+    if (status == WB_OK) status = wb_grid_measure (value, vectors, j->m, &t);
     memset (j->values, 0, (size_t) (j->n * WB_GRID_METRICS) * sizeof *j->values);
+    memset (j->vectors, 0, (size_t) (j->n * C) * sizeof *j->vectors);
+    for (int64_t i = 0; i < j->own && status == WB_OK; i++)
+        memcpy (j->vectors + (j->first + i) * C, vectors + i * samples * C, (size_t) C * sizeof *vectors);
     for (int64_t i = 0; i < n && status == WB_OK; i++)
         for (int k = 0; k < WB_GRID_METRICS; k++)
             j->values[k * j->n + j->first + i / samples] += value[i * WB_GRID_METRICS + k] / (double) samples;
+    wb_free (vectors);
     wb_free (value);
     wb_free (list);
     return status;
@@ -176,6 +189,9 @@ static wb_status run_group (job_t *j, wb_grid_row_t *rows, int nrows) {
         status = wb_agree (j->world, measure (j, &rows[r]));
         if (status != WB_OK) break;
         wb_comm_sum_f64 (j->world, j->values, wb_int (j->n * WB_GRID_METRICS));
+        wb_comm_sum_f64 (j->world, j->vectors, wb_int (j->n * j->m->size.C)); /* 0 where it is another rank's */
+        if (r == 0) memcpy (j->own_vectors, j->vectors, (size_t) (j->n * j->m->size.C) * sizeof *j->vectors);
+        wb_grid_divergence (j->values + WB_GRID_DIVERGENCE * j->n, j->vectors, j->own_vectors, j->n, j->m->size.C);
         for (int k = 0; k < WB_GRID_METRICS; k++)
             memcpy (x + ((int64_t) k * nrows + r) * j->n, j->values + k * j->n, (size_t) j->n * sizeof *x);
     }
@@ -213,6 +229,8 @@ wb_status wb_grid_run (wb_comm_t *world, const wb_eval_t *e, int threads) {
     j.m = m;
     if (status == WB_OK) status = run_all (&j);
     wb_free (j.values);
+    wb_free (j.vectors);
+    wb_free (j.own_vectors);
     wb_ids_fini (&j.ids);
     wb_ids_fini (&j.one);
     wb_ids_fini (&j.drawn);

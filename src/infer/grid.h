@@ -22,10 +22,11 @@ void wb_grid_fini (wb_grid_t *g);
 /* ---- what is measured (grid_measure.c) --------------------------------------------------------------------------- */
 
 typedef enum wb_grid_metric {
-    WB_GRID_REPEATED,  /**< share of 4-grams of ids that the text has had before (Welleck et al., arXiv:1908.04319) */
-    WB_GRID_DISTINCT,  /**< different 2-grams of ids by all 2-grams (Li et al., arXiv:1510.03055) */
-    WB_GRID_BITS,      /**< bits per byte of the text after its context, by the model itself */
-    WB_GRID_CLOSENESS, /**< cosine of the vectors of context and text (wb_vectors_t) */
+    WB_GRID_REPEATED,   /**< share of 4-grams of ids that the text has had before (Welleck et al., arXiv:1908.04319) */
+    WB_GRID_DISTINCT,   /**< different 2-grams of ids by all 2-grams (Li et al., arXiv:1510.03055) */
+    WB_GRID_BITS,       /**< bits per byte of the text after its context, by the model itself */
+    WB_GRID_CLOSENESS,  /**< cosine of the vectors of context and text (wb_vectors_t) */
+    WB_GRID_DIVERGENCE, /**< energy distance of the vectors of the texts and of people's (divergence.c) */
     WB_GRID_METRICS
 } wb_grid_metric;
 extern const char *const wb_grid_metric_names[WB_GRID_METRICS];
@@ -39,8 +40,12 @@ typedef struct wb_grid_texts {
     const int32_t *const *texts; /**< [n], each [length] */
     int64_t length, n;
 } wb_grid_texts_t;
-/** value [n][WB_GRID_METRICS] of each.  Errors: WB_ENOMEM, WB_ENUMERIC, WB_EDATA. */
-wb_status wb_grid_measure (double *value, const wb_model_t *m, const wb_grid_texts_t *t) WB_NODISCARD;
+/** value [n][WB_GRID_METRICS] of each but its divergence, and vectors [n][C] of the texts (0: an empty one has none).
+ * Errors: WB_ENOMEM, WB_ENUMERIC, WB_EDATA. */
+wb_status wb_grid_measure (double *value, double *vectors, const wb_model_t *m, const wb_grid_texts_t *t) WB_NODISCARD;
+/** value [n]: their mean is the energy distance of x [n][C] and y [n][C], n >= 2, and their spread that of its
+ * estimate. Cost O(n^2 C). */
+void wb_grid_divergence (double *value, const double *x, const double *y, int64_t n, int64_t C);
 
 /* ---- results (grid_print.c) -------------------------------------------------------------------------------------- */
 

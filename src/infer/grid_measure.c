@@ -9,7 +9,8 @@
 
 #include "infer/grid.h"
 
-const char *const wb_grid_metric_names[WB_GRID_METRICS] = {"repeated", "distinct", "bits_per_byte", "closeness"};
+const char *const wb_grid_metric_names[WB_GRID_METRICS] = {"repeated", "distinct", "bits_per_byte", "closeness",
+                                                           "divergence"};
 
 /* ---- n-grams ----------------------------------------------------------------------------------------------------- */
 
@@ -79,7 +80,7 @@ typedef struct pairing {
     int64_t C, next;
     float *first; /* [C] */
     bool none;    /* it is empty */
-    double *value;
+    double *value, *vectors;
 } pairing_t;
 
 static wb_status keep_vector (void *ctx, const float *x) {
@@ -94,6 +95,7 @@ static wb_status keep_vector (void *ctx, const float *x) {
             xx += (double) p->first[i] * (double) p->first[i];
             yy += (double) x[i] * (double) x[i];
         }
+        for (int64_t i = 0; i < p->C; i++) p->vectors[p->next / 2 * p->C + i] = x != NULL ? (double) x[i] : 0.0;
         p->value[p->next / 2 * WB_GRID_METRICS + WB_GRID_CLOSENESS] = xx > 0.0 && yy > 0.0 ? xy / sqrt (xx * yy) : 0.0;
     }
     p->next++;
@@ -106,8 +108,9 @@ static wb_status put_vector (wb_vectors_t *v, wb_buf_t *text, const wb_model_t *
     return wb_vectors_put (v, &(wb_text_t){text->data, text->len, "a text of the grid", 0});
 }
 
-static wb_status read_vectors (double *value, const wb_model_t *m, const wb_grid_texts_t *t) {
-    pairing_t p = {.C = m->size.C, .value = value, .first = wb_malloc ((size_t) m->size.C * sizeof (float))};
+static wb_status read_vectors (double *value, double *vectors, const wb_model_t *m, const wb_grid_texts_t *t) {
+    pairing_t p = {
+        .C = m->size.C, .value = value, .vectors = vectors, .first = wb_malloc ((size_t) m->size.C * sizeof (float))};
     wb_vectors_t *v;
     wb_buf_t text = {0};
     if (p.first == NULL) return WB_NOMEM ("a vector");
@@ -123,7 +126,7 @@ static wb_status read_vectors (double *value, const wb_model_t *m, const wb_grid
     return status;
 }
 
-wb_status wb_grid_measure (double *value, const wb_model_t *m, const wb_grid_texts_t *t) {
+wb_status wb_grid_measure (double *value, double *vectors, const wb_model_t *m, const wb_grid_texts_t *t) {
     for (int64_t i = 0; i < t->n; i++) {
         double *one = value + i * WB_GRID_METRICS;
         WB_TRY (wb_ngrams_repeated (&one[WB_GRID_REPEATED], t->texts[i], t->length, 4));
@@ -131,5 +134,5 @@ wb_status wb_grid_measure (double *value, const wb_model_t *m, const wb_grid_tex
         one[WB_GRID_DISTINCT] = 1.0 - one[WB_GRID_DISTINCT];
     }
     WB_TRY (read_bits (value, m, t));
-    return read_vectors (value, m, t);
+    return read_vectors (value, vectors, m, t);
 }

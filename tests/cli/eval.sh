@@ -215,10 +215,10 @@ cut -c 11-24 "$T_TMP/documents" >"$T_TMP/own"
 read -r four two <<EOF
 $(shares "$T_TMP/own")
 EOF
-# Rows are own, other, four ways; of each four means: repeated, distinct, bits, closeness.
+# Rows are own, other, four ways; of each five means: repeated, distinct, bits, closeness, divergence.
 ok "own text: repeated" near "$(number "$T_TMP/grid" mean 1)" "$four"
 ok "own text: distinct" near "$(number "$T_TMP/grid" mean 2)" "$two"
-ok "another context, the same text" test "$(number "$T_TMP/grid" mean 25)" = "$(number "$T_TMP/grid" mean 1)"
+ok "another context, the same text" test "$(number "$T_TMP/grid" mean 31)" = "$(number "$T_TMP/grid" mean 1)"
 cut -c 7-24 "$T_TMP/documents" | "$WABUN" score --model "$model" --tokens --exclude-end - 2>/dev/null |
   awk -F '\t' '{ n++; x[n] = $NF } n == 19 { for (i = 5; i <= 18; i++) s -= x[i]; n = 0 } END { print s / log (2) / 14 / 3 }' \
     >"$T_TMP/bits"
@@ -233,8 +233,17 @@ ok "own text: closeness" near "$(number "$T_TMP/grid" mean 4)" "$(cat "$T_TMP/co
 while IFS= read -r context; do
   "$WABUN" generate --model "$model" --context "$context" --temperature 0 --min-length 14 --max-length 14
 done <"$T_TMP/contexts" >"$T_TMP/drawn" 2>/dev/null
-ok "drawn: repeated" near "$(number "$T_TMP/grid" mean 9)" "$(shares "$T_TMP/drawn" | cut -d ' ' -f 1)"
-ok "drawn: distinct" near "$(number "$T_TMP/grid" mean 10)" "$(shares "$T_TMP/drawn" | cut -d ' ' -f 2)"
+ok "drawn: repeated" near "$(number "$T_TMP/grid" mean 11)" "$(shares "$T_TMP/drawn" | cut -d ' ' -f 1)"
+ok "drawn: distinct" near "$(number "$T_TMP/grid" mean 12)" "$(shares "$T_TMP/drawn" | cut -d ' ' -f 2)"
+"$WABUN" transform --model "$model" --input "$T_TMP/drawn" | tr -d '[],' >"$T_TMP/vd"
+cat "$T_TMP/vb" "$T_TMP/vd" | awk '{ for (i = 1; i <= NF; i++) { v[NR, i] = $i; l[NR] += $i * $i } C = NF }
+  function far (a, b, i, s) { s = 0; for (i = 1; i <= C; i++) s += v[a, i] * v[b, i]
+    s = 2 - 2 * s / sqrt (l[a] * l[b]); return s > 0 ? sqrt (s) : 0 }
+  END { n = NR / 2; for (i = 1; i <= n; i++) for (j = 1; j <= n; j++) if (i != j)
+      e += (2 * far(i, n + j) - far(i, j) - far(n + i, n + j)) / n / (n - 1)
+    printf "%.7g\n", e }' >"$T_TMP/divergence"
+ok "drawn: divergence" near "$(number "$T_TMP/grid" mean 15)" "$(cat "$T_TMP/divergence")" 2e-3
+ok "own text: no divergence" test "$(number "$T_TMP/grid" mean 5)" = 0.0
 # shellcheck disable=SC2086 # flags
 timeout 120 $MPIRUN $MPIRUN_FLAGS -n 2 "$WABUN" eval "$model" --sampling-grid "$T_TMP/grid.cfg" --json \
   >"$T_TMP/ranks" 2>"$T_TMP/err" </dev/null

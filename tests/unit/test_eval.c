@@ -143,6 +143,44 @@ static void test_calibration (void) {
     }
 }
 
+/* Sets of vectors of one distribution, and of two whose energy distance a large set tells: the mean of the values is
+ * near it, and their interval holds it as often as it says. */
+static void test_divergence (void) {
+    enum { C = 4, LARGE = 1200, N = 50, SETS = 300 };
+    static double x[LARGE * C], y[LARGE * C], value[LARGE], ones[LARGE];
+    for (int i = 0; i < LARGE; i++) ones[i] = 1.0;
+    for (int shift = 0; shift < 2; shift++) {
+        double want = 0, mean = 0;
+        int inside = 0;
+        for (int set = -1; set < SETS; set++) {
+            const int n = set < 0 ? LARGE : N;
+            double all = 0;
+            for (int k = 0; k < n * C; k++) {
+                x[k] = wb_rng_normal (61, (uint64_t) (2 * set + 2), (uint64_t) k);
+                y[k] = 0.5 * x[k] + wb_rng_normal (61, (uint64_t) (2 * set + 3), (uint64_t) k) * sqrt (0.75);
+                if (shift) y[k] += k % C == 0 ? 0.8 : 0;
+            }
+            wb_grid_divergence (value, x, y, n, C);
+            for (int i = 0; i < n; i++) all += value[i] / n;
+            if (set < 0) {
+                want = shift ? all : 0;
+                T_OK (fabs (all - want) < 0.01, "a large set of one distribution: %g", all);
+                continue;
+            }
+            wb_interval_t range, unused;
+            T_STATUS (wb_bootstrap (&range, &unused, value, ones, n, 1, 300, 7), WB_OK);
+            inside += range.low <= want && want <= range.high;
+            mean += all / SETS;
+        }
+        printf ("# divergence %.4f: mean of the estimates %.4f, in %.1f %% of the intervals\n", want, mean,
+                100.0 * inside / SETS);
+        T_OK (fabs (mean - want) < 0.01, "estimates of %g have the mean %g", want, mean);
+        if (shift) T_OK (inside > 0.89 * SETS && inside < 0.98 * SETS, "%d of %d intervals", inside, SETS);
+    }
+    wb_grid_divergence (value, x, x, N, C);
+    for (int i = 0; i < N; i++) T_OK (value[i] == 0, "a set from itself");
+}
+
 /* Against a look at all pairs. */
 static void test_ngrams (void) {
     for (int round = 0; round < 300; round++) {
@@ -168,6 +206,7 @@ int main (void) {
     test_counts ();
     test_wilson ();
     test_calibration ();
+    test_divergence ();
     test_bootstrap (60);
     test_bootstrap (12);
     return T_DONE ();
