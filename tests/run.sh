@@ -10,7 +10,7 @@
 # usage: tests/run.sh [--slurm | --web | --help]
 #   --slurm   instead of the tests: install Slurm as well, and run jobs/train.sbatch on 4 nodes of it on this machine
 #             (tests/slurm/run.sh; as root, ten minutes)
-#   --web     instead of the tests: OpenAI's client from npm against wabun serve, and its page in Chromium
+#   --web     instead of the tests: OpenAI's client from npm against wabun serve, its page and one of wabun report in Chromium
 #             (tests/web/run.sh; Node 20)
 set -u
 slurm= web=

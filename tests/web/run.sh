@@ -1,5 +1,5 @@
 #!/bin/sh
-# wabun serve against OpenAI's client, and its page in Chromium.  Not part of make check.  Installs npm packages beside
+# wabun serve against OpenAI's client, its page and one of wabun report in Chromium.  Not part of make check.  Installs npm packages beside
 # the build; Chromium is the system's (Debian: apt-get install chromium), without it that part is skipped.
 # tests/run.sh --web starts it, or by hand, in a build directory:
 #     WABUN=$PWD/wabun ../tests/web/run.sh
@@ -31,11 +31,15 @@ grep -v '^    ' "$here/../../README.ja.md" | grep . >"$work/text"
 run vocab train --kind ja-bpe --size 1500 -o "$work/vocab" "$work/text"
 run encode --tokenizer "$work/vocab" -o "$work/tok" "$work/text"
 cat >"$work/cfg" <<END
-run = "$work/run"; seed = 1; tokenizer = "$work/vocab"; data = { train = "$work/tok"; };
+run = "$work/run"; seed = 1; tokenizer = "$work/vocab"; data = { train = "$work/tok"; validation = "$work/tok"; };
 model = { layers = 2; width = 64; heads = 4; context = 256; };
-train = { global_batch = 4; steps = 150; lr = 3e-3; warmup = 5; }; checkpoint = { every = 150; };
+train = { global_batch = 4; steps = 150; lr = 3e-3; warmup = 5; }; checkpoint = { every = 50; };
+log = { every = 1; }; validation = { every = 10; samples = 4; }; sample = { every = 50; };
 END
 run train "$work/cfg"
+run train "$work/cfg" --set "run=\"$work/other\"" --set train.steps=70 --set train.lr=1e-3
+run report "$work/run" -o "$work/one.html"
+run report "$work/run" "$work/other" -o "$work/several.html"
 cp -rL "$work/run/latest" "$work/talker"
 printf '{"user": "{content}\\n", "assistant": "{content}\\n", "reply": ""}' >"$work/talker/chat.json"
 
@@ -48,13 +52,15 @@ cp "$here"/*.mjs "$WABUN_WEB" # a module is looked for beside the script
 bad=0 point=0
 : "${WABUN_CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome)}"
 export WABUN_CHROMIUM
-for test in api page; do
-  if [ $test = page ] && [ -z "$WABUN_CHROMIUM" ]; then
+for test in api page report; do
+  if [ $test != api ] && [ -z "$WABUN_CHROMIUM" ]; then
     point=$((point + 1))
-    echo "ok $point - page # SKIP no chromium"
+    echo "ok $point - $test # SKIP no chromium"
     continue
   fi
-  timeout 300 node "$WABUN_WEB/$test.mjs" "$url" >"$work/tap" 2>&1
+  set -- "$url"
+  [ $test != report ] || set -- "$work/one.html" "$work/several.html" "$work/run/metrics.jsonl"
+  timeout 300 node "$WABUN_WEB/$test.mjs" "$@" >"$work/tap" 2>&1
   code=$?
   grep -v '^[0-9]*\.\.' "$work/tap" | sed "s/^\(not \)\{0,1\}ok /&$test: /"
   point=$((point + $(grep -c '^\(not \)\{0,1\}ok ' "$work/tap")))
