@@ -19,7 +19,8 @@ extern "C" {
 typedef enum wb_background { WB_BACKGROUND_FALSE, WB_BACKGROUND_TRUE, WB_BACKGROUND_AUTO } wb_background;
 extern const char *const wb_background_names[]; /**< of checkpoint.background, then NULL */
 
-/** What happens around the steps: options run, checkpoint.*, validation.*, log.* and sample.*.  For room run, which is
+/** What happens around the steps: options run, checkpoint.*, validation.*, log.*, report.*
+ * and sample.*.  For room run, which is
  * above this one. */
 typedef struct wb_run_options {
     char *dir;         /**< the run directory */
@@ -38,6 +39,8 @@ typedef struct wb_run_options {
     int64_t validation_every, validation_samples; /**< samples (windows) used each time, 0: all */
     int64_t validation_patience; /**< validations in a row without a new lowest loss that end the run; 0: none do */
     int64_t log_every;
+    bool tensorboard;                    /**< event files */
+    char *openmetrics;                   /**< a file for node exporter; "": none */
     int64_t sample_every, sample_length; /**< generated text at intervals, 0: never; length in tokens */
     char *sample_context;
     bool watchdog; /**< look after the ranks at all */

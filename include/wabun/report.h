@@ -1,8 +1,9 @@
 /* wabun - report: what a run tells people.
  *
- * metrics: records of named values, to every sink (metrics.jsonl, samples.txt; a new format is one file and one row).
- * progress: the line on the terminal or in the log, seconds left.  slow_rank: whether one rank stays slow.  page: runs
- * as one page of HTML.  Knows neither ranks nor the trainer: it is handed plain numbers, or reads the files of a run.
+ * metrics: records of named values, to every sink (metrics.jsonl, samples.txt, event files of TensorBoard, OpenMetrics;
+ * a new format is one file and one row). progress: the line on the terminal or in the log, seconds left.  slow_rank:
+ * whether one rank stays slow.  page: runs as one page of HTML.  Knows neither ranks nor the trainer: it is handed
+ * plain numbers, or reads the files of a run.
  */
 #ifndef WABUN_REPORT_H
 #define WABUN_REPORT_H
@@ -41,12 +42,19 @@ typedef struct wb_metrics_row {
     int n;
 } wb_metrics_row_t;
 
+/** Where records go. */
+typedef struct wb_metrics_to {
+    const char *run;         /**< directory; this and the following are borrowed until the sinks are closed */
+    int64_t step;            /**< that the run begins at */
+    bool tensorboard;        /**< event files too */
+    const char *openmetrics; /**< a file for a collector of node exporter; NULL or "": none */
+} wb_metrics_to_t;
 /** All sinks of a run. */
 typedef struct wb_metrics wb_metrics_t;
-/** Open every sink in directory `run`, appending; what later steps than `step` have left there is removed, and
- * everything where `step` is 0.  A sink that cannot be opened is a warning, and is tried again with each record.
- * Not collective: one rank has them.  Errors: WB_ENOMEM. */
-wb_status wb_metrics_open (wb_metrics_t **out, const char *run, int64_t step) WB_NODISCARD;
+/** Open every sink, appending; what later steps than to->step have left in the run is removed (event files tell their
+ * readers to), and everything where it is 0.  A sink that cannot be opened is a warning, and is tried again with each
+ * record. Not collective: one rank has them.  Errors: WB_ENOMEM. */
+wb_status wb_metrics_open (wb_metrics_t **out, const wb_metrics_to_t *to) WB_NODISCARD;
 /** Hand a record to every sink.  What cannot be written is left out whole, with one warning when it begins and one
  * message when it works again: records are never worth ending a run for.  m NULL: nothing happens. */
 void wb_metrics_write (wb_metrics_t *m, const wb_metrics_row_t *record);

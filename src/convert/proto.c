@@ -14,14 +14,6 @@ bool wb_varint (uint64_t *out, const unsigned char **at, const unsigned char *en
     return false;
 }
 
-wb_status wb_put_varint (wb_buf_t *b, uint64_t x) {
-    char raw[10];
-    size_t n = 0;
-    for (; x >= 0x80; x >>= 7) raw[n++] = (char) (x | 0x80);
-    raw[n++] = (char) x;
-    return wb_buf_put (b, raw, n);
-}
-
 static bool take_fixed (wb_proto_t *p, wb_field_t *f, size_t n) {
     if ((size_t) (p->end - p->at) < n) return false;
     for (size_t i = 0; i < n; i++) f->value |= (uint64_t) *p->at++ << 8 * i;

@@ -2,7 +2,7 @@
 #ifndef WABUN_CONVERT_PROTO_H
 #define WABUN_CONVERT_PROTO_H
 
-#include "wabun/base.h"
+#include "base/wire.h"
 
 /** A message, and a place in it. */
 typedef struct wb_proto {
@@ -22,6 +22,5 @@ static inline wb_proto_t wb_proto (const void *data, size_t n) {
 bool wb_proto_next (wb_proto_t *p, wb_field_t *f);
 /** A number of 7 bits a byte, the lowest first, at *at; false: cut off, or more than 64 bits. */
 bool wb_varint (uint64_t *out, const unsigned char **at, const unsigned char *end);
-wb_status wb_put_varint (wb_buf_t *b, uint64_t x) WB_NODISCARD;
 
 #endif

@@ -2,14 +2,10 @@
 #ifndef WABUN_CONVERT_TF_H
 #define WABUN_CONVERT_TF_H
 
+#include "base/wire.h"
 #include "convert/cursor.h"
 
 /* ---- tf_table.c -------------------------------------------------------------------------------------------------- */
-
-/** CRC32C of n more bytes; the first call has crc = 0. */
-uint32_t wb_crc32c (uint32_t crc, const void *data, size_t n);
-/** As it is stored: turned and shifted, so that a checksum of checksums is one. */
-uint32_t wb_crc32c_mask (uint32_t crc);
 
 #define WB_SSTABLE_KEY 512 /* bytes of a key, at most */
 

@@ -134,28 +134,15 @@ const wb_bundle_tensor_t *wb_bundle_find (const wb_bundle_t *b, const char *name
 
 wb_status wb_bundle_put_header (wb_sstable_t *t) { return wb_sstable_put (t, "", "\x08\x01\x1a\x02\x08\x01", 6); }
 
-/* A field of a number, left out where it is 0. */
-static wb_status put (wb_buf_t *b, int field, int64_t x) {
-    if (x == 0) return WB_OK;
-    WB_TRY (wb_put_varint (b, (uint64_t) field << 3));
-    return wb_put_varint (b, (uint64_t) x);
-}
-
-static wb_status put_bytes (wb_buf_t *b, int field, const wb_buf_t *inner) {
-    WB_TRY (wb_put_varint (b, (uint64_t) field << 3 | 2));
-    WB_TRY (wb_put_varint (b, inner->len));
-    return inner->len > 0 ? wb_buf_put (b, inner->data, inner->len) : WB_OK;
-}
-
 static wb_status put_shape (wb_buf_t *b, const wb_bundle_tensor_t *tensor) {
     wb_buf_t shape = {0}, dim = {0};
     wb_status status = WB_OK;
     for (int i = 0; i < tensor->ndim && status == WB_OK; i++) {
         wb_buf_clear (&dim);
-        status = put (&dim, 1, tensor->shape[i]);
-        if (status == WB_OK) status = put_bytes (&shape, 2, &dim);
+        status = wb_put_field (&dim, 1, tensor->shape[i]);
+        if (status == WB_OK) status = wb_put_field_bytes (&shape, 2, dim.data, dim.len);
     }
-    if (status == WB_OK) status = put_bytes (b, 2, &shape);
+    if (status == WB_OK) status = wb_put_field_bytes (b, 2, shape.data, shape.len);
     wb_buf_fini (&shape);
     wb_buf_fini (&dim);
     return status;
@@ -163,14 +150,12 @@ static wb_status put_shape (wb_buf_t *b, const wb_bundle_tensor_t *tensor) {
 
 wb_status wb_bundle_put (wb_sstable_t *t, const wb_bundle_tensor_t *tensor) {
     wb_buf_t b = {0};
-    const uint32_t crc = tensor->crc;
-    const char raw[5] = {6 << 3 | 5, (char) crc, (char) (crc >> 8), (char) (crc >> 16), (char) (crc >> 24)};
-    wb_status status = put (&b, 1, tensor->type);
+    wb_status status = wb_put_field (&b, 1, tensor->type);
     if (status == WB_OK) status = put_shape (&b, tensor);
-    if (status == WB_OK) status = put (&b, 3, tensor->shard);
-    if (status == WB_OK) status = put (&b, 4, tensor->at);
-    if (status == WB_OK) status = put (&b, 5, tensor->bytes);
-    if (status == WB_OK) status = wb_buf_put (&b, raw, sizeof raw);
+    if (status == WB_OK) status = wb_put_field (&b, 3, tensor->shard);
+    if (status == WB_OK) status = wb_put_field (&b, 4, tensor->at);
+    if (status == WB_OK) status = wb_put_field (&b, 5, tensor->bytes);
+    if (status == WB_OK) status = wb_put_field_32 (&b, 6, tensor->crc);
     if (status == WB_OK) status = wb_sstable_put (t, tensor->name, b.data, b.len);
     wb_buf_fini (&b);
     return status;

@@ -20,37 +20,6 @@
 
 static const unsigned char magic[8] = {0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb};
 
-/* ---- checksums --------------------------------------------------------------------------------------------------- */
-
-/* tables[k][b]: what byte b adds with k bytes after it. */
-static uint32_t tables[8][256];
-
-static void make_tables (void) {
-    for (uint32_t b = 0; b < 256; b++) {
-        uint32_t x = b;
-        for (int i = 0; i < 8; i++) x = x >> 1 ^ (x & 1 ? 0x82f63b78u : 0);
-        tables[0][b] = x;
-    }
-    for (int k = 1; k < 8; k++)
-        for (int b = 0; b < 256; b++) tables[k][b] = tables[k - 1][b] >> 8 ^ tables[0][tables[k - 1][b] & 0xff];
-}
-
-uint32_t wb_crc32c (uint32_t crc, const void *data, size_t n) {
-    const unsigned char *p = data;
-    if (tables[0][1] == 0) make_tables ();
-    crc = ~crc;
-    for (; n >= 8; n -= 8, p += 8) {
-        const uint32_t x =
-            crc ^ ((uint32_t) p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16 | (uint32_t) p[3] << 24);
-        crc = tables[7][x & 0xff] ^ tables[6][x >> 8 & 0xff] ^ tables[5][x >> 16 & 0xff] ^ tables[4][x >> 24] ^
-              tables[3][p[4]] ^ tables[2][p[5]] ^ tables[1][p[6]] ^ tables[0][p[7]];
-    }
-    for (; n > 0; n--, p++) crc = crc >> 8 ^ tables[0][(crc ^ *p) & 0xff];
-    return ~crc;
-}
-
-uint32_t wb_crc32c_mask (uint32_t crc) { return (crc >> 15 | crc << 17) + 0xa282ead8u; }
-
 static uint32_t u32 (const unsigned char *p) {
     return (uint32_t) p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16 | (uint32_t) p[3] << 24;
 }

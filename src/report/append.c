@@ -46,7 +46,7 @@ static wb_status trim (const char *path, wb_append_keep_fn keep, void *ctx) {
 }
 
 wb_status wb_append_open (wb_append_t *a, const char *run, const char *name, wb_append_keep_fn keep, void *ctx) {
-    if (a->path == NULL) *a = (wb_append_t){wb_format ("%s/%s", run, name), -1, -1};
+    if (a->path == NULL) *a = (wb_append_t){wb_format ("%s/%s", run, name), -1, -1, a->binary};
     if (a->path == NULL) return WB_NOMEM ("%s", name);
     return wb_file_exists (a->path) ? trim (a->path, keep, ctx) : WB_OK;
 }
@@ -60,7 +60,9 @@ static int reopen (wb_append_t *a) {
     struct stat st;
     if (fstat (a->fd, &st) != 0) return errno;
     if (a->good >= 0 && st.st_size > a->good && ftruncate (a->fd, a->good) == 0) st.st_size = a->good;
+    if (a->binary && a->good >= 0 && st.st_size > a->good) return EIO;
     a->good = st.st_size;
+    if (a->binary) return 0;
     char last = '\n';
     if (S_ISREG (st.st_mode) && a->good > 0 && pread (a->fd, &last, 1, a->good - 1) < 0) return errno;
     if (last == '\n') return 0;
@@ -88,6 +90,6 @@ wb_status wb_append_close (wb_append_t *a) {
     int error = a->fd >= 0 && close (a->fd) != 0 ? errno : 0;
     wb_status status = error == 0 ? WB_OK : WB_FAIL (WB_EIO, "%s: cannot write: %s", a->path, strerror (error));
     wb_free (a->path);
-    *a = (wb_append_t){NULL, -1, -1};
+    *a = (wb_append_t){NULL, -1, -1, a->binary};
     return status;
 }

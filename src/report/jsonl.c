@@ -28,11 +28,11 @@ static bool keep (void *ctx, const char *line, size_t n) {
     return kept;
 }
 
-static wb_status open_jsonl (void **sink, const char *run, int64_t step) {
+static wb_status open_jsonl (void **sink, const wb_metrics_to_t *to) {
     jsonl_t *s = *sink != NULL ? *sink : (*sink = wb_calloc (1, sizeof *s));
     if (s == NULL) return WB_NOMEM ("metrics.jsonl");
-    s->step = step;
-    return wb_append_open (&s->file, run, "metrics.jsonl", keep, s);
+    s->step = to->step;
+    return wb_append_open (&s->file, to->run, "metrics.jsonl", keep, s);
 }
 
 static wb_status put (wb_buf_t *b, const char *text) { return wb_buf_put (b, text, strlen (text)); }
@@ -107,7 +107,9 @@ static wb_status close_jsonl (void *sink) {
     return status;
 }
 
-const wb_sink_t wb_sink_jsonl = {"metrics.jsonl",
-                                 1u << WB_METRICS_STEP | 1u << WB_METRICS_HEALTH | 1u << WB_METRICS_MUON |
-                                     1u << WB_METRICS_SAVE | 1u << WB_METRICS_VALIDATION,
-                                 open_jsonl, write_jsonl, close_jsonl};
+const wb_sink_t wb_sink_jsonl = {.name = "metrics.jsonl",
+                                 .kinds = 1u << WB_METRICS_STEP | 1u << WB_METRICS_HEALTH | 1u << WB_METRICS_MUON |
+                                          1u << WB_METRICS_SAVE | 1u << WB_METRICS_VALIDATION,
+                                 .open = open_jsonl,
+                                 .write = write_jsonl,
+                                 .close = close_jsonl};

@@ -23,12 +23,12 @@ static bool keep (void *ctx, const char *line, size_t n) {
     return s->kept && s->step > 0;
 }
 
-static wb_status open_samples (void **sink, const char *run, int64_t step) {
+static wb_status open_samples (void **sink, const wb_metrics_to_t *to) {
     samples_t *s = *sink != NULL ? *sink : (*sink = wb_calloc (1, sizeof *s));
     if (s == NULL) return WB_NOMEM ("samples.txt");
-    s->step = step;
+    s->step = to->step;
     s->kept = true;
-    return wb_append_open (&s->file, run, "samples.txt", keep, s);
+    return wb_append_open (&s->file, to->run, "samples.txt", keep, s);
 }
 
 static wb_status write_samples (void *sink, const wb_metrics_row_t *record) {
@@ -53,4 +53,8 @@ static wb_status close_samples (void *sink) {
     return status;
 }
 
-const wb_sink_t wb_sink_samples = {"samples.txt", 1u << WB_METRICS_SAMPLE, open_samples, write_samples, close_samples};
+const wb_sink_t wb_sink_samples = {.name = "samples.txt",
+                                   .kinds = 1u << WB_METRICS_SAMPLE,
+                                   .open = open_samples,
+                                   .write = write_samples,
+                                   .close = close_samples};

@@ -12,12 +12,17 @@
 
 #define COUNT(a) ((int) (sizeof (a) / sizeof *(a)))
 
+static wb_status open_metrics (wb_run_t *r) {
+    const wb_run_options_t *o = &r->config->run;
+    return wb_metrics_open (&r->log.metrics,
+                            &(wb_metrics_to_t){o->dir, r->trainer->step, o->tensorboard, o->openmetrics});
+}
+
 wb_status wb_run_log_open (wb_run_t *r) {
     wb_status status = WB_OK;
     r->log.ranks = wb_calloc ((size_t) wb_comm_size (r->world), sizeof *r->log.ranks);
     if (r->log.ranks == NULL) status = WB_NOMEM ("the times of the ranks");
-    if (wb_comm_rank (r->world) == 0 && status == WB_OK)
-        status = wb_metrics_open (&r->log.metrics, r->config->run.dir, r->trainer->step);
+    if (wb_comm_rank (r->world) == 0 && status == WB_OK) status = open_metrics (r);
     return wb_agree (r->world, status);
 }
 
@@ -33,7 +38,7 @@ wb_status wb_run_log_back (wb_run_t *r) {
     if (wb_comm_rank (r->world) == 0) {
         wb_metrics_close (r->log.metrics);
         r->log.metrics = NULL;
-        status = wb_metrics_open (&r->log.metrics, r->config->run.dir, r->trainer->step);
+        status = open_metrics (r);
     }
     return wb_agree (r->world, status);
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # wabun report: a page of a run that was killed and goes on, of damaged files, of several runs.  Its charts in a browser:
-# tests/web/report.mjs.  Writes TAP.
+# tests/web/report.mjs.  The same numbers in event files of TensorBoard, and for node exporter.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
 command -v perl >/dev/null || { echo "1..0 # SKIP no perl"; exit 0; }
@@ -27,7 +27,8 @@ data () {
 }
 page_has () { grep -qF -e "$1" "$2"; }
 
-ok "a run" trained 1 a --set 'data.validation="tokens"' --set validation.every=5 --set sample.every=10
+ok "a run" trained 1 a --set 'data.validation="tokens"' --set validation.every=5 --set sample.every=10 \
+  --set report.tensorboard=true --set 'report.openmetrics="a.prom"'
 ok "a page" report 0 a -o a.html
 ok "is named" err_says '^a.html$'
 ok "steps" data '@{$d->{runs}[0]{tables}[0]{step}} == 20 && $d->{runs}[0]{tables}[0]{step}[19] == 20' a.html
@@ -45,6 +46,48 @@ ok "Japanese first" sh -c 'LC_ALL= LANG=ja_JP.UTF-8 "$1" report a -o ja.html && 
 ok "made again" report 0 a -o a.html --lang ja
 ok "not over other files" report 2 a -o cfg
 ok "which stay" grep -q '^run = "run"' cfg
+
+# ---- the same numbers elsewhere
+events () { perl "$top_srcdir/tests/cli/events.pl" "$1"/events.out.tfevents.*; }
+# same RUN: every number of metrics.jsonl is in the event files, to the four bytes it has there, and none besides
+same () {
+  events "$1" >events && perl -MJSON::PP -e '
+    my ($records, $events) = @ARGV;
+    my (%want, $walk);
+    $walk = sub { my ($name, $x) = @_;
+      if (ref $x eq "HASH") { $walk->($name eq "" ? $_ : "$name/$_", $x->{$_}) for grep { $name ne "" || $_ ne "step" } keys %$x }
+      elsif (ref $x eq "ARRAY") { $walk->("$name/$_", $x->[$_]) for 0 .. $#$x }
+      elsif ($x =~ /^[-0-9.e+]+$/) { $want{$_[2] // our $step}{$name} = $x } };
+    open my $f, "<", $records or die;
+    while (<$f>) { my $r = decode_json ($_); our $step = $r->{step}; $walk->("", $r) }
+    open $f, "<", $events or die;
+    my $n = 0;
+    while (<$f>) {
+      my ($step, $tag, $y) = /^(\d+) (\S+) ([-0-9.e+]+)$/ or next;
+      my $x = $want{$step}{$tag} // die "step $step: $tag is not in metrics.jsonl";
+      my $digits = $tag =~ /loss|lr|norm|tokens$/ ? 1e-7 : 1e-3; # of metrics.jsonl, or of four bytes
+      die "step $step: $tag $y, in metrics.jsonl $x" if abs ($y - $x) > $digits * abs $x;
+      $n++; $seen{"$step $tag"} = 1;
+    }
+    for my $s (keys %want) { for (keys %{$want{$s}}) { die "step $s: no $_" unless $seen{"$s $_"} } }
+    print "$n numbers\n"; exit ($n < 400 ? 1 : 0)' "$1/metrics.jsonl" events
+}
+ok "event files" same a
+ok "their version, and where they begin" sh -c '[ "$(head -n 2 events)" = "version brain.Event:2
+start 1" ]'
+ok "texts" test "$(grep -c '^[12]0 sample text [1-9]' events)" -eq 2
+ok "for node exporter" grep -q "^wabun_train_loss{run=\"a\"} $(cut -c 1-7 loss)" a.prom
+ok "it has ended" grep -q '^wabun_train_running{run="a"} 0$' a.prom
+ok "well formed" sh -c '! grep -vE "^# (HELP|TYPE) wabun_|^# EOF$|^wabun_train_[a-z_]+\{run=\"a\"(,phase=\"[a-z]+\")?\} [0-9.e+-]+$" a.prom && [ "$(tail -n 1 a.prom)" = "# EOF" ] && [ ! -e a.prom.tmp ]'
+cp -r a t
+ok "a new start" trained 1 t --set 'data.validation="tokens"' --set validation.every=5 --set train.steps=22 --set report.tensorboard=true
+ok "has a file of its own" sh -c '[ $(ls t/events.* | wc -l) -eq 2 ] && perl "$1" t/events.* | grep -qx "start 21"' sh "$top_srcdir/tests/cli/events.pl"
+rm -rf t/step-* t/latest
+ok "from the beginning" trained 1 t --set 'data.validation="tokens"' --set validation.every=5 --set report.tensorboard=true --set sample.every=10
+ok "the old ones go" test "$(ls t/events.* | wc -l)" -eq 1
+ok "a file that cannot be written is a warning" trained 1 w --set 'report.openmetrics="nowhere/w.prom"'
+ok "which says so" grep -q 'warning: nowhere/w.prom: cannot write' w.log
+ok "none unless asked for" sh -c '! ls w/events.* 2>/dev/null'
 
 # ---- killed, gone on, and damaged
 "$WABUN" train cfg --set 'run="k"' --set train.steps=100000 --set checkpoint.every=4 >k.log 2>&1 </dev/null &

@@ -180,6 +180,8 @@ static void test_set (void) {
                                        "validation.every=13",
                                        "validation.samples=14",
                                        "log.every=15",
+                                       "report.tensorboard=true",
+                                       "report.openmetrics=/var/run.prom",
                                        "sample.every=16",
                                        "sample.length=18",
                                        "finetune.layers=1",

@@ -55,7 +55,7 @@ static void write_text (wb_metrics_t *m, int64_t step, const char *text) {
 
 static void check_format (void) {
     wb_metrics_t *m;
-    T_STATUS (wb_metrics_open (&m, in_run (""), 0), WB_OK);
+    T_STATUS (wb_metrics_open (&m, &(wb_metrics_to_t){.run = in_run (""), .step = 0}), WB_OK);
     T_OK (!wb_file_exists (in_run ("samples.txt")), "no samples, no file");
     write_step (m, 1);
     write_step (m, 3);
@@ -74,17 +74,17 @@ static void check_trim (void) {
     wb_metrics_t *m;
     put_file ("metrics.jsonl", "{\"step\": 1}\n{\"step\": 2}\n{\"step\": 3}\n{\"st");
     put_file ("samples.txt", "==== step 2\none\n==== step\n==== step 3\nthree\n==== step 4\nfo");
-    T_STATUS (wb_metrics_open (&m, in_run (""), 2), WB_OK);
+    T_STATUS (wb_metrics_open (&m, &(wb_metrics_to_t){.run = in_run (""), .step = 2}), WB_OK);
     has ("metrics.jsonl", "{\"step\": 1}\n{\"step\": 2}\n");
     has ("samples.txt", "==== step 2\none\n==== step\n");
     write_text (m, 4, "four");
     wb_metrics_close (m);
     has ("samples.txt", "==== step 2\none\n==== step\n==== step 4\nfour\n");
     put_file ("metrics.jsonl", "{\"step\": 1}\nhalf a li{\"step\": 2}\n{\"step\": 2}\n");
-    T_STATUS (wb_metrics_open (&m, in_run (""), 2), WB_OK);
+    T_STATUS (wb_metrics_open (&m, &(wb_metrics_to_t){.run = in_run (""), .step = 2}), WB_OK);
     wb_metrics_close (m);
     has ("metrics.jsonl", "{\"step\": 1}\n{\"step\": 2}\n");
-    T_STATUS (wb_metrics_open (&m, in_run (""), 0), WB_OK);
+    T_STATUS (wb_metrics_open (&m, &(wb_metrics_to_t){.run = in_run (""), .step = 0}), WB_OK);
     wb_metrics_close (m);
     has ("metrics.jsonl", "");
     has ("samples.txt", "");
@@ -100,7 +100,7 @@ static void limit (rlim_t bytes) {
 
 static void check_full (void) {
     wb_metrics_t *m;
-    T_STATUS (wb_metrics_open (&m, in_run (""), 0), WB_OK);
+    T_STATUS (wb_metrics_open (&m, &(wb_metrics_to_t){.run = in_run (""), .step = 0}), WB_OK);
     write_step (m, 1);
     limit (250);
     write_step (m, 2);
@@ -119,7 +119,7 @@ static void check_late (void) {
     wb_metrics_t *m;
     unlink (in_run ("metrics.jsonl"));
     mkdir (in_run ("metrics.jsonl"), 0777);
-    T_STATUS (wb_metrics_open (&m, in_run (""), 0), WB_OK);
+    T_STATUS (wb_metrics_open (&m, &(wb_metrics_to_t){.run = in_run (""), .step = 0}), WB_OK);
     write_step (m, 1);
     rmdir (in_run ("metrics.jsonl"));
     write_step (m, 2);
@@ -130,7 +130,7 @@ static void check_late (void) {
 /* A line that somebody else left without an end. */
 static void check_torn (void) {
     wb_metrics_t *m;
-    T_STATUS (wb_metrics_open (&m, in_run (""), 0), WB_OK);
+    T_STATUS (wb_metrics_open (&m, &(wb_metrics_to_t){.run = in_run (""), .step = 0}), WB_OK);
     put_file ("metrics.jsonl", "torn");
     write_step (m, 1);
     wb_metrics_close (m);
