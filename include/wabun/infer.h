@@ -280,51 +280,51 @@ typedef struct wb_eval {
 /** From a command line: models, then options and texts, which are moved to the front of argv (eval_args.c).  Errors:
  * WB_EUSAGE. */
 wb_status wb_eval_options (wb_eval_t *e, int argc, char **argv) WB_NODISCARD;
-#define WB_EVAL_HELP                                                                                                \
-    "  MODEL             checkpoints, or any Hugging Face GPT-2 directories\n"                                      \
-    "  --text FILE...    text the models have not seen, of any form that wabun corpus build reads: files and\n"     \
-    "                    directories. A genre is what lines of JSON say (as shards of a corpus do), else a FILE\n"  \
-    "  --choices FILE    lines of JSON {\"context\": TEXT, \"choices\": [TEXT, ...], \"answer\": 0}; a cloze\n"     \
-    "                    has \"after\": TEXT as well, what comes behind the blank\n"                                \
-    "  --bad-lines X     of that file: stop or skip, as wabun encode does\n"                                        \
-    "  --sampling-grid CFG  texts of one MODEL drawn in many ways, measured: see below\n"                           \
-    "  --stride N        of a document longer than the context each window but the first scores its last N\n"       \
-    "                    tokens: less is slower and leaves them more context (default: half the context)\n"         \
-    "  --exclude-end     do not count <|endoftext|> after a document\n"                                             \
-    "  --tokenizer T     instead of the models' own\n"                                                              \
-    "  --json            one object of JSON instead of tables\n"                                                    \
-    "  --seed S          of the bootstrap (default 1)\n"                                                            \
-    "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"                          \
-    "  --no-verify       do not compare models with their checksums.json\n"                                         \
-    "\n"                                                                                                            \
-    "Bits are of all tokens of a document and of the <|endoftext|> after it, given <|endoftext|> and what is\n"     \
-    "before them. Per byte (UTF-8) and per character of the text as it is read, models of any tokenizers can be\n"  \
-    "compared; per token they cannot. A word is a run of kanji, of hiragana, of katakana, or of letters and\n"      \
-    "digits; any other character that is no blank is one by itself. 95 % intervals, also of the difference from\n"  \
-    "the first model, are from 2000 samples of the documents with replacement: they say how far other texts of\n"   \
-    "this kind could differ, and need some twenty documents to be of use. Ranks share the documents; the results\n" \
-    "are the same on any number of them.\n"                                                                         \
-    "\n"                                                                                                            \
-    "ECE is the expected calibration error: how far the share of tokens, or of answers, that the model finds the\n" \
-    "most likely and that are right is from the probability it gives them, in 15 bins of that probability, the\n"   \
-    "mean over all. 0 is best; of few tokens or questions it is too high. --json has the bins.\n"                   \
-    "\n"                                                                                                            \
-    "A sampling grid is a file such as\n"                                                                           \
-    "    text = \"valid.txt\";  context_length = [32, 128];  top_k = [0, 40];  top_p = [0.0, 0.9];\n"               \
-    "    temperature = 1.0;  documents = 100;  samples = 1;  length = 128;  seed = 1;\n"                            \
-    "(defaults but for text: 128, 40, 0, 1, 100, 1, 128, 1). After the first tokens of documents texts are drawn\n" \
-    "in every way. Told of them, and of the text people wrote there and of another document's: the share of\n"      \
-    "4-grams of tokens that came before, of 2-grams that are different, bits per byte by the model itself, and\n"   \
-    "the cosine of the vectors of context and text, and the energy distance of the vectors of all texts from\n"     \
-    "people's, each with half a 95 % interval; --json has differences from people's text.\n"
-/** Print for each genre, and for all of them, what each model needs for the documents: bits per byte and per character
- * of their text, perplexity per token and per word (runs of one script), with a 95 % interval of the bits per byte, and
- * of their difference from the first model's (documents are drawn with replacement).  The bits are of all tokens but
- * the first <|endoftext|>.  And of questions, in how many the right answer is the
- * choice of the highest log-probability, and of the highest one a byte.  Of both the expected calibration error.  The
- * same on any number of ranks.  Collective
- * over world.  Errors, agreed: WB_EUSAGE,
- * WB_EIO, WB_EDATA (no text; those of wb_model_open()), WB_ENUMERIC, WB_ENOMEM. */
+#define WB_EVAL_HELP                                                                                                 \
+    "  MODEL             checkpoints, or any Hugging Face GPT-2 directories\n"                                       \
+    "  --text FILE...    text the models have not seen, of any form that wabun corpus build reads: files and\n"      \
+    "                    directories. A genre is what lines of JSON say (as shards of a corpus do), else a FILE\n"   \
+    "  --choices FILE    lines of JSON {\"context\": TEXT, \"choices\": [TEXT, ...], \"answer\": 0}; a cloze\n"      \
+    "                    has \"after\": TEXT as well, what comes behind the blank\n"                                 \
+    "  --bad-lines X     of that file: stop or skip, as wabun encode does\n"                                         \
+    "  --sampling-grid CFG  texts of one MODEL drawn in many ways, measured: see below\n"                            \
+    "  --stride N        of a document longer than the context each window but the first scores its last N\n"        \
+    "                    tokens: less is slower and leaves them more context (default: half the context)\n"          \
+    "  --exclude-end     do not count <|endoftext|> after a document\n"                                              \
+    "  --tokenizer T     instead of the models' own\n"                                                               \
+    "  --json            one object of JSON instead of tables\n"                                                     \
+    "  --seed S          of the bootstrap (default 1)\n"                                                             \
+    "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"                           \
+    "  --no-verify       do not compare models with their checksums.json\n"                                          \
+    "\n"                                                                                                             \
+    "Bits are of all tokens of a document and of the <|endoftext|> after it, given <|endoftext|> and what is\n"      \
+    "before them. Per byte (UTF-8) and per character of the text as it is read, models of any tokenizers can be\n"   \
+    "compared; per token they cannot. A word is a run of kanji, of hiragana, of katakana, or of letters and\n"       \
+    "digits; any other character that is no blank is one by itself. 95 % intervals, also of the difference from\n"   \
+    "the first model, are from 2000 samples of the documents with replacement: they say how far other texts of\n"    \
+    "this kind could differ, and need some twenty documents to be of use. Ranks share the documents; the results\n"  \
+    "are the same on any number of them.\n"                                                                          \
+    "\n"                                                                                                             \
+    "ECE is the expected calibration error: how far the share of tokens, or of answers, that the model finds the\n"  \
+    "most likely and that are right is from the probability it gives them, in 15 bins of that probability, the\n"    \
+    "mean over all. 0 is best; of few tokens or questions it is too high. --json has the bins.\n"                    \
+    "\n"                                                                                                             \
+    "A sampling grid is a file such as\n"                                                                            \
+    "    text = \"valid.txt\";  context_length = [32, 128];  top_k = [0, 40];  top_p = [0.0, 0.9];\n"                \
+    "    temperature = 1.0;  documents = 100;  samples = 1;  length = 128;  seed = 1;\n"                             \
+    "(defaults but for text: 128, 40, 0, 1, 100, 1, 128, 1), and any other way to draw, the same in all rows, by\n"  \
+    "the name that wabun generate has for it (no_repeat_ngram = 3; penalty_alpha = 0.6;). After the first tokens\n"  \
+    "of documents texts are drawn in every way. Told of them, and of the text people wrote there and of another\n"   \
+    "document's: the share of 4-grams of tokens that came before, of 2-grams that are different, bits per byte by\n" \
+    "the model itself, the cosine of the vectors of context and text, and the energy distance of the vectors of\n"   \
+    "all texts from people's, each with half a 95 % interval; --json has differences from people's text.\n"
+/** Print for each genre, and for all of them, what each model needs for the documents: bits per byte and per
+ * character of their text, perplexity per token and per word (runs of one script), with a 95 % interval of the bits
+ * per byte, and of their difference from the first model's (documents are drawn with replacement).  The bits are of
+ * all tokens but the first <|endoftext|>.  And of questions, in how many the right answer is the choice of the
+ * highest log-probability, and of the highest one a byte.  Of both the expected calibration error.  The same on any
+ * number of ranks.  Collective over world.  Errors, agreed: WB_EUSAGE, WB_EIO, WB_EDATA (no text; those of
+ * wb_model_open()), WB_ENUMERIC, WB_ENOMEM. */
 wb_status wb_eval (wb_comm_t *world, const wb_eval_t *e) WB_NODISCARD;
 
 /* ---- Ctrl-C (interrupt.c) ---------------------------------------------------------------------------------------- */

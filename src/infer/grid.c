@@ -90,18 +90,17 @@ static wb_status draw (job_t *j, const wb_grid_row_t *row) {
     const bool room = filled != NULL && d != NULL && list != NULL;
     for (int64_t i = 0; i < j->own && room; i++) {
         d[i] = (drawing_t){.at = j->drawn.data + i * each, .length = g->length, .filled = filled + i * g->samples};
-        list[i] = (wb_generation_t){
-            .sampling = {.temperature = row->temperature,
-                         .top_k = (int64_t) row->top_k,
-                         .top_p = row->top_p,
-                         .seed = wb_rng_u64 ((uint64_t) g->seed, wb_rng_stream ("grid"), (uint64_t) (j->first + i))},
-            .context = passage (j, j->first + i) + j->longest - (int64_t) row->context,
-            .ncontext = (int64_t) row->context,
-            .min_length = g->length,
-            .max_length = g->length,
-            .samples = g->samples,
-            .emit = write_down,
-            .ctx = &d[i]};
+        list[i] = (wb_generation_t){.sampling = g->ways,
+                                    .context = passage (j, j->first + i) + j->longest - (int64_t) row->context,
+                                    .ncontext = (int64_t) row->context,
+                                    .min_length = g->length,
+                                    .max_length = g->length,
+                                    .samples = g->samples,
+                                    .emit = write_down,
+                                    .ctx = &d[i]};
+        wb_sampling_t *s = &list[i].sampling;
+        s->temperature = row->temperature, s->top_k = (int64_t) row->top_k, s->top_p = row->top_p;
+        s->seed = wb_rng_u64 ((uint64_t) g->seed, wb_rng_stream ("grid"), (uint64_t) (j->first + i));
     }
     const wb_status status = room ? wb_generate_all (j->m, list, j->own) : WB_NOMEM ("texts");
     wb_free (filled);

@@ -14,6 +14,7 @@ typedef struct wb_grid {
     double context[WB_GRID_VALUES], top_k[WB_GRID_VALUES], top_p[WB_GRID_VALUES], temperature[WB_GRID_VALUES];
     int ncontext, ntop_k, ntop_p, ntemperature;
     int64_t documents, samples, length, seed; /**< documents: at most; samples: texts for each; length: of these */
+    wb_sampling_t ways;                       /**< what is the same in all rows */
 } wb_grid_t;
 /** Read a file of libconfig.  Errors: WB_EIO; WB_EUSAGE, naming file and line; WB_ENOMEM. */
 wb_status wb_grid_read (wb_grid_t *g, const char *path) WB_NODISCARD;

@@ -58,29 +58,60 @@ static wb_status read_texts (wb_grid_t *g, const config_setting_t *s, const char
     return n > 0 ? WB_OK : wrong (s, path, "wants a file, or a list of files");
 }
 
+/* A list of numbers, or one: a whole one or any. */
+typedef struct key {
+    const char *name;
+    double *list;
+    int *n;
+    int64_t *whole;
+    double *any;
+    double min, max;
+} key_t_;
+
+static wb_status read_key (const key_t_ *k, const config_setting_t *s, const char *path) {
+    double x[WB_GRID_VALUES];
+    int n;
+    if (k->list != NULL) return read_numbers (k->list, k->n, s, path, k->min, k->max, k->whole != NULL);
+    if (k->whole != NULL) return read_number (k->whole, s, path, k->min, k->max);
+    if (config_setting_is_aggregate (s)) return wrong (s, path, "wants one number");
+    WB_TRY (read_numbers (x, &n, s, path, k->min, k->max, false));
+    *k->any = x[0];
+    return WB_OK;
+}
+
 static wb_status read_setting (wb_grid_t *g, const config_setting_t *s, const char *path) {
-    static const char *const known[] = {"text",      "context_length", "top_k",  "top_p", "temperature",
-                                        "documents", "samples",        "length", "seed"};
-    const char *name = config_setting_name (s);
-    int at = 0;
-    while (at < 9 && strcmp (known[at], name) != 0) at++;
-    switch (at) {
-    case 0: return read_texts (g, s, path);
-    case 1: return read_numbers (g->context, &g->ncontext, s, path, 1, 1 << 20, true);
-    case 2: return read_numbers (g->top_k, &g->ntop_k, s, path, 0, INT32_MAX, true);
-    case 3: return read_numbers (g->top_p, &g->ntop_p, s, path, 0, 1, false);
-    case 4: return read_numbers (g->temperature, &g->ntemperature, s, path, 0, 1000, false);
-    case 5: return read_number (&g->documents, s, path, 2, 1e6);
-    case 6: return read_number (&g->samples, s, path, 1, 1000);
-    case 7: return read_number (&g->length, s, path, 8, 1 << 20);
-    case 8: return read_number (&g->seed, s, path, 0, 9e15);
-    default: break;
+    static int64_t whole; /* of a list */
+    wb_sampling_t *w = &g->ways;
+    const key_t_ keys[] = {{"context_length", g->context, &g->ncontext, &whole, NULL, 1, 1 << 20},
+                           {"top_k", g->top_k, &g->ntop_k, &whole, NULL, 0, INT32_MAX},
+                           {"top_p", g->top_p, &g->ntop_p, NULL, NULL, 0, 1},
+                           {"temperature", g->temperature, &g->ntemperature, NULL, NULL, 0, 1000},
+                           {"documents", NULL, NULL, &g->documents, NULL, 2, 1e6},
+                           {"samples", NULL, NULL, &g->samples, NULL, 1, 1000},
+                           {"length", NULL, NULL, &g->length, NULL, 8, 1 << 20},
+                           {"seed", NULL, NULL, &g->seed, NULL, 0, 9e15},
+                           {"min_p", NULL, NULL, NULL, &w->min_p, 0, 1},
+                           {"typical_p", NULL, NULL, NULL, &w->typical_p, 0, 1},
+                           {"repetition_penalty", NULL, NULL, NULL, &w->repetition_penalty, 0.01, 100},
+                           {"frequency_penalty", NULL, NULL, NULL, &w->frequency_penalty, -100, 100},
+                           {"presence_penalty", NULL, NULL, NULL, &w->presence_penalty, -100, 100},
+                           {"no_repeat_ngram", NULL, NULL, &w->no_repeat_ngram, NULL, 0, INT32_MAX},
+                           {"beams", NULL, NULL, &w->search.beams, NULL, 0, WB_SEARCH_MAX},
+                           {"length_penalty", NULL, NULL, NULL, &w->search.length_penalty, -10, 10},
+                           {"penalty_alpha", NULL, NULL, NULL, &w->search.penalty_alpha, 0, 1},
+                           {"candidates", NULL, NULL, &w->search.candidates, NULL, 1, WB_SEARCH_MAX}};
+    enum { KEYS = sizeof keys / sizeof *keys };
+    const char *name = config_setting_name (s), *known[KEYS + 1] = {"text"};
+    if (strcmp (name, "text") == 0) return read_texts (g, s, path);
+    for (int i = 0; i < KEYS; i++) {
+        if (strcmp (keys[i].name, name) == 0) return read_key (&keys[i], s, path);
+        known[i + 1] = keys[i].name;
     }
-    const char *near = wb_nearest (name, known, 9);
+    const char *near = wb_nearest (name, known, KEYS + 1);
     return WB_FAIL (WB_EUSAGE, "%s:%d: unknown option %s%s%s", path, (int) config_setting_source_line (s), name,
                     near != NULL ? "; did you mean "
                                  : ": text, context_length, top_k, top_p, temperature, documents, "
-                                   "samples, length, seed",
+                                   "samples, length, seed, and names of other ways to draw",
                     near != NULL ? near : "");
 }
 
@@ -98,7 +129,8 @@ wb_status wb_grid_read (wb_grid_t *g, const char *path) {
                      .documents = 100,
                      .samples = 1,
                      .length = 128,
-                     .seed = 1};
+                     .seed = 1,
+                     .ways.search = {.length_penalty = 1, .candidates = 4}};
     WB_TRY (wb_file_read (&text, &bytes, path));
     config_t c;
     config_init (&c);
@@ -112,6 +144,8 @@ wb_status wb_grid_read (wb_grid_t *g, const char *path) {
     if (status == WB_OK && g->ntexts == 0)
         status =
             WB_FAIL (WB_EUSAGE, "%s: `text` is missing: text = \"FILE\";, which the model was not trained on", path);
+    const char *why = wb_search_refusal (&g->ways.search, g->samples);
+    if (status == WB_OK && why != NULL) status = WB_FAIL (WB_EUSAGE, "%s: %s", path, why);
     config_destroy (&c);
     wb_free (text);
     return status;

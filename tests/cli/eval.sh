@@ -250,6 +250,13 @@ timeout 120 $MPIRUN $MPIRUN_FLAGS -n 2 "$WABUN" eval "$model" --sampling-grid "$
 ok "a grid on 2 ranks: the same" cmp "$T_TMP/ranks" "$T_TMP/grid"
 eval_ columns "$model" --sampling-grid "$T_TMP/grid.cfg"
 ok "as columns" test "$(wc -l <"$T_TMP/columns")" -eq 14
+# Other ways to draw, the same in all rows.
+printf 'text = "%s"; context_length = 4; length = 14; penalty_alpha = 0.6; candidates = 3; no_repeat_ngram = 2;\n' "$T_TMP/long.txt" >"$T_TMP/ways.cfg"
+while IFS= read -r context; do
+  "$WABUN" generate --model "$model" --context "$context" --penalty-alpha 0.6 --candidates 3 --no-repeat-ngram 2 --min-length 14 --max-length 14
+done <"$T_TMP/contexts" >"$T_TMP/drawn" 2>/dev/null
+eval_ ways "$model" --sampling-grid "$T_TMP/ways.cfg" --json
+ok "contrastive search in a grid" near "$(number "$T_TMP/ways" mean 12)" "$(shares "$T_TMP/drawn" | cut -d ' ' -f 2)"
 grid_fails () { # WHAT CODE PATTERN LINE
   { echo "text = \"$T_TMP/long.txt\";"; echo "$4"; } >"$T_TMP/wrong.cfg"
   fails "$1" "$2" "$3" eval "$model" --sampling-grid "$T_TMP/wrong.cfg"
@@ -258,6 +265,9 @@ grid_fails "a key that there is not" 2 "wrong.cfg:2: unknown option top_q; did y
 grid_fails "a number out of range" 2 "wrong.cfg:2: top_p wants numbers between 0 and 1" "top_p = [0.5, 2.0];"
 grid_fails "half a token" 2 "wrong.cfg:2: top_k wants whole numbers" "top_k = 1.5;"
 grid_fails "no list" 2 "wrong.cfg:2: length wants one number" "length = [9, 10];"
+grid_fails "two searches" 2 "exclude each other" "beams = 2; penalty_alpha = 0.5;"
+grid_fails "several texts of a contrast" 2 "finds one text" "samples = 2; penalty_alpha = 0.5;"
+grid_fails "a list of beams" 2 "wrong.cfg:2: beams wants one number" "beams = [1, 2];"
 grid_fails "no configuration" 2 "wrong.cfg:2: syntax error" "length = ;"
 grid_fails "texts that are too short" 5 "0 documents of 228 tokens" "length = 100;"
 fails "a grid and a text" 2 "is of one MODEL" eval "$model" --sampling-grid "$T_TMP/grid.cfg" --text "$T_TMP/line.txt"
