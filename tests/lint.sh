@@ -203,7 +203,7 @@ done >"$work/out"
 verdict "no function over 60 lines" "$work/out"
 
 n=$(cat src/cli/*.[ch] | wc -l)
-{ [ "$n" -le 1700 ] || echo "src/cli has $n lines, at most 1700: a command line is turned into one call"
+{ [ "$n" -le 1750 ] || echo "src/cli has $n lines, at most 1750: a command line is turned into one call"
   for f in src/cli/*.c; do
     n=$(wc -l <"$f")
     [ "$n" -le 150 ] || echo "$f: $n lines, at most 150"

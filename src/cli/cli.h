@@ -50,7 +50,16 @@ void wb_help_all (FILE *to);
 void wb_help_command (FILE *to, const wb_cmd_t *c);
 void wb_help_man (FILE *to); /**< doc/wabun.1 is what this prints */
 void wb_help_man_command (FILE *to, const wb_cmd_t *c);
-/** A completion for bash.  Errors: WB_ENOMEM. */
-wb_status wb_help_completion (FILE *to) WB_NODISCARD;
+/** A completion for a shell: bash, zsh (shells.c).  Errors: WB_EUSAGE another one, WB_ENOMEM. */
+wb_status wb_help_completion (FILE *to, const char *shell) WB_NODISCARD;
+/** Print what has all of these words in the help of any subcommand or key.  Errors: WB_EUSAGE nothing has, WB_ENOMEM.
+ */
+wb_status wb_help_find (const char *const *words, int n) WB_NODISCARD;
+
+/** A script of completion: `start`, lists of all subcommands and keys, `walk`, a case for each subcommand, `end`. */
+typedef struct wb_shell {
+    const char *name, *start, *walk, *end;
+} wb_shell_t;
+extern const wb_shell_t wb_shells[]; /**< ends with a name NULL */
 
 #endif

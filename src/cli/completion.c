@@ -1,7 +1,8 @@
-/* Prints a completion for bash: subcommands, the options of each, what an option takes, keys of the configuration.
+/* Prints a completion for a shell: subcommands, the options of each, what an option takes, keys of the configuration.
  *
  * All of it is read from the texts of `wabun help`, so that a new option is completed as soon as it has its row there:
- * two blanks, the option, a word in capitals for its value.  The values of keys and numbers are not completed. */
+ * two blanks, the option, a word in capitals for its value.  The values of keys and numbers are not completed.
+ * What differs between shells is in shells.c. */
 #include "config.h"
 
 #include <string.h>
@@ -99,52 +100,24 @@ static void command (FILE *to, const wb_cmd_t *c) {
     put (to, "dirs", &o.dirs);
     put (to, "others", &o.others);
     if (c->list != NULL) {
-        fprintf (to, "      words=\"");
+        fprintf (to, "      names=\"");
         c->list (to, names);
         fprintf (to, "\"\n");
     }
     fprintf (to, "      ;;\n");
 }
 
-static const char start[] =
-    "# Completion of wabun for bash, made by `wabun help --completion bash`.\n"
-    "_wabun () {\n"
-    "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd= at=0 kind=any i\n"
-    "  local options= dirs= others= words=\n";
-static const char end[] =
-    "  esac\n"
-    "  if [[ $cmd == help ]]; then kind=commands\n"
-    "  elif [[ -z $cmd ]]; then kind=start\n"
-    "  elif [[ $prev == --set && \" $options \" == *' --set '* ]]; then kind=keys\n"
-    "  elif [[ \" $dirs \" == *\" $prev \"* ]]; then kind=dirs\n"
-    "  elif [[ \" $others \" == *\" $prev \"* ]]; then kind=none\n"
-    "  elif [[ $cur == -* ]]; then kind=options\n"
-    "  elif [[ -n $words && $((at + 1)) -eq $COMP_CWORD ]]; then kind=words; fi\n"
-    "  COMPREPLY=()\n"
-    "  case $kind in\n"
-    "    start) COMPREPLY=($(compgen -W \"$commands help version --help --version\" -- \"$cur\")) ;;\n"
-    "    commands) COMPREPLY=($(compgen -W \"$commands\" -- \"$cur\")) ;;\n"
-    "    options) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")) ;;\n"
-    "    words) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
-    "    keys) compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -S = -W \"$keys\" -- \"$cur\")) ;;\n"
-    "    dirs) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
-    "    any) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
-    "  esac\n"
-    "}\n"
-    "complete -F _wabun wabun\n";
-
-wb_status wb_help_completion (FILE *to) {
-    fprintf (to, "%s  local commands=\"", start);
+wb_status wb_help_completion (FILE *to, const char *shell) {
+    const wb_shell_t *sh = wb_shells;
+    while (sh->name != NULL && strcmp (sh->name, shell) != 0) sh++;
+    if (sh->name == NULL) return WB_FAIL (WB_EUSAGE, "there is no completion for `%s`: bash, zsh", shell);
+    fprintf (to, "%s  local commands=\"", sh->start);
     for (const wb_cmd_t *const *c = wb_commands; *c != NULL; c++)
         fprintf (to, "%s%s", c == wb_commands ? "" : " ", (*c)->name);
     fprintf (to, "\"\n  local keys=\"");
     WB_TRY (keys (to));
-    fprintf (to, "\"\n"
-                 "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                 "    if [[ ${COMP_WORDS[i]} != -* ]]; then cmd=${COMP_WORDS[i]} at=$i; break; fi\n"
-                 "  done\n"
-                 "  case $cmd in\n");
+    fprintf (to, "\"\n%s  case $cmd in\n", sh->walk);
     for (const wb_cmd_t *const *c = wb_commands; *c != NULL; c++) command (to, *c);
-    fputs (end, to);
+    fputs (sh->end, to);
     return WB_OK;
 }

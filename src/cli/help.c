@@ -23,7 +23,7 @@ void wb_help_all (FILE *to) {
              PACKAGE_VERSION);
     for (const wb_cmd_t *const *c = wb_commands; *c != NULL; c++) fprintf (to, "  %-10s  %s\n", (*c)->name, (*c)->line);
     fprintf (to,
-             "  %-10s  what a subcommand does and takes: wabun help train\n"
+             "  %-10s  what a subcommand does and takes: wabun help train; what has a word: wabun help -k checkpoint\n"
              "\nwabun --version (or -V) prints the version.\n"
              "Under mpirun or srun, subcommands that do not use ranks run in every task, each by itself.\n"
              "\nExit codes\n%s",
@@ -65,8 +65,8 @@ wb_status wb_help (int argc, char **argv) {
     const char *name = argc > 0 ? argv[0] : NULL;
     const bool man = name != NULL && strcmp (name, "--man") == 0;
     if (man) name = argc > 1 ? argv[1] : NULL;
-    if (name != NULL && strcmp (name, "--completion") == 0 && argc == 2 && strcmp (argv[1], "bash") == 0)
-        return wb_help_completion (stdout);
+    if (name != NULL && strcmp (name, "--completion") == 0 && argc == 2) return wb_help_completion (stdout, argv[1]);
+    if (name != NULL && strcmp (name, "-k") == 0) return wb_help_find ((const char *const *) argv + 1, argc - 1);
     if (argc > 1 + man) return WB_FAIL (WB_EUSAGE, "`%s` is one argument too many", argv[1 + man]);
     if (name == NULL || strcmp (name, "help") == 0) {
         (man ? wb_help_man : wb_help_all) (stdout);

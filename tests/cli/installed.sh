@@ -50,6 +50,21 @@ completes () { # WANTED WORD...
     echo "${COMPREPLY[*]}"; [ "${COMPREPLY[*]}" = "$wanted" ]' \
     bash "$prefix/share/bash-completion/completions/wabun" "$@"
 }
+# zsh_completes WORD... -> what is added, of which kind: zsh's own functions print it.
+zsh_completes () { # WANTED WORD...
+  zsh -fc 'compadd () { print -r -- "$*" }
+    _files () { print -r -- "files $*" }
+    file=$1 wanted=$2; shift 2
+    words=("$@") CURRENT=$#; got=$(source $file); print -r -- $got; [[ $got == $~wanted ]]' \
+    zsh "$prefix/share/zsh/site-functions/_wabun" "$@"
+}
+if command -v zsh >/dev/null 2>&1; then
+  ok "zsh: subcommands" zsh_completes "-- train * help version --help --version" wabun tr
+  ok "zsh: options" zsh_completes "-- --set --resume --accept --dry-run --help" wabun train mine.cfg -
+  ok "zsh: keys" zsh_completes "-S = -- run seed * train.global_batch *" wabun train mine.cfg --set t
+  ok "zsh: directories" zsh_completes "files -/" wabun generate --model m
+  ok "zsh: a bench" zsh_completes "-- step gemm *" wabun bench s
+fi
 if command -v bash >/dev/null 2>&1; then
   (cd "$T_TMP" && mkdir -p c/models c/"m y" && touch c/mine.cfg)
   cd "$T_TMP/c" || exit 99

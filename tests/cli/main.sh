@@ -46,6 +46,14 @@ check "--help behind a subcommand" 0 "^usage: wabun bench" "" bench step --help
 check "manual page of a subcommand" 0 "^.TH WABUN.-BENCH 1" "" help --man bench
 check "manual page of an unknown subcommand" 2 "" "no subcommand .benhc.; did you mean .bench.?" help --man benhc
 check "completion" 0 "^complete -F _wabun wabun" "" help --completion bash
+check "completion for zsh" 0 "^#compdef wabun" "" help --completion zsh
+check "completion for another shell" 2 "" "no completion for .fish.: bash, zsh" help --completion fish
+check "help by a word: an option" 0 "^  --resume WHAT" "" help -k checkpoint
+check "with what goes on below" 0 "^ *none: a new start; DIR" "" help -k "new start" auto
+check "whatever its case" 0 "^  checkpoint.every " "" help -k Checkpoint STEPS
+check "a key of a corpus" 0 "^  filters.min_chars" "" help -k min_chars
+check "a word that is nowhere" 2 "" "there is no .nosuchword. in the help" help -k nosuchword
+check "no word" 2 "" "which word" help -k
 check "help of an unknown subcommand" 2 "" "no subcommand .benhc.; did you mean .bench.?" help benhc
 check "help with too much" 2 "" "one argument too many" help bench step
 check "unknown subcommand" 2 "" "no subcommand .benhc.; did you mean .bench.?" benhc
