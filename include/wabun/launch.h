@@ -16,11 +16,11 @@ extern "C" {
  * would be written into it.  It is opened for the wrong direction, so that reading and writing fail, as they do on a
  * closed stream.  The first thing main() does. */
 void wb_hold_streams (void);
-/** Start the program again, with OMP_WAIT_POLICY set where the machine is busy, and with OPENBLAS_CORETYPE set when the
- * BLAS took the processor for a lesser one: it runs the kernels `core` and could run `want` (NULL: they are right).
- * Before MPI starts.  Returns when there is nothing to do, or when it could not be done: wb_slow_warn() then says so.
- */
-void wb_retune (char **argv, bool allowed, const char *core, const char *want);
+/** Start the program again, with OMP_WAIT_POLICY set where the machine is busy, or GOMP_SPINCOUNT where the program
+ * `stays`, and with OPENBLAS_CORETYPE set when the BLAS took the processor for a lesser one: it runs the kernels `core`
+ * and could run `want` (NULL: they are right).  Before MPI starts.  Returns when there is nothing to do, or when it
+ * could not be done: wb_slow_warn() then says so. */
+void wb_retune (char **argv, bool allowed, bool stays, const char *core, const char *want);
 /** Warn of what makes products slow, once: what wb_retune() could not mend, and more threads than cores.  Called by
  * those that make products, once command line, configuration and model are understood, and before results are printed.
  */
@@ -36,9 +36,9 @@ const char *wb_retuned_note (void);
 
 /** Is the machine in use by others?  loadavg: a line of /proc/loadavg; ours: how many of its running processes are. */
 bool wb_wait_is_busy (const char *loadavg, int cores, int ours);
-/** On a machine that is, and where the environment says nothing of it, set OMP_WAIT_POLICY=passive; true: it was set,
- * and the program has to start again.  wb_retune() asks. */
-bool wb_wait_choose (void);
+/** Where the environment says nothing of it, set OMP_WAIT_POLICY=passive on a machine that is, and on another, for a
+ * program that stays, GOMP_SPINCOUNT; true: one was set, and the program has to start again.  wb_retune() asks. */
+bool wb_wait_choose (bool stays);
 /** What is to be said of it; empty: nothing. */
 const char *wb_wait_note (void);
 

@@ -26,6 +26,7 @@ typedef struct wb_cmd {
 #define WB_CMD_COMPUTES 1u /**< uses the BLAS: may start itself again with the right core type */
 #define WB_CMD_RANKS 2u    /**< the processes of a launcher work together; else every task runs the command by itself */
 #define WB_CMD_CORPUS 8u   /**< ... with those of a corpus' configuration */
+#define WB_CMD_STAYS 16u   /**< runs on while others come and go on the machine: its threads spin briefly only */
 #define WB_CMD_CONFIG 4u   /**< its help ends with the keys of the configuration */
 
 extern const wb_cmd_t wb_cmd_corpus, wb_cmd_train, wb_cmd_encode, wb_cmd_decode, wb_cmd_generate, wb_cmd_score,

@@ -86,7 +86,7 @@ static wb_status run (int argc, char **argv, char **whole) {
     if ((c->flags & WB_CMD_COMPUTES) != 0) {
         wb_blas_info_t blas;
         wb_blas_info (&blas);
-        wb_retune (whole, may_retune, blas.core, blas.want);
+        wb_retune (whole, may_retune, (c->flags & WB_CMD_STAYS) != 0, blas.core, blas.want);
     }
     return c->run (argc, argv);
 }

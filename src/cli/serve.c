@@ -18,7 +18,7 @@ const wb_cmd_t wb_cmd_serve = {
     .usage = "--model [NAME=]DIR... [OPTION]...",
     .line = "answer over HTTP: an API, and a page to write on",
     .run = run,
-    .flags = WB_CMD_COMPUTES,
+    .flags = WB_CMD_COMPUTES | WB_CMD_STAYS,
     .text =
         "  --model [NAME=]DIR   a checkpoint or any Hugging Face GPT-2 directory; several, each with a name\n"
         "  --host ADDRESS       where to listen (default 127.0.0.1: this machine only; 0.0.0.0: everywhere)\n"

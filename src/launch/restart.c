@@ -51,9 +51,9 @@ static void keep_name (const char *program) {
 /* What wb_retune() could not mend, to be reported later; empty: nothing. */
 static char slow[512];
 
-void wb_retune (char **argv, bool allowed, const char *core, const char *want) {
+void wb_retune (char **argv, bool allowed, bool stays, const char *core, const char *want) {
     if (argv[0] != NULL) keep_name (argv[0]);
-    const bool waits = allowed && wb_wait_choose ();
+    const bool waits = allowed && wb_wait_choose (stays);
     if (want == NULL) {
         if (waits) start_again (argv); /* where that fails, it is only slower */
         return;

@@ -5,7 +5,11 @@
  * scores took fifteen times as long.  OMP_WAIT_POLICY=passive cures it, but is read when the library of OpenMP is
  * loaded, before main(); so it is set, and the program starts itself again (restart.c).
  *
- * Not done here: ranks that wait for one another (mpi_yield_when_idle); a machine that becomes busy later. */
+ * A server outlives the load it was started at, and its own connections want a core now and then: its threads spin for
+ * some ten microseconds, longer than the loops of a step are apart, and then sleep (GOMP_SPINCOUNT, of GNU's OpenMP).
+ *
+ * Not done here: ranks that wait for one another (mpi_yield_when_idle); any other program on a machine that becomes
+ * busy later. */
 #include "config.h"
 
 #include <stdio.h>
@@ -15,6 +19,7 @@
 #include "wabun/launch.h"
 
 #define POLICY "OMP_WAIT_POLICY"
+#define SPINS "GOMP_SPINCOUNT"
 #define WAITS "WABUN_WAITS"
 
 static bool is_set (const char *name) {
@@ -31,18 +36,19 @@ bool wb_wait_is_busy (const char *loadavg, int cores, int ours) {
     return 2 * (running - ours) >= cores && 2 * load >= cores;
 }
 
-bool wb_wait_choose (void) {
+bool wb_wait_choose (bool stays) {
     char line[128];
     wb_launcher_t launcher;
     const char *threads = getenv ("OMP_NUM_THREADS");
-    if (is_set (POLICY) || is_set ("GOMP_SPINCOUNT") || is_set (WAITS)) return false;
+    if (is_set (POLICY) || is_set (SPINS) || is_set (WAITS)) return false;
     if (threads != NULL && strcmp (threads, "1") == 0) return false;
     FILE *f = fopen ("/proc/loadavg", "r");
     if (f == NULL) return false;
     const bool got = fgets (line, sizeof line, f) != NULL;
     fclose (f);
     wb_launcher_find (&launcher);
-    if (!got || !wb_wait_is_busy (line, wb_cpu_cores (), launcher.local_ranks)) return false;
+    if (!got || !wb_wait_is_busy (line, wb_cpu_cores (), launcher.local_ranks))
+        return stays && setenv (SPINS, "20000", 1) == 0;
     line[strcspn (line, " \n")] = 0;
     return setenv (WAITS, line, 1) == 0 && setenv (POLICY, "passive", 1) == 0;
 }

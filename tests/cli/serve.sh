@@ -291,6 +291,14 @@ ok "SIGTERM: who comes now is told" test "$(i=0; while [ $i -lt 50 ] && [ "$(sta
 wait $server
 ok "stopped" test $? -eq 0
 
+# How its threads wait: asleep on a busy machine, else after spinning briefly; both are set before it starts again.
+(unset WABUN_NO_RETUNE OMP_NUM_THREADS OMP_WAIT_POLICY GOMP_SPINCOUNT; start --model "$model" && echo $server >"$T_TMP/pid")
+waits=$(tr '\0' '\n' <"/proc/$(cat "$T_TMP/pid")/environ" | grep -c -E '^(OMP_WAIT_POLICY=passive|GOMP_SPINCOUNT=20000)$')
+name=$(cat "/proc/$(cat "$T_TMP/pid")/comm")
+kill "$(cat "$T_TMP/pid")"
+ok "its threads spin only briefly" test "$waits" -eq 1
+ok "and it keeps its name" test "$name" = wabun
+
 fails "no model" 2 "serve wants --model" serve --port 0
 fails "no such model" 3 "none" serve --port 0 --model "$T_TMP/none"
 fails "two of one name" 2 "two models have the name model" serve --port 0 --model "$model" --model "$model"

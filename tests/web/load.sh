@@ -3,7 +3,7 @@
 # (tests/peers/llama.sh says how) also beside llama.cpp on the same model.  Not part of make check: the numbers mean
 # something on a machine that has nothing else to do.  In a build directory, half an hour:
 #     WABUN=$PWD/wabun ../tests/web/load.sh [CLIENTS...]     default 1 8 32 128
-#   LOAD_PRESET=small  LOAD_PROMPT=32  LOAD_TOKENS=256  LOAD_TURNS=3
+#   LOAD_PRESET=small  LOAD_PROMPT=32  LOAD_TOKENS=256  LOAD_TURNS=3  LOAD_OPTIONS= (of the server, such as --share)
 # The model is random.  Tokens a second are those of the whole time, also of its slow moments: the server's while all
 # clients write, the bench's as its mean (its table has the median).
 case ${1-} in
@@ -39,8 +39,9 @@ fi
 
 # ---- the server, with as many texts as clients
 most=1
-for n; do [ "$n" -le $most ] || most=$n; done
-"$WABUN" serve --model "$work/run/latest" --port 0 --texts "$most" --max-seconds 3600 >"$work/address" 2>"$work/log" &
+for n; do [ "$n" -le "$most" ] || most=$n; done
+# shellcheck disable=SC2086 # options, words
+"$WABUN" serve --model "$work/run/latest" --port 0 --texts "$most" --max-seconds 3600 ${LOAD_OPTIONS-} >"$work/address" 2>"$work/log" &
 server=$!
 i=0
 while [ $i -lt 600 ] && [ ! -s "$work/address" ]; do i=$((i + 1)); sleep 0.1; done
