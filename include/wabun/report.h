@@ -83,11 +83,19 @@ void wb_progress_line (const wb_progress_t *p);
 
 /* ---- a page of runs (page.c) ------------------------------------------------------------------------------------- */
 
-/** Write one page of HTML about `n` run directories: charts that compare them, what befell them, samples, numbers, and
+/** What a page is about; all borrowed. */
+typedef struct wb_page_what {
+    const char *const *runs; /**< [nruns] directories */
+    int nruns;
+    const char *const *evaluations; /**< [nevaluations] files that have what `wabun eval --json` printed */
+    int nevaluations;
+    bool japanese; /**< the language that is seen first */
+} wb_page_what_t;
+/** Write one page of HTML about runs: charts that compare them, what befell them, evaluations, samples, numbers, and
  * their configurations.  It opens by itself and asks for nothing.  Runs may go on meanwhile; lines that cannot be read
- * are counted on the page.  Memory does not grow with the length of a run.  japanese: the language that is seen first.
- * Not collective.  Errors: WB_EUSAGE a directory is no run, or `path` is there and no such page; WB_EIO, WB_ENOMEM. */
-wb_status wb_page_write (const char *path, const char *const *runs, int n, bool japanese) WB_NODISCARD;
+ * are counted on the page.  Memory does not grow with the length of a run.  Not collective.  Errors: WB_EUSAGE a
+ * directory is no run, or `path` is there and no such page; WB_EDATA a file is no evaluation; WB_EIO, WB_ENOMEM. */
+wb_status wb_page_write (const char *path, const wb_page_what_t *what) WB_NODISCARD;
 
 /* ---- a rank that stays slow (slow_rank.c) ------------------------------------------------------------------------ */
 

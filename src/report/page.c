@@ -133,9 +133,9 @@ static void put_controls (wb_page_t *p) {
         "<ul class=\"key\" id=\"key\"></ul>\n</form>\n");
 }
 
-static void put_page (wb_page_t *p, bool ja) {
+static wb_status put_page (wb_page_t *p, const wb_page_what_t *what) {
     wb_html_t *h = &p->html;
-    put_head (p, ja);
+    put_head (p, what->japanese);
     put_title (p);
     wb_page_summary (p);
     put_controls (p);
@@ -147,6 +147,7 @@ static void put_page (wb_page_t *p, bool ja) {
     wb_page_charts (p);
     wb_html_raw (h, "</div></section>\n");
     wb_page_history (p);
+    const wb_status status = wb_page_evaluations (p, what->evaluations, what->nevaluations);
     wb_page_samples (p);
     wb_page_numbers (p);
     wb_page_configuration (p);
@@ -161,6 +162,7 @@ static void put_page (wb_page_t *p, bool ja) {
     wb_html_raw (h, "<script>");
     wb_html_raw (h, page_report_js);
     wb_html_raw (h, "</script>\n</body>\n</html>\n");
+    return status;
 }
 
 /* A file of this name that is no page of ours stays. */
@@ -177,15 +179,14 @@ static wb_status check_old (const char *path) {
     return WB_OK;
 }
 
-wb_status wb_page_write (const char *path, const char *const *runs, int n, bool japanese) {
+wb_status wb_page_write (const char *path, const wb_page_what_t *what) {
+    const int n = what->nruns;
     wb_page_t p = {.n = n, .runs = wb_calloc ((size_t) n, sizeof *p.runs)};
     wb_status status = p.runs != NULL ? check_old (path) : WB_NOMEM ("%d runs", n);
-    for (int i = 0; i < n && status == WB_OK; i++) status = wb_page_run_read (&p.runs[i], runs[i]);
+    for (int i = 0; i < n && status == WB_OK; i++) status = wb_page_run_read (&p.runs[i], what->runs[i]);
     if (status == WB_OK) status = name_runs (&p);
-    if (status == WB_OK) {
-        put_page (&p, japanese);
-        status = p.html.status;
-    }
+    if (status == WB_OK) status = put_page (&p, what);
+    if (status == WB_OK) status = p.html.status;
     if (status == WB_OK) status = wb_file_write (path, p.html.out.data, p.html.out.len);
     if (status == WB_OK) wb_info ("%s", path);
     for (int i = 0; i < n && p.runs != NULL; i++) wb_page_run_fini (&p.runs[i]);

@@ -108,5 +108,7 @@ void wb_page_history (wb_page_t *p);
 void wb_page_samples (wb_page_t *p);
 void wb_page_numbers (wb_page_t *p);
 void wb_page_configuration (wb_page_t *p);
+/* page_eval.c: what `wabun eval --json` has printed into files.  Errors: WB_EIO, WB_EDATA it is something else. */
+wb_status wb_page_evaluations (wb_page_t *p, const char *const *files, int n) WB_NODISCARD;
 
 #endif

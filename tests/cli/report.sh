@@ -47,6 +47,23 @@ ok "made again" report 0 a -o a.html --lang ja
 ok "not over other files" report 2 a -o cfg
 ok "which stay" grep -q '^run = "run"' cfg
 
+# ---- evaluations
+printf 'abc\nthe quick brown fox\n' >held.txt
+printf '{"context": "a", "choices": ["b", "c"], "answer": 0}\n' >held.jsonl
+ok "an evaluation" sh -c '"$1" eval a/latest --text held.txt --choices held.jsonl --json >"<b>.json"' sh "$WABUN"
+ok "on the page" report 0 a -o eval.html --eval '<b>.json'
+bits=$(grep -o '"bits_per_byte": [0-9.]*' '<b>.json' | head -n 1 | awk '{ printf "%.4f", $2 }')
+ok "bits per byte" page_has "<td class=\"n\">$bits</td>" eval.html
+ok "choices" page_has '選択問題 1 問' eval.html
+ok "names are text" sh -c 'grep -qF "<h3>&lt;b&gt;.json</h3>" eval.html && ! grep -qF "<h3><b>" eval.html'
+printf 'text = "held.txt"; context_length = 2; length = 8; documents = 2;\n' >grid.cfg
+printf 'abcdefghijklmnop\n<|endoftext|>\nqrstuvwxyzabcdef\n' >held.txt
+ok "a sampling grid" sh -c '"$1" eval a/latest --sampling-grid grid.cfg --json >grid.json' sh "$WABUN"
+ok "on the page" report 0 a -o eval.html --eval '<b>.json' --eval grid.json
+ok "three rows" test "$(sed -n '/grid.json/,/<\/table>/p' eval.html | grep -c '<th scope="row">')" -eq 3
+ok "what is none" report 5 a -o eval.html --eval held.txt
+ok "is named" err_says 'held.txt is not what wabun eval --json prints'
+
 # ---- the same numbers elsewhere
 events () { perl "$top_srcdir/tests/cli/events.pl" "$1"/events.out.tfevents.*; }
 # same RUN: every number of metrics.jsonl is in the event files, to the four bytes it has there, and none besides
