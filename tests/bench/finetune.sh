@@ -20,6 +20,8 @@ ranges over the seeds, memory (measured and planned) and time of a step.
   --lr-all X, --lr-last X, --lr-lora X   learning rates (5e-4, 1e-3, 3e-3)
   --rank N             of LoRA (default 8; alpha is twice that)
   --ranks N            MPI ranks (default 1)
+  --layouts N          also the first N steps of each way, with 4 sequences, on one rank and on two as 2 x 1 x 1, 1 x 2 x 1,
+                       1 x 1 x 2 (data x pipeline x tensor): the largest difference of a loss (default 0: not)
   --dir DIR            where to work, and where to go on (default: a temporary directory, removed)
   --wabun FILE         the program (default: $WABUN, else the newest one built in this tree)
 
@@ -28,7 +30,7 @@ END
 }
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
-seeds="1 2 3" layers=6 width=224 heads=7 context=128 vocabulary=4000 base=2000 tune=400 batch=32 held=20000 rank=8 ranks=1
+seeds="1 2 3" layers=6 width=224 heads=7 context=128 vocabulary=4000 base=2000 tune=400 batch=32 held=20000 rank=8 ranks=1 layouts=0
 lr_all=5e-4 lr_last=1e-3 lr_lora=3e-3 dir="" wabun=${WABUN-} general="" novel=""
 wrong () { echo "finetune: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do
@@ -42,7 +44,7 @@ while [ $# -gt 0 ]; do
   case $1 in
     --seeds) seeds=$2 ;; --layers) layers=$2 ;; --width) width=$2 ;; --heads) heads=$2 ;; --context) context=$2 ;;
     --vocabulary) vocabulary=$2 ;; --base-steps) base=$2 ;; --tune-steps) tune=$2 ;; --batch) batch=$2 ;; --held) held=$2 ;;
-    --rank) rank=$2 ;; --ranks) ranks=$2 ;; --lr-all) lr_all=$2 ;; --lr-last) lr_last=$2 ;; --lr-lora) lr_lora=$2 ;;
+    --rank) rank=$2 ;; --ranks) ranks=$2 ;; --layouts) layouts=$2 ;; --lr-all) lr_all=$2 ;; --lr-last) lr_last=$2 ;; --lr-lora) lr_lora=$2 ;;
     --dir) dir=$2 ;; --wabun) wabun=$2 ;;
     *) wrong "unknown option $1; --help lists them" ;;
   esac
@@ -119,6 +121,25 @@ for seed in $seeds; do
   "$wabun" eval --json "base-$seed/latest" "all-$seed/latest" "last2-$seed/latest" "lora-$seed/latest" \
     --text held/general held/novel >eval.json 2>run.log || { cat run.log >&2; exit 1; }
   mv eval.json "eval-$seed.json"
+done
+
+# ---- layouts ---------------------------------------------------------------------------------------------------------
+seed=${seeds%% *}
+for way in all last2 lora; do
+  [ "$layouts" -gt 0 ] || break
+  for layout in data=1 data=2 pipeline=2 tensor=2; do
+    [ -e "on-$way-$layout/metrics.jsonl" ] && continue
+    run mpirun --oversubscribe --bind-to none -n "${layout#*=}" "$wabun" train "$way-$seed.cfg" --set "run=on-$way-$layout" \
+      --set "parallel.$layout" --set parallel.micro_batch=2 --set train.global_batch=4 --set "train.steps=$layouts" --set log.every=1
+  done
+  for layout in data=2 pipeline=2 tensor=2; do
+    for run in data=1 $layout; do
+      grep -o '"loss": *[0-9.e+-]*' "on-$way-$run/metrics.jsonl" | sed 's/.*: *//' >"losses-$run"
+    done
+    paste losses-data=1 "losses-$layout" | awk -v way="$way" -v layout="$layout" '
+      { d = ($2 - $1) / $1; d = d < 0 ? -d : d; if (!(d <= far)) far = d }
+      END { printf "%s on %s: %d steps, losses differ by %.1e of themselves at most\n", way, layout, NR, far }'
+  done
 done
 
 # ---- what came of it -------------------------------------------------------------------------------------------------
