@@ -24,7 +24,7 @@ for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
     WABUN | T_TIMEOUT | T_ENV | T_LOCKED | LC_ALL) ;;
     WABUN_* | T_* | LC_* | LANG | LANGUAGE) unset "$name" ;;
     OMP_* | GOMP_* | KMP_* | OPENBLAS_* | GOTO_* | MKL_* | DNNL_* | ONEDNN_*) unset "$name" ;;
-    OMPI_* | PMIX_* | PRTE_* | PMI_* | MV2_* | SLURM_*) unset "$name" ;;
+    OMPI_* | PMIX_* | PRTE_* | PMI_* | MPICH_* | MPIR_* | HYDRA_* | UCX_* | MV2_* | SLURM_*) unset "$name" ;;
     ENV | BASH_ENV | CDPATH | GREP_OPTIONS | GREP_COLOR | GREP_COLORS | POSIXLY_CORRECT | TMP | TEMP) unset "$name" ;;
   esac
 done
