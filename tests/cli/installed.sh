@@ -85,6 +85,26 @@ if command -v bash >/dev/null 2>&1; then
   cd "$T_TMP" || exit 99
 fi
 
+# ---- modules: program, manual page, pkg-config, and nothing left after unload
+# modules INIT FOLDER: in a shell whose paths hold nothing of ours
+modules () {
+  env -i HOME="$T_TMP" PATH=/usr/bin:/bin PKG_CONFIG_PATH= bash --norc --noprofile -c '
+    . "$1"; module use "$2"; module load wabun || exit 1
+    [ "$(command -v wabun)" = "$3/bin/wabun" ] || { command -v wabun; exit 2; }
+    [ -z "$(command -v man)" ] || [ "$(man -w wabun-train)" = "$3/share/man/man1/wabun-train.1" ] || { man -w wabun-train; exit 3; }
+    [ -z "$(command -v man)" ] || man -w sh || exit 4
+    [ "$(pkg-config --variable=libdir wabun-tokenizer)" != "" ] || exit 5
+    [ "$LD_LIBRARY_PATH" = "$3/lib" ] || { echo "$LD_LIBRARY_PATH"; exit 6; }
+    module unload wabun; command -v wabun && exit 7
+    [ "$LD_LIBRARY_PATH$PKG_CONFIG_PATH" = "" ] || exit 8' bash "$1" "$2" "$prefix"
+}
+for init in /usr/share/modules/init/bash /usr/share/lmod/*/init/bash; do
+  [ -r $init ] || continue
+  command -v pkg-config >/dev/null 2>&1 || continue
+  ok "module load, ${init%/init/bash}, Tcl" modules $init "$prefix/share/modulefiles"
+  case $init in */lmod/*) ok "Lua" modules $init "$prefix/share/lmod" ;; esac
+done
+
 # ---- scripts
 wanted () { (cd "$top_srcdir/jobs" && find . -type f ! -name Makefile.inc ! -name '*~' ! -path '*/__pycache__/*') | sort; }
 there () { (cd "$jobs" && find . -type f) | sort; }
