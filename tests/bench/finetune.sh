@@ -50,6 +50,7 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
+if [ "$layouts" -gt 0 ] && [ $((heads % 2)) -ne 0 ]; then wrong "--layouts wants an even number of heads: --heads 8"; fi
 if [ ! -d "$general" ] || [ ! -d "$novel" ]; then wrong "GENERAL and NOVEL must be directories of text files"; fi
 # shellcheck disable=SC2012 # names of ours
 [ -n "$wabun" ] || wabun=$(ls -t "$top"/wabun "$top"/build/*/wabun 2>/dev/null | head -n 1)
