@@ -33,6 +33,25 @@ wb_gemm_library wb_gemm_library_get (void);
 bool wb_gemm_library_set (wb_gemm_library which);
 const char *wb_gemm_library_name (wb_gemm_library which); /**< "blas", "onednn" */
 
+/** C [m, n] = op(A) op(B) + beta C of brain floats, otherwise as wb_gemm (): products are exact, sums fp32.  By the
+ * instructions of wb_bf16_unit_get (), or by the plain twin, which unpacks blocks for wb_gemm (). */
+void wb_gemm_bf16 (float *C, const uint16_t *A, const uint16_t *B, int64_t m, int64_t n, int64_t k, int64_t ldc,
+                   int64_t lda, int64_t ldb, bool ta, bool tb, float beta);
+/** What multiplies brain floats: the plain twin, which is slower than fp32; AVX-512 BF16, twice as fast as fp32; AMX,
+ * up to 16 times.  The instructions are used through oneDNN, so only while it is the library above. */
+typedef enum wb_bf16_unit { WB_BF16_PLAIN, WB_BF16_AVX512, WB_BF16_AMX } wb_bf16_unit;
+wb_bf16_unit wb_bf16_unit_get (void);
+const char *wb_bf16_unit_name (wb_bf16_unit unit); /**< "plain C", "AVX-512 BF16", "AMX" */
+
+/** A matrix as a product reads it: brain floats where `half` is not NULL, else fp32. */
+typedef struct wb_operand {
+    const float *f;
+    const uint16_t *half;
+} wb_operand_t;
+/** wb_gemm () or wb_gemm_bf16 () with alpha = 1; A and B are of one kind. */
+void wb_gemm_of (float *C, wb_operand_t A, wb_operand_t B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
+                 int64_t ldb, bool ta, bool tb, float beta);
+
 /** Which BLAS this is; strings are borrowed from the BLAS or constant. */
 typedef struct wb_blas_info {
     const char *config;    /**< e.g. "OpenBLAS 0.3.21 DYNAMIC_ARCH USE_OPENMP" */
@@ -189,6 +208,9 @@ void wb_panels_columns (float *out, const float *A, const int32_t *ids, int64_t 
 /** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s
  * (fp32).  The limit that every other figure is compared with. */
 double wb_kern_fma_peak (int threads, double seconds);
+/** The same of brain floats with fp32 sums by AVX-512 BF16; 0: the processor or this build has none.  What AMX does
+ * beyond it is not measured. */
+double wb_kern_bf16_peak (int threads, double seconds);
 /** How fast `threads` threads at once read p [n], each a part of its own from end to end, measured for about `seconds`:
  * GB/s.  The limit of work that must read this memory: pass the same memory, so that it is as near (cache, NUMA domain)
  * as for the work compared with it.  From about four times the last-level cache on it is the memory's bandwidth. */
@@ -242,6 +264,7 @@ typedef enum wb_prof {
     WB_PROF_GELU,
     WB_PROF_GELU_BACK,
     WB_PROF_RESIDUAL,
+    WB_PROF_PACK, /**< operands of products made brain floats */
     WB_PROF_HEAD,
     WB_PROF_HEAD_DX,
     WB_PROF_HEAD_DW,

@@ -2,6 +2,10 @@
  *
  * The mathematics of gpt2-japanese (and of GPT-2): learned positions, pre-LayerNorm (eps 1e-5), GELU by tanh, causal
  * attention with scale 1/sqrt(D), output tied to wte, no dropout.
+ *
+ * With bf16, the products of the linears and of the output take brain floats: copies of the weights, made when these
+ * have changed, activations and gradients.  What goes into a linear is kept for the backward pass in bf16.  Sums, the
+ * residual stream, LayerNorm, attention, GELU, loss, adapters, weights and their gradients are fp32.
  */
 #ifndef WABUN_MODEL_H
 #define WABUN_MODEL_H
@@ -126,6 +130,7 @@ typedef struct wb_stage_options {
     int slots[WB_MAX_CHUNKS]; /**< micro-batches in flight in each chunk, from the schedule */
     wb_recompute recompute;
     bool sequence; /**< sequence parallelism */
+    bool bf16;     /**< products of linears and output of brain floats, with fp32 sums */
     wb_tuning_t tuning;
     wb_stage_hooks_t hooks;
 } wb_stage_options_t;
@@ -145,6 +150,8 @@ float *wb_stage_out (wb_stage_t *st, int chunk, int slot);
  * the input. */
 float *wb_stage_grad (wb_stage_t *st, int chunk, int slot);
 int64_t wb_stage_rows (const wb_stage_t *st);
+/** The weights may have changed: with bf16 they are copied again when next used. */
+void wb_stage_refresh (wb_stage_t *st);
 
 /** Forward of one micro-batch through a chunk.  Collective over the tensor group; allocates nothing, cannot fail.
  * \param w        the rank's parameter block;  dw its gradients, from params->fixed on (the head adds to dwte here);

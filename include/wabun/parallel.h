@@ -178,11 +178,11 @@ float *wb_tensor_reduce (wb_tensor_t *tp, float *partial, int64_t n, int64_t C);
 
 /** Y [n, m] = X [n, k] A [k, m], one product for both cuts (column: m is the own share; row: k is the own share and Y
  * partial). */
-void wb_linear_forward (float *Y, const float *X, const float *A, int64_t n, int64_t k, int64_t m);
+void wb_linear_forward (float *Y, wb_operand_t X, wb_operand_t A, int64_t n, int64_t k, int64_t m);
 /** dX [n, k] = dY A^T. */
-void wb_linear_dx (float *dX, const float *dY, const float *A, int64_t n, int64_t k, int64_t m);
+void wb_linear_dx (float *dX, wb_operand_t dY, wb_operand_t A, int64_t n, int64_t k, int64_t m);
 /** dA [k, m] += X^T dY. */
-void wb_linear_dw (float *dA, const float *dY, const float *X, int64_t n, int64_t k, int64_t m);
+void wb_linear_dw (float *dA, wb_operand_t dY, wb_operand_t X, int64_t n, int64_t k, int64_t m);
 
 /** Loss of n rows with the vocabulary cut over the group (wb_split_first/count of V), logits in blocks of rows so that
  * n V is never stored. \param dh     [n, C] partial gradient of h over the vocabulary shards, overwritten; NULL: loss
@@ -190,9 +190,10 @@ void wb_linear_dw (float *dA, const float *dY, const float *X, int64_t n, int64_
  * [n] (0 where the target is < 0), the same on all ranks of the group \param h      [n, C] whole rows;  wte [own share
  * of V, C]; targets [n], in 0 .. V - 1 \param work   wb_head_work_floats () floats \param scale  factor of the
  * gradient: 1 / tokens of the global batch Collective over the group.  6 n C V / ranks flop (2 without gradient). */
-void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const float *h, const float *wte,
+void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, wb_operand_t h, wb_operand_t wte,
                    const int32_t *targets, float *work, int64_t n, int64_t C, int64_t V, float scale);
-int64_t wb_head_work_floats (int64_t n, int64_t V, int ranks, int rank);
+/** half: h and wte are brain floats; the gradients of the logits then are too, for the products. */
+int64_t wb_head_work_floats (int64_t n, int64_t V, int ranks, int rank, bool half);
 
 /* ---- grids of ranks (pblas.c) ------------------------------------------------------------------------------------ */
 

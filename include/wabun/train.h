@@ -90,6 +90,11 @@ typedef struct wb_step_result {
     double muon_min, muon_max, muon_rms;
 } wb_step_result_t;
 
+/** What the products of linears and output multiply.  BF16 wants a processor with instructions for it;
+ * BF16_ANYWHERE does not, and computes the same, slowly, where there are none. */
+typedef enum wb_precision { WB_PRECISION_FP32, WB_PRECISION_BF16, WB_PRECISION_BF16_ANYWHERE } wb_precision;
+extern const char *const wb_precision_names[]; /**< of train.precision, then NULL */
+
 typedef struct wb_step_options {
     wb_size_t size;
     int64_t B;            /**< micro-batch, sequences; 0: wb_trainer_choose_micro_batch() */
@@ -102,6 +107,7 @@ typedef struct wb_step_options {
     wb_wire wire;
     wb_optim_options_t optim;
     wb_tuning_t tuning;
+    wb_precision precision;
     uint64_t seed;
     int64_t bucket_floats; /**< 0 = default */
 } wb_step_options_t;
@@ -163,8 +169,8 @@ wb_status wb_trainer_choose_micro_batch_all (wb_step_options_t *o, const wb_topo
 wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int dp, int pp, int tp) WB_NODISCARD;
 /** Bytes of the rank at lo's place.  Not collective.  Errors: WB_ENOMEM. */
 wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const wb_layout_t *lo) WB_NODISCARD;
-/** Allocate everything; weights are drawn from the seed.  Collective over topo->world.  Errors: WB_EUSAGE, WB_ENOMEM;
- * agreed. */
+/** Allocate everything; weights are drawn from the seed.  Collective over topo->world.  Errors: WB_EUSAGE, also of a
+ * processor on any node that has nothing for WB_PRECISION_BF16; WB_ENOMEM; agreed. */
 wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o) WB_NODISCARD;
 void wb_trainer_destroy (wb_trainer_t *t);
 

@@ -79,9 +79,9 @@ wb_status wb_bench_threads (int *threads, wb_comm_t *world, int64_t asked) {
     return WB_OK;
 }
 
-void wb_bench_peak (double *peak, wb_comm_t *world, int threads, double seconds) {
+void wb_bench_peak (double *peak, wb_comm_t *world, double (*measure) (int, double), int threads, double seconds) {
     wb_comm_barrier (world);
-    double now = wb_kern_fma_peak (threads, seconds);
+    double now = measure (threads, seconds);
     wb_comm_sum_f64 (world, &now, 1);
     *peak = fmax (*peak, now);
 }
@@ -158,7 +158,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
     *b = (wb_bench_t){.steps = 3, .pipeline = 1, .tensor = 1};
     set_defaults (&b->o);
     int64_t zero = b->o.zero, chunks = b->o.chunks, seed = 1;
-    int wire = (int) b->o.wire, recompute = (int) b->o.recompute;
+    int wire = (int) b->o.wire, recompute = (int) b->o.recompute, precision = (int) b->o.precision;
     wb_bench_size_begin (&size, "tiny");
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
@@ -186,6 +186,8 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
             WB_TRY (wb_bench_choice (&o, &wire, wb_wire_names));
         else if (wb_opts_is (&o, "--recompute"))
             WB_TRY (wb_bench_choice (&o, &recompute, wb_recompute_names));
+        else if (strcmp (argv[0], "step") == 0 && wb_opts_is (&o, "--precision"))
+            WB_TRY (wb_bench_choice (&o, &precision, wb_precision_names));
         else if (wb_opts_is (&o, "--sequence-parallel"))
             WB_TRY (wb_opts_flag (&o, &b->o.sequence));
         else if (wb_opts_is (&o, "--json"))
@@ -202,6 +204,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
     b->o.recompute = (wb_recompute) recompute;
     b->o.zero = zero != 0;
     b->o.wire = (wb_wire) wire;
+    b->o.precision = (wb_precision) precision;
     b->o.seed = (uint64_t) seed;
     return WB_OK;
 }

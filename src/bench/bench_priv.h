@@ -57,8 +57,9 @@ wb_status wb_bench_complete (wb_bench_t *b, const wb_topo_t *topo) WB_NODISCARD;
 
 /** Set the threads of a rank, 0 = cores / ranks.  Collective over world.  Errors: agreed. */
 wb_status wb_bench_threads (int *threads, wb_comm_t *world, int64_t asked) WB_NODISCARD;
-/** Raise *peak to the multiply-adds (GFLOP/s) of all ranks together now.  Collective over world. */
-void wb_bench_peak (double *peak, wb_comm_t *world, int threads, double seconds);
+/** Raise *peak to what all ranks together reach now (GFLOP/s) by wb_kern_fma_peak or wb_kern_bf16_peak.  Collective
+ * over world. */
+void wb_bench_peak (double *peak, wb_comm_t *world, double (*measure) (int, double), int threads, double seconds);
 /** Sample k of random tokens: a wb_sample_fn whose context is the wb_step_options_t. */
 wb_status wb_bench_sample (void *options, int32_t *ids, int64_t k);
 

@@ -73,7 +73,7 @@ static wb_status measure (products_t *r, wb_comm_t *world, int threads) {
         for (int64_t j = 0; j < floats; j++) x[i][j] = (float) (j % 7 - 3) * 0.125f;
     }
     r->library = wb_gemm_library_get ();
-    wb_bench_peak (&r->peak, world, threads, 0.3);
+    wb_bench_peak (&r->peak, world, wb_kern_fma_peak, threads, 0.3);
     for (int i = 0; i < PRODUCTS; i++) {
         product_t *p = &r->of[i];
         int ignored;
@@ -83,7 +83,7 @@ static wb_status measure (products_t *r, wb_comm_t *world, int threads) {
         p->blas = time_product (&ignored, &p->shape, x).median;
         wb_gemm_library_set (r->library);
     }
-    wb_bench_peak (&r->peak, world, threads, 0.3);
+    wb_bench_peak (&r->peak, world, wb_kern_fma_peak, threads, 0.3);
     wb_arena_destroy (arena);
     return WB_OK;
 }

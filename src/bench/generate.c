@@ -98,7 +98,7 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
     int seqs[4096];
     int64_t ones[4096], steps = p->tokens;
     *l = (line_t){.batch = batch};
-    wb_bench_peak (&l->peak, r->world, p->nthreads, 0.1);
+    wb_bench_peak (&l->peak, r->world, wb_kern_fma_peak, p->nthreads, 0.1);
     for (int b = 0; b < batch; b++) {
         if (b > 0) wb_infer_copy (inf, b, 0);
         wb_infer_own (inf, b); /* texts have keys and values of their own, which come from memory one by one */
@@ -133,7 +133,7 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
     const double cached = 2.0 * (double) (s->L * s->C) * positions; /* keys and values of a text */
     l->bytes = (linears (s) + tied (s) + texts * cached) * sizeof (float);
     l->flop = 2.0 * texts * (linears (s) + tied (s) + cached);
-    wb_bench_peak (&l->peak, r->world, p->nthreads, 0.1);
+    wb_bench_peak (&l->peak, r->world, wb_kern_fma_peak, p->nthreads, 0.1);
 }
 
 /* The prompt of one text, from nothing to the logits of what follows. */
@@ -145,7 +145,7 @@ static void measure_prompt (rig_t *r, wb_infer_t *inf, line_t *l) {
     const int seq = 0;
     double x[TIMES];
     *l = (line_t){.batch = n};
-    wb_bench_peak (&l->peak, r->world, p->nthreads, 0.1);
+    wb_bench_peak (&l->peak, r->world, wb_kern_fma_peak, p->nthreads, 0.1);
     for (int i = -1; i < TIMES; i++) {
         wb_infer_rewind (inf, 0, 0);
         const double start = wb_now ();
@@ -154,7 +154,7 @@ static void measure_prompt (rig_t *r, wb_infer_t *inf, line_t *l) {
     }
     l->seconds = wb_bench_spread (x, TIMES);
     l->flop = 2.0 * (double) n * (linears (s) + (double) (s->L * s->C * (n + 1))) + 2.0 * tied (s);
-    wb_bench_peak (&l->peak, r->world, p->nthreads, 0.1);
+    wb_bench_peak (&l->peak, r->world, wb_kern_fma_peak, p->nthreads, 0.1);
 }
 
 /* The seconds that memory and arithmetic need at least. */

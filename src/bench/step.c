@@ -22,6 +22,7 @@ typedef struct result {
     wb_rank_times_t times;     /* the ranks compared, mean over steps */
     double mean;               /* seconds in a step */
     double fma, bandwidth;     /* GFLOP/s and GB/s of all ranks together */
+    double bf16;               /* GFLOP/s likewise; 0: products are of fp32, or there are no instructions */
     double loss, rss, planned; /* planned: bytes, the maximum over the ranks */
     int64_t params;
 } result_t;
@@ -74,11 +75,19 @@ static void add_step (wb_step_result_t *sum, const wb_step_result_t *step) {
     sum->t_transfer += step->t_transfer, sum->t_exposed += step->t_exposed;
 }
 
+static void measure_peaks (result_t *r, const wb_bench_t *b, wb_comm_t *world) {
+    wb_bench_peak (&r->fma, world, wb_kern_fma_peak, b->nthreads, 0.3);
+    if (b->o.precision != WB_PRECISION_FP32) wb_bench_peak (&r->bf16, world, wb_kern_bf16_peak, b->nthreads, 0.3);
+}
+
+/* What MFU is a share of: the peak of the products. */
+static double peak_of (const result_t *r) { return r->bf16 > 0 ? r->bf16 : r->fma; }
+
 static wb_status measure (result_t *r, const wb_bench_t *b, wb_trainer_t *t, wb_comm_t *world) {
     wb_step_options_t o = b->o;
     wb_step_result_t step, sum = {0};
     wb_profile_t before = {0};
-    wb_bench_peak (&r->fma, world, b->nthreads, 0.3);
+    measure_peaks (r, b, world);
     for (int64_t i = -1; i < b->steps; i++) {
         wb_comm_barrier (world);
         const double start = wb_now ();
@@ -99,7 +108,7 @@ static wb_status measure (result_t *r, const wb_bench_t *b, wb_trainer_t *t, wb_
     wb_log_progress ("%s", "");
     profile_mean (&r->profile, wb_trainer_profile (t), &before, (double) b->steps, world);
     compare_ranks (r, b, &sum, world);
-    wb_bench_peak (&r->fma, world, b->nthreads, 0.3);
+    measure_peaks (r, b, world);
     r->loss = step.loss;
     r->params = t->params->total;
     r->rss = (double) wb_mem_rss_peak ();
@@ -114,8 +123,9 @@ static wb_status measure (result_t *r, const wb_bench_t *b, wb_trainer_t *t, wb_
 /* A kernel is measured against the limit that holds it: multiply-adds where it has any, else memory.  Rates and limits
  * are those of one rank, so that work which only some ranks do is judged alike. */
 static double rate_of (const wb_tally_t *t) { return 1e-9 * (t->flop > 0 ? t->flop : t->bytes) / t->seconds; }
-static double limit_of (const result_t *r, const wb_bench_t *b, const wb_tally_t *t) {
-    return (t->flop > 0 ? r->fma : r->bandwidth) / b->ranks;
+static double limit_of (const result_t *r, const wb_bench_t *b, wb_prof which) {
+    const bool of_bf16 = which <= WB_PROF_FC2_DW || (which >= WB_PROF_HEAD && which <= WB_PROF_HEAD_DW);
+    return (r->profile.of[which].flop <= 0 ? r->bandwidth : of_bf16 ? peak_of (r) : r->fma) / b->ranks;
 }
 
 static json_t *profile_json (const result_t *r, const wb_bench_t *b) {
@@ -131,7 +141,7 @@ static json_t *profile_json (const result_t *r, const wb_bench_t *b) {
         wb_bench_put_number (&row, "share", t->seconds / r->mean);
         wb_bench_put_number (&row, "flop", t->flop);
         wb_bench_put_number (&row, "bytes", t->bytes);
-        if (t->flop + t->bytes > 0) wb_bench_put_number (&row, "of_limit", rate_of (t) / limit_of (r, b, t));
+        if (t->flop + t->bytes > 0) wb_bench_put_number (&row, "of_limit", rate_of (t) / limit_of (r, b, (wb_prof) i));
         wb_bench_append (&list, row);
     }
     return list;
@@ -148,14 +158,15 @@ static void print_profile (const result_t *r, const wb_bench_t *b) {
         printf ("%-17s%-15s%8.0f%10.4f%7.1f%%", wb_prof_name ((wb_prof) i), wb_phase_name (wb_prof_phase ((wb_prof) i)),
                 t->calls, t->seconds, 100 * t->seconds / r->mean);
         if (t->flop > 0)
-            printf ("%12.1f%10s%9.1f%%", rate_of (t), "", 100 * rate_of (t) / limit_of (r, b, t));
+            printf ("%12.1f%10s%9.1f%%", rate_of (t), "", 100 * rate_of (t) / limit_of (r, b, (wb_prof) i));
         else if (t->bytes > 0)
-            printf ("%12s%10.1f%9.1f%%", "", rate_of (t), 100 * rate_of (t) / limit_of (r, b, t));
+            printf ("%12s%10.1f%9.1f%%", "", rate_of (t), 100 * rate_of (t) / limit_of (r, b, (wb_prof) i));
         putchar ('\n');
     }
     printf ("%-32s%8s%10.4f%7.1f%%\n", "rest", "", rest, 100 * rest / r->mean);
-    printf ("limits of a rank: %.1f GFLOP/s, %.1f GB/s (y += a x over 256 MiB)\n", r->fma / b->ranks,
-            r->bandwidth / b->ranks);
+    printf ("limits of a rank: %.1f GFLOP/s", r->fma / b->ranks);
+    if (r->bf16 > 0) printf (", of bf16 %.1f", r->bf16 / b->ranks);
+    printf (", %.1f GB/s (y += a x over 256 MiB)\n", r->bandwidth / b->ranks);
 }
 
 /* Share of the gradients' way, from the first bucket's start to the last one's end, that the backward pass hides. */
@@ -211,7 +222,10 @@ static wb_status report_json (const result_t *r, const wb_bench_t *b) {
     wb_bench_put_spread (&o, "tokens_per_s", r->rate);
     wb_bench_put_number (&o, "gflops", gflops (r, b));
     wb_bench_put_number (&o, "fma_peak_gflops", r->fma);
-    wb_bench_put_number (&o, "mfu", gflops (r, b) / r->fma);
+    if (r->bf16 > 0) wb_bench_put_number (&o, "bf16_peak_gflops", r->bf16);
+    wb_bench_put_number (&o, "mfu", gflops (r, b) / peak_of (r));
+    wb_bench_put_text (&o, "precision", b->o.precision == WB_PRECISION_FP32 ? "fp32" : "bf16");
+    wb_bench_put_text (&o, "bf16_unit", wb_bf16_unit_name (wb_bf16_unit_get ()));
     wb_bench_put_number (&o, "bandwidth_gbs", r->bandwidth);
     wb_bench_put_number (&o, "loss", r->loss);
     wb_bench_put_count (&o, "peak_rss_bytes", (int64_t) r->rss);
@@ -257,14 +271,17 @@ static void print_table (const result_t *r, const wb_bench_t *b) {
             (long long) b->o.B);
     printf ("processor   %s, kernels %s; products by %s; BLAS %s (%s)%s\n", wb_cpu_name (), wb_isa_name (wb_cpu_isa ()),
             wb_gemm_library_name (wb_gemm_library_get ()), b->blas.core, b->blas.threading, wb_retuned_note ());
+    if (b->o.precision != WB_PRECISION_FP32)
+        printf ("precision   bf16 products with fp32 sums, by %s\n", wb_bf16_unit_name (wb_bf16_unit_get ()));
     printf ("memory      %s, the largest rank; %s planned\n\n", wb_format_bytes (bytes, r->rss),
             wb_format_bytes (planned, r->planned));
     printf ("tokens/s    %10.1f   (median of %lld step%s; %.1f to %.1f)\n", r->rate.median, (long long) b->steps,
             wb_plural (b->steps), r->rate.min, r->rate.max);
     printf ("GFLOP/s     %10.1f   (a rank %.1f: what wabun plan --gflops wants)\n", gflops (r, b),
             gflops (r, b) / b->ranks);
-    printf ("peak        %10.1f   (multiply-adds of all ranks, measured)\n", r->fma);
-    printf ("MFU         %9.1f%%\n\n", 100 * gflops (r, b) / r->fma);
+    printf ("peak        %10.1f   (multiply-adds%s of all ranks, measured)\n", peak_of (r),
+            r->bf16 > 0 ? " of bf16" : "");
+    printf ("MFU         %9.1f%%\n\n", 100 * gflops (r, b) / peak_of (r));
     print_seconds (r);
     if (b->ranks > 1) print_ranks (&r->times);
     if (r->phase[TRANSFER] > 0)

@@ -18,6 +18,9 @@ static void exp2_all (float *out, const float *x, float c, int64_t n) {
 const wb_isa_kernels_t ISA_NAME (wb_isa_kernels_) = {
     .table = {.name = STR (WB_KERN_ISA), WB_KERNELS (ENTRY)},
     .fma = ISA_NAME (wb_peak_fma_),
+#ifdef WB_PEAK_BF16
+    .bf16 = ISA_NAME (wb_peak_bf16_),
+#endif
     .read = ISA_NAME (wb_peak_read_),
     .exp = exp_all,
     .exp2 = exp2_all,

@@ -107,6 +107,81 @@ void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, in
                  wb_int (k), alpha, A, wb_int (lda), B, wb_int (ldb), beta, C, wb_int (ldc));
 }
 
+/* ---- brain floats ------------------------------------------------------------------------------------------------ */
+
+#ifdef HAVE_ONEDNN
+/* oneDNN's product of bf16 beside dnnl_sgemm, row-major like it: exported, but in no header, so it may be absent.  With
+ * plain matrices it is faster than the primitive dnnl_matmul, needs no object for each shape, and takes either side
+ * transposed. */
+dnnl_status_t dnnl_gemm_bf16bf16f32 (char ta, char tb, dnnl_dim_t m, dnnl_dim_t n, dnnl_dim_t k, float alpha,
+                                     const uint16_t *A, dnnl_dim_t lda, const uint16_t *B, dnnl_dim_t ldb, float beta,
+                                     float *C, dnnl_dim_t ldc) __attribute__ ((weak));
+
+static bool onednn_bf16 (float *C, const uint16_t *A, const uint16_t *B, int64_t m, int64_t n, int64_t k, int64_t ldc,
+                         int64_t lda, int64_t ldb, bool ta, bool tb, float beta) {
+    return dnnl_gemm_bf16bf16f32 (ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1, A, lda, B, ldb, beta, C, ldc) ==
+           dnnl_success;
+}
+
+/* oneDNN knows whether the system lets it use AMX. */
+wb_bf16_unit wb_bf16_unit_get (void) {
+    if (wb_gemm_library_get () != WB_GEMM_ONEDNN || dnnl_gemm_bf16bf16f32 == NULL) return WB_BF16_PLAIN;
+    const unsigned isa = dnnl_get_effective_cpu_isa ();
+    if ((isa & dnnl_cpu_isa_avx512_core_amx) == dnnl_cpu_isa_avx512_core_amx) return WB_BF16_AMX;
+    return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16 ? WB_BF16_AVX512 : WB_BF16_PLAIN;
+}
+#else
+#define onednn_bf16(...) false
+wb_bf16_unit wb_bf16_unit_get (void) { return WB_BF16_PLAIN; }
+#endif
+
+const char *wb_bf16_unit_name (wb_bf16_unit unit) {
+    static const char *const names[] = {"plain C", "AVX-512 BF16", "AMX"};
+    return names[unit];
+}
+
+enum { PLAIN = 128 }; /* rows and columns of the plain twin's blocks */
+
+static void unpack_block (float *out, const uint16_t *in, int64_t rows, int64_t columns, int64_t ld) {
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            const uint32_t bits = (uint32_t) in[i * ld + j] << 16;
+            memcpy (&out[i * PLAIN + j], &bits, sizeof bits);
+        }
+}
+
+static void plain_bf16 (float *C, const uint16_t *A, const uint16_t *B, int64_t m, int64_t n, int64_t k, int64_t ldc,
+                        int64_t lda, int64_t ldb, bool ta, bool tb, float beta) {
+    float a[PLAIN * PLAIN], b[PLAIN * PLAIN];
+    for (int64_t j = 0; j < n; j += PLAIN) {
+        const int64_t columns = n - j < PLAIN ? n - j : PLAIN;
+        for (int64_t p = 0; p < k; p += PLAIN) {
+            const int64_t deep = k - p < PLAIN ? k - p : PLAIN;
+            unpack_block (b, tb ? B + j * ldb + p : B + p * ldb + j, tb ? columns : deep, tb ? deep : columns, ldb);
+            for (int64_t i = 0; i < m; i += PLAIN) {
+                const int64_t rows = m - i < PLAIN ? m - i : PLAIN;
+                unpack_block (a, ta ? A + p * lda + i : A + i * lda + p, ta ? deep : rows, ta ? rows : deep, lda);
+                wb_gemm (C + i * ldc + j, a, b, rows, columns, deep, ldc, PLAIN, PLAIN, ta, tb, 1, p > 0 ? 1 : beta);
+            }
+        }
+    }
+}
+
+void wb_gemm_bf16 (float *C, const uint16_t *A, const uint16_t *B, int64_t m, int64_t n, int64_t k, int64_t ldc,
+                   int64_t lda, int64_t ldb, bool ta, bool tb, float beta) {
+    if (m <= 0 || n <= 0) return;
+    if (wb_bf16_unit_get () != WB_BF16_PLAIN && onednn_bf16 (C, A, B, m, n, k, ldc, lda, ldb, ta, tb, beta)) return;
+    plain_bf16 (C, A, B, m, n, k, ldc, lda, ldb, ta, tb, beta);
+}
+
+void wb_gemm_of (float *C, wb_operand_t A, wb_operand_t B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
+                 int64_t ldb, bool ta, bool tb, float beta) {
+    if (A.half != NULL)
+        wb_gemm_bf16 (C, A.half, B.half, m, n, k, ldc, lda, ldb, ta, tb, beta);
+    else
+        wb_gemm (C, A.f, B.f, m, n, k, ldc, lda, ldb, ta, tb, 1, beta);
+}
+
 /* ---- what the BLAS took the processor for ------------------------------------------------------------------------ */
 
 static bool one_of (const char *s, const char *const *list) {

@@ -17,6 +17,10 @@ WB_KERNELS (DECLARE_KERNEL)
 
 /* peak.c: see wb_isa_kernels_t */
 double ISA_NAME (wb_peak_fma_) (int64_t rounds, float *sink);
+#if defined(__AVX512F__) && (__GNUC__ >= 10 || (defined(__clang_major__) && __clang_major__ >= 9))
+#define WB_PEAK_BF16 /* this compiler knows the instruction */
+double ISA_NAME (wb_peak_bf16_) (int64_t rounds, float *sink);
+#endif
 float ISA_NAME (wb_peak_read_) (const float *p, int64_t n);
 
 #endif

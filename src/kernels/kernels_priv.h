@@ -44,6 +44,8 @@ typedef struct wb_isa_kernels {
     wb_kern_t table;
     /* `rounds` of independent multiply-adds; returns the flop done; *sink keeps the compiler from leaving them out */
     double (*fma) (int64_t rounds, float *sink);
+    /* the same of brain floats with fp32 sums; NULL: there are no such instructions */
+    double (*bf16) (int64_t rounds, float *sink);
     /* sum of p [n], as fast as memory can be read */
     float (*read) (const float *p, int64_t n);
     /* out [n] = exp (x) and 2^(c x), c > 0, as the kernels compute them: for the test of their error */

@@ -28,15 +28,14 @@ static double fma_trial (double (*fma) (int64_t rounds, float *sink), int thread
     return flop;
 }
 
-double wb_kern_fma_peak (int threads, double seconds) {
-    const wb_isa_kernels_t *kernels = wb_isa_kernels (wb_cpu_isa ());
+static double peak_of (double (*fma) (int64_t rounds, float *sink), int threads, double seconds) {
     const double start = wb_now ();
     int64_t rounds = 1024;
     double best = 0, t = 0;
     if (threads < 1) threads = 1;
     /* Trials of about 5 ms: long enough for the clock, short enough to fit between two interruptions. */
     do {
-        const double flop = fma_trial (kernels->fma, threads, rounds, &t);
+        const double flop = fma_trial (fma, threads, rounds, &t);
         if (t < 0.004) {
             rounds *= 2;
         } else if (flop / t > best) {
@@ -44,6 +43,16 @@ double wb_kern_fma_peak (int threads, double seconds) {
         }
     } while (best <= 0 || wb_now () - start < seconds);
     return best * 1e-9;
+}
+
+double wb_kern_fma_peak (int threads, double seconds) {
+    return peak_of (wb_isa_kernels (wb_cpu_isa ())->fma, threads, seconds);
+}
+
+double wb_kern_bf16_peak (int threads, double seconds) {
+    const wb_isa_kernels_t *kernels = wb_isa_kernels (wb_cpu_isa ());
+    const bool can = kernels->bf16 != NULL && wb_bf16_unit_get () != WB_BF16_PLAIN;
+    return can ? peak_of (kernels->bf16, threads, seconds) : 0;
 }
 
 double wb_kern_read_bandwidth (const float *p, int64_t n, int threads, double seconds) {

@@ -37,6 +37,7 @@ static const struct row {
     [WB_PROF_GELU] = {"bias+gelu", WB_PHASE_ELEMENTWISE},
     [WB_PROF_GELU_BACK] = {"gelu back", WB_PHASE_ELEMENTWISE},
     [WB_PROF_RESIDUAL] = {"residual(+ln)", WB_PHASE_ELEMENTWISE},
+    [WB_PROF_PACK] = {"to bf16", WB_PHASE_ELEMENTWISE},
     [WB_PROF_HEAD] = {"logits", WB_PHASE_HEAD},
     [WB_PROF_HEAD_DX] = {"logits dx", WB_PHASE_HEAD},
     [WB_PROF_HEAD_DW] = {"logits dw", WB_PHASE_HEAD},

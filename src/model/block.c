@@ -38,45 +38,81 @@ static double attention_flop (const wb_block_env_t *e, int products) {
     return products * (double) (e->B * e->H * e->D) * (double) e->T * (double) (e->T + 1);
 }
 
+/* bf16: the brain floats of a matrix [count] that goes into products. */
+static void pack (wb_block_env_t *e, uint16_t *half, const float *f, int64_t count) {
+    if (e->bf16) PASS (e, WB_PROF_PACK, 1.5 * (double) count, e->k->bf16_pack (half, f, count));
+}
+
+/* In the backward pass: what was kept of it. */
+static void unpack (wb_block_env_t *e, float *f, const uint16_t *half, int64_t count) {
+    if (e->bf16) PASS (e, WB_PROF_PACK, 1.5 * (double) count, e->k->bf16_unpack (f, half, count));
+}
+
+/* A gradient [count] that goes into a linear. */
+static wb_operand_t gradient (wb_block_env_t *e, const float *f, int64_t count) {
+    pack (e, e->dy_half, f, count);
+    return (wb_operand_t){f, e->dy_half};
+}
+
+/* The output of a LayerNorm [r, C] for the products of all rows. */
+static wb_operand_t gathered (wb_block_env_t *e, const float *own, const uint16_t *half) {
+    const float *in;
+    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, own, e->n, e->C));
+    if (e->r == e->n) return (wb_operand_t){in, half};
+    pack (e, e->x_half, in, e->n * e->C);
+    return (wb_operand_t){in, e->x_half};
+}
+
+/* The same in the backward pass. */
+static wb_operand_t gathered_again (wb_block_env_t *e, float *own, const uint16_t *half) {
+    if (e->r != e->n || e->rank > 0) unpack (e, own, half, e->r * e->C);
+    return gathered (e, own, half);
+}
+
+/* The weights of a linear. */
+static wb_operand_t weight (const wb_block_env_t *e, const float *w, int64_t at, wb_linear which) {
+    return (wb_operand_t){w + at, e->half[which]};
+}
+
 static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p,
                          bool begun) {
-    const float *in;
     if (!begun)
         PASS (e, WB_PROF_LAYERNORM, 2 * e->r * e->C,
               e->k->layernorm_forward (a->ln1, a->mean1, a->rstd1, a->x, w + p->ln1_g, w + p->ln1_b, e->r, e->C));
-    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
-    LINEAR (e, WB_PROF_QKV, e->n, e->C, 3 * e->F, wb_linear_forward (a->qkv, in, w + p->qkv_w, e->n, e->C, 3 * e->F));
-    wb_lora_forward (e, a->qkv, in, w, &p->lora[WB_LINEAR_QKV], e->C, 3 * e->F);
+    pack (e, a->ln1_half, a->ln1, e->r * e->C);
+    const wb_operand_t x = gathered (e, a->ln1, a->ln1_half), A = weight (e, w, p->qkv_w, WB_LINEAR_QKV);
+    LINEAR (e, WB_PROF_QKV, e->n, e->C, 3 * e->F, wb_linear_forward (a->qkv, x, A, e->n, e->C, 3 * e->F));
+    wb_lora_forward (e, a->qkv, x.f, w, &p->lora[WB_LINEAR_QKV], e->C, 3 * e->F);
     PASS (e, WB_PROF_BIAS, 6 * e->n * e->F, e->k->bias_add (a->qkv, w + p->qkv_b, e->n, 3 * e->F));
     RUN (e, WB_PROF_ATTENTION, attention_flop (e, 2), 4.0 * (double) (4 * e->n * e->F),
          e->k->attention_forward (a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
+    pack (e, a->att_half, a->att, e->n * e->F);
 }
 
 static void forward_mid (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p) {
+    const wb_operand_t x = {a->att, a->att_half}, A = weight (e, w, p->att_w, WB_LINEAR_ATT);
     float *y;
-    LINEAR (e, WB_PROF_PROJ, e->n, e->F, e->C, wb_linear_forward (e->y, a->att, w + p->att_w, e->n, e->F, e->C));
+    LINEAR (e, WB_PROF_PROJ, e->n, e->F, e->C, wb_linear_forward (e->y, x, A, e->n, e->F, e->C));
     wb_lora_forward (e, e->y, a->att, w, &p->lora[WB_LINEAR_ATT], e->F, e->C);
     TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
     PASS (e, WB_PROF_RESIDUAL, 4 * e->r * e->C,
           e->k->residual_layernorm (a->ln2, a->mean2, a->rstd2, a->mid, a->x, y, w + p->att_b, w + p->ln2_g,
                                     w + p->ln2_b, e->r, e->C));
+    pack (e, a->ln2_half, a->ln2, e->r * e->C);
 }
 
-static const float *forward_ln2 (wb_block_env_t *e, const wb_block_acts_t *a, const float *w,
-                                 const wb_layer_offsets_t *p) {
-    const float *in;
+static void forward_ln2 (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p) {
     PASS (e, WB_PROF_LAYERNORM, 2 * e->r * e->C,
           e->k->layernorm_forward (a->ln2, a->mean2, a->rstd2, a->mid, w + p->ln2_g, w + p->ln2_b, e->r, e->C));
-    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
-    return in;
+    pack (e, a->ln2_half, a->ln2, e->r * e->C);
 }
 
 static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p) {
-    const float *in;
-    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
-    LINEAR (e, WB_PROF_FC, e->n, e->C, 4 * e->F, wb_linear_forward (a->z, in, w + p->fc_w, e->n, e->C, 4 * e->F));
-    wb_lora_forward (e, a->z, in, w, &p->lora[WB_LINEAR_FC], e->C, 4 * e->F);
+    const wb_operand_t x = gathered (e, a->ln2, a->ln2_half), A = weight (e, w, p->fc_w, WB_LINEAR_FC);
+    LINEAR (e, WB_PROF_FC, e->n, e->C, 4 * e->F, wb_linear_forward (a->z, x, A, e->n, e->C, 4 * e->F));
+    wb_lora_forward (e, a->z, x.f, w, &p->lora[WB_LINEAR_FC], e->C, 4 * e->F);
     PASS (e, WB_PROF_GELU, 12 * e->n * e->F, e->k->bias_gelu_forward (a->g, a->z, w + p->fc_b, e->n, 4 * e->F));
+    pack (e, a->g_half, a->g, e->n * 4 * e->F);
 }
 
 void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
@@ -85,7 +121,8 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
     forward_qkv (e, a, w, p, begun);
     forward_mid (e, a, w, p);
     forward_fc (e, a, w, p);
-    LINEAR (e, WB_PROF_FC2, e->n, 4 * e->F, e->C, wb_linear_forward (e->y, a->g, w + p->proj_w, e->n, 4 * e->F, e->C));
+    const wb_operand_t x = {a->g, a->g_half}, A = weight (e, w, p->proj_w, WB_LINEAR_PROJ);
+    LINEAR (e, WB_PROF_FC2, e->n, 4 * e->F, e->C, wb_linear_forward (e->y, x, A, e->n, 4 * e->F, e->C));
     wb_lora_forward (e, e->y, a->g, w, &p->lora[WB_LINEAR_PROJ], 4 * e->F, e->C);
     TENSOR (e, y = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
     if (next.a != NULL && e->hooks.need != NULL) {
@@ -110,23 +147,25 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
 static void backward_mlp (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
                           const wb_layer_offsets_t *p) {
     const wb_kern_t *k = e->k;
-    const float *in, *dy;
+    const float *whole;
     float *dln;
     /* out = mid + gelu (LN (mid) fc) proj */
     LEARN (e, PASS, WB_PROF_BIAS_BACK, e->r * e->C, k->bias_backward (D (proj_b), dx, e->r, e->C));
-    TENSOR (e, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
-    LINEAR (e, WB_PROF_FC2_DX, e->n, 4 * e->F, e->C, wb_linear_dx (e->dwide, dy, w + p->proj_w, e->n, 4 * e->F, e->C));
-    LEARN (e, LINEAR, WB_PROF_FC2_DW, e->n, 4 * e->F, e->C, wb_linear_dw (D (proj_w), dy, a->g, e->n, 4 * e->F, e->C));
-    wb_lora_backward (e, e->dwide, dw, a->g, dy, w, &p->lora[WB_LINEAR_PROJ], 4 * e->F, e->C);
+    TENSOR (e, whole = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
+    const wb_operand_t dy = gradient (e, whole, e->n * e->C), g = {a->g, a->g_half};
+    const wb_operand_t A = weight (e, w, p->proj_w, WB_LINEAR_PROJ), F = weight (e, w, p->fc_w, WB_LINEAR_FC);
+    LINEAR (e, WB_PROF_FC2_DX, e->n, 4 * e->F, e->C, wb_linear_dx (e->dwide, dy, A, e->n, 4 * e->F, e->C));
+    LEARN (e, LINEAR, WB_PROF_FC2_DW, e->n, 4 * e->F, e->C, wb_linear_dw (D (proj_w), dy, g, e->n, 4 * e->F, e->C));
+    if (e->rank > 0) unpack (e, a->g, a->g_half, e->n * 4 * e->F); /* adapters have products of fp32 */
+    wb_lora_backward (e, e->dwide, dw, a->g, dy.f, w, &p->lora[WB_LINEAR_PROJ], 4 * e->F, e->C);
     PASS (e, WB_PROF_GELU_BACK, 12 * e->n * e->F,
           k->gelu_backward (e->dwide, D (fc_b), e->dwide, a->z, e->n, 4 * e->F));
-    if (e->recompute == WB_RECOMPUTE_ATTENTION)
-        in = forward_ln2 (e, a, w, p);
-    else
-        TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln2, e->n, e->C));
-    LINEAR (e, WB_PROF_FC_DX, e->n, e->C, 4 * e->F, wb_linear_dx (e->y, e->dwide, w + p->fc_w, e->n, e->C, 4 * e->F));
-    LEARN (e, LINEAR, WB_PROF_FC_DW, e->n, e->C, 4 * e->F, wb_linear_dw (D (fc_w), e->dwide, in, e->n, e->C, 4 * e->F));
-    wb_lora_backward (e, e->y, dw, in, e->dwide, w, &p->lora[WB_LINEAR_FC], e->C, 4 * e->F);
+    const wb_operand_t dz = gradient (e, e->dwide, e->n * 4 * e->F);
+    if (e->recompute == WB_RECOMPUTE_ATTENTION) forward_ln2 (e, a, w, p);
+    const wb_operand_t x = gathered_again (e, a->ln2, a->ln2_half);
+    LINEAR (e, WB_PROF_FC_DX, e->n, e->C, 4 * e->F, wb_linear_dx (e->y, dz, F, e->n, e->C, 4 * e->F));
+    LEARN (e, LINEAR, WB_PROF_FC_DW, e->n, e->C, 4 * e->F, wb_linear_dw (D (fc_w), dz, x, e->n, e->C, 4 * e->F));
+    wb_lora_backward (e, e->y, dw, x.f, e->dwide, w, &p->lora[WB_LINEAR_FC], e->C, 4 * e->F);
     TENSOR (e, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
     PASS (e, WB_PROF_LAYERNORM_BACK, 4 * e->r * e->C,
           k->layernorm_backward (dx, D (ln2_g), D (ln2_b), dln, a->mid, a->mean2, a->rstd2, w + p->ln2_g, e->r, e->C));
@@ -135,22 +174,25 @@ static void backward_mlp (wb_block_env_t *e, float *dx, float *dw, const wb_bloc
 static void backward_attention (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
                                 const wb_layer_offsets_t *p) {
     const wb_kern_t *k = e->k;
-    const float *in, *dy;
+    const float *whole;
     float *dln;
     /* mid = x + attention (LN (x) qkv) att */
     LEARN (e, PASS, WB_PROF_BIAS_BACK, e->r * e->C, k->bias_backward (D (att_b), dx, e->r, e->C));
-    TENSOR (e, dy = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
-    LINEAR (e, WB_PROF_PROJ_DX, e->n, e->F, e->C, wb_linear_dx (e->datt, dy, w + p->att_w, e->n, e->F, e->C));
-    LEARN (e, LINEAR, WB_PROF_PROJ_DW, e->n, e->F, e->C, wb_linear_dw (D (att_w), dy, a->att, e->n, e->F, e->C));
-    wb_lora_backward (e, e->datt, dw, a->att, dy, w, &p->lora[WB_LINEAR_ATT], e->F, e->C);
+    TENSOR (e, whole = wb_tensor_gather (&e->tp, e->full, dx, e->n, e->C));
+    const wb_operand_t dy = gradient (e, whole, e->n * e->C), att = {a->att, a->att_half};
+    const wb_operand_t A = weight (e, w, p->att_w, WB_LINEAR_ATT), Q = weight (e, w, p->qkv_w, WB_LINEAR_QKV);
+    unpack (e, a->att, a->att_half, e->n * e->F);
+    LINEAR (e, WB_PROF_PROJ_DX, e->n, e->F, e->C, wb_linear_dx (e->datt, dy, A, e->n, e->F, e->C));
+    LEARN (e, LINEAR, WB_PROF_PROJ_DW, e->n, e->F, e->C, wb_linear_dw (D (att_w), dy, att, e->n, e->F, e->C));
+    wb_lora_backward (e, e->datt, dw, a->att, dy.f, w, &p->lora[WB_LINEAR_ATT], e->F, e->C);
     RUN (e, WB_PROF_ATTENTION_BACK, attention_flop (e, 5), 4.0 * (double) (8 * e->n * e->F),
          k->attention_backward (e->dwide, e->datt, a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
     LEARN (e, PASS, WB_PROF_BIAS_BACK, 3 * e->n * e->F, k->bias_backward (D (qkv_b), e->dwide, e->n, 3 * e->F));
-    TENSOR (e, in = wb_tensor_gather (&e->tp, e->full, a->ln1, e->n, e->C));
-    LINEAR (e, WB_PROF_QKV_DX, e->n, e->C, 3 * e->F, wb_linear_dx (e->y, e->dwide, w + p->qkv_w, e->n, e->C, 3 * e->F));
-    LEARN (e, LINEAR, WB_PROF_QKV_DW, e->n, e->C, 3 * e->F,
-           wb_linear_dw (D (qkv_w), e->dwide, in, e->n, e->C, 3 * e->F));
-    wb_lora_backward (e, e->y, dw, in, e->dwide, w, &p->lora[WB_LINEAR_QKV], e->C, 3 * e->F);
+    const wb_operand_t dqkv = gradient (e, e->dwide, e->n * 3 * e->F);
+    const wb_operand_t x = gathered_again (e, a->ln1, a->ln1_half);
+    LINEAR (e, WB_PROF_QKV_DX, e->n, e->C, 3 * e->F, wb_linear_dx (e->y, dqkv, Q, e->n, e->C, 3 * e->F));
+    LEARN (e, LINEAR, WB_PROF_QKV_DW, e->n, e->C, 3 * e->F, wb_linear_dw (D (qkv_w), dqkv, x, e->n, e->C, 3 * e->F));
+    wb_lora_backward (e, e->y, dw, x.f, e->dwide, w, &p->lora[WB_LINEAR_QKV], e->C, 3 * e->F);
     TENSOR (e, dln = wb_tensor_reduce (&e->tp, e->y, e->n, e->C));
     PASS (e, WB_PROF_LAYERNORM_BACK, 4 * e->r * e->C,
           k->layernorm_backward (dx, D (ln1_g), D (ln1_b), dln, a->x, a->mean1, a->rstd1, w + p->ln1_g, e->r, e->C));
@@ -166,6 +208,7 @@ void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_
     } else if (e->recompute == WB_RECOMPUTE_ATTENTION) {
         forward_qkv (e, a, w, p, false);
         PASS (e, WB_PROF_GELU, 8 * e->n * e->F, k->gelu_forward (a->g, a->z, e->n * 4 * e->F));
+        pack (e, a->g_half, a->g, e->n * 4 * e->F);
     }
     backward_mlp (e, dx, dw, a, w, p);
     backward_attention (e, dx, dw, a, w, p);

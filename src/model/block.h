@@ -13,6 +13,8 @@ typedef struct wb_block_acts {
     float *mid;                 /* [r, C] residual after attention */
     float *ln2, *mean2, *rstd2;
     float *z, *g; /* [n, 4 F] before and after GELU */
+    /* bf16: these are kept instead of ln1, att, ln2 and g, which are work space then; NULL in fp32 */
+    uint16_t *ln1_half, *att_half, *ln2_half, *g_half;
 } wb_block_acts_t;
 
 /* Shared by all blocks of a stage. */
@@ -22,6 +24,7 @@ typedef struct wb_block_env {
     int64_t B, T, C, H, D; /* H: own heads */
     int64_t n, r, F;
     wb_recompute recompute;
+    bool bf16; /* products of brain floats */
     wb_stage_hooks_t hooks;
     wb_profile_t profile;
     /* scratch, shared by all */
@@ -30,6 +33,10 @@ typedef struct wb_block_env {
     float *dwide;   /* [n, 4 F] gradient of z, then of qkv */
     float *datt;    /* [n, F] */
     float *attwork; /* attention */
+    /* bf16, else NULL */
+    uint16_t *x_half;                 /* [n, C] gathered rows (sequence parallelism) */
+    uint16_t *dy_half;                /* [n, 4 F or C] the gradient that goes into a linear */
+    const uint16_t *half[WB_LINEARS]; /* weights of the linears of the layer at hand */
     /* adapters */
     int64_t rank, fixed; /* rank 0: there are none; float of the block at which the gradients begin */
     float scale;
@@ -59,6 +66,15 @@ void wb_lora_forward (wb_block_env_t *e, float *y, const float *x, const float *
 /* dx [n, in] +=, and the gradients of A and B in dw, of dy [n, out]. */
 void wb_lora_backward (wb_block_env_t *e, float *dx, float *dw, const float *x, const float *dy, const float *w,
                        const wb_lora_t *at, int64_t in, int64_t out);
+
+/* Memory of activations, from an arena or a counting one (activations.c).  All of a layer that has a backward pass;
+ * what all layers share; and by themselves what WB_RECOMPUTE_ATTENTION computes again, and what only
+ * WB_RECOMPUTE_BLOCK. */
+void wb_carve_layer (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e, const wb_block_acts_t *shared);
+void wb_carve_shared (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e);
+void wb_carve_inputs (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e);
+void wb_carve_middle (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e);
+uint16_t *wb_carve_halves (wb_arena_t *from, int64_t n);
 
 /* Let communication progress; `now` as wb_now () gives it. */
 static inline void wb_block_poll (wb_block_env_t *e, double now) {

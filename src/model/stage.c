@@ -24,6 +24,7 @@ typedef struct slot {
 
 typedef struct chunk {
     int64_t first, layers;
+    int64_t before; /* layers of the chunks before it */
     bool embed, head;
     slot_t *slots;
 } chunk_t;
@@ -39,43 +40,14 @@ struct wb_stage {
     int64_t wte, wpe, lnf_g, lnf_b; /* offsets, -1 where not held */
     int64_t wte_end, wpe_end, lnf_end;
     float *lnf, *dlnf, *headwork;
+    /* bf16, else NULL: copies of the weights of linears and output, made when first used after wb_stage_refresh () */
+    uint16_t *halves, *wte_half, *lnf_half;
+    int64_t nlayers; /* of this rank */
+    int64_t version;
+    int64_t *copied; /* [layers of the rank, then the output] version of each copy */
     wb_arena_t *act, *work;
     void *tables; /* slots and layers, one block */
 };
-
-/* What WB_RECOMPUTE_ATTENTION computes again: inputs of the linears, the attention, the output of GELU. */
-static void carve_inputs (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e) {
-    a->ln1 = wb_arena_floats (from, e->r * e->C);
-    a->mean1 = wb_arena_floats (from, e->r);
-    a->rstd1 = wb_arena_floats (from, e->r);
-    a->qkv = wb_arena_floats (from, e->n * 3 * e->F);
-    a->att = wb_arena_floats (from, e->n * e->F);
-    a->lse = wb_arena_floats (from, e->n * e->H);
-    a->ln2 = wb_arena_floats (from, e->r * e->C);
-    a->mean2 = wb_arena_floats (from, e->r);
-    a->rstd2 = wb_arena_floats (from, e->r);
-    a->g = wb_arena_floats (from, e->n * 4 * e->F);
-}
-
-/* What only WB_RECOMPUTE_BLOCK computes again. */
-static void carve_middle (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e) {
-    a->mid = wb_arena_floats (from, e->r * e->C);
-    a->z = wb_arena_floats (from, e->n * 4 * e->F);
-}
-
-/* Activations that are computed again share their memory over all layers. */
-static void carve_shared (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e) {
-    memset (a, 0, sizeof *a);
-    if (e->recompute != WB_RECOMPUTE_NONE) carve_inputs (a, from, e);
-    if (e->recompute == WB_RECOMPUTE_BLOCK) carve_middle (a, from, e);
-}
-
-static void carve_layer (wb_block_acts_t *a, wb_arena_t *from, const wb_block_env_t *e, const wb_block_acts_t *shared) {
-    *a = *shared;
-    a->x = wb_arena_floats (from, e->r * e->C);
-    if (e->recompute != WB_RECOMPUTE_BLOCK) carve_middle (a, from, e);
-    if (e->recompute == WB_RECOMPUTE_NONE) carve_inputs (a, from, e);
-}
 
 /* Of layers without a backward pass: one set of activations, and two inputs that are used in turn. */
 static void carve_passing (wb_block_acts_t *a, float *pass[2], wb_arena_t *from, const wb_stage_t *st,
@@ -89,8 +61,8 @@ static void carve_passing (wb_block_acts_t *a, float *pass[2], wb_arena_t *from,
     }
     for (int i = 0; i < 2; i++) pass[i] = layers > 1 ? wb_arena_floats (from, e->r * e->C) : NULL;
     if (layers == 0) return;
-    if (e->recompute == WB_RECOMPUTE_NONE) carve_inputs (a, from, e);
-    if (e->recompute != WB_RECOMPUTE_BLOCK) carve_middle (a, from, e);
+    if (e->recompute == WB_RECOMPUTE_NONE) wb_carve_inputs (a, from, e);
+    if (e->recompute != WB_RECOMPUTE_BLOCK) wb_carve_middle (a, from, e);
 }
 
 /* Sizes of env and chunks. */
@@ -107,6 +79,7 @@ static void set_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo
     e->r = sequence ? e->n / lo->tp : e->n;
     e->F = s->C / lo->tp;
     e->recompute = o->recompute;
+    e->bf16 = o->bf16;
     e->hooks = o->hooks;
     st->learns = wb_tuning_first (&o->tuning, s);
     e->rank = o->tuning.rank;
@@ -115,13 +88,32 @@ static void set_sizes (wb_stage_t *st, const wb_size_t *s, const wb_layout_t *lo
     st->V = s->V;
     st->v0 = wb_split_first (s->V, lo->tp, lo->tp_rank);
     st->Vown = wb_split_count (s->V, lo->tp, lo->tp_rank);
+    int64_t before = 0;
     for (int c = 0; c < lo->chunks; c++) {
         int stage = c * lo->pp + lo->pp_rank;
         st->chunks[c].first = lo->first[stage];
         st->chunks[c].layers = lo->first[stage + 1] - lo->first[stage];
+        st->chunks[c].before = before;
+        before += st->chunks[c].layers;
+        st->nlayers = before;
         st->chunks[c].embed = stage == 0;
         st->chunks[c].head = stage == lo->pp * lo->chunks - 1;
     }
+}
+
+/* Floats of the weights of a layer's linears. */
+static int64_t linear_floats (const wb_block_env_t *e) { return 12 * e->C * e->F; }
+
+/* What only products of brain floats need. */
+static void carve_bf16 (wb_stage_t *st, wb_arena_t *work, const wb_layout_t *lo) {
+    wb_block_env_t *e = &st->env;
+    const int64_t wide = 4 * e->F > e->C ? 4 * e->F : e->C;
+    st->halves = wb_carve_halves (work, st->nlayers * linear_floats (e));
+    e->x_half = e->r != e->n ? wb_carve_halves (work, e->n * e->C) : NULL;
+    e->dy_half = wb_carve_halves (work, e->n * wide);
+    if (!wb_layout_has_head (lo)) return;
+    st->wte_half = wb_carve_halves (work, st->Vown * e->C);
+    st->lnf_half = wb_carve_halves (work, e->n * e->C);
 }
 
 /* All buffers; st->chunks[].slots may be NULL when the arenas only count. */
@@ -142,9 +134,10 @@ static void carve (wb_stage_t *st, wb_arena_t *act, wb_arena_t *work, const wb_l
     if (head) {
         st->lnf = wb_arena_floats (work, e->r * e->C);
         st->dlnf = wb_arena_floats (work, e->n * e->C);
-        st->headwork = wb_arena_floats (work, wb_head_work_floats (e->n, st->V, lo->tp, lo->tp_rank));
+        st->headwork = wb_arena_floats (work, wb_head_work_floats (e->n, st->V, lo->tp, lo->tp_rank, e->bf16));
     }
-    carve_shared (&shared, work, e);
+    if (e->bf16) carve_bf16 (st, work, lo);
+    wb_carve_shared (&shared, work, e);
     carve_passing (&passing, pass, work, st, lo, &shared);
     for (int c = 0; c < lo->chunks; c++) {
         chunk_t *ch = &st->chunks[c];
@@ -153,7 +146,7 @@ static void carve (wb_stage_t *st, wb_arena_t *act, wb_arena_t *work, const wb_l
             for (int64_t l = 0; l < ch->layers; l++) {
                 wb_block_acts_t *a = slot->layers != NULL ? &slot->layers[l] : &scratch;
                 if (ch->first + l >= st->learns) {
-                    carve_layer (a, act, e, &shared);
+                    wb_carve_layer (a, act, e, &shared);
                 } else { /* the first layer's input is a buffer that messages arrive in */
                     *a = passing;
                     a->x = l > 0 ? pass[l % 2] : wb_arena_floats (act, e->r * e->C);
@@ -204,7 +197,8 @@ static wb_status new_tables (wb_stage_t *st, const wb_layout_t *lo, int64_t L) {
     }
     st->tables = wb_calloc (1, wb_align (slots * sizeof (slot_t)) + layers * sizeof (wb_block_acts_t));
     st->layers = wb_calloc ((size_t) L, sizeof *st->layers);
-    if (st->tables == NULL || st->layers == NULL) return WB_NOMEM ("the tables of a stage");
+    st->copied = wb_calloc ((size_t) L + 1, sizeof *st->copied);
+    if (st->tables == NULL || st->layers == NULL || st->copied == NULL) return WB_NOMEM ("the tables of a stage");
     slot_t *s = st->tables;
     wb_block_acts_t *a = (wb_block_acts_t *) (void *) ((char *) st->tables + wb_align (slots * sizeof *s));
     for (int c = 0; c < lo->chunks; c++) {
@@ -249,6 +243,7 @@ wb_status wb_stage_new (wb_stage_t **out, const wb_size_t *s, const wb_layout_t 
         return status;
     }
     st->env.tp.profile = &st->env.profile;
+    wb_stage_refresh (st);
     *out = st;
     return WB_OK;
 }
@@ -260,6 +255,7 @@ void wb_stage_destroy (wb_stage_t *st) {
     wb_arena_destroy (st->work);
     wb_free (st->tables);
     wb_free (st->layers);
+    wb_free (st->copied);
     wb_free (st);
 }
 
@@ -268,6 +264,7 @@ float *wb_stage_out (wb_stage_t *st, int chunk, int slot) { return st->chunks[ch
 float *wb_stage_grad (wb_stage_t *st, int chunk, int slot) { return st->chunks[chunk].slots[slot].grad; }
 int64_t wb_stage_rows (const wb_stage_t *st) { return st->env.r; }
 wb_profile_t *wb_stage_profile (wb_stage_t *st) { return &st->env.profile; }
+void wb_stage_refresh (wb_stage_t *st) { st->version++; }
 
 /* The gradient of what lies at a place of the block; NULL: there are none, or it is frozen. */
 static float *gradient (const wb_stage_t *st, float *dw, int64_t at) {
@@ -277,6 +274,38 @@ static float *gradient (const wb_stage_t *st, float *dw, int64_t at) {
 static void need (const wb_stage_t *st, int64_t begin, int64_t end) {
     if (st->env.hooks.need != NULL) st->env.hooks.need (st->env.hooks.ctx, begin, end);
 }
+
+/* ---- copies of the weights in bf16 ------------------------------------------------------------------------------- */
+
+static void pack (wb_stage_t *st, uint16_t *half, const float *w, int64_t count) {
+    const double start = wb_now ();
+    st->env.k->bf16_pack (half, w, count);
+    wb_profile_add (&st->env.profile, WB_PROF_PACK, start, 0, 6.0 * (double) count);
+}
+
+/* Is a copy of older weights?  Then it is to be made now. */
+static bool is_stale (wb_stage_t *st, int64_t *copied) {
+    const bool stale = *copied != st->version;
+    *copied = st->version;
+    return stale;
+}
+
+/* The linears of layer l of a chunk, for the passes of its block. */
+static void use_layer (wb_stage_t *st, const chunk_t *ch, int64_t l, const float *w) {
+    wb_block_env_t *e = &st->env;
+    if (!e->bf16) return;
+    const wb_layer_offsets_t *p = &st->layers[ch->first + l];
+    const int64_t n = e->C * e->F, at[WB_LINEARS + 1] = {0, 3 * n, 4 * n, 8 * n, 12 * n};
+    const int64_t from[WB_LINEARS] = {p->qkv_w, p->att_w, p->fc_w, p->proj_w};
+    uint16_t *half = st->halves + (ch->before + l) * linear_floats (e);
+    const bool stale = is_stale (st, &st->copied[ch->before + l]);
+    for (int i = 0; i < WB_LINEARS; i++) {
+        if (stale) pack (st, half + at[i], w + from[i], at[i + 1] - at[i]);
+        e->half[i] = half + at[i];
+    }
+}
+
+/* ---- forward and backward ---------------------------------------------------------------------------------------- */
 
 /* x of the first layer = wte [tokens] + wpe, the vocabulary's shards summed over the tensor group. */
 static void embed_forward (wb_stage_t *st, float *x, const float *w, const int32_t *tokens) {
@@ -305,7 +334,12 @@ static void head_forward (wb_stage_t *st, float *loss, float *dw, slot_t *slot, 
     t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM, t, 0, 8.0 * (double) (e->r * e->C));
     const float *h = wb_tensor_gather (&e->tp, e->full, st->lnf, e->n, e->C);
     wb_profile_add (&e->profile, WB_PROF_TENSOR, t, 0, 0);
-    wb_head_loss (&e->tp, dw != NULL ? st->dlnf : NULL, gradient (st, dw, st->wte), loss, h, w + st->wte, targets,
+    if (e->bf16) {
+        if (is_stale (st, &st->copied[st->nlayers])) pack (st, st->wte_half, w + st->wte, st->Vown * e->C);
+        pack (st, st->lnf_half, h, e->n * e->C);
+    }
+    const wb_operand_t rows = {h, st->lnf_half}, wte = {w + st->wte, st->wte_half};
+    wb_head_loss (&e->tp, dw != NULL ? st->dlnf : NULL, gradient (st, dw, st->wte), loss, rows, wte, targets,
                   st->headwork, e->n, e->C, st->V, scale);
     if (dw == NULL) return;
     t = wb_now ();
@@ -324,6 +358,7 @@ void wb_stage_forward (wb_stage_t *st, float *loss, float *dw, const float *w, c
         const wb_layer_offsets_t *p = &st->layers[ch->first + l];
         wb_block_next_t next = {more ? &s->layers[l + 1] : NULL, more ? p + 1 : NULL};
         need (st, p->learn_begin, p->learn_end);
+        use_layer (st, ch, l, w);
         wb_block_forward (&st->env, more ? s->layers[l + 1].x : s->out, &s->layers[l], w, p, next, l > 0);
     }
     if (!ch->head) return;
@@ -354,6 +389,7 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
         if (st->lnf_g >= st->fixed) tell_final (st, last, st->lnf_g, t);
     }
     for (int64_t l = ch->layers - 1; l >= 0 && ch->first + l >= st->learns; l--) {
+        use_layer (st, ch, l, w);
         wb_block_backward (e, s->grad, dw, &s->layers[l], w, &st->layers[ch->first + l]);
         tell_final (st, last, st->layers[ch->first + l].learn_begin, wb_now ());
     }

@@ -59,14 +59,14 @@ float *wb_tensor_reduce (wb_tensor_t *tp, float *partial, int64_t n, int64_t C) 
     return partial;
 }
 
-void wb_linear_forward (float *Y, const float *X, const float *A, int64_t n, int64_t k, int64_t m) {
-    wb_gemm (Y, X, A, n, m, k, m, k, m, false, false, 1, 0);
+void wb_linear_forward (float *Y, wb_operand_t X, wb_operand_t A, int64_t n, int64_t k, int64_t m) {
+    wb_gemm_of (Y, X, A, n, m, k, m, k, m, false, false, 0);
 }
 
-void wb_linear_dx (float *dX, const float *dY, const float *A, int64_t n, int64_t k, int64_t m) {
-    wb_gemm (dX, dY, A, n, k, m, k, m, m, false, true, 1, 0);
+void wb_linear_dx (float *dX, wb_operand_t dY, wb_operand_t A, int64_t n, int64_t k, int64_t m) {
+    wb_gemm_of (dX, dY, A, n, k, m, k, m, m, false, true, 0);
 }
 
-void wb_linear_dw (float *dA, const float *dY, const float *X, int64_t n, int64_t k, int64_t m) {
-    wb_gemm (dA, X, dY, k, m, n, m, k, m, true, false, 1, 1);
+void wb_linear_dw (float *dA, wb_operand_t dY, wb_operand_t X, int64_t n, int64_t k, int64_t m) {
+    wb_gemm_of (dA, X, dY, k, m, n, m, k, m, true, false, 1);
 }

@@ -22,23 +22,30 @@ static int64_t block_rows (int64_t n, int64_t V, int ranks) {
     return rows < n ? rows : n;
 }
 
-int64_t wb_head_work_floats (int64_t n, int64_t V, int ranks, int rank) {
-    int64_t rows = block_rows (n, V, ranks);
-    return rows * wb_split_count (V, ranks, rank) + 3 * ((rows + 15) / 16 * 16);
+int64_t wb_head_work_floats (int64_t n, int64_t V, int ranks, int rank, bool half) {
+    const int64_t rows = block_rows (n, V, ranks), logits = rows * wb_split_count (V, ranks, rank);
+    return logits + 3 * ((rows + 15) / 16 * 16) + (half ? (logits + 1) / 2 : 0);
 }
 
-void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const float *h, const float *wte,
+/* Rows of a matrix from `first` on. */
+static wb_operand_t rows_from (wb_operand_t x, int64_t first, int64_t ld) {
+    return (wb_operand_t){x.f + first * ld, x.half != NULL ? x.half + first * ld : NULL};
+}
+
+void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, wb_operand_t h, wb_operand_t wte,
                    const int32_t *targets, float *work, int64_t n, int64_t C, int64_t V, float scale) {
     const wb_kern_t *k = tp->k;
     const int64_t v0 = wb_split_first (V, tp->ranks, tp->rank), Vown = wb_split_count (V, tp->ranks, tp->rank);
     int64_t rows = block_rows (n, V, tp->ranks), pad = (rows + 15) / 16 * 16;
     float *mx = work, *sum = work + pad, *hit = work + 2 * pad, *logits = work + 3 * pad;
+    uint16_t *packed = wte.half != NULL ? (uint16_t *) (void *) (logits + rows * Vown) : NULL;
     for (int64_t i = 0; i < n; i += rows) {
+        const wb_operand_t hi = rows_from (h, i, C), d = {logits, packed}; /* d: once they are gradients */
         int64_t m = n - i < rows ? n - i : rows;
         double flop = 2.0 * (double) (m * C) * (double) Vown, t = wb_now ();
         double bytes = 4.0 * (double) (m * C + C * Vown + m * Vown), logit_bytes = 4.0 * (double) (m * Vown);
 
-        wb_gemm (logits, h + i * C, wte, m, Vown, C, Vown, C, C, false, true, 1, 0);
+        wb_gemm_of (logits, hi, wte, m, Vown, C, Vown, C, C, false, true, 0);
         t = wb_profile_add (tp->profile, WB_PROF_HEAD, t, flop, bytes);
         k->xent_max (mx, logits, m, Vown, Vown);
         t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, logit_bytes);
@@ -56,10 +63,14 @@ void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, const f
         if (dh == NULL) continue;
         k->xent_backward (logits, mx, sum, targets + i, m, Vown, Vown, v0, scale);
         t = wb_profile_add (tp->profile, WB_PROF_SOFTMAX, t, 0, 2 * logit_bytes);
-        wb_gemm (dh + i * C, logits, wte, m, C, Vown, C, Vown, C, false, false, 1, 0);
+        if (packed != NULL) {
+            k->bf16_pack (packed, logits, m * Vown);
+            t = wb_profile_add (tp->profile, WB_PROF_PACK, t, 0, 1.5 * logit_bytes);
+        }
+        wb_gemm_of (dh + i * C, d, wte, m, C, Vown, C, Vown, C, false, false, 0);
         t = wb_profile_add (tp->profile, WB_PROF_HEAD_DX, t, flop, bytes);
         if (dwte == NULL) continue;
-        wb_gemm (dwte, logits, h + i * C, Vown, C, m, C, Vown, C, true, false, 1, 1);
+        wb_gemm_of (dwte, d, hi, Vown, C, m, C, Vown, C, true, false, 1);
         wb_profile_add (tp->profile, WB_PROF_HEAD_DW, t, flop, bytes + 4.0 * (double) (C * Vown));
     }
 }

@@ -41,7 +41,13 @@ static wb_status describe_machine (wb_plan_t *p) {
     };
     if (a->bench != NULL) {
         WB_TRY (wb_plan_bench_read (&p->bench, a->bench));
+        const bool bf16 = p->config->step.precision != WB_PRECISION_FP32;
         p->machine.rate = p->bench.gflops * 1e9;
+        if (p->bench.bf16 != bf16)
+            wb_warn ("%s was measured with products of %s, and train.precision is %s: measure with `wabun bench step "
+                     "--precision %s`",
+                     a->bench, p->bench.bf16 ? "bf16" : "fp32", bf16 ? "bf16" : "fp32",
+                     wb_precision_names[p->config->step.precision]);
     }
     return WB_OK;
 }

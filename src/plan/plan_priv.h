@@ -107,6 +107,7 @@ void wb_plan_nearest (int64_t near[2], const wb_step_options_t *o, int64_t ranks
 typedef struct wb_plan_bench {
     double gflops, mfu; /* of a rank; mfu 0: not in the file */
     int threads;
+    bool bf16; /* precision of its products */
 } wb_plan_bench_t;
 /* Errors: WB_EIO, WB_EDATA with the file's name, WB_ENOMEM. */
 wb_status wb_plan_bench_read (wb_plan_bench_t *out, const char *path) WB_NODISCARD;

@@ -158,10 +158,12 @@ static void print_time (const wb_plan_t *p) {
     char a[32], b[32], c[32];
     if (p->machine.rate <= 0) {
         const int preset = p->config->model.preset;
-        printf (
-            "\nHow long: give --gflops X, which a rank sustains, or --bench FILE, what `wabun bench step --json%s%s` "
-            "prints on one rank.\n",
-            preset >= 0 ? " --preset " : "", preset >= 0 ? wb_preset_names[preset] : "");
+        printf ("\nHow long: give --gflops X, which a rank sustains, or --bench FILE, what `wabun bench step "
+                "--json%s%s%s%s` "
+                "prints on one rank.\n",
+                preset >= 0 ? " --preset " : "", preset >= 0 ? wb_preset_names[preset] : "",
+                p->o.precision > 0 ? " --precision " : "",
+                p->o.precision > 0 ? wb_precision_names[p->o.precision] : "");
         return;
     }
     print_speed (p);

@@ -8,6 +8,7 @@
 
 static wb_status read_fields (wb_plan_bench_t *out, json_t *root, const char *path) {
     const char *bench = json_string_value (json_object_get (root, "bench"));
+    const char *precision = json_string_value (json_object_get (root, "precision")); /* older ones: fp32 */
     const double ranks = json_number_value (json_object_get (root, "ranks"));
     const double gflops = json_number_value (json_object_get (root, "gflops"));
     if (bench == NULL || strcmp (bench, "step") != 0)
@@ -15,6 +16,7 @@ static wb_status read_fields (wb_plan_bench_t *out, json_t *root, const char *pa
     if (!(gflops > 0) || !(ranks >= 1)) return WB_FAIL (WB_EDATA, "%s: \"gflops\" or \"ranks\" is missing", path);
     out->gflops = gflops / ranks;
     out->mfu = json_number_value (json_object_get (root, "mfu"));
+    out->bf16 = precision != NULL && strcmp (precision, "bf16") == 0;
     out->threads = (int) json_integer_value (json_object_get (root, "threads"));
     return WB_OK;
 }

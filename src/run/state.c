@@ -20,6 +20,7 @@ static const char order[] = "the order of the data changes here";
 static const char again[] = "samples may be repeated or left out";
 static const char rate[] = "only the schedule of the learning rate changes";
 static const char update[] = "later updates change, the data do not";
+static const char rounding[] = "losses differ by its rounding from here on, the data do not";
 static const char never[] = "what learns must stay the same in a run"; /* refused: check_tuning() */
 
 typedef struct setting {
@@ -48,6 +49,7 @@ static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
         {"train.eps", json_real (c->step.optim.eps), update},
         {"train.weight_decay", json_real (c->step.optim.weight_decay), update},
         {"train.clip", json_real (c->step.optim.clip), update},
+        {"train.precision", json_string (c->step.precision == WB_PRECISION_FP32 ? "fp32" : "bf16"), rounding},
         {"finetune.layers", json_integer (tune->layers), never},
         {"finetune.lora_rank", json_integer (tune->rank), never},
         {"finetune.lora_alpha", tune->rank > 0 ? json_real (tune->alpha) : json_integer (0), never},

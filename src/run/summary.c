@@ -30,9 +30,12 @@ static void report_machine (const wb_run_t *r, double peak) {
              wb_plural (wb_cpu_cores ()), bind != NULL ? bind : "not set");
     if (wb_wait_note ()[0] != 0) wb_info ("              %s", wb_wait_note ());
     wb_info ("  BLAS        %s; %s; core type %s%s", blas.config, blas.threading, blas.core, wb_retuned_note ());
-    wb_info ("  products    %s", wb_gemm_library_get () == WB_GEMM_ONEDNN ? "oneDNN" : "BLAS");
-    wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds on rank 0, measured", r->trainer->kern->name,
-             peak);
+    const bool bf16 = r->trainer->o.precision != WB_PRECISION_FP32;
+    wb_info ("  products    %s%s%s", wb_gemm_library_get () == WB_GEMM_ONEDNN ? "oneDNN" : "BLAS",
+             bf16 ? "; linears and output in bf16 with fp32 sums, by " : "",
+             bf16 ? wb_bf16_unit_name (wb_bf16_unit_get ()) : "");
+    wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds%s on rank 0, measured", r->trainer->kern->name,
+             peak, bf16 && wb_bf16_unit_get () != WB_BF16_PLAIN ? " of bf16" : "");
     if (wb_launcher_grace () >= 0 && wb_launcher_grace () < 10)
         wb_info ("  stopping    after Ctrl-C, mpirun gives the ranks %d s to save, which may be too short: export "
                  "OMPI_MCA_odls_base_sigkill_timeout=10 before mpirun, or stop with kill -USR1 of mpirun",
@@ -153,6 +156,14 @@ static void report_data (const wb_run_t *r) {
         wb_info ("  validation  none (data.validation is not given)");
 }
 
+/* One of the products whose speed is measured; as brain floats the weights are any numbers. */
+static void one_product (const wb_trainer_t *t, float *to, int64_t m) {
+    const int64_t C = t->o.size.C;
+    const uint16_t *half = t->o.precision != WB_PRECISION_FP32 ? (const uint16_t *) (const void *) t->weights : NULL;
+    const wb_operand_t x = {t->weights, half};
+    wb_gemm_of (to, x, x, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 0);
+}
+
 /* GFLOP/s of a product of the model's widest linear, on all ranks at once, the slowest one's.  Weights and gradients
  * serve as its matrices, where they are large enough: the first step clears the gradients. */
 static double product_speed (const wb_run_t *r) {
@@ -163,11 +174,10 @@ static double product_speed (const wb_run_t *r) {
           *to = few != NULL ? few : t->grads;
     if (few != NULL) most = t->params->own / C < 256 ? t->params->own / C : 256;
     if (m > most) m = most;
-    wb_gemm (to, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0); /* the first is slow */
+    one_product (t, to, m); /* the first is slow */
     wb_comm_barrier (r->world);
     start = wb_now ();
-    for (; done < 2 || wb_now () - start < 0.05; done++)
-        wb_gemm (to, t->weights, t->weights, m, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0);
+    for (; done < 2 || wb_now () - start < 0.05; done++) one_product (t, to, m);
     speed = (double) done * 8.0 * (double) (m * C * C) / (wb_now () - start) / 1e9;
     wb_free (few);
     wb_comm_min_f64 (r->world, &speed, 1);
@@ -177,7 +187,8 @@ static double product_speed (const wb_run_t *r) {
 double wb_run_measure_peak (wb_run_t *r) {
     double threads[1] = {(double) r->threads}, peak;
     wb_comm_barrier (r->world);
-    peak = wb_kern_fma_peak (r->threads, 0.05);
+    peak = r->trainer->o.precision != WB_PRECISION_FP32 ? wb_kern_bf16_peak (r->threads, 0.05) : 0;
+    if (peak <= 0) peak = wb_kern_fma_peak (r->threads, 0.05); /* so do products of bf16 without instructions for it */
     wb_comm_sum_f64 (r->world, threads, 1);
     r->limits.peak = fmax (r->limits.peak, peak * threads[0] / r->threads);
     return peak;

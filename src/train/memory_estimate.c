@@ -30,6 +30,7 @@ wb_status wb_trainer_schedule (wb_schedule_t **out, wb_stage_options_t *so, cons
                                .chunks = lo->chunks,
                                .recompute = o->recompute,
                                .sequence = o->sequence,
+                               .bf16 = o->precision != WB_PRECISION_FP32,
                                .tuning = o->tuning};
     memcpy (so->slots, (*out)->slots, sizeof so->slots);
     return WB_OK;

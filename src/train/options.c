@@ -5,6 +5,7 @@
 
 #include "wabun/train.h"
 
+const char *const wb_precision_names[] = {"fp32", "bf16", "bf16-anywhere", NULL};
 const char *const wb_muon_layout_names[] = {"auto", "whole", "grid", NULL};
 
 /* Number 0 by name. */
@@ -43,6 +44,8 @@ const wb_option_t wb_train_options[] = {
      .help = "steps in all, those before a resume included"},
     {"train.sequence_length", WB_OPTION_INT, AT (T), "0", .max = 1048576, .unit = "tokens",
      .help = "window; 0: the context of the model"},
+    {"train.precision", WB_OPTION_CHOICE, AT (precision), "fp32", .choices = wb_precision_names,
+     .help = "of products; bf16: twice as fast, wants AVX-512 BF16 or AMX; bf16-anywhere: or is slow"},
     {"train.optimizer", WB_OPTION_CHOICE, AT (optim.kind), "adamw", .choices = wb_optim_names,
      .help = "adam_tf1: with eps as TensorFlow 1 places it; muon: matrices by Muon, the rest by AdamW"},
     {"train.lr", WB_OPTION_FLOAT, AT (optim.lr), "6e-4", .max = HUGE_VAL, .open = WB_OPTION_ABOVE,

@@ -79,6 +79,7 @@ static bool is_backward (wb_op op) { return op == WB_OP_BACKWARD || op == WB_OP_
 /* Run a schedule; dw NULL: forward only.  scale: 1 / tokens of the global batch. */
 static void run_schedule (wb_trainer_t *t, sums_t *sums, float *dw, const wb_schedule_t *s, float scale) {
     struct wb_trainer_impl *impl = t->impl;
+    wb_stage_refresh (impl->stage);
     const int64_t positions = t->o.B * t->o.T;
     const int head = wb_layout_has_head (&t->layout) ? t->layout.chunks - 1 : -1; /* the chunk that has the losses */
     wb_pipe_begin (&impl->pipe);

@@ -158,10 +158,22 @@ static wb_status fill (wb_trainer_t *t) {
     return WB_OK;
 }
 
+/* This rank's own answer. */
+static wb_status check_precision (const wb_step_options_t *o) {
+    if (o->precision != WB_PRECISION_BF16 || wb_bf16_unit_get () != WB_BF16_PLAIN) return WB_OK;
+    return WB_FAIL (
+        WB_EUSAGE,
+        "train.precision = \"bf16\": %s on %s multiplies bf16 slower than fp32 (kernels %s, products by %s; "
+        "fast are AVX-512 BF16 and AMX, through oneDNN): set it to \"fp32\", or to \"bf16-anywhere\" for "
+        "the same numbers, slowly",
+        wb_cpu_name (), wb_comm_host (), wb_isa_name (wb_cpu_isa ()), wb_gemm_library_name (wb_gemm_library_get ()));
+}
+
 wb_status wb_trainer_new (wb_trainer_t **out, const wb_topo_t *topo, const wb_step_options_t *o) {
     wb_layout_t lo;
     *out = NULL;
     WB_TRY (wb_agree (topo->world, wb_trainer_layout (&lo, o, topo->dp, topo->pp, topo->tp)));
+    WB_TRY (wb_agree (topo->world, check_precision (o)));
     lo.dp_rank = topo->dp_rank;
     lo.pp_rank = topo->pp_rank;
     lo.tp_rank = topo->tp_rank;

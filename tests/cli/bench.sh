@@ -128,6 +128,18 @@ ok "step: the figures belong together" awk -v rate="$(field tokens_per_s)" -v gf
 bench 1 step $tiny --steps 1
 ok "step: a table" table '^tokens/s ' '^MFU .*%' '^peak ' '^memory '
 ok "step: one rank is not compared" sh -c '! grep -q "over the ranks" out'
+# Without instructions for bf16 it is computed all the same, and MFU is of the peak of fp32.
+WABUN_ISA=portable
+export WABUN_ISA
+# shellcheck disable=SC2086
+bench 1 step $tiny --steps 1 --precision bf16-anywhere --json
+ok "step in bf16: what multiplied" sh -c 'grep -q "\"precision\":\"bf16\"" out && grep -q "\"bf16_unit\":\"plain C\"" out && ! grep -q bf16_peak out'
+ok "step in bf16: figures" step_is_sane
+# shellcheck disable=SC2086
+ok "bf16 where nothing multiplies it" refused 'slower than fp32' step $tiny --precision bf16
+unset WABUN_ISA
+# shellcheck disable=SC2086
+ok "bf16 of other benches" refused 'unknown option' gemm $tiny --precision bf16
 # shellcheck disable=SC2086
 bench 2 step $tiny --batch 6 --steps 1
 ok "step: ranks in the table" table '^over the ranks ' '^  compute .*slowest: rank [01] on ' '^  waiting .*0\.0000 ' '^  exposed '

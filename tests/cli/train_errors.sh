@@ -83,6 +83,15 @@ mv away cfg
 refused "an unknown option" 2 'unknown option --rseume; did you mean --resume' --rseume none
 refused "a vocabulary smaller than the tokenizer" 2 'vocab_size = 100 .*257 ids' --set model.vocab_size=100
 refused "a width that the heads do not divide" 2 'width.*33.*heads' --set model.width=33
+without_bf16 () { # the same with kernels for which nothing multiplies bf16
+  WABUN_ISA=portable
+  export WABUN_ISA
+  refuse "$@"
+  without_code=$?
+  unset WABUN_ISA
+  return $without_code
+}
+ok "bf16 on a processor without it" without_bf16 2 'train.precision = "bf16": .* slower than fp32 (kernels portable.*bf16-anywhere' "1 2 3" run --set 'train.precision="bf16"'
 refused "absurdly many threads" 2 '4096 threads in a process that may use [0-9]* core.*at most' --set parallel.threads=4096
 many () { # the same from the environment
   OMP_NUM_THREADS=99999

@@ -159,6 +159,8 @@ changed () {
   ok "says so in one line" sh -c '[ "$(grep -c "changed/step-00000008 was made with" log)" -eq "$2" ] && grep -q -e "$1" log' sh "$p" "${lines:-2}"
 }
 lines=1 changed "more steps" '^changed/step-00000008 was made with train.steps = 8, now it is 9: only the schedule' --set 'train.decay="cosine"'
+changed "another precision" '^changed/step-00000008 was made with train.precision = "fp32", now it is "bf16": losses differ' --set 'train.precision="bf16-anywhere"'
+ok "its report names what multiplies" grep -q 'products .*; linears and output in bf16 with fp32 sums, by ' log
 changed "another seed" '^wabun: warning: .* with seed = 3, now it is 4: the order of the data' --set seed=4
 changed "no shuffling" '^wabun: warning: .* with data.shuffle = true, now it is false: the order' --set data.shuffle=false
 changed "another batch" '^wabun: warning: .* with train.global_batch = 12, now it is 6: samples may be' --set train.global_batch=6

@@ -104,8 +104,8 @@ typedef struct golden_machine {
 } golden_machine_t;
 
 static bool golden_machine_new (golden_machine_t *m, const golden_t *g, wb_comm_t *world, const wb_kern_t *k,
-                                wb_recompute recompute, int64_t micro) {
-    wb_stage_options_t o = {.B = micro, .T = g->T, .chunks = 1, .slots = {1}, .recompute = recompute};
+                                wb_recompute recompute, int64_t micro, bool bf16) {
+    wb_stage_options_t o = {.B = micro, .T = g->T, .chunks = 1, .slots = {1}, .recompute = recompute, .bf16 = bf16};
     size_t own = (size_t) g->params->own;
     memset (m, 0, sizeof *m);
     m->g = g;
@@ -169,10 +169,11 @@ static void golden_logits (const golden_machine_t *m, float *logits) {
 
 /* Logits, loss and gradients against what they must be. */
 __attribute__ ((unused)) static void golden_compare (golden_errors_t *e, const golden_t *g, wb_comm_t *world,
-                                                     const wb_kern_t *k, wb_recompute recompute, int64_t micro) {
+                                                     const wb_kern_t *k, wb_recompute recompute, int64_t micro,
+                                                     bool bf16) {
     golden_machine_t m;
     memset (e, 0, sizeof *e);
-    if (golden_machine_new (&m, g, world, k, recompute, micro)) {
+    if (golden_machine_new (&m, g, world, k, recompute, micro, bf16)) {
         e->loss = golden_relative (golden_pass (&m, true), g->loss);
         for (int i = 0; i < g->params->n; i++) {
             const wb_segment_t *s = &g->block[i];
@@ -202,7 +203,7 @@ __attribute__ ((unused)) static void golden_train (double *loss, double *norm, d
     const wb_optim_options_t *o = &run->optim;
     golden_machine_t m;
     *loss = *norm = *weights = 0;
-    if (golden_machine_new (&m, g, world, k, recompute, micro)) {
+    if (golden_machine_new (&m, g, world, k, recompute, micro, false)) {
         if (o->kind == WB_OPTIM_ADAGRAD)
             for (int64_t i = 0; i < g->params->own; i++) m.state[0][i] = 0.1f;
         for (int step = 1; step <= GOLDEN_STEPS + 1; step++) {

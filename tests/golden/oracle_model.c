@@ -121,7 +121,7 @@ static void check (const char *dir) {
         const wb_kern_t *k = isa < 0 ? wb_kern_ref () : wb_kern_get ((wb_isa) isa);
         for (int mode = 0; mode < 3; mode++) {
             golden_errors_t e;
-            golden_compare (&e, &g, world, k, (wb_recompute) mode, g.B);
+            golden_compare (&e, &g, world, k, (wb_recompute) mode, g.B, false);
             printf ("  %-10s recompute %-10s loss %.1e, logits %.1e, gradients %.1e (%s)\n", k->name, modes[mode],
                     e.loss, e.logits, e.grads, e.where);
             T_OK (e.loss < TOLERANCE && e.logits < TOLERANCE && e.grads < TOLERANCE, "%s: %s", dir, k->name);

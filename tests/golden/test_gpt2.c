@@ -86,6 +86,27 @@ static void test_grids (const char *variant) {
     golden_free (&g);
 }
 
+/* Products of brain floats, by each library.  Rounding an operand to nearest changes it by a part of 2^-8 at most, so
+ * where the terms of a product are independent, its result by sqrt (2 / 3) 2^-8, as the root of mean squares; on its
+ * way to a gradient a value goes through at most 4 L products forward, 4 L backward, two of the output and that of the
+ * gradient.  Their errors add as squares; four times that for the largest of many, and for LayerNorm and softmax, which
+ * enlarge errors a little. */
+static void test_bf16 (const char *variant, const golden_t *g) {
+    const double one = sqrt (2.0 / 3) * ldexp (1, -8), bound = 4 * one * sqrt (8 * (double) g->size.L + 3);
+    const wb_gemm_library was = wb_gemm_library_get ();
+    for (int i = WB_GEMM_BLAS; i <= WB_GEMM_ONEDNN; i++)
+        for (int mode = 0; mode < 3 && wb_gemm_library_set ((wb_gemm_library) i); mode++) {
+            golden_errors_t e;
+            golden_compare (&e, g, world, wb_kern_get (wb_cpu_isa ()), (wb_recompute) mode, g->B, true);
+            printf ("%s, bf16 by %s: errors of loss %.1e, logits %.1e, gradients %.1e (%s), bound %.1e\n", variant,
+                    wb_bf16_unit_name (wb_bf16_unit_get ()), e.loss, e.logits, e.grads, e.where, bound);
+            T_OK (e.loss < bound && e.logits < bound && e.grads < bound && e.grads > one / 10,
+                  "%s, bf16: loss %.1e, logits %.1e, gradients %.1e (%s), not %.1e", variant, e.loss, e.logits, e.grads,
+                  e.where, bound);
+        }
+    wb_gemm_library_set (was);
+}
+
 static void test (const char *variant) {
     static const char *const modes[] = {"none", "attention", "block"};
     const wb_kern_t *kerns[4] = {wb_kern_ref ()};
@@ -100,7 +121,7 @@ static void test (const char *variant) {
             for (int mode = 0; mode < 3; mode++)
                 for (int64_t micro = 1; micro <= g.B; micro += g.B - 1) {
                     golden_errors_t e;
-                    golden_compare (&e, &g, world, kerns[i], (wb_recompute) mode, micro);
+                    golden_compare (&e, &g, world, kerns[i], (wb_recompute) mode, micro, false);
                     T_OK (e.loss < TOLERANCE && e.logits < TOLERANCE && e.grads < TOLERANCE,
                           "%s, %s, recompute %s, micro-batch %lld: loss %.1e, logits %.1e, gradients %.1e (%s)",
                           variant, kerns[i]->name, modes[mode], (long long) micro, e.loss, e.logits, e.grads, e.where);
@@ -108,6 +129,7 @@ static void test (const char *variant) {
                         printf ("%s, %s: errors of loss %.1e, logits %.1e, gradients %.1e (%s)\n", variant,
                                 kerns[i]->name, e.loss, e.logits, e.grads, e.where);
                 }
+        test_bf16 (variant, &g);
         for (int i = 0; i < nkerns; i++)
             for (int r = 0; r < g.nruns; r++) {
                 golden_train (&loss, &norm, &weights, &g, &g.runs[r], world, kerns[i], (wb_recompute) (r % 3), g.B,

@@ -34,12 +34,13 @@ int main (void) {
     float *h = wb_malloc (ROWS * C * sizeof *h), *dh = wb_malloc (ROWS * C * sizeof *dh);
     float *wte = wb_malloc ((size_t) (own * C) * sizeof *wte), *dwte = wb_calloc ((size_t) (own * C), sizeof *dwte);
     float *loss = wb_malloc (ROWS * sizeof *loss);
-    float *work = wb_malloc ((size_t) wb_head_work_floats (ROWS, V, ranks, rank) * sizeof *work);
+    float *work = wb_malloc ((size_t) wb_head_work_floats (ROWS, V, ranks, rank, false) * sizeof *work);
     int32_t *targets = wb_malloc (ROWS * sizeof *targets);
     for (int64_t i = 0; i < ROWS * C; i++) h[i] = value (i);
     for (int64_t i = 0; i < own * C; i++) wte[i] = value (3 + v0 * C + i);
     for (int64_t i = 0; i < ROWS; i++) targets[i] = (int32_t) (i * 104729 % V);
-    wb_head_loss (&tp, dh, dwte, loss, h, wte, targets, work, ROWS, C, V, 1.0F / ROWS);
+    wb_head_loss (&tp, dh, dwte, loss, (wb_operand_t){h, NULL}, (wb_operand_t){wte, NULL}, targets, work, ROWS, C, V,
+                  1.0F / ROWS);
 
     bool ok = true;
     for (int64_t i = 0; i < ROWS; i += 97)

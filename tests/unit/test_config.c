@@ -144,6 +144,7 @@ static void test_set (void) {
                                        "train.global_batch=128",
                                        "train.steps=321",
                                        "train.sequence_length=100",
+                                       "train.precision=bf16",
                                        "train.optimizer=adam_tf1",
                                        "train.lr=0.25",
                                        "train.warmup=17",

@@ -31,6 +31,9 @@ static void test_choices (void) {
                 {wb_recompute_names, "block", WB_RECOMPUTE_BLOCK},
                 {wb_wire_names, "fp32", WB_WIRE_FP32},
                 {wb_wire_names, "bf16", WB_WIRE_BF16},
+                {wb_precision_names, "fp32", WB_PRECISION_FP32},
+                {wb_precision_names, "bf16", WB_PRECISION_BF16},
+                {wb_precision_names, "bf16-anywhere", WB_PRECISION_BF16_ANYWHERE},
                 {wb_schedule_names, "gpipe", WB_SCHEDULE_GPIPE},
                 {wb_schedule_names, "1f1b", WB_SCHEDULE_1F1B},
                 {wb_decay_names, "no", -1}};
@@ -92,7 +95,7 @@ static void test_table (void) {
         wb_error_clear ();
         wb_config_destroy (c);
     }
-    T_OK (keys == 73, "%d keys: test_set should know all but model.base, and what finetune.sh sets", keys);
+    T_OK (keys == 74, "%d keys: test_set should know all but model.base, and what finetune.sh sets", keys);
     wb_free (text);
     f = fopen (path, "w");
     if (!T_OK (f != NULL, "scratch file")) return;

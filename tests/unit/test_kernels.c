@@ -580,6 +580,45 @@ static void check_gemm (int64_t m, int64_t n, int64_t k) {
     }
 }
 
+/* Brain floats: products are exact, so against the sums of the rounded values there is only the rounding of fp32 sums,
+ * k 2^-24 of the sum of absolute values; against those of the values before, also 2^-8 for each operand. */
+static void check_gemm_bf16 (int64_t m, int64_t n, int64_t k) {
+    const wb_kern_t *ref = wb_kern_ref ();
+    for (int form = 0; form < 8; form++) {
+        const bool ta = form & 1, tb = form & 2;
+        const float beta = form & 4 ? 1.0f : 0.0f;
+        const int64_t lda = (ta ? m : k) + 2, ldb = (tb ? k : n) + 1, ldc = n + 3;
+        const int64_t na = (ta ? k : m) * lda, nb = (tb ? n : k) * ldb;
+        float *A = floats (na, 1), *B = floats (nb, 1), *C = floats (m * ldc, 1), *before = copy (C, m * ldc);
+        uint16_t *a = wb_malloc ((size_t) na * sizeof *a), *b = wb_malloc ((size_t) nb * sizeof *b);
+        ref->bf16_pack (a, A, na), ref->bf16_pack (b, B, nb);
+        wb_gemm_bf16 (C, a, b, m, n, k, ldc, lda, ldb, ta, tb, beta);
+        double worst = 0, off = 0;
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < ldc; j++) {
+                const double was = (double) before[i * ldc + j], got = (double) C[i * ldc + j];
+                if (j >= n) worst = fmax (worst, got == was ? 0 : INFINITY); /* between the rows */
+                if (j >= n) continue;
+                double exact = beta * was, rounded = exact, sum = fabs (exact) + 1e-30;
+                for (int64_t l = 0; l < k; l++) {
+                    const int64_t p = ta ? l * lda + i : i * lda + l, q = tb ? j * ldb + l : l * ldb + j;
+                    float x, y;
+                    ref->bf16_unpack (&x, a + p, 1), ref->bf16_unpack (&y, b + q, 1);
+                    exact += (double) A[p] * (double) B[q], rounded += (double) x * (double) y;
+                    sum += fabs ((double) A[p] * (double) B[q]);
+                }
+                worst = fmax (worst, fabs (got - rounded) / sum), off = fmax (off, fabs (got - exact) / sum);
+            }
+        const double fp32 = ldexp ((double) k + 2, -24), each = ldexp (1, -8);
+        T_OK (worst <= 1.01 * fp32, "%d x %d x %d, form %d: %.2g off the rounded sums, not %.2g", (int) m, (int) n,
+              (int) k, form, worst, fp32);
+        T_OK (off <= 1.01 * (2 * each + each * each + fp32) && off > 0, "%d x %d x %d, form %d: %.2g off", (int) m,
+              (int) n, (int) k, form, off);
+        wb_free (a), wb_free (b);
+        drop (A, na), drop (B, nb), drop (C, m * ldc), drop (before, m * ldc);
+    }
+}
+
 /* Threads for m rows: mostly few, as teams larger than the machine are slow on a busy one. */
 static int panel_threads (int64_t m) { return m == 5 ? 4 : m == 7 ? 6 : m == 9 ? 8 : 1 + (int) (m % 3); }
 
@@ -690,6 +729,10 @@ int main (void) {
               wb_gemm_library_name ((wb_gemm_library) i));
         check_gemm (1, 1, 1), check_gemm (7, 5, 3), check_gemm (33, 65, 17), check_gemm (64, 1, 40);
         check_gemm (300, 129, 257);
+        check_gemm_bf16 (1, 1, 1), check_gemm_bf16 (7, 5, 3), check_gemm_bf16 (33, 65, 17), check_gemm_bf16 (1, 40, 64);
+        check_gemm_bf16 (140, 129, 257);
+        T_OK (i != WB_GEMM_BLAS || wb_bf16_unit_get () == WB_BF16_PLAIN, "BLAS has no instructions for bf16");
+        printf ("bf16 by %s\n", wb_bf16_unit_name (wb_bf16_unit_get ()));
     }
     wb_gemm (NULL, NULL, NULL, 0, 4, 4, 4, 4, 4, false, false, 1, 0);
     wb_blas_threads_set (2);
@@ -700,6 +743,9 @@ int main (void) {
     const double peak = wb_kern_fma_peak (1, 0.05);
     printf ("peak of one thread: %.1f GFLOP/s\n", peak);
     T_OK (peak > 0.5 && peak < 2000, "peak %g", peak);
+    const double bf16 = wb_kern_bf16_peak (1, 0.05);
+    printf ("of bf16: %.1f GFLOP/s\n", bf16);
+    T_OK ((bf16 > 0) == (wb_bf16_unit_get () != WB_BF16_PLAIN) && bf16 < 8000, "peak of bf16 %g", bf16);
     float *p = floats (200003, 1);
     const double rate = wb_kern_read_bandwidth (p, 200003, 2, 0.02);
     printf ("two threads read %.1f GB/s\n", rate);
