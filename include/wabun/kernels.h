@@ -115,6 +115,15 @@ typedef struct wb_kern {
     void (*gelu_forward) (float *out, const float *z, int64_t n);
     /** dz [n, m] = dout gelu' (z); db [m] += column sums of dz.  dz may be dout. */
     void (*gelu_backward) (float *dz, float *db, const float *dout, const float *z, int64_t n, int64_t m);
+    /** y [n, m] += b, rounded to brain floats; half [n, m]: these. */
+    void (*bias_add_half) (float *y, uint16_t *half, const float *b, int64_t n, int64_t m);
+    /** half [n, m] = z + b as brain floats, kept for the backward pass; g = gelu of these, as brain floats. */
+    void (*bias_gelu_half) (uint16_t *g, uint16_t *half, const float *z, const float *b, int64_t n, int64_t m);
+    /** g [n] = gelu (z), both brain floats: to recompute the activation. */
+    void (*gelu_half) (uint16_t *g, const uint16_t *z, int64_t n);
+    /** gelu_backward of brain floats z; half [n, m] = dz as brain floats; dz may be dout, or NULL: not wanted. */
+    void (*gelu_backward_half) (float *dz, uint16_t *half, float *db, const float *dout, const uint16_t *z, int64_t n,
+                                int64_t m);
     /** out [n, C] = x + y + b (b NULL: x + y); out may be x or y. */
     void (*bias_residual) (float *out, const float *x, const float *y, const float *b, int64_t n, int64_t C);
     /** sum [n, C] = x + y + bias, and out, mean, rstd = LayerNorm of sum with g, b, while its rows are in cache: the

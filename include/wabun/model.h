@@ -4,8 +4,9 @@
  * attention with scale 1/sqrt(D), output tied to wte, no dropout.
  *
  * With bf16, the products of the linears and of the output take brain floats: copies of the weights, made when these
- * have changed, activations and gradients.  What goes into a linear is kept for the backward pass in bf16.  Sums, the
- * residual stream, LayerNorm, attention, GELU, loss, adapters, weights and their gradients are fp32.
+ * have changed, activations and gradients.  What the backward pass needs of linears, attention and GELU is kept in bf16
+ * only: 36 bytes a position and channel instead of 64.  Sums, the residual stream, LayerNorm, the arithmetic of
+ * attention and GELU, loss, adapters, weights and their gradients are fp32.
  */
 #ifndef WABUN_MODEL_H
 #define WABUN_MODEL_H

@@ -15,6 +15,10 @@
     X (bias_gelu_forward)  \
     X (gelu_forward)       \
     X (gelu_backward)      \
+    X (bias_add_half)      \
+    X (bias_gelu_half)     \
+    X (gelu_half)          \
+    X (gelu_backward_half) \
     X (bias_residual)      \
     X (residual_layernorm) \
     X (attention_forward)  \

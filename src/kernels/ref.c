@@ -120,6 +120,64 @@ static void gelu_backward (float *dz, float *db, const float *dout, const float 
     if (db != NULL) bias_backward (db, dz, n, m);
 }
 
+static float bf16_to_float (uint16_t h) {
+    const uint32_t u = (uint32_t) h << 16;
+    float f;
+    memcpy (&f, &u, sizeof f);
+    return f;
+}
+
+static void bf16_pack (uint16_t *out, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy (&u, x + i, sizeof u);
+        if (isnan (x[i]))
+            out[i] = (uint16_t) (u >> 16 | 0x40); /* a quiet NaN of the same sign */
+        else
+            out[i] = (uint16_t) ((u + 0x7fff + (u >> 16 & 1)) >> 16);
+    }
+}
+
+static void bf16_unpack (float *out, const uint16_t *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = bf16_to_float (x[i]);
+}
+
+/* Brain floats of single values. */
+static uint16_t to_bf16 (float x) {
+    uint16_t h;
+    bf16_pack (&h, &x, 1);
+    return h;
+}
+
+static void bias_add_half (float *y, uint16_t *half, const float *b, int64_t n, int64_t m) {
+    for (int64_t i = 0; i < n * m; i++) half[i] = to_bf16 (y[i] + b[i % m]), y[i] = bf16_to_float (half[i]);
+}
+
+static void gelu_half (uint16_t *g, const uint16_t *z, int64_t n) {
+    for (int64_t i = 0; i < n; i++) g[i] = to_bf16 (gelu1 (bf16_to_float (z[i])));
+}
+
+static void bias_gelu_half (uint16_t *g, uint16_t *half, const float *z, const float *b, int64_t n, int64_t m) {
+    for (int64_t i = 0; i < n * m; i++) half[i] = to_bf16 (z[i] + b[i % m]);
+    gelu_half (g, half, n * m);
+}
+
+static void gelu_backward_half (float *dz, uint16_t *half, float *db, const float *dout, const uint16_t *z, int64_t n,
+                                int64_t m) {
+    for (int64_t j = 0; j < m; j++) {
+        double s = 0;
+        for (int64_t i = j; i < n * m; i += m) {
+            const float zi = bf16_to_float (z[i]);
+            float d;
+            gelu_backward (&d, NULL, &dout[i], &zi, 1, 1);
+            s += (double) d;
+            half[i] = to_bf16 (d);
+            if (dz != NULL) dz[i] = d;
+        }
+        if (db != NULL) db[j] += (float) s;
+    }
+}
+
 static void bias_residual (float *out, const float *x, const float *y, const float *b, int64_t n, int64_t C) {
     for (int64_t i = 0; i < n; i++) {
         for (int64_t c = 0; c < C; c++) {
@@ -285,28 +343,6 @@ static double sumsq (const float *x, int64_t n) {
     double s = 0;
     for (int64_t i = 0; i < n; i++) s += (double) x[i] * (double) x[i];
     return s;
-}
-
-static float bf16_to_float (uint16_t h) {
-    const uint32_t u = (uint32_t) h << 16;
-    float f;
-    memcpy (&f, &u, sizeof f);
-    return f;
-}
-
-static void bf16_pack (uint16_t *out, const float *x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t u;
-        memcpy (&u, x + i, sizeof u);
-        if (isnan (x[i]))
-            out[i] = (uint16_t) (u >> 16 | 0x40); /* a quiet NaN of the same sign */
-        else
-            out[i] = (uint16_t) ((u + 0x7fff + (u >> 16 & 1)) >> 16);
-    }
-}
-
-static void bf16_unpack (float *out, const uint16_t *x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) out[i] = bf16_to_float (x[i]);
 }
 
 static void bf16_add (float *y, const uint16_t *x, int64_t n) {

@@ -34,14 +34,6 @@ void KERNEL (embed_forward) (float *out, const int32_t *tokens, const float *wte
     }
 }
 
-/* Sums over rows are cut into slices of columns, one thread each.  Columns of a slice: the result is the same for any
- * multiple of 64. */
-#define SLICE_MAX 1024
-static int64_t slice_width (int64_t m) {
-    const int64_t threads = omp_get_max_threads (), w = (m + threads * 64 - 1) / (threads * 64) * 64;
-    return min64 (w, SLICE_MAX);
-}
-
 void KERNEL (embed_backward) (float *dwte, float *dwpe, const float *dout, const int32_t *tokens, int64_t n, int64_t T,
                               int64_t C, int64_t v0, int64_t v1) {
     const int64_t w = slice_width (C);
@@ -123,9 +115,6 @@ static void layernorm_dx_row (float *restrict dx, const float *restrict dout, co
     for (c = 0; c < C; c++) dx[c] += (dout[c] * g[c] - s - (x[c] - m) * t) * r;
 }
 
-/* Rows are summed in groups of this size before they are added to the total: keeps the rounding error small. */
-#define ROWS 128
-
 void KERNEL (layernorm_backward) (float *dx, float *dg, float *db, const float *dout, const float *x, const float *mean,
                                   const float *rstd, const float *g, int64_t n, int64_t C) {
     const int64_t w = slice_width (C);
@@ -183,13 +172,6 @@ void KERNEL (bias_backward) (float *db, const float *dy, int64_t n, int64_t m) {
     }
 }
 
-#define GELU_2A 1.5957691216057308f /* 2 sqrt (2 / pi) */
-#define GELU_B 0.044715f
-
-/* exp (-2 u), u = sqrt (2 / pi) (z + 0.044715 z^3): 1/2 (1 + tanh u) = 1 / (1 + exp (-2 u)). */
-INLINE vf vexp_2u (vf z) { return vexp (-GELU_2A * (z + GELU_B * z * z * z)); }
-INLINE vf vgelu (vf z) { return z / (1.0f + vexp_2u (z)); }
-
 static void gelu_range (float *out, const float *z, int64_t n) {
     for (int64_t i = 0; i < n; i += W) {
         prefetch_ahead (z + i);
@@ -212,12 +194,6 @@ void KERNEL (bias_gelu_forward) (float *out, float *z, const float *b, int64_t n
 
 void KERNEL (gelu_forward) (float *out, const float *z, int64_t n) {
     IN_RANGES (n, gelu_range (out + lo, z + lo, hi - lo));
-}
-
-/* gelu' = s + z s (1 - s) 2 u', s = 1 / (1 + e), 1 - s = e s without cancellation (e may be infinite). */
-INLINE vf vgelu_slope (vf x) {
-    const vf e = vexp_2u (x), s = 1.0f / (1.0f + e);
-    return s + x * s * (vmin (vset (1e30f), e) * s) * (GELU_2A + (3.0f * GELU_2A * GELU_B) * x * x);
 }
 
 /* Cut by columns as every sum over rows: db is summed while dz is computed. */

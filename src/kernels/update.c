@@ -4,7 +4,6 @@
 #include "config.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "kernels/ranges.h"
 
@@ -45,32 +44,12 @@ double KERNEL (sumsq) (const float *x, int64_t n) {
 
 /* ---- brain floats ------------------------------------------------------------------------------------------------ */
 
-INLINE uint32_t float_bits (float f) {
-    uint32_t u;
-    memcpy (&u, &f, sizeof u);
-    return u;
-}
-INLINE float bits_float (uint32_t u) {
-    float f;
-    memcpy (&f, &u, sizeof f);
-    return f;
-}
-
-static void bf16_pack_range (uint16_t *restrict out, const float *restrict x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t u = float_bits (x[i]), even = u + 0x7fff + (u >> 16 & 1);
-        out[i] = (uint16_t) (((u & 0x7fffffff) > 0x7f800000 ? u | 0x400000 : even) >> 16);
-    }
-}
 void KERNEL (bf16_pack) (uint16_t *out, const float *x, int64_t n) {
-    IN_RANGES (n, bf16_pack_range (out + lo, x + lo, hi - lo));
+    IN_RANGES (n, bf16_pack_row (out + lo, x + lo, hi - lo));
 }
 
-static void bf16_unpack_range (float *restrict out, const uint16_t *restrict x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) out[i] = bits_float ((uint32_t) x[i] << 16);
-}
 void KERNEL (bf16_unpack) (float *out, const uint16_t *x, int64_t n) {
-    IN_RANGES (n, bf16_unpack_range (out + lo, x + lo, hi - lo));
+    IN_RANGES (n, bf16_unpack_row (out + lo, x + lo, hi - lo));
 }
 
 static void bf16_add_range (float *restrict y, const uint16_t *restrict x, int64_t n) {

@@ -40,4 +40,19 @@ INLINE vf vexp2 (vf x, float c) {
     return p * (vf) (((vu) t << 23) + (127u << 23));
 }
 
+/* ---- GELU -------------------------------------------------------------------------------------------------------- */
+
+#define GELU_2A 1.5957691216057308f /* 2 sqrt (2 / pi) */
+#define GELU_B 0.044715f
+
+/* exp (-2 u), u = sqrt (2 / pi) (z + 0.044715 z^3): 1/2 (1 + tanh u) = 1 / (1 + exp (-2 u)). */
+INLINE vf vexp_2u (vf z) { return vexp (-GELU_2A * (z + GELU_B * z * z * z)); }
+INLINE vf vgelu (vf z) { return z / (1.0f + vexp_2u (z)); }
+
+/* gelu' = s + z s (1 - s) 2 u', s = 1 / (1 + e), 1 - s = e s without cancellation (e may be infinite). */
+INLINE vf vgelu_slope (vf x) {
+    const vf e = vexp_2u (x), s = 1.0f / (1.0f + e);
+    return s + x * s * (vmin (vset (1e30f), e) * s) * (GELU_2A + (3.0f * GELU_2A * GELU_B) * x * x);
+}
+
 #endif

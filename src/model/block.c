@@ -83,7 +83,11 @@ static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const floa
     const wb_operand_t x = gathered (e, a->ln1, a->ln1_half), A = weight (e, w, p->qkv_w, WB_LINEAR_QKV);
     LINEAR (e, WB_PROF_QKV, e->n, e->C, 3 * e->F, wb_linear_forward (a->qkv, x, A, e->n, e->C, 3 * e->F));
     wb_lora_forward (e, a->qkv, x.f, w, &p->lora[WB_LINEAR_QKV], e->C, 3 * e->F);
-    PASS (e, WB_PROF_BIAS, 6 * e->n * e->F, e->k->bias_add (a->qkv, w + p->qkv_b, e->n, 3 * e->F));
+    if (e->bf16)
+        PASS (e, WB_PROF_BIAS, 7.5 * (double) (e->n * e->F),
+              e->k->bias_add_half (a->qkv, a->qkv_half, w + p->qkv_b, e->n, 3 * e->F));
+    else
+        PASS (e, WB_PROF_BIAS, 6 * e->n * e->F, e->k->bias_add (a->qkv, w + p->qkv_b, e->n, 3 * e->F));
     RUN (e, WB_PROF_ATTENTION, attention_flop (e, 2), 4.0 * (double) (4 * e->n * e->F),
          e->k->attention_forward (a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
     pack (e, a->att_half, a->att, e->n * e->F);
@@ -111,8 +115,13 @@ static void forward_fc (wb_block_env_t *e, const wb_block_acts_t *a, const float
     const wb_operand_t x = gathered (e, a->ln2, a->ln2_half), A = weight (e, w, p->fc_w, WB_LINEAR_FC);
     LINEAR (e, WB_PROF_FC, e->n, e->C, 4 * e->F, wb_linear_forward (a->z, x, A, e->n, e->C, 4 * e->F));
     wb_lora_forward (e, a->z, x.f, w, &p->lora[WB_LINEAR_FC], e->C, 4 * e->F);
-    PASS (e, WB_PROF_GELU, 12 * e->n * e->F, e->k->bias_gelu_forward (a->g, a->z, w + p->fc_b, e->n, 4 * e->F));
-    pack (e, a->g_half, a->g, e->n * 4 * e->F);
+    if (!e->bf16) {
+        PASS (e, WB_PROF_GELU, 12 * e->n * e->F, e->k->bias_gelu_forward (a->g, a->z, w + p->fc_b, e->n, 4 * e->F));
+        return;
+    }
+    PASS (e, WB_PROF_GELU, 8 * e->n * e->F,
+          e->k->bias_gelu_half (a->g_half, a->z_half, a->z, w + p->fc_b, e->n, 4 * e->F));
+    if (e->rank > 0) unpack (e, a->g, a->g_half, e->n * 4 * e->F); /* adapters have products of fp32 */
 }
 
 void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, const float *w,
@@ -144,6 +153,17 @@ void wb_block_forward (wb_block_env_t *e, float *out, const wb_block_acts_t *a, 
 #define LEARN(e, macro, ...) \
     if ((e)->base) macro (e, __VA_ARGS__)
 
+/* The gradient of z, for products. */
+static wb_operand_t backward_gelu (wb_block_env_t *e, float *db, const wb_block_acts_t *a) {
+    const int64_t m = 4 * e->F;
+    if (e->bf16)
+        PASS (e, WB_PROF_GELU_BACK, 8 * e->n * e->F,
+              e->k->gelu_backward_half (e->rank > 0 ? e->dwide : NULL, e->dy_half, db, e->dwide, a->z_half, e->n, m));
+    else
+        PASS (e, WB_PROF_GELU_BACK, 12 * e->n * e->F, e->k->gelu_backward (e->dwide, db, e->dwide, a->z, e->n, m));
+    return (wb_operand_t){e->dwide, e->dy_half};
+}
+
 static void backward_mlp (wb_block_env_t *e, float *dx, float *dw, const wb_block_acts_t *a, const float *w,
                           const wb_layer_offsets_t *p) {
     const wb_kern_t *k = e->k;
@@ -156,11 +176,9 @@ static void backward_mlp (wb_block_env_t *e, float *dx, float *dw, const wb_bloc
     const wb_operand_t A = weight (e, w, p->proj_w, WB_LINEAR_PROJ), F = weight (e, w, p->fc_w, WB_LINEAR_FC);
     LINEAR (e, WB_PROF_FC2_DX, e->n, 4 * e->F, e->C, wb_linear_dx (e->dwide, dy, A, e->n, 4 * e->F, e->C));
     LEARN (e, LINEAR, WB_PROF_FC2_DW, e->n, 4 * e->F, e->C, wb_linear_dw (D (proj_w), dy, g, e->n, 4 * e->F, e->C));
-    if (e->rank > 0) unpack (e, a->g, a->g_half, e->n * 4 * e->F); /* adapters have products of fp32 */
+    if (e->rank > 0) unpack (e, a->g, a->g_half, e->n * 4 * e->F);
     wb_lora_backward (e, e->dwide, dw, a->g, dy.f, w, &p->lora[WB_LINEAR_PROJ], 4 * e->F, e->C);
-    PASS (e, WB_PROF_GELU_BACK, 12 * e->n * e->F,
-          k->gelu_backward (e->dwide, D (fc_b), e->dwide, a->z, e->n, 4 * e->F));
-    const wb_operand_t dz = gradient (e, e->dwide, e->n * 4 * e->F);
+    const wb_operand_t dz = backward_gelu (e, D (fc_b), a);
     if (e->recompute == WB_RECOMPUTE_ATTENTION) forward_ln2 (e, a, w, p);
     const wb_operand_t x = gathered_again (e, a->ln2, a->ln2_half);
     LINEAR (e, WB_PROF_FC_DX, e->n, e->C, 4 * e->F, wb_linear_dx (e->y, dz, F, e->n, e->C, 4 * e->F));
@@ -182,6 +200,7 @@ static void backward_attention (wb_block_env_t *e, float *dx, float *dw, const w
     const wb_operand_t dy = gradient (e, whole, e->n * e->C), att = {a->att, a->att_half};
     const wb_operand_t A = weight (e, w, p->att_w, WB_LINEAR_ATT), Q = weight (e, w, p->qkv_w, WB_LINEAR_QKV);
     unpack (e, a->att, a->att_half, e->n * e->F);
+    if (e->recompute == WB_RECOMPUTE_NONE) unpack (e, a->qkv, a->qkv_half, e->n * 3 * e->F);
     LINEAR (e, WB_PROF_PROJ_DX, e->n, e->F, e->C, wb_linear_dx (e->datt, dy, A, e->n, e->F, e->C));
     LEARN (e, LINEAR, WB_PROF_PROJ_DW, e->n, e->F, e->C, wb_linear_dw (D (att_w), dy, att, e->n, e->F, e->C));
     wb_lora_backward (e, e->datt, dw, a->att, dy.f, w, &p->lora[WB_LINEAR_ATT], e->F, e->C);
@@ -207,8 +226,10 @@ void wb_block_backward (wb_block_env_t *e, float *dx, float *dw, const wb_block_
         forward_fc (e, a, w, p);
     } else if (e->recompute == WB_RECOMPUTE_ATTENTION) {
         forward_qkv (e, a, w, p, false);
-        PASS (e, WB_PROF_GELU, 8 * e->n * e->F, k->gelu_forward (a->g, a->z, e->n * 4 * e->F));
-        pack (e, a->g_half, a->g, e->n * 4 * e->F);
+        if (e->bf16)
+            PASS (e, WB_PROF_GELU, 4 * e->n * e->F, k->gelu_half (a->g_half, a->z_half, e->n * 4 * e->F));
+        else
+            PASS (e, WB_PROF_GELU, 8 * e->n * e->F, k->gelu_forward (a->g, a->z, e->n * 4 * e->F));
     }
     backward_mlp (e, dx, dw, a, w, p);
     backward_attention (e, dx, dw, a, w, p);

@@ -13,8 +13,9 @@ typedef struct wb_block_acts {
     float *mid;                 /* [r, C] residual after attention */
     float *ln2, *mean2, *rstd2;
     float *z, *g; /* [n, 4 F] before and after GELU */
-    /* bf16: these are kept instead of ln1, att, ln2 and g, which are work space then; NULL in fp32 */
-    uint16_t *ln1_half, *att_half, *ln2_half, *g_half;
+    /* bf16: these are kept instead of ln1, qkv, att, ln2, z and g, which are work space then (g of adapters only); NULL
+     * in fp32 */
+    uint16_t *ln1_half, *qkv_half, *att_half, *ln2_half, *z_half, *g_half;
 } wb_block_acts_t;
 
 /* Shared by all blocks of a stage. */

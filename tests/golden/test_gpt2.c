@@ -86,13 +86,13 @@ static void test_grids (const char *variant) {
     golden_free (&g);
 }
 
-/* Products of brain floats, by each library.  Rounding an operand to nearest changes it by a part of 2^-8 at most, so
- * where the terms of a product are independent, its result by sqrt (2 / 3) 2^-8, as the root of mean squares; on its
- * way to a gradient a value goes through at most 4 L products forward, 4 L backward, two of the output and that of the
- * gradient.  Their errors add as squares; four times that for the largest of many, and for LayerNorm and softmax, which
- * enlarge errors a little. */
+/* Products of brain floats, by each library.  Rounding to nearest changes a value by a part of u = 2^-8 at most, u /
+ * sqrt (3) as the root of mean squares, and a product of independent terms by as much for each operand.  In a layer, 8
+ * operands, q, k, v and z are rounded on the way forward and 8 operands on the way back, where attention and GELU read
+ * q, k, v, the output and z again; 6 operands in the output.  The errors add as squares; five times that for the
+ * largest of many, and for LayerNorm and softmax, which enlarge errors a little. */
 static void test_bf16 (const char *variant, const golden_t *g) {
-    const double one = sqrt (2.0 / 3) * ldexp (1, -8), bound = 4 * one * sqrt (8 * (double) g->size.L + 3);
+    const double one = ldexp (1, -8) / sqrt (3), bound = 5 * one * sqrt (21 * (double) g->size.L + 6);
     const wb_gemm_library was = wb_gemm_library_get ();
     for (int i = WB_GEMM_BLAS; i <= WB_GEMM_ONEDNN; i++)
         for (int mode = 0; mode < 3 && wb_gemm_library_set ((wb_gemm_library) i); mode++) {

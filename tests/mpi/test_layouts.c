@@ -419,7 +419,7 @@ static void test_bf16 (int pp, int tp) {
     if (o.sequence) check (NULL, pp, tp, &o, BF16);
     o.optim.kind = WB_OPTIM_SGD;
     o.optim.lr = 0.5;
-    check (NULL, pp, tp, &o, BF16 / 20);
+    check (NULL, pp, tp, &o, BF16 / 2);
 }
 
 /* Virtual stages: two (and three) chunks of layers a rank. */

@@ -143,6 +143,39 @@ static void check_rows (const wb_kern_t *k, int64_t n, int64_t m) {
     drop (d0, m), drop (d1, m);
 }
 
+/* Rows of brain floats: the bits of the same kernels of fp32 with conversions between them. */
+static void check_halves (const wb_kern_t *k, int64_t n, int64_t m) {
+    const int64_t all = n * m;
+    const size_t bytes = (size_t) all * sizeof (uint16_t);
+    float *x = floats (all, 4), *b = floats (m, 1), *y = copy (x, all), *z = copy (x, all), *dout = floats (all, 4);
+    float *d0 = floats (m, 1), *d1 = copy (d0, m), *g = floats (all, 0), *dz = copy (dout, all);
+    uint16_t *h = wb_malloc (3 * bytes), *want = h + all, *o = want + all;
+    k->bias_add (z, b, n, m);
+    k->bf16_pack (want, z, all);
+    k->bf16_unpack (z, want, all);
+    k->bias_add_half (y, h, b, n, m);
+    T_OK (same (y, z, all) && memcmp (h, want, bytes) == 0, "%s: bias_add_half of %lld x %lld", k->name, (long long) n,
+          (long long) m);
+    k->gelu_forward (g, z, all);
+    k->bf16_pack (want, g, all);
+    memset (h, 0, bytes);
+    k->bias_gelu_half (o, h, x, b, n, m);
+    T_OK (memcmp (o, want, bytes) == 0, "%s: bias_gelu_half of %lld x %lld", k->name, (long long) n, (long long) m);
+    memset (o, 0, bytes);
+    k->gelu_half (o, h, all);
+    T_OK (memcmp (o, want, bytes) == 0, "%s: gelu_half of z that bias_gelu_half kept", k->name);
+    k->gelu_backward (g, d0, dout, z, n, m);
+    k->bf16_pack (want, g, all);
+    k->gelu_backward_half (dz, o, d1, dz, h, n, m);
+    T_OK (same (dz, g, all) && same (d0, d1, m) && memcmp (o, want, bytes) == 0, "%s: gelu_backward_half", k->name);
+    memset (o, 0, bytes);
+    k->gelu_backward_half (NULL, o, NULL, dout, h, n, m);
+    T_OK (memcmp (o, want, bytes) == 0, "%s: gelu_backward_half, brain floats only", k->name);
+    drop (x, all), drop (b, m), drop (y, all), drop (z, all), drop (dout, all), drop (d0, m), drop (d1, m);
+    drop (g, all), drop (dz, all);
+    wb_free (h);
+}
+
 /* The backward pass uses the results of its own forward pass, as in training: with the log-sum-exp of other scores than
  * its own the probabilities of a row would not add up to 1.  In fp32 a score S has an error of 2^-24 |S| or a few times
  * that, which is the relative error of its probability: 1e-5 to 3e-5 where scores are hundreds.  A gradient changes by
@@ -694,6 +727,7 @@ int main (void) {
     check_differences ();
     for (int i = 0; i < 5; i++)
         for (int j = 0; j < 5; j++) check_panels_of_columns (sizes[i], sizes[j]);
+    check_halves (wb_kern_ref (), 9, 37);
     for (int isa = 0; isa < isas (); isa++) {
         const wb_kern_t *k = wb_kern_get ((wb_isa) isa);
         T_OK (strcmp (k->name, wb_isa_name ((wb_isa) isa)) == 0, "table %s for %s", k->name,
@@ -703,8 +737,10 @@ int main (void) {
         for (int i = 0; i < 5; i++) {
             check_layernorm (k, sizes[4 - i], sizes[i]);
             check_rows (k, sizes[4 - i], sizes[i]);
+            check_halves (k, sizes[4 - i], sizes[i]);
         }
-        check_layernorm (k, 300, 259), check_rows (k, 260, 1111), check_layernorm (k, 3, 2500);
+        check_layernorm (k, 300, 259), check_rows (k, 260, 1111), check_halves (k, 260, 1111),
+            check_layernorm (k, 3, 2500);
         static const int64_t Ts[] = {1, 7, 33, 64, 100, 257}, Ds[] = {8, 12, 25, 64};
         for (int i = 0; i < 6; i++)
             for (int j = 0; j < 4; j++) check_attention (k, i < 4 ? 2 : 1, Ts[i], 3, Ds[j], 1.0);
