@@ -19,12 +19,13 @@ says () { # FIELD PATTERN
   return 1
 }
 at_step () { [ "$(losses "$1" 2>/dev/null | wc -l)" -ge "$2" ]; }
-# killed RUN STEP: SIGKILL once it has logged so many steps; state and time are looked at before
+# killed RUN STEP: SIGKILL once it has logged so many steps and saved; state and time are looked at before
 killed () {
   dir=$1
   "$WABUN" train cfg --set "run=\"$dir\"" --set train.steps=100000 --set checkpoint.every=4 >"$dir.log" 2>&1 </dev/null &
   pid=$!
   within 100 at_step "$dir" "$2"
+  within 100 test -e "$dir/latest/checksums.json" # it is written beside the steps
   status 0 "$dir" >/dev/null
   cp out running
   kill -9 $pid
