@@ -1,7 +1,9 @@
 /* ja-bpe as a tokenizer.json that gives its ids.
  *
- *   normalizer     blanks, line ends and dashes; the emoji; then every byte as a letter (ByteLevel)
- *   pre-tokenizer  a Split by one regular expression, the tree of all words, which takes the longest word at each place
+ *   normalizer     blanks, line ends and dashes; the emoji; then every byte as a letter (ByteLevel), and <|byteN|> that
+ *                  text spells out as the letter of its byte between two marks
+ *   pre-tokenizer  a Split at the marks, which go, and one by a regular expression, the tree of all words, which takes
+ *                  the longest word at each place
  *   model          WordPiece with nothing before continued pieces: a word is one token, what is none becomes its bytes
  *   decoder        the same backwards
  *
@@ -11,7 +13,7 @@
  *
  * WordPiece alone would be right as well, but looks for the longest word from the end of the whole line.
  *
- * Not done here: words with their id in text that spells <|byteN|> out; there it stays text. */
+ * Not done here: a word of several characters that ends in < and takes it from a <|byteN|> that follows it. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -134,6 +136,21 @@ static bool add_replace (json_t *list, const char *kind, const wb_span_t *patter
     return step != NULL && json_array_append_new (list, step) == 0;
 }
 
+#define MARK "\xee\x80\x80" /* U+E000, which is the letter of no byte */
+
+/* Tokens of bytes whose name in the vocabulary is a letter, where text spells them out. */
+static wb_status add_spelled_bytes (json_t *list, const wb_ja_bpe_files_t *f) {
+    for (int id = 0; id < f->nwords; id++) {
+        char letter[4], content[2 * sizeof MARK + sizeof letter];
+        const int byte = wb_ja_bpe_byte (f, id);
+        if (byte < 0 || f->one[byte]) continue;
+        wb_byte_letter (letter, byte);
+        const int n = snprintf (content, sizeof content, MARK "%s" MARK, letter);
+        if (!add_replace (list, "String", &f->words[id], content, (size_t) n)) return WB_NOMEM ("tokenizer.json");
+    }
+    return WB_OK;
+}
+
 static bool add_fixed (json_t *list, const char *kind, const char *pattern, const char *content) {
     const wb_span_t p = {pattern, strlen (pattern)};
     return add_replace (list, kind, &p, content, strlen (content));
@@ -166,8 +183,8 @@ static wb_status add_normalizers (json_t *list, wb_ja_bpe_files_t *f) {
     for (int level = 0; level < levels; level++)
         for (int i = 0; i < f->nkeys; i++)
             if (f->keys[i].level == level && !f->keys[i].done) WB_TRY (add_emoji (list, f->keys, f->nkeys, i));
-    good = json_array_append_new (list, json_pack ("{s:s}", "type", "ByteLevel")) == 0;
-    return good ? WB_OK : WB_NOMEM ("tokenizer.json");
+    if (json_array_append_new (list, json_pack ("{s:s}", "type", "ByteLevel")) != 0) return WB_NOMEM ("tokenizer.json");
+    return add_spelled_bytes (list, f);
 }
 
 /* A text in byte letters; the caller frees it. */
@@ -251,13 +268,17 @@ wb_status wb_hf_ja_bpe (json_t **out, wb_ja_bpe_files_t *f) {
     if (status == WB_OK) status = add_vocabulary (vocab, f);
     if (status == WB_OK) status = put_words (&tree, f);
     if (status == WB_OK) {
-        *out = json_pack ("{s:s, s:n, s:n, s:[], s:{s:s, s:O}, s:{s:s, s:{s:s}, s:s, s:b}, s:n, s:{s:s, s:O}, "
+        json_t *marks = json_pack ("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "String", MARK, "behavior",
+                                   "Removed", "invert", 0);
+        json_t *words = json_pack ("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", tree.data,
+                                   "behavior", "Isolated", "invert", 0);
+        *out = json_pack ("{s:s, s:n, s:n, s:[], s:{s:s, s:O}, s:{s:s, s:[o, o]}, s:n, s:{s:s, s:O}, "
                           "s:{s:s, s:s, s:s, s:i, s:O}}",
                           "version", "1.0", "truncation", "padding", "added_tokens", "normalizer", "type", "Sequence",
-                          "normalizers", normalizers, "pre_tokenizer", "type", "Split", "pattern", "Regex", tree.data,
-                          "behavior", "Isolated", "invert", 0, "post_processor", "decoder", "type", "Sequence",
-                          "decoders", decoders, "model", "type", "WordPiece", "unk_token", WB_EOT,
-                          "continuing_subword_prefix", "", "max_input_chars_per_word", 1000000, "vocab", vocab);
+                          "normalizers", normalizers, "pre_tokenizer", "type", "Sequence", "pretokenizers", marks,
+                          words, "post_processor", "decoder", "type", "Sequence", "decoders", decoders, "model", "type",
+                          "WordPiece", "unk_token", WB_EOT, "continuing_subword_prefix", "", "max_input_chars_per_word",
+                          1000000, "vocab", vocab);
         if (*out == NULL) status = WB_NOMEM ("tokenizer.json");
     }
     json_decref (normalizers);

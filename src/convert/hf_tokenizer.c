@@ -154,8 +154,8 @@ static const struct {
      "The tokenizer is byte: tokenizer.json gives exactly wabun's ids, 0 to 255 for bytes and 256 for `" WB_EOT "`.",
      byte_files},
     {"ja-bpe",
-     "The tokenizer is ja-bpe: tokenizer.json gives wabun's ids, except that text which spells `<|byteN|>` out stays "
-     "text; tokenization_wabun.py (trust_remote_code=True) gives exactly wabun's ids. Neither cleans (--clean).",
+     "The tokenizer is ja-bpe: tokenizer.json gives wabun's ids, and so does tokenization_wabun.py "
+     "(trust_remote_code=True), which is faster. Neither cleans (--clean).",
      ja_bpe_files},
     {"ja-swe",
      "The tokenizer is ja-swe: tokenization_wabun.py (trust_remote_code=True) gives exactly wabun's ids, without "

@@ -69,6 +69,8 @@ END
   node -e '
     for (const text of require("fs").readFileSync(process.argv[1], "utf8").split("\n"))
       if (text !== "") console.log(JSON.stringify({text}));' "$work/lines" >"$work/lines.jsonl"
+  # Tokens that text spells out, for tokenizer.json only: as the last line.
+  echo '{"text": "a<|byte200|>b<|byte227|><|byte129|><|byte130|>あ<<|byte7|><|byte1<|byte9|>|><|emoji1|><SP>"}' >>"$work/lines.jsonl"
   "$WABUN" encode --tokenizer "$model" --jsonl <"$work/lines.jsonl" >"$work/ids"
   "$WABUN" decode --tokenizer "$model" --jsonl <"$work/ids" >"$work/texts"
   end=$(sed -n 's/.*"eos_token_id": *\([0-9]*\).*/\1/p' "$model/config.json")
@@ -79,7 +81,7 @@ END
     text.forEach((line, i) => {
       const folded = line.text.replaceAll(/[\u2014\u2212]/g, "ー").replaceAll("\u3000", " ");
       plain.push(JSON.stringify({text: line.text, ids: ids[i].ids, back: back[i].text}));
-      framed.push(JSON.stringify({text: fold ? folded : line.text, ids: [end, ...ids[i].ids, end]}));
+      if (i < text.length - 1) framed.push(JSON.stringify({text: fold ? folded : line.text, ids: [end, ...ids[i].ids, end]}));
     });
     fs.writeFileSync(process.argv[6], plain.join("\n") + "\n");
     fs.writeFileSync(process.argv[7], framed.join("\n") + "\n");' "$work/lines.jsonl" "$work/ids" "$work/texts" "$end" $kind \
