@@ -252,8 +252,10 @@ typedef struct wb_write_loop {
  * a command (write_loop.c).  What fails beside the writing (an editor, a save) is a warning.  Errors: as above. */
 wb_status wb_write_loop (const wb_write_loop_t *w, const wb_model_args_t *model) WB_NODISCARD;
 /** Open the model, print text, tab, log-probability (nats) of each line of a file ("-": the standard input).  tokens:
- * before that the same of each of its tokens; end: count the <|endoftext|> after a text.  Errors: as above. */
-wb_status wb_print_scores (const char *file, const wb_model_args_t *model, bool tokens, bool end) WB_NODISCARD;
+ * before that the same of each of its tokens; end: count the <|endoftext|> after a text; digits: significant ones of a
+ * number.  Errors: as above. */
+wb_status wb_print_scores (const char *file, const wb_model_args_t *model, bool tokens, bool end,
+                           int digits) WB_NODISCARD;
 /** Open the model, print the vector of `text`, or where that is NULL of each line of `file`, as JSON lists; of an empty
  * line null.  Errors: as above. */
 wb_status wb_print_vectors (const char *text, const char *file, const wb_model_args_t *model) WB_NODISCARD;

@@ -11,13 +11,14 @@ typedef struct printer {
     const wb_model_t *m;
     wb_scorer_t *scorer;
     bool tokens;
+    int digits;
     wb_stream_t *stream;
     wb_buf_t piece, out;
 } printer_t;
 
-static wb_status put_number (wb_buf_t *b, double x) {
+static wb_status put_number (printer_t *p, double x) {
     char number[32];
-    return wb_buf_put (b, number, (size_t) snprintf (number, sizeof number, "\t%.5g\n", x));
+    return wb_buf_put (&p->out, number, (size_t) snprintf (number, sizeof number, "\t%.*g\n", p->digits, x));
 }
 
 /* One line for each target: the text the token completes (none while a character is unfinished), tab, log-probability.
@@ -35,7 +36,7 @@ static wb_status put_tokens (printer_t *p, const wb_scored_t *r) {
                                              : c,
                                 *c == '\n' || *c == '\t' ? 2 : 1));
         }
-        WB_TRY (put_number (&p->out, (double) r->logprob[i]));
+        WB_TRY (put_number (p, (double) r->logprob[i]));
     }
     return WB_OK;
 }
@@ -45,7 +46,7 @@ static wb_status print (void *ctx, const wb_scored_t *r) {
     wb_buf_clear (&p->out);
     if (p->tokens) WB_TRY (put_tokens (p, r));
     WB_TRY (wb_buf_put (&p->out, r->text.bytes, r->text.n));
-    WB_TRY (put_number (&p->out, r->total));
+    WB_TRY (put_number (p, r->total));
     return wb_write (stdout, "standard output", p->out.data, p->out.len);
 }
 
@@ -57,10 +58,10 @@ static wb_status run_lines (void *ctx) {
     return wb_flush (stdout, "standard output");
 }
 
-wb_status wb_print_scores (const char *file, const wb_model_args_t *model, bool tokens, bool end) {
+wb_status wb_print_scores (const char *file, const wb_model_args_t *model, bool tokens, bool end, int digits) {
     wb_model_t *m;
     WB_TRY (wb_model_open (&m, model, "score"));
-    printer_t printer = {.m = m, .tokens = tokens};
+    printer_t printer = {.m = m, .tokens = tokens, .digits = digits};
     wb_status status = wb_scorer_new (&printer.scorer, m, end, print, &printer);
     if (status == WB_OK) status = wb_stream_new (&printer.stream, m->tokenizer);
     if (status == WB_OK) status = wb_lines_each (file, &model->text, put_line, run_lines, &printer);

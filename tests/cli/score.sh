@@ -55,6 +55,7 @@ ok "--exclude-end: no end" test "$(cut -f 1 "$T_TMP/without" | tr '\n' ' ')" = "
 ok "--exclude-end: the sum without it" awk -F '	' 'NR == FNR { t[NR] = $2; next } FNR == 3 {
   d = t[1] + t[2] - $2; exit !(d * d < 1e-5) }' "$T_TMP/tokens" "$T_TMP/without"
 ok "--exclude-end: nothing scores 0" test "$(sed -n 4p "$T_TMP/without")" = "	0"
+ok "--digits: as many" test "$(printf 'ab\n' | score --digits 9 - | sed 's/.*\t//' | tr -dc 0-9 | wc -c)" -ge 8
 printf '\377あ\tb\n' | score --keep-garbled --tokens - >"$T_TMP/odd"
 ok "--tokens: characters where they are whole" grep -q '^あ	' "$T_TMP/odd"
 ok "--tokens: a tab is written \\t" grep -q '^\\t	' "$T_TMP/odd"
