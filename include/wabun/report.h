@@ -86,6 +86,7 @@ void wb_progress_line (const wb_progress_t *p);
 /** What a page is about; all borrowed. */
 typedef struct wb_page_what {
     const char *const *runs; /**< [nruns] directories */
+    const bool *running;     /**< [nruns] the run goes on; NULL: none does */
     int nruns;
     const char *const *evaluations; /**< [nevaluations] files that have what `wabun eval --json` printed */
     int nevaluations;

@@ -41,6 +41,9 @@ typedef enum wb_run_answer {
  * text.  Not collective; reads files only, a few hundred KB of them, and works while the run goes on.  Errors:
  * WB_EIO no such directory, WB_EUSAGE it is no run, WB_ENOMEM. */
 wb_status wb_run_status (const char *run, wb_run_answer answer) WB_NODISCARD;
+/** Does a process train in this directory now?  By its lock, as wb_run_status() tells it.  Not collective; reads files
+ * only.  Errors: WB_EIO, WB_ENOMEM. */
+wb_status wb_run_is_running (bool *is, const char *run) WB_NODISCARD;
 
 #ifdef __cplusplus
 }

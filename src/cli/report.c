@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "wabun/report.h"
+#include "wabun/run.h"
 
 enum { MAX_RUNS = 64 };
 
@@ -24,7 +25,8 @@ wb_status wb_cmd_japanese (bool *japanese, const char *lang) {
 
 static wb_status run (int argc, char **argv) {
     const char *runs[MAX_RUNS], *evals[MAX_RUNS], *out = NULL, *lang = NULL;
-    wb_page_what_t what = {.runs = runs, .evaluations = evals};
+    bool running[MAX_RUNS] = {false};
+    wb_page_what_t what = {.runs = runs, .running = running, .evaluations = evals};
     int n = 0, nevals = 0;
     wb_opts_t o = wb_opts_begin (argc, argv);
     while (wb_opts_next (&o)) {
@@ -44,6 +46,7 @@ static wb_status run (int argc, char **argv) {
     if (n == 0) return WB_FAIL (WB_EUSAGE, "report wants a RUN: the directory that `run` of a configuration names");
     if (out == NULL) return WB_FAIL (WB_EUSAGE, "which file? -o FILE.html");
     WB_TRY (wb_cmd_japanese (&what.japanese, lang));
+    for (int i = 0; i < n; i++) WB_TRY (wb_run_is_running (&running[i], runs[i]));
     what.nruns = n, what.nevaluations = nevals;
     wb_temp_guard ();
     return wb_page_write (out, &what);

@@ -183,7 +183,10 @@ wb_status wb_page_write (const char *path, const wb_page_what_t *what) {
     const int n = what->nruns;
     wb_page_t p = {.n = n, .runs = wb_calloc ((size_t) n, sizeof *p.runs)};
     wb_status status = p.runs != NULL ? check_old (path) : WB_NOMEM ("%d runs", n);
-    for (int i = 0; i < n && status == WB_OK; i++) status = wb_page_run_read (&p.runs[i], what->runs[i]);
+    for (int i = 0; i < n && status == WB_OK; i++) {
+        status = wb_page_run_read (&p.runs[i], what->runs[i]);
+        p.runs[i].running = what->running != NULL && what->running[i];
+    }
     if (status == WB_OK) status = name_runs (&p);
     if (status == WB_OK) status = put_page (&p, what);
     if (status == WB_OK) status = p.html.status;

@@ -43,6 +43,7 @@ typedef struct wb_page_run {
     int64_t valid_low_step;
     int64_t damaged; /* lines of metrics.jsonl that could not be read */
     bool unfinished; /* its last line is being written */
+    bool running;    /* a process trains in it */
     wb_page_start_t *starts;
     int64_t nstarts, starts_cap;
     wb_page_event_t *events;
@@ -83,7 +84,7 @@ typedef struct wb_page_curve {
 typedef struct wb_page_chart {
     const char *id;
     const char *title[2], *note[2]; /* note NULL: none */
-    bool stacked;                   /* its curves add up; of one run at a time */
+    bool stacked;                   /* its curves add up; each run has a chart of its own */
     bool positive;                  /* may have a logarithmic axis */
     wb_page_curve_t curves[WB_PAGE_CURVES];
 } wb_page_chart_t;
@@ -100,14 +101,20 @@ double wb_page_line_high (const wb_page_line_t *l, int row);
 /* Figures with a drawing each that needs no script, and the data for the script. */
 void wb_page_charts (wb_page_t *p);
 void wb_page_data (wb_page_t *p);
-/* page_svg.c: a plain drawing of a chart. */
-void wb_page_svg (wb_page_t *p, const wb_page_chart_t *c);
+/* page_svg.c: a plain drawing of a chart, of all runs or, if `only` is not negative, of one. */
+void wb_page_svg (wb_page_t *p, const wb_page_chart_t *c, int only);
 /* page_parts.c */
 void wb_page_summary (wb_page_t *p);
 void wb_page_history (wb_page_t *p);
 void wb_page_samples (wb_page_t *p);
-void wb_page_numbers (wb_page_t *p);
 void wb_page_configuration (wb_page_t *p);
+void wb_page_section (wb_html_t *h, const char *id, const char *en, const char *ja); /* it begins; the caller ends it */
+void wb_page_head_cell (wb_page_t *p, int i); /* a row's: the run, in its colour */
+/* Of one run its content, of several a fold that is named by the run. */
+void wb_page_open_run (wb_page_t *p, int i);
+void wb_page_close_run (wb_page_t *p);
+/* page_numbers.c */
+void wb_page_numbers (wb_page_t *p);
 /* page_eval.c: what `wabun eval --json` has printed into files.  Errors: WB_EIO, WB_EDATA it is something else. */
 wb_status wb_page_evaluations (wb_page_t *p, const char *const *files, int n) WB_NODISCARD;
 

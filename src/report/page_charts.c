@@ -89,31 +89,48 @@ bool wb_page_line (wb_page_line_t *out, const wb_page_run_t *r, const wb_page_cu
 double wb_page_line_low (const wb_page_line_t *l, int row) { return l->low->cells[row].min; }
 double wb_page_line_high (const wb_page_line_t *l, int row) { return l->high->cells[row].max; }
 
-static bool is_there (const wb_page_t *p, const wb_page_chart_t *c) {
+static bool is_there (const wb_page_run_t *r, const wb_page_chart_t *c) {
     wb_page_line_t line;
-    for (int i = 0; i < p->n; i++)
-        for (int k = 0; k < WB_PAGE_CURVES; k++)
-            if (wb_page_line (&line, &p->runs[i], &c->curves[k])) return true;
+    for (int k = 0; k < WB_PAGE_CURVES; k++)
+        if (wb_page_line (&line, r, &c->curves[k])) return true;
     return false;
 }
 
-void wb_page_charts (wb_page_t *p) {
+/* A figure of all runs, or of one, whose name its title has then. */
+static void put_figure (wb_page_t *p, const wb_page_chart_t *c, int only) {
     wb_html_t *h = &p->html;
+    char id[32];
+    snprintf (id, sizeof id, only < 0 ? "%s" : "%s-%d", c->id, only);
+    wb_html_print (h, "<figure class=\"chart\" id=\"%s\" data-chart=\"%s\"", id, c->id);
+    if (only >= 0) wb_html_print (h, " data-run=\"%d\"", only);
+    wb_html_print (h, "><figcaption><h3 id=\"%s-title\">", id);
+    wb_html_said (h, c->title[0], c->title[1]);
+    if (only >= 0) {
+        wb_html_print (h, " <span class=\"of\"><i class=\"chip c%d\"></i>", only % 8);
+        wb_html_text (h, p->runs[only].name);
+        wb_html_raw (h, "</span>");
+    }
+    wb_html_raw (h, "</h3>");
+    if (c->note[0] != NULL) {
+        wb_html_raw (h, "<p>");
+        wb_html_said (h, c->note[0], c->note[1]);
+        wb_html_raw (h, "</p>");
+    }
+    wb_html_raw (h, "</figcaption><div class=\"legend\" aria-hidden=\"true\"></div>");
+    wb_html_print (h, "<div class=\"plot\" role=\"img\" aria-labelledby=\"%s-title\">", id);
+    wb_page_svg (p, c, only);
+    wb_html_raw (h, "</div></figure>\n");
+}
+
+void wb_page_charts (wb_page_t *p) {
     for (int i = 0; i < NCHARTS; i++) {
-        const wb_page_chart_t *c = &charts[i];
-        if (!is_there (p, c)) continue;
-        wb_html_print (h, "<figure class=\"chart\" id=\"%s\"><figcaption><h3 id=\"%s-title\">", c->id, c->id);
-        wb_html_said (h, c->title[0], c->title[1]);
-        wb_html_raw (h, "</h3>");
-        if (c->note[0] != NULL) {
-            wb_html_raw (h, "<p>");
-            wb_html_said (h, c->note[0], c->note[1]);
-            wb_html_raw (h, "</p>");
+        bool some = false;
+        for (int k = 0; k < p->n; k++) {
+            if (!is_there (&p->runs[k], &charts[i])) continue;
+            if (charts[i].stacked && p->n > 1) put_figure (p, &charts[i], k);
+            some = true;
         }
-        wb_html_raw (h, "</figcaption><div class=\"legend\" aria-hidden=\"true\"></div>");
-        wb_html_print (h, "<div class=\"plot\" role=\"img\" aria-labelledby=\"%s-title\">", c->id);
-        wb_page_svg (p, c);
-        wb_html_raw (h, "</div></figure>\n");
+        if (some && (!charts[i].stacked || p->n == 1)) put_figure (p, &charts[i], -1);
     }
 }
 

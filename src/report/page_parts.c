@@ -1,5 +1,7 @@
-/* The parts of a page that are tables and texts: how each run stands, what befell it, what its model wrote, its
- * numbers, and its configuration.  All of it is there without a script. */
+/* The parts of a page that are tables and texts: how each run stands, what befell it, what its model wrote, and its
+ * configuration.  All of it is there without a script.
+ *
+ * Not done here: the numbers of the charts (page_numbers.c). */
 #include "config.h"
 
 #include <stdlib.h>
@@ -8,29 +10,28 @@
 
 #include "report/page.h"
 
-enum { NUMBERS = 60, EVENTS = 200, FIRST_SAMPLES = 5, LAST_SAMPLES = 45 };
+enum { EVENTS = 200, FIRST_SAMPLES = 5, LAST_SAMPLES = 45 };
 
-static void section (wb_html_t *h, const char *id, const char *en, const char *ja) {
+void wb_page_section (wb_html_t *h, const char *id, const char *en, const char *ja) {
     wb_html_print (h, "<section id=\"%s\"><h2>", id);
     wb_html_said (h, en, ja);
     wb_html_raw (h, "</h2>\n");
 }
 
 /* A row's head: the run, in its colour. */
-static void head_cell (wb_page_t *p, int i) {
+void wb_page_head_cell (wb_page_t *p, int i) {
     wb_html_print (&p->html, "<th scope=\"row\"><i class=\"chip c%d\"></i>", i % 8);
     wb_html_text (&p->html, p->runs[i].name);
     wb_html_raw (&p->html, "</th>");
 }
 
-/* Of one run its content, of several a fold that is named by the run. */
-static void open_run (wb_page_t *p, int i) {
+void wb_page_open_run (wb_page_t *p, int i) {
     if (p->n < 2) return;
     wb_html_print (&p->html, "<details%s><summary><i class=\"chip c%d\"></i>", i == 0 ? " open" : "", i % 8);
     wb_html_text (&p->html, p->runs[i].name);
     wb_html_raw (&p->html, "</summary>\n");
 }
-static void close_run (wb_page_t *p) {
+void wb_page_close_run (wb_page_t *p) {
     if (p->n > 1) wb_html_raw (&p->html, "</details>\n");
 }
 
@@ -39,7 +40,9 @@ static void cell_time (wb_html_t *h, double seconds) {
     const time_t t = (time_t) seconds;
     struct tm utc;
     if (seconds > 0 && gmtime_r (&t, &utc) != NULL) strftime (text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &utc);
-    wb_html_cell (h, text);
+    wb_html_raw (h, "<td class=\"time\">");
+    wb_html_text (h, text);
+    wb_html_raw (h, "</td>");
 }
 
 static void cell_integer (wb_html_t *h, int64_t n) {
@@ -57,9 +60,12 @@ static void cell_last (wb_html_t *h, const wb_thin_t *t, const char *name, const
     wb_html_cell_print (h, "%s", text);
 }
 
-static void cell_end (wb_html_t *h, const wb_page_start_t *s) {
+/* s: its last start, of a run that goes on, or another. */
+static void cell_end (wb_html_t *h, const wb_page_start_t *s, bool running) {
     wb_html_raw (h, "<td>");
-    if (s->code == WB_OK)
+    if (running)
+        wb_html_said (h, "running", "実行中");
+    else if (s->code == WB_OK)
         wb_html_said (h, "finished", "終了");
     else if (s->code == WB_ESTOP)
         wb_html_said (h, "stopped on request", "停止要求により終了");
@@ -67,7 +73,7 @@ static void cell_end (wb_html_t *h, const wb_page_start_t *s) {
         wb_html_said (h, "failed", "失敗");
     else
         wb_html_said (h, "no end is recorded", "終了の記録なし");
-    if (s->code > 0 && s->why != NULL) {
+    if (!running && s->code > 0 && s->why != NULL) {
         wb_html_raw (h, "<br><small>");
         wb_html_text (h, s->why);
         wb_html_raw (h, "</small>");
@@ -113,9 +119,9 @@ void wb_page_summary (wb_page_t *p) {
         const wb_thin_t *t = &r->tables[WB_PAGE_STEP], *v = &r->tables[WB_PAGE_VALID];
         const char *steps = wb_page_run_value (r, "train.steps");
         wb_html_raw (h, "<tr>");
-        head_cell (p, i);
+        wb_page_head_cell (p, i);
         if (r->nstarts > 0)
-            cell_end (h, &r->starts[r->nstarts - 1]);
+            cell_end (h, &r->starts[r->nstarts - 1], r->running);
         else
             wb_html_cell (h, "");
         cell_integer (h, t->nrows > 0 ? t->rows[t->nrows - 1].last : 0);
@@ -128,7 +134,8 @@ void wb_page_summary (wb_page_t *p) {
             wb_html_cell_print (h, "%s", "");
         cell_integer (h, r->valid_low_step);
         cell_last (h, v, "val_bpb", "%.4f");
-        cell_last (h, t, "tokens_per_s", "%.0f");
+        const wb_thin_column_t *speed = wb_thin_find (t, "tokens_per_s");
+        cell_integer (h, speed != NULL && t->nrows > 0 ? (int64_t) speed->cells[t->nrows - 1].last : -1);
         cell_last (h, t, "mfu", "%.3f");
         cell_integer (h, r->nstarts);
         wb_html_raw (h, "</tr>\n");
@@ -157,7 +164,7 @@ static void put_starts (wb_page_t *p, const wb_page_run_t *r) {
         wb_html_cell (h, s->host);
         wb_html_cell (h, s->job);
         cell_integer (h, s->end_step);
-        cell_end (h, s);
+        cell_end (h, s, r->running && i == r->nstarts - 1);
         wb_html_raw (h, "</tr>\n");
     }
     wb_html_table_end (h);
@@ -187,12 +194,12 @@ static void put_events (wb_page_t *p, const wb_page_run_t *r) {
 }
 
 void wb_page_history (wb_page_t *p) {
-    section (&p->html, "history", "History", "経過");
+    wb_page_section (&p->html, "history", "History", "経過");
     for (int i = 0; i < p->n; i++) {
-        open_run (p, i);
+        wb_page_open_run (p, i);
         put_starts (p, &p->runs[i]);
         put_events (p, &p->runs[i]);
-        close_run (p);
+        wb_page_close_run (p);
     }
     wb_html_raw (&p->html, "</section>\n");
 }
@@ -214,11 +221,11 @@ void wb_page_samples (wb_page_t *p) {
     int64_t all = 0;
     for (int i = 0; i < p->n; i++) all += p->runs[i].nsamples;
     if (all == 0) return;
-    section (h, "samples", "What the model writes", "モデルによる生成例");
+    wb_page_section (h, "samples", "What the model writes", "モデルによる生成例");
     for (int i = 0; i < p->n; i++) {
         const wb_page_run_t *r = &p->runs[i];
         if (r->nsamples == 0) continue;
-        open_run (p, i);
+        wb_page_open_run (p, i);
         for (int64_t k = r->nsamples - 1; k >= 0; k--) { /* the newest first */
             if (k == r->nsamples - LAST_SAMPLES - 1 && k > FIRST_SAMPLES - 1) {
                 wb_html_print (h, "<p>… %lld …</p>\n", (long long) (k + 1 - FIRST_SAMPLES));
@@ -226,61 +233,9 @@ void wb_page_samples (wb_page_t *p) {
             }
             put_sample (h, &r->samples[k], k == r->nsamples - 1);
         }
-        close_run (p);
+        wb_page_close_run (p);
     }
     wb_html_raw (h, "</section>\n");
-}
-
-/* ---- numbers ----------------------------------------------------------------------------------------------------- */
-
-/* Some records of a table as they are in metrics.jsonl, evenly chosen, the first and the last among them. */
-static void put_numbers (wb_html_t *h, const wb_thin_t *t, const char *const caption[2], const char *const (*labels)[2],
-                         const char *const *columns) {
-    const int n = t->nrows < NUMBERS ? t->nrows : NUMBERS;
-    if (n == 0) return;
-    wb_html_table (h, caption, labels);
-    for (int k = 0; k < n; k++) {
-        const int i = n > 1 ? (int) ((int64_t) k * (t->nrows - 1) / (n - 1)) : 0;
-        wb_html_raw (h, "<tr>");
-        wb_html_cell_print (h, "%lld", (long long) t->rows[i].last);
-        wb_html_cell_print (h, "%.15g", t->rows[i].tokens);
-        for (int c = 0; columns[c] != NULL; c++) {
-            const wb_thin_column_t *x = wb_thin_find (t, columns[c]);
-            char text[32] = "";
-            if (x != NULL && x->cells[i].n > 0) snprintf (text, sizeof text, "%.9g", x->cells[i].last);
-            wb_html_cell_print (h, "%s", text);
-        }
-        wb_html_raw (h, "</tr>\n");
-    }
-    wb_html_table_end (h);
-}
-
-void wb_page_numbers (wb_page_t *p) {
-    static const char *const steps[] = {"Records of steps", "ステップの記録"};
-    static const char *const step_labels[][2] = {{"#step", "ステップ"},
-                                                 {"#tokens", "トークン数"},
-                                                 {"#loss", "損失"},
-                                                 {"#rate", "学習率"},
-                                                 {"#gradient norm", "勾配ノルム"},
-                                                 {"#tokens/s", "トークン/秒"},
-                                                 {"#MFU", "MFU"},
-                                                 {NULL, NULL}};
-    static const char *const step_columns[] = {"loss", "lr", "grad_norm", "tokens_per_s", "mfu", NULL};
-    static const char *const valid[] = {"Validations", "検証"};
-    static const char *const valid_labels[][2] = {{"#step", "ステップ"},
-                                                  {"#tokens", "トークン数"},
-                                                  {"#loss", "損失"},
-                                                  {"#bits per byte", "ビット/バイト"},
-                                                  {NULL, NULL}};
-    static const char *const valid_columns[] = {"val_loss", "val_bpb", NULL};
-    section (&p->html, "numbers", "Numbers", "数値");
-    for (int i = 0; i < p->n; i++) {
-        open_run (p, i);
-        put_numbers (&p->html, &p->runs[i].tables[WB_PAGE_STEP], steps, step_labels, step_columns);
-        put_numbers (&p->html, &p->runs[i].tables[WB_PAGE_VALID], valid, valid_labels, valid_columns);
-        close_run (p);
-    }
-    wb_html_raw (&p->html, "</section>\n");
 }
 
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
@@ -328,7 +283,7 @@ static void put_differences (wb_page_t *p) {
 
 void wb_page_configuration (wb_page_t *p) {
     wb_html_t *h = &p->html;
-    section (h, "configuration", "Configuration", "設定");
+    wb_page_section (h, "configuration", "Configuration", "設定");
     if (p->n > 1) put_differences (p);
     for (int i = 0; i < p->n; i++) {
         const wb_page_run_t *r = &p->runs[i];

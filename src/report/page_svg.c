@@ -44,15 +44,16 @@ static void each_point (wb_page_t *p, bounds_t *b, const wb_page_line_t *l, poin
             take (p, b, (double) l->table->rows[i].last, wb_thin_mean (&l->mid->cells[i]));
 }
 
-void wb_page_svg (wb_page_t *p, const wb_page_chart_t *c) {
+void wb_page_svg (wb_page_t *p, const wb_page_chart_t *c, int only) {
     wb_html_t *h = &p->html;
     bounds_t b = {0};
     wb_page_line_t line;
-    for (int i = 0; i < p->n; i++)
+    const int first = only < 0 ? 0 : only, end = only < 0 ? p->n : only + 1;
+    for (int i = first; i < end; i++)
         for (int k = 0; k < WB_PAGE_CURVES; k++)
             if (wb_page_line (&line, &p->runs[i], &c->curves[k])) each_point (p, &b, &line, measure);
     wb_html_print (h, "<svg viewBox=\"0 0 %d %d\" aria-hidden=\"true\">", W, H);
-    for (int i = 0; i < p->n; i++)
+    for (int i = first; i < end; i++)
         for (int k = 0; k < WB_PAGE_CURVES; k++) {
             if (!wb_page_line (&line, &p->runs[i], &c->curves[k])) continue;
             wb_html_print (h, "<polyline class=\"c%d%s\" points=\"", (c->stacked || p->n == 1 ? k : i) % 8,

@@ -12,11 +12,12 @@
 #include <string.h>
 
 #include "report/page.h"
+#include "report/record.h"
 
 /* ---- lines of JSON ----------------------------------------------------------------------------------------------- */
 
-/* damaged: lines that are no JSON object; NULL: nobody wants to know. */
-typedef wb_status (*take_fn) (wb_page_run_t *r, const json_t *line);
+/* Take a line; *is: it is an object of JSON. */
+typedef wb_status (*take_fn) (wb_page_run_t *r, const char *line, size_t n, bool *is);
 
 static wb_status each_line (wb_page_run_t *r, const char *name, take_fn take, int64_t *damaged, bool *unfinished) {
     char *path = wb_format ("%s/%s", r->dir, name);
@@ -32,14 +33,12 @@ static wb_status each_line (wb_page_run_t *r, const char *name, take_fn take, in
     while (status == WB_OK && (status = wb_lines_next (&lines, &text, &n, true)) == WB_OK && text != NULL) {
         /* At the end of the file, and no newline after it? */
         const bool last = lines.end && lines.at == lines.buf.len && text[n] != '\n' && text[n] != '\r';
-        json_t *j = json_loadb (text, n, 0, NULL);
-        if (json_is_object (j))
-            status = take (r, j);
-        else if (last)
+        bool is = false;
+        status = take (r, text, n, &is);
+        if (!is && last)
             *unfinished = true;
-        else
+        else if (!is)
             *damaged += 1;
-        json_decref (j);
     }
     wb_lines_close (&lines);
     wb_free (path);
@@ -59,44 +58,38 @@ static wb_status copy (char **out, const char *s) {
 
 /* ---- metrics.jsonl ----------------------------------------------------------------------------------------------- */
 
-/* Every number of a value: {"seconds": {"data": 1}} is seconds.data, {"ranks": {"compute": [1, 2, 3]}} ranks.compute.0
- * and so on. */
-static wb_status put (wb_thin_t *t, const char *name, const json_t *v) {
-    char below[128];
-    const char *key;
-    const json_t *x;
-    size_t i;
-    if (json_is_number (v)) return wb_thin_put (t, name, json_number_value (v));
-    json_object_foreach ((json_t *) (uintptr_t) v, key, x) {
-        snprintf (below, sizeof below, "%s.%s", name, key);
-        WB_TRY (put (t, below, x));
-    }
-    json_array_foreach (v, i, x) {
-        snprintf (below, sizeof below, "%s.%zu", name, i);
-        WB_TRY (put (t, below, x));
-    }
-    return WB_OK;
+/* Of which table: by the first value that only its records have. */
+static int kind_of (const wb_record_t *record) {
+    static const char *const of[WB_PAGE_TABLES] = {"loss", "val_loss", "save.", "muon."};
+    for (int i = 0; i < record->n; i++)
+        for (int kind = 0; kind < WB_PAGE_TABLES; kind++) {
+            const char *name = record->values[i].name;
+            const size_t n = strlen (of[kind]);
+            if (of[kind][n - 1] == '.' ? strncmp (name, of[kind], n) == 0 : strcmp (name, of[kind]) == 0) return kind;
+        }
+    return -1;
 }
 
-static wb_status take_record (wb_page_run_t *r, const json_t *line) {
-    static const char *const of[WB_PAGE_TABLES] = {"loss", "val_loss", "save", "muon"};
-    int kind = 0;
-    while (kind < WB_PAGE_TABLES && json_object_get (line, of[kind]) == NULL) kind++;
-    if (kind == WB_PAGE_TABLES) return WB_OK; /* a spike: history.jsonl has it too */
+static wb_status take_record (wb_page_run_t *r, const char *line, size_t n, bool *is) {
+    wb_record_t record;
+    *is = wb_record_read (&record, line, n);
+    const int kind = *is ? kind_of (&record) : -1;
+    if (kind < 0) return WB_OK; /* a spike: history.jsonl has it too */
     wb_thin_t *t = &r->tables[kind];
-    const int64_t step = integer (line, "step", -1);
-    const char *key;
-    const json_t *v;
-    if (step < 0 || !wb_thin_add (t, step, number (line, "tokens"))) {
+    const int64_t step = (int64_t) wb_record_get (&record, "step", -1);
+    const double loss = wb_record_get (&record, "val_loss", 0);
+    if (step < 0 || !wb_thin_add (t, step, wb_record_get (&record, "tokens", 0))) {
         r->damaged += step < 0;
         return WB_OK;
     }
-    if (kind == WB_PAGE_VALID && (r->valid_low_step < 0 || number (line, "val_loss") < r->valid_low)) {
-        r->valid_low = number (line, "val_loss");
+    if (kind == WB_PAGE_VALID && (r->valid_low_step < 0 || loss < r->valid_low)) {
+        r->valid_low = loss;
         r->valid_low_step = step;
     }
-    json_object_foreach ((json_t *) (uintptr_t) line, key,
-                         v) if (strcmp (key, "step") != 0 && strcmp (key, "tokens") != 0) WB_TRY (put (t, key, v));
+    for (int i = 0; i < record.n; i++) {
+        const struct wb_record_value *v = &record.values[i];
+        if (strcmp (v->name, "step") != 0 && strcmp (v->name, "tokens") != 0) WB_TRY (wb_thin_put (t, v->name, v->x));
+    }
     return WB_OK;
 }
 
@@ -132,7 +125,7 @@ static wb_status add_event (wb_page_run_t *r, const char *kind, const json_t *li
 }
 
 /* Lines of job scripts ("job", ...) are of the job, not of the run. */
-static wb_status take_event (wb_page_run_t *r, const json_t *line) {
+static wb_status judge_event (wb_page_run_t *r, const json_t *line) {
     const char *event = string (line, "event");
     wb_page_start_t *last = r->nstarts > 0 ? &r->starts[r->nstarts - 1] : NULL;
     if (event == NULL) return WB_OK;
@@ -143,6 +136,14 @@ static wb_status take_event (wb_page_run_t *r, const json_t *line) {
     if (json_is_true (json_object_get (line, "skipped"))) return add_event (r, "skipped", line);
     if (strcmp (event, "spike") == 0) return add_event (r, event, line);
     return WB_OK;
+}
+
+static wb_status take_event (wb_page_run_t *r, const char *line, size_t n, bool *is) {
+    json_t *j = json_loadb (line, n, 0, NULL);
+    *is = json_is_object (j);
+    const wb_status status = *is ? judge_event (r, j) : WB_OK;
+    json_decref (j);
+    return status;
 }
 
 /* ---- samples.txt ------------------------------------------------------------------------------------------------- */

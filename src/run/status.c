@@ -285,18 +285,42 @@ static wb_status report (wb_report_t *r, wb_run_answer answer) {
     return WB_OK;
 }
 
+static void begin (wb_report_t *r, const char *run) {
+    *r = (wb_report_t){.run = run,
+                       .starts = json_array (),
+                       .skipped = json_object (),
+                       .spikes = json_object (),
+                       .rollbacks = json_array ()};
+}
+
+static void end (wb_report_t *r) {
+    json_decref (r->starts);
+    json_decref (r->record);
+    json_decref (r->valid);
+    json_decref (r->skipped);
+    json_decref (r->spikes);
+    json_decref (r->rollbacks);
+}
+
 wb_status wb_run_status (const char *run, wb_run_answer answer) {
-    wb_report_t r = {.run = run,
-                     .starts = json_array (),
-                     .skipped = json_object (),
-                     .spikes = json_object (),
-                     .rollbacks = json_array ()};
+    wb_report_t r;
+    begin (&r, run);
     const wb_status status = report (&r, answer);
-    json_decref (r.starts);
-    json_decref (r.record);
-    json_decref (r.valid);
-    json_decref (r.skipped);
-    json_decref (r.spikes);
-    json_decref (r.rollbacks);
+    end (&r);
     return status == WB_OK ? wb_flush (stdout, "standard output") : status;
+}
+
+wb_status wb_run_is_running (bool *is, const char *run) {
+    wb_report_t r;
+    begin (&r, run);
+    wb_status status = r.starts != NULL && r.skipped != NULL && r.spikes != NULL && r.rollbacks != NULL
+                           ? each_line (&r, WB_RUN_HISTORY, HISTORY_TAIL, take_event)
+                           : WB_NOMEM ("%s", run);
+    if (status == WB_OK) {
+        there (&r, "metrics.jsonl");
+        judge_state (&r);
+        *is = strcmp (r.state, "running") == 0;
+    }
+    end (&r);
+    return status;
 }

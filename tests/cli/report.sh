@@ -38,6 +38,10 @@ ok "and in the table" page_has "<td class=\"n\">$(cat loss)</td>" a.html
 ok "validations" data '@{$d->{runs}[0]{curves}{loss}[1]{mid}} == 5 && $d->{runs}[0]{curves}{bpb}[0]{mid}[4] > 0' a.html
 ok "ranks: lowest, median, highest" data '$d->{runs}[0]{curves}{ranks}[0]{low}[3] <= $d->{runs}[0]{curves}{ranks}[0]{high}[3]' a.html
 ok "samples" test "$(grep -c '<blockquote' a.html)" -eq 2
+sed -n 's/.*"step": 20, .*"backward": \([0-9.e-]*\),.*/\1/p' a/metrics.jsonl >backward
+ok "phases in a table" sh -c 'sed -n "/Time of a step by phase, seconds/,/<\/table>/p" a.html | tail -n 2 | grep -q ">20</td>"'
+ok "their numbers" data "\$d->{runs}[0]{curves}{phases}[2]{mid}[19] == $(cat backward)" a.html
+ok "ranks and saves in tables" sh -c 'grep -q "Ranks compared: fastest" a.html && grep -q "Checkpoints, seconds" a.html'
 ok "its configuration" page_has 'optimizer = &quot;adamw&quot;;' a.html
 ok "asks for nothing" sh -c '! sed "s/<!-- The plots.*//" a.html | grep -nE "(src|href)=\"[^d]|url\\(|@import"'
 ok "both languages" page_has '<span lang="en">Learning rate</span><span lang="ja">学習率</span>' a.html
@@ -111,10 +115,14 @@ ok "none unless asked for" sh -c '! ls w/events.* 2>/dev/null'
 pid=$!
 at_step () { [ "$(losses k 2>/dev/null | wc -l)" -ge 8 ]; }
 within 100 at_step
+ok "while it runs" report 0 k -o k.html
+ok "it is told by its lock" page_has '<span lang="en">running</span><span lang="ja">実行中</span>' k.html
 kill -9 $pid
 wait $pid 2>/dev/null
+ok "killed" report 0 k -o k.html
+ok "is running no more, however new its files are" sh -c '! grep -q "実行中" k.html && grep -q "終了の記録なし" k.html'
 ok "it goes on" trained 1 k --set train.steps=40 --set checkpoint.every=4
-ok "while it runs" report 0 k -o k.html
+ok "and has ended" report 0 k -o k.html
 ok "one restart" data '@{$d->{runs}[0]{marks}} == 1 && $d->{runs}[0]{marks}[0]{kind} eq "restart" && $d->{runs}[0]{marks}[0]{step} % 4 == 0' k.html
 ok "saves" data '@{$d->{runs}[0]{tables}[2]{step}} > 5' k.html
 cp -r a d
@@ -136,6 +144,8 @@ ok "texts are only texts" sh -c '! grep -qF -e "<b>loud" -e "<script>alert" d.ht
 ok "another run" trained 1 b --set train.lr=1e-3
 ok "compared" report 0 a b ./k/ -o all.html
 ok "their names" data 'join (" ", map {$_->{name}} @{$d->{runs}}) eq "a b k"' all.html
+ok "a chart of phases for each" sh -c '[ $(grep -c "<figure class=\"chart\" id=\"phases-[012]\" data-chart=\"phases\" data-run=" all.html) -eq 3 ] && ! grep -q "id=\"phases\"" all.html'
+ok "and one of losses for all" test "$(grep -c 'data-chart="loss"' all.html)" -eq 1
 ok "what differs" sh -c 'grep -q "<th scope=\"row\">train.lr</th><td>0.003</td><td>0.001</td><td>0.003</td>" all.html && ! grep -q "<th scope=\"row\">train.beta1" all.html'
 mkdir x && cp -r b x/a
 ok "of one name" report 0 a x/a -o all.html

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "report/record.h"
 #include "report/thin.h"
 #include "t.h"
 #include "wabun/report.h"
@@ -236,7 +237,58 @@ static void check_thin (int64_t n) {
     wb_free (t);
 }
 
+/* ---- lines read in one pass, as a library reads them ------------------------------------------------------------- */
+
+/* The same numbers, to the last bit; the same lines refused. */
+static bool reads_alike (const char *line) {
+    wb_record_t *a = wb_calloc (2, sizeof *a), *b = a + 1;
+    const bool one = wb_record_read (a, line, strlen (line)), any = wb_record_read_any (b, line, strlen (line));
+    bool same = one == any && a->n == b->n;
+    for (int i = 0; same && i < a->n; i++)
+        same = strcmp (a->values[i].name, b->values[i].name) == 0 && a->values[i].x == b->values[i].x;
+    wb_free (a);
+    if (!same) T_OK (false, "not read alike: %s", line);
+    return same;
+}
+
+static uint64_t draw (uint64_t *state) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return *state >> 11;
+}
+
+static void check_record (void) {
+    static const char *const lines[] = {
+        "{}", "{\"a\": 1}", " { \"a\" : [ ] , \"b\":{}}\t", "{\"a\": {\"b\": [1, [2, -3.5e-7], {\"c\": 0}]}}",
+        "{\"a\": \"\\u3042\", \"b\": 2}", "{\"a\": \"日本\", \"b\": 2}", "{\"a\": true, \"b\": null, \"c\": 5}",
+        "{\"a\": 9007199254740993, \"b\": 123456789012345678, \"c\": 1e300, \"d\": 0.1234567890123456789}",
+        "{\"a\": 5e-324, \"b\": 1.7976931348623157e308, \"c\": -0.0, \"d\": 1E+2}",
+        /* broken ones */
+        "", "[]", "1", "{", "{\"a\"}", "{\"a\": }", "{\"a\": 1,}", "{\"a\": 1} x", "{\"a\": 01}", "{\"a\": 1.}",
+        "{\"a\": .5}", "{\"a\": +1}", "{\"a\": 1e}", "{\"a\": -}", "{\"a\": [1 2]}", "{\"a\": [1,]}", "{a: 1}",
+        "{\"a\": \"\t\"}", "{\"a\": \"\xff\"}", "{\"a\": NaN}", "{\"a\": {\"b\": 1}", "{\"a\": 1e999}"};
+    static const char *const forms[] = {"%.9g", "%.6g", "%.4e", "%.17g", "%.3f", "%.0f", "%.25f", "%G"};
+    uint64_t state = 7;
+    int alike = 0;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) alike += reads_alike (lines[i]);
+    T_OK (alike == (int) (sizeof lines / sizeof *lines), "lines of every form and broken ones");
+    alike = 0;
+    for (int i = 0; i < 20000; i++) {
+        char number[400], line[900];
+        const double x = ldexp ((double) (int64_t) draw (&state) - 0x1p52, (int) (draw (&state) % 160) - 130);
+        snprintf (number, sizeof number, forms[draw (&state) % 8], x);
+        snprintf (line, sizeof line, "{\"step\": %d, \"x\": %s, \"y\": [%s]}", i, number, number);
+        alike += reads_alike (line);
+    }
+    T_OK (alike == 20000, "20,000 numbers of all sizes, to the last bit");
+    wb_record_t *r = wb_calloc (1, sizeof *r);
+    T_OK (wb_record_read (r, "{\"a\": {\"b\": [4, 5]}}", 20) && wb_record_get (r, "a.b.1", 0) == 5 && r->n == 2,
+          "names");
+    T_OK (wb_record_get (r, "a.b", -1) == -1, "of what is not there");
+    wb_free (r);
+}
+
 int main (void) {
+    check_record ();
     signal (SIGXFSZ, SIG_IGN);
     check_format ();
     check_trim ();

@@ -1,13 +1,14 @@
 // A page of wabun report in a real browser (Chromium by playwright-core), opened from its file: charts, controls, what is
 // under the pointer, both languages, three widths, light and dark, without scripts; no complaint, no request; axe-core.
-//   node report.mjs ONE.html SEVERAL.html METRICS.jsonl     ONE is of the run with these metrics
+//   node report.mjs ONE.html KILLED.html SEVERAL.html METRICS.jsonl     ONE is of the run with these metrics, KILLED of one
+//                                                                       with three restarts, SEVERAL of five
 //   WABUN_CHROMIUM=PROGRAM (/usr/bin/chromium); WABUN_SHOTS=DIR keeps pictures
 import {readFileSync} from "fs";
 import {createRequire} from "module";
 import {pathToFileURL} from "url";
 import {chromium} from "playwright-core";
 
-const [one, several, metrics] = process.argv.slice(2), shots = process.env.WABUN_SHOTS;
+const [one, killed, several, metrics] = process.argv.slice(2), shots = process.env.WABUN_SHOTS;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const browser = await chromium.launch({executablePath: process.env.WABUN_CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"]});
 let bad = false;
@@ -40,8 +41,8 @@ const pixels = (page, id) => page.evaluate(id => {
 const picture = (page, id) => page.evaluate(id => document.querySelector(`#${id} canvas`).toDataURL(), id);
 
 // ---- every width
-for (const [file, what] of [[one, "one run"], [several, "several runs"]])
-  for (const [width, colorScheme, lang] of [[1300, "light", "ja"], [800, "dark", "en"], [390, "light", "en"], [390, "dark", "ja"]]) {
+for (const [file, what] of [[one, "one run"], [killed, "killed run"], [several, "five runs"]])
+  for (const [width, colorScheme, lang] of [[1400, "light", "ja"], [1400, "dark", "en"], [800, "dark", "ja"], [390, "light", "en"], [390, "dark", "ja"]]) {
     const page = await open(file, {viewport: {width, height: 900}, colorScheme, bypassCSP: true});
     if (await page.evaluate(() => document.documentElement.lang) !== lang) await page.locator("#lang").click();
     await scroll(page);
@@ -60,7 +61,7 @@ const page = await open(one);
 await scroll(page);
 const records = readFileSync(metrics, "utf8").trim().split("\n").map(line => JSON.parse(line));
 const step = records.filter(r => r.loss !== undefined).at(-1);
-const cells = await page.locator("#numbers table").first().locator("tbody tr").last().locator("td").allInnerTexts();
+const cells = await page.locator("#numbers table").nth(1).locator("tbody tr").last().locator("td").allInnerTexts();
 ok("the last record in the table, as in metrics.jsonl",
   +cells[0] === step.step && +cells[1] === step.tokens && +cells[2] === step.loss && +cells[3] === step.lr && +cells[4] === step.grad_norm &&
   +cells[5] === step.tokens_per_s && +cells[6] === step.mfu, cells.join(" "));
@@ -108,10 +109,35 @@ ok("the other language", before !== await page.locator("h2").first().innerText()
 
 const many = await open(several);
 await scroll(many);
-ok("a box for each run", await many.locator("#runs input").count() === 2);
+ok("a box for each run", await many.locator("#runs input").count() === 5);
+const tops = await many.evaluate(() => [...document.querySelectorAll("[data-chart=phases]")].map(f => [...f.querySelectorAll(".dygraph-axis-label-y")].map(l => l.innerText).join(" ")));
+ok("a chart of phases for each, on one scale", tops.length === 5 && tops.every(t => t !== "" && t === tops[0]), tops.join(" | "));
 const both = await picture(many, "loss");
 await many.locator("#runs input").first().uncheck();
 ok("takes its curves away", await picture(many, "loss") !== both);
+ok("and its phases", await many.locator("#phases-0").isHidden() && await many.locator("#phases-1").isVisible());
+
+// ---- marks
+const red = (page, id) => page.evaluate(id => { // columns of the plot that are red from top to bottom
+  const c = document.querySelector(`#${id} canvas`), copy = new OffscreenCanvas(c.width, c.height).getContext("2d", {willReadFrequently: true});
+  copy.drawImage(c, 0, 0); // a canvas that is read often is slower, says Chromium
+  const d = copy.getImageData(0, 0, c.width, c.height).data;
+  let n = 0, before = false;
+  for (let x = 60; x < c.width - 10; x++) {
+    let all = 0;
+    for (let y = 10; y < c.height - 40; y++) { const i = 4 * (y * c.width + x); all += d[i] > 140 && d[i + 1] < 120 && d[i + 2] < 120; }
+    const now = all > 0.5 * (c.height - 50);
+    n += now && !before;
+    before = now;
+  }
+  return n;
+}, id);
+const again = await open(killed);
+await scroll(again);
+ok("three restarts in the key", (await again.locator("#key").innerText()).includes("restarts (3)"));
+ok("and in a chart", await red(again, "grad_norm") === 3, String(await red(again, "grad_norm")));
+await again.locator("#marks").uncheck();
+ok("not without marks", await red(again, "grad_norm") === 0);
 
 // ---- without scripts
 const still = await open(one, {javaScriptEnabled: false});

@@ -37,9 +37,24 @@ train = { global_batch = 4; steps = 150; lr = 3e-3; warmup = 5; }; checkpoint = 
 log = { every = 1; }; validation = { every = 10; samples = 4; }; sample = { every = 50; };
 END
 run train "$work/cfg"
-run train "$work/cfg" --set "run=\"$work/other\"" --set train.steps=70 --set train.lr=1e-3
 run report "$work/run" -o "$work/one.html"
-run report "$work/run" "$work/other" -o "$work/several.html"
+for lr in 1e-4 3e-4 1e-3 1e-2; do run train "$work/cfg" --set "run=\"$work/lr-$lr\"" --set train.steps=70 --set train.lr=$lr; done
+run report "$work/run" "$work"/lr-* -o "$work/several.html"
+# Killed three times, each time some steps after its newest checkpoint, and finished.
+at () { readlink "$work/killed/latest" 2>/dev/null | sed 's/^step-0*//'; }
+again () { run train "$work/cfg" --set "run=\"$work/killed\"" --set checkpoint.every=20 --set log.every=1 --set "train.steps=$1"; }
+for k in 1 2 3; do
+  until=$(($(at | grep . || echo 0) + 40))
+  (again 100000) &
+  pid=$!
+  i=0
+  while [ $i -lt 1000 ] && [ "$(at | grep . || echo 0)" -lt $until ]; do i=$((i + 1)); sleep 0.1; done
+  child=$(ps -o pid= --ppid $pid | head -n 1)
+  kill -9 $child
+  wait $pid
+done
+again $(($(at) + 30))
+run report "$work/killed" -o "$work/killed.html"
 cp -rL "$work/run/latest" "$work/talker"
 printf '{"user": "{content}\\n", "assistant": "{content}\\n", "reply": ""}' >"$work/talker/chat.json"
 
@@ -59,7 +74,7 @@ for test in api page report; do
     continue
   fi
   set -- "$url"
-  [ $test != report ] || set -- "$work/one.html" "$work/several.html" "$work/run/metrics.jsonl"
+  [ $test != report ] || set -- "$work/one.html" "$work/killed.html" "$work/several.html" "$work/run/metrics.jsonl"
   timeout 300 node "$WABUN_WEB/$test.mjs" "$@" >"$work/tap" 2>&1
   code=$?
   grep -v '^[0-9]*\.\.' "$work/tap" | sed "s/^\(not \)\{0,1\}ok /&$test: /"

@@ -43,7 +43,7 @@
     return size !== 0 && size < 1e-3 ? x.toExponential(1).replace(".0e", "e") : String(+x.toPrecision(4));
   };
 
-  // ---- the lines of a chart: of each run that is shown, each curve that it has
+  // ---- the lines of a chart: of each run that is shown, or of the chart's own, each curve that it has
   // The last index whose x is not above.
   const before = (xs, x) => {
     let low = 0, high = xs.length;
@@ -66,7 +66,7 @@
   const lines = (chart) => {
     const all = [], of = data.charts[chart.id];
     data.runs.forEach((run, i) => {
-      if (!state.shown[i] || (of.stacked && all.length > 0 && all[0].run !== i)) return;
+      if (!state.shown[i] || i !== (chart.run ?? i)) return;
       run.curves[chart.id].forEach((values, k) => {
         if (values === null) return;
         const table = run.tables[of.curves[k].table];
@@ -136,8 +136,8 @@
     return bar;
   };
   const name = (chart, line) => {
-    const of = data.charts[chart.id], words = several ? [data.runs[line.run].name] : [];
-    if (of.curves.length > 1 || !several) words.push(of.curves[line.curve][root.lang] ?? of.curves[line.curve].en);
+    const of = data.charts[chart.id], named = several && chart.run === null, words = named ? [data.runs[line.run].name] : [];
+    if (of.curves.length > 1 || !named) words.push(of.curves[line.curve][root.lang] ?? of.curves[line.curve].en);
     return words.join(" ");
   };
   const legend = (chart) => chart.figure.querySelector(".legend").replaceChildren(
@@ -170,7 +170,12 @@
   };
 
   // ---- drawing
-  const drawn = new Map(); // by id: {id, figure, plot, lines, g}
+  const drawn = new Map(); // by the figure's id: {id, run, range, figure, plot, lines, g}; run: its own, or null
+  // The charts that each run has of its own have one scale.
+  const scale = (id) => [0, 1.05 * data.runs.reduce((top, run) => {
+    const curves = run.curves[id].filter((curve) => curve !== null).map((curve) => curve.mid);
+    return curves.length === 0 ? top : curves[0].reduce((most, _, i) => Math.max(most, curves.reduce((sum, ys) => sum + ys[i], 0)), top);
+  }, 0)];
   const logged = (of) => state.logy && of.positive && !of.stacked;
   const rows = (chart, of) => {
     const xs = new Set();
@@ -194,7 +199,7 @@
   const band = ({drawingContext: canvas, plotArea: area, points, color}) => {
     const seen = points.filter((p) => p.yval_plus > p.yval_minus && p.y_top === p.y_top && p.y_bottom === p.y_bottom);
     if (seen.length === 0) return;
-    canvas.globalAlpha = 0.18;
+    canvas.globalAlpha = several ? 0.1 : 0.18;
     canvas.fillStyle = color;
     canvas.beginPath();
     for (const p of seen) canvas.lineTo(p.canvasx, area.y + area.h * p.y_top);
@@ -214,7 +219,7 @@
     chart.lines.forEach((line, i) => {
       labels.push("line" + i);
       colours.push(line.colour);
-      series["line" + i] = {strokePattern: line.dash ? [5, 4] : null, drawPoints: line.xs.length < FEW, pointSize: 2.5, strokeWidth: 1.6};
+      series["line" + i] = {strokePattern: line.dash ? [5, 4] : null, drawPoints: line.xs.length < FEW, pointSize: 2.5, strokeWidth: of.stacked ? 0.8 : 1.6};
       if (!line.smooth || of.stacked) return;
       labels.push("raw" + i);
       colours.push(line.colour + "55");
@@ -224,7 +229,7 @@
       labels, colors: colours, series, legend: "never", showLabelsOnHighlight: false, labelsDiv: document.createElement("div"),
       customBars: !of.stacked, stackedGraph: of.stacked, connectSeparatedPoints: true, fillAlpha: 0.55,
       plotter: of.stacked ? [Dygraph.Plotters.fillPlotter, Dygraph.Plotters.linePlotter] : [band, Dygraph.Plotters.linePlotter],
-      logscale: logged(of), dateWindow: state.window, gridLineColor: colour("grid"), axisLineColor: colour("line"),
+      logscale: logged(of), dateWindow: state.window, valueRange: chart.range, gridLineColor: colour("grid"), axisLineColor: colour("line"),
       axisLabelFontSize: 11, highlightCircleSize: 3, animatedZooms: false, rightGap: 8, xRangePad: state.logx ? 0 : 3, yRangePad: 4,
       interactionModel: mouse, underlayCallback: underlay,
       axes: {
@@ -246,7 +251,7 @@
   function zoom (range, from) {
     state.window = range;
     drawn.forEach((c) => {
-      if (c.g && (c !== from || range === null)) c.g.updateOptions({dateWindow: range, valueRange: null});
+      if (c.g && (c !== from || range === null)) c.g.updateOptions({dateWindow: range, valueRange: c.range});
     });
   }
   function redraw () {
@@ -255,6 +260,7 @@
   if (typeof Dygraph === "undefined") return; // the drawings stay
 
   // ---- controls
+  const figures = document.querySelectorAll(".chart");
   by("controls").hidden = false;
   by("controls").addEventListener("submit", (event) => event.preventDefault());
   by("controls").addEventListener("input", () => {
@@ -262,6 +268,7 @@
     const logx = by("logx").checked;
     if (x !== state.x || logx !== state.logx) state.window = null;
     Object.assign(state, {x, logx, logy: by("logy").checked, smooth: +by("smooth").value, marks: by("marks").checked});
+    figures.forEach((figure) => { if (figure.dataset.run) figure.hidden = !state.shown[figure.dataset.run]; });
     redraw();
   });
   by("reset").addEventListener("click", () => zoom(null, null));
@@ -279,12 +286,12 @@
   // ---- a chart is drawn when it is about to be seen, all of them for the printer
   const begin = (figure) => {
     if (drawn.has(figure.id)) return;
-    const chart = {id: figure.id, figure, plot: figure.querySelector(".plot"), lines: [], g: null, hair: make("i", "hair")};
+    const own = figure.dataset.run !== undefined, id = figure.dataset.chart;
+    const chart = {id, run: own ? +figure.dataset.run : null, range: own ? scale(id) : null, figure, plot: figure.querySelector(".plot"), lines: [], g: null, hair: make("i", "hair")};
     chart.hair.hidden = true;
-    drawn.set(chart.id, chart);
+    drawn.set(figure.id, chart);
     draw(chart);
   };
-  const figures = document.querySelectorAll(".chart");
   const queue = []; // one in a frame, so that the first is there at once
   const next = () => {
     begin(queue[0]);
