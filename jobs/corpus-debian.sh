@@ -52,7 +52,9 @@ mkdir -p apt/cache/archives/partial apt/state/lists/partial packages unpacked
 known () { [ -n "$(apt-cache $apt_options show "$1" 2>/dev/null | head -n 1)" ]; }
 if ! known manpages-ja; then
   say "fetching the lists of packages"
-  apt_options="$apt_options -o Dir::State=$dir/apt/state -o Dir::State::status=/var/lib/dpkg/status"
+  eval "$(apt-config shell installed Dir::State::status/f)"
+  # shellcheck disable=SC2154 # assigned by eval
+  apt_options="$apt_options -o Dir::State=$dir/apt/state -o Dir::State::status=$installed"
   apt update || { tail -n 5 apt/log >&2; fail 3 "apt-get update failed"; }
   known manpages-ja || fail 3 "apt knows no package manpages-ja: with text of your own: --corpus DIR"
 fi

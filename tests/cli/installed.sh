@@ -27,6 +27,10 @@ prefix=$root/opt/wabun doc=$root/opt/wabun/share/doc/wabun jobs=$root/opt/wabun/
 
 ok "make installcheck" install installcheck
 
+version=$("$prefix/bin/wabun" --version | sed -n 's/^wabun \([0-9.]*\).*/\1/p')
+ok "the Debian package is of its version" sh -c 'test "$(sed -n "1s/^wabun (\([^)]*\)).*/\1/p" "$1")" = "$2"' sh \
+  "$top_srcdir/jobs/install/debian/changelog" "$version"
+
 # ---- documentation
 for file in README.md README.ja.md LICENSE NEWS.md doc/formats.md doc/img/learning.csv jobs/small.cfg; do
   ok "$file beside the README" test -s "$doc/$file"
