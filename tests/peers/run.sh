@@ -1,10 +1,11 @@
 #!/bin/sh
 # All peers: programs by others on what wabun writes, and wabun on what they write.  Not part of make check.
-#     WABUN=.../wabun WABUN_PEERS=DIR LLMC=DIR TRANSFORMERS=DIR/src tests/peers/run.sh
+#     WABUN=.../wabun WABUN_PEERS=DIR LLMC=DIR TRANSFORMERS=DIR/src TENSORBOARD=DIR tests/peers/run.sh
 #
 #   llama.sh          llama.cpp, Hugging Face's tokenizers and reader of GGUF (npm packages in WABUN_PEERS)
 #   formats.sh        PyTorch, NumPy, llm.c (LLMC), Hugging Face transformers (TRANSFORMERS)
 #   eval.sh           bits per byte by their definition, in NumPy
+#   tensorboard.sh    TensorBoard's reader of event files (a module of Python, or TENSORBOARD)
 #   sentencepiece.sh  SentencePiece's Python module, on README.ja.md
 # Each says at its top what it needs; what is not installed is skipped.  Writes TAP, one point for each.
 case ${1-} in
@@ -32,6 +33,7 @@ trap 'rm -f "$log"' EXIT
 peer llama
 peer formats
 peer eval
+peer tensorboard
 peer sentencepiece "$here/../../README.ja.md"
 echo "1..$point"
 exit $bad
