@@ -8,6 +8,7 @@
 #include <wabun/checkpoint.h>
 #include <wabun/corpus.h>
 #include <wabun/dataset.h>
+#include <wabun/kv_cache.h>
 #include <wabun/model.h>
 #include <wabun/sampling.h>
 
@@ -21,8 +22,8 @@ extern "C" {
 typedef struct wb_model {
     wb_size_t size;
     wb_params_t *params;       /**< of a layout 1 x 1 x 1 */
-    float *weights;            /**< [params->own] */
-    bool packed;               /**< its matrices are panels (kernels.h), and it may be read-only: see wb_model_map() */
+    float *weights;            /**< [params->own] in fp32; else a block of another kind (src/infer/weights.c) */
+    wb_weights_form_t form;    /**< of weights; in panels they may be read-only: see wb_model_map() */
     wb_tokenizer_t *tokenizer; /**< NULL when there is none */
     const wb_kern_t *kern;     /**< borrowed */
 } wb_model_t;
@@ -32,17 +33,24 @@ typedef struct wb_model {
  * Errors: WB_EIO, WB_EDATA (also: the tokenizer has more ids than the model), WB_ENOMEM.  Not collective; needs no MPI.
  */
 wb_status wb_model_load (wb_model_t **out, const char *dir, const char *tokenizer) WB_NODISCARD;
+/** The same with its matrices rounded to a type, if that is not fp32; then they are panels, and there is never more of
+ * them in fp32 than the largest. */
+wb_status wb_model_load_as (wb_model_t **out, const char *dir, const char *tokenizer,
+                            wb_weights_type type) WB_NODISCARD;
 void wb_model_destroy (wb_model_t *m); /**< only what wb_model_load() or wb_model_map() gave; NULL is fine */
 
-/** The file beside a model with its weights as inference uses them (share.c).  Processes that map it have them in
- * memory once.  It belongs to the files it was made from, by their sizes and times. */
+/** The file beside a model with its weights as inference uses them (share.c); with .bf16 or .int8 behind, in these.
+ * Processes that map it have them in memory once.  It belongs to the files it was made from, by their sizes and times.
+ */
 #define WB_SHARED_FILE "weights.panels"
 /** As wb_model_load(), with the weights mapped from dir's WB_SHARED_FILE.  *out = NULL where there is none that belongs
  * to the model as it is now.  \param verify  compare it with its checksum; one that differs does not count. Errors:
  * those of wb_model_load(). */
-wb_status wb_model_map (wb_model_t **out, const char *dir, const char *tokenizer, bool verify) WB_NODISCARD;
+wb_status wb_model_map (wb_model_t **out, const char *dir, const char *tokenizer, wb_weights_type type,
+                        bool verify) WB_NODISCARD;
 /** Convert m's matrices to panels, write them to dir's WB_SHARED_FILE, and use that from now on.  m, which nobody uses
- * yet, comes from wb_model_load (dir).  Errors: WB_ENOMEM; WB_EIO: it cannot be written; m is fine, and is packed. */
+ * yet, comes from wb_model_load_as (dir).  Errors: WB_ENOMEM; WB_EIO: it cannot be written; m is fine, and is packed.
+ */
 wb_status wb_model_share (wb_model_t *m, const char *dir) WB_NODISCARD;
 
 /* ---- adapters (adapter.c) ---------------------------------------------------------------------------------------- */
@@ -58,15 +66,18 @@ void wb_adapter_merge (const wb_adapter_t *a, float *W, const wb_param_t *p);
 
 /* ---- what commands that use a model share (args.c) -------------------------------------------------------------- */
 
-/** --model, --tokenizer, --threads, --no-verify, --share, --from and --keep-garbled; zero-initialised is empty;
- * borrowed from argv. */
+/** --model, --tokenizer, --threads, --weights, --no-verify, --share, --from and --keep-garbled; zero-initialised is
+ * empty; borrowed from argv. */
 typedef struct wb_model_args {
     const char *model, *tokenizer;
-    int64_t threads;        /**< 0: OMP_NUM_THREADS, or the cores */
-    bool no_verify;         /**< load it without a look at its checksums */
-    bool share;             /**< map its weights from WB_SHARED_FILE, which is made if need be */
-    wb_text_options_t text; /**< how texts given to the model are read */
+    int64_t threads;         /**< 0: OMP_NUM_THREADS, or the cores */
+    wb_weights_type weights; /**< what its matrices are rounded to */
+    bool no_verify;          /**< load it without a look at its checksums */
+    bool share;              /**< map its weights from WB_SHARED_FILE, which is made if need be */
+    wb_text_options_t text;  /**< how texts given to the model are read */
 } wb_model_args_t;
+/** The value of --weights.  Errors: WB_EUSAGE. */
+wb_status wb_weights_option (wb_weights_type *out, wb_opts_t *o) WB_NODISCARD;
 /** The next argument that is none of these, which are stored.  False: there are no more, or *status is an error
  * (WB_EUSAGE). */
 bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) WB_NODISCARD;

@@ -13,6 +13,7 @@
 #define WABUN_KERNELS_H
 
 #include <wabun/base.h>
+#include <wabun/panels.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -180,10 +181,11 @@ typedef struct wb_kern {
     /** Momentum: m = mu m + g'; u = m, or with nesterov g' + mu m (Sutskever et al., ICML 2013).  u may be g. */
     void (*momentum) (float *u, float *m, const float *g, int64_t n, float mu, float gscale, bool nesterov);
 
-    /** Inference's product: y [m, n] = (add: y) + b + x [m, k] A, A [k, n] in panels (below); b may be NULL.  A is read
-     * once, from end to end.  A row of y does not depend on the other rows, nor on their number: one position at a time
-     * gives the same bits as all at once.  packed: m k floats of work space, may be NULL if m = 1.  2 m n k flop. */
-    void (*panel_linear) (float *y, const float *x, const float *A, const float *b, float *packed, int64_t m, int64_t n,
+    /** Inference's product: y [m, n] = (add: y) + b + x [m, k] A, A [k, n] in panels; b may be NULL.  A is read once,
+     * from end to end.  A row of y does not depend on the other rows, nor on their number: one position at a time gives
+     * the same bits as all at once.  packed: wb_panels_packed_bytes (A.type, m, k) of work space, may be NULL for one
+     * row and fp32.  2 m n k flop. */
+    void (*panel_linear) (float *y, const float *x, wb_matrix_t A, const float *b, void *packed, int64_t m, int64_t n,
                           int64_t k, bool add);
 } wb_kern_t;
 /** The table of an instruction set (the portable one if this build has no other). */
@@ -196,22 +198,6 @@ void wb_kern_threads_set (int threads);
 /** Floats of work space the attention kernels need: per thread 4 T D and some blocks, D rounded up to 16. */
 int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 
-/* ---- panels: a layout for matrices that are read often and never change (pack.c) --------------------------------- */
-
-/** Columns of a panel.  A matrix [k, n] in panels: columns 0 .. 31 as [k, 32], then columns 32 .. 63, and so on; the
- * last panel may be narrower.  It takes the same memory, in another order. */
-#define WB_PANEL 32
-/** How a matrix A [k, n] is stored outside of inference: row by row (a linear), or column by column, which is [n, k]
- * row by row (the output, tied to the embedding). */
-typedef enum wb_panels { WB_PANELS_OF_ROWS, WB_PANELS_OF_COLUMNS } wb_panels;
-/** Into panels, and back to the same bits, in place; k, n as above, for either form.  Use OpenMP threads.
- * work: wb_panels_work_floats (from, k, n) floats, asked for with the same number of threads. */
-void wb_panels_pack (float *A, wb_panels from, float *work, int64_t k, int64_t n);
-void wb_panels_unpack (float *A, wb_panels to, float *work, int64_t k, int64_t n);
-int64_t wb_panels_work_floats (wb_panels from, int64_t k, int64_t n);
-/** out [count, k] = columns `ids` of A in panels: rows of the embedding. */
-void wb_panels_columns (float *out, const float *A, const int32_t *ids, int64_t count, int64_t k, int64_t n);
-
 /* ---- limits (limits.c) ------------------------------------------------------------------------------------------- */
 
 /** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s
@@ -220,6 +206,8 @@ double wb_kern_fma_peak (int threads, double seconds);
 /** The same of brain floats with fp32 sums by AVX-512 BF16; 0: the processor or this build has none.  What AMX does
  * beyond it is not measured. */
 double wb_kern_bf16_peak (int threads, double seconds);
+/** The same of bytes with integer sums by AVX-512 VNNI: 1e9 operations a second; 0: there is none. */
+double wb_kern_int8_peak (int threads, double seconds);
 /** How fast `threads` threads at once read p [n], each a part of its own from end to end, measured for about `seconds`:
  * GB/s.  The limit of work that must read this memory: pass the same memory, so that it is as near (cache, NUMA domain)
  * as for the work compared with it.  From about four times the last-level cache on it is the memory's bandwidth. */

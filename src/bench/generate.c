@@ -13,7 +13,7 @@
 #include <math.h>
 
 #include "bench/bench_priv.h"
-#include "wabun/kv_cache.h"
+#include "wabun/infer.h"
 
 enum { MAX_BATCHES = 8, MAX_TOKENS = 100000, USUAL_TOKENS = 64 };
 
@@ -21,6 +21,7 @@ typedef struct plan {
     wb_size_t size;
     const char *preset;
     int64_t batch, prompt, tokens, threads;
+    wb_weights_type weights;
     bool json;
     int nthreads;
 } plan_t;
@@ -42,6 +43,7 @@ typedef struct rig {
     wb_arena_t *arena;
     wb_params_t *params;
     float *weights, *logits;
+    size_t weight_bytes;
     int32_t *ids; /* prompt, then one for each text */
     wb_draw_t *draws;
     double *times, *sampling, *reading; /* of each step */
@@ -64,6 +66,8 @@ static wb_status parse (void *options, int argc, char **argv) {
             WB_TRY (wb_opts_int (&o, &p->prompt, 1, 1 << 20));
         else if (wb_opts_is (&o, "--tokens"))
             WB_TRY (wb_opts_int (&o, &p->tokens, 1, MAX_TOKENS));
+        else if (wb_opts_is (&o, "--weights"))
+            WB_TRY (wb_weights_option (&p->weights, &o));
         else if (wb_opts_is (&o, "--threads"))
             WB_TRY (wb_opts_int (&o, &p->threads, 0, 4096));
         else if (wb_opts_is (&o, "--json"))
@@ -85,6 +89,20 @@ static wb_status parse (void *options, int argc, char **argv) {
 
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
 
+/* Where there are no such instructions: that of fp32. */
+static double bf16_peak (int threads, double seconds) {
+    const double peak = wb_kern_bf16_peak (threads, seconds);
+    return peak > 0 ? peak : wb_kern_fma_peak (threads, seconds);
+}
+static double int8_peak (int threads, double seconds) {
+    const double peak = wb_kern_int8_peak (threads, seconds);
+    return peak > 0 ? peak : wb_kern_fma_peak (threads, seconds);
+}
+
+/* What limits the arithmetic of products, and bytes of a number of a matrix, by type of the weights. */
+static double (*const peak_of[]) (int threads, double seconds) = {wb_kern_fma_peak, bf16_peak, int8_peak};
+static const double bytes_of_number[] = {4, 2, 1 + 2.0 / WB_INT8_BLOCK};
+
 static double linears (const wb_size_t *s) { return 12.0 * (double) (s->L * s->C * s->C); }
 static double tied (const wb_size_t *s) { return (double) (s->V * s->C); }
 
@@ -98,7 +116,7 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
     int seqs[4096];
     int64_t ones[4096], steps = p->tokens;
     *l = (line_t){.batch = batch};
-    wb_bench_peak (&l->peak, r->world, wb_kern_fma_peak, p->nthreads, 0.1);
+    wb_bench_peak (&l->peak, r->world, peak_of[p->weights], p->nthreads, 0.1);
     for (int b = 0; b < batch; b++) {
         if (b > 0) wb_infer_copy (inf, b, 0);
         wb_infer_own (inf, b); /* texts have keys and values of their own, which come from memory one by one */
@@ -118,7 +136,8 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
                                       .index = (uint64_t) i};
         wb_sample_ids (r->draws, (int) batch, s->V, r->work);
         for (int b = 0; b < batch; b++) next[b] = r->draws[b].id < 0 ? 0 : r->draws[b].id;
-        const double end = wb_now (), read = wb_kern_read_bandwidth (r->weights, r->params->own, p->nthreads, 0.0);
+        const double end = wb_now (), read = wb_kern_read_bandwidth (
+                                          r->weights, (int64_t) (r->weight_bytes / sizeof (float)), p->nthreads, 0.0);
         if (i < 0) continue;
         r->times[i] = end - start;
         r->sampling[i] = end - pushed;
@@ -131,9 +150,9 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
     l->bandwidth = wb_bench_median (r->reading, steps);
     const double positions = (double) p->prompt + 0.5 * (double) (steps + 1), texts = (double) batch;
     const double cached = 2.0 * (double) (s->L * s->C) * positions; /* keys and values of a text */
-    l->bytes = (linears (s) + tied (s) + texts * cached) * sizeof (float);
+    l->bytes = (linears (s) + tied (s)) * bytes_of_number[p->weights] + texts * cached * sizeof (float);
     l->flop = 2.0 * texts * (linears (s) + tied (s) + cached);
-    wb_bench_peak (&l->peak, r->world, wb_kern_fma_peak, p->nthreads, 0.1);
+    wb_bench_peak (&l->peak, r->world, peak_of[p->weights], p->nthreads, 0.1);
 }
 
 /* The prompt of one text, from nothing to the logits of what follows. */
@@ -145,7 +164,7 @@ static void measure_prompt (rig_t *r, wb_infer_t *inf, line_t *l) {
     const int seq = 0;
     double x[TIMES];
     *l = (line_t){.batch = n};
-    wb_bench_peak (&l->peak, r->world, wb_kern_fma_peak, p->nthreads, 0.1);
+    wb_bench_peak (&l->peak, r->world, peak_of[p->weights], p->nthreads, 0.1);
     for (int i = -1; i < TIMES; i++) {
         wb_infer_rewind (inf, 0, 0);
         const double start = wb_now ();
@@ -154,7 +173,7 @@ static void measure_prompt (rig_t *r, wb_infer_t *inf, line_t *l) {
     }
     l->seconds = wb_bench_spread (x, TIMES);
     l->flop = 2.0 * (double) n * (linears (s) + (double) (s->L * s->C * (n + 1))) + 2.0 * tied (s);
-    wb_bench_peak (&l->peak, r->world, wb_kern_fma_peak, p->nthreads, 0.1);
+    wb_bench_peak (&l->peak, r->world, peak_of[p->weights], p->nthreads, 0.1);
 }
 
 /* The seconds that memory and arithmetic need at least. */
@@ -194,6 +213,7 @@ static wb_status report_json (const plan_t *p, const line_t *prompt, const line_
     wb_bench_put_text (&o, "preset", p->preset);
     wb_bench_put_count (&o, "params", params);
     wb_bench_put_count (&o, "vocab", p->size.V);
+    wb_bench_put_text (&o, "weights", wb_weights_names[p->weights]);
     wb_bench_put_count (&o, "prompt", p->prompt);
     wb_bench_put_count (&o, "tokens", p->tokens);
     wb_bench_put_count (&o, "threads", p->nthreads);
@@ -218,10 +238,10 @@ static void print_table (const plan_t *p, const line_t *prompt, const line_t *li
             (long long) prompt->batch, 1e3 * prompt->seconds.median, 1e3 * prompt->seconds.min,
             1e3 * prompt->seconds.max, rate (prompt), 100 * by_arithmetic (prompt) / prompt->seconds.median,
             prompt->peak);
-    printf ("a step of one token for each text, after %lld; median of %lld, spread\n", (long long) p->prompt,
-            (long long) p->tokens);
+    printf ("weights in %s; a step of one token for each text, after %lld; median of %lld, spread\n",
+            wb_weights_names[p->weights], (long long) p->prompt, (long long) p->tokens);
     printf ("%6s%10s%9s%9s%9s%10s%10s%9s%9s%9s\n", "batch", "tokens/s", "ms", "min", "max", "sampling", "read GB/s",
-            "of it", "of FMA", "of bound");
+            "of it", "of peak", "of bound");
     for (int i = 0; i < n; i++) {
         const line_t *l = &lines[i];
         const double seconds = l->seconds.median;
@@ -233,6 +253,22 @@ static void print_table (const plan_t *p, const line_t *prompt, const line_t *li
 
 /* ---- the bench --------------------------------------------------------------------------------------------------- */
 
+static wb_status round_weights (rig_t *r) {
+    const wb_weights_type type = r->p->weights;
+    wb_arena_t *arena;
+    WB_TRY (wb_arena_new (&arena, "weights", wb_weights_place (NULL, r->params, type)));
+    size_t *at = wb_calloc ((size_t) r->params->n, sizeof *at), bytes = wb_weights_place (at, r->params, type);
+    float *to = wb_arena_alloc (arena, bytes);
+    for (int i = 0; at != NULL && i < r->params->n; i++)
+        wb_weights_round ((char *) to + at[i], &r->params->list[i], type, r->weights + r->params->list[i].offset);
+    wb_arena_destroy (r->arena);
+    r->arena = arena;
+    r->weights = to;
+    const wb_status status = at != NULL ? WB_OK : WB_NOMEM ("weights");
+    wb_free (at);
+    return status;
+}
+
 static wb_status rig_make (rig_t *r, int64_t max_batch) {
     const plan_t *p = r->p;
     const wb_size_t *s = &p->size;
@@ -243,6 +279,8 @@ static wb_status rig_make (rig_t *r, int64_t max_batch) {
     WB_TRY (wb_arena_new (&r->arena, "weights", wb_align ((size_t) r->params->own * sizeof (float))));
     r->weights = wb_arena_floats (r->arena, r->params->own);
     wb_params_init (r->params, r->weights, 1);
+    if (p->weights != WB_WEIGHTS_FP32) WB_TRY (round_weights (r));
+    r->weight_bytes = wb_weights_place (NULL, r->params, p->weights);
     r->kern = wb_kern_get (wb_cpu_isa ());
     r->logits = wb_malloc ((size_t) (max_batch * s->V) * sizeof (float));
     r->ids = wb_malloc ((size_t) (p->prompt + max_batch) * sizeof *r->ids);
@@ -285,8 +323,9 @@ static wb_status run (void *options, wb_comm_t *world) {
     wb_slow_warn ();
     wb_status status = rig_make (&r, max_batch);
     if (status == WB_OK)
-        status = wb_infer_new (&inf, &short_of, r.params, r.weights, false, r.kern, (int) max_batch, 0,
-                               p->prompt > max_batch ? p->prompt : max_batch);
+        status = wb_infer_new (&inf, &short_of, r.params, r.weights,
+                               (wb_weights_form_t){p->weights != WB_WEIGHTS_FP32, p->weights}, r.kern, (int) max_batch,
+                               0, p->prompt > max_batch ? p->prompt : max_batch);
     if (status == WB_OK) {
         measure_prompt (&r, inf, &prompt);
         for (int i = 0; i < n; i++) {

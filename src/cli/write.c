@@ -39,6 +39,7 @@ const wb_cmd_t wb_cmd_write = {
         "  --file FILE          the text: read if it is there, saved at the end\n" WB_GENERATION_HELP
         "  --seed S             the same seed and the same lines give the same text (default: another one)\n"
         "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
+        "  --weights T          round the matrices to bf16 or int8: half and a quarter of the memory, and faster\n"
         "  --no-verify          do not compare the model with its checksums.json\n"
         "  --share              map the weights from a file beside the model, as in wabun generate\n"
         "  --from NAME          encoding of FILE; auto (default): converted where it is certain\n"

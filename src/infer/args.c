@@ -13,6 +13,18 @@
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
+wb_status wb_weights_option (wb_weights_type *out, wb_opts_t *o) {
+    const char *name;
+    char list[64];
+    WB_TRY (wb_opts_text (o, &name));
+    const int i = wb_choice (wb_weights_names, name);
+    if (i < 0)
+        return WB_FAIL (WB_EUSAGE, "--weights wants one of %s, got `%s`",
+                        wb_choice_list (list, sizeof list, wb_weights_names), name);
+    *out = (wb_weights_type) i;
+    return WB_OK;
+}
+
 bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) {
     *status = WB_OK;
     while (*status == WB_OK && wb_opts_next (o)) {
@@ -22,6 +34,8 @@ bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) {
             *status = wb_opts_text (o, &a->tokenizer);
         else if (wb_opts_is (o, "--threads"))
             *status = wb_opts_int (o, &a->threads, 1, 4096);
+        else if (wb_opts_is (o, "--weights"))
+            *status = wb_weights_option (&a->weights, o);
         else if (wb_opts_is (o, "--no-verify"))
             *status = wb_opts_flag (o, &a->no_verify);
         else if (wb_opts_is (o, "--share"))
@@ -199,10 +213,10 @@ static wb_status share (wb_model_t *m, const char *dir) {
 }
 
 static wb_status open_weights (wb_model_t **out, const wb_model_args_t *a) {
-    if (a->share) WB_TRY (wb_model_map (out, a->model, a->tokenizer, !a->no_verify));
+    if (a->share) WB_TRY (wb_model_map (out, a->model, a->tokenizer, a->weights, !a->no_verify));
     if (*out != NULL) return WB_OK;
     if (!a->no_verify) WB_TRY (verify (a->model));
-    WB_TRY (wb_model_load (out, a->model, a->tokenizer));
+    WB_TRY (wb_model_load_as (out, a->model, a->tokenizer, a->weights));
     const wb_status status = a->share ? share (*out, a->model) : WB_OK;
     if (status == WB_OK) return WB_OK;
     wb_model_destroy (*out);

@@ -40,7 +40,7 @@ wb_status wb_batch_room (wb_batch_t *b, int64_t need) {
     b->values = wb_malloc (2 * (size_t) b->max_rows * sizeof *b->values);
     if (b->hidden == NULL || b->ids == NULL || b->values == NULL)
         return WB_NOMEM ("%lld tokens at a time", (long long) b->max_rows);
-    return wb_infer_new (&b->inf, &size, b->m->params, b->m->weights, b->m->packed, b->m->kern, b->B, 0, b->max_rows);
+    return wb_infer_new (&b->inf, &size, b->m->params, b->m->weights, b->m->form, b->m->kern, b->B, 0, b->max_rows);
 }
 
 bool wb_batch_fits (const wb_batch_t *b, int64_t count) {

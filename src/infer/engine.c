@@ -86,7 +86,7 @@ wb_status wb_engine_new (wb_engine_t **out, const wb_model_t *m, const wb_engine
     if (status == WB_OK) {
         carve (e, e->arena);
         wb_arena_seal (e->arena);
-        status = wb_infer_new (&e->inf, &e->size, m->params, m->weights, m->packed, m->kern, e->texts + WB_ENGINE_HOLDS,
+        status = wb_infer_new (&e->inf, &e->size, m->params, m->weights, m->form, m->kern, e->texts + WB_ENGINE_HOLDS,
                                l.blocks, e->rows);
     }
     if (status == WB_OK)

@@ -47,9 +47,9 @@ int wb_most_likely (wb_likely_t *out, const float *logits, int64_t V, int n);
  * returns how many, or what wb_draw_t.id says of a failure.  For tests.  (sample.c) */
 int64_t wb_sample_choice (wb_likely_t *out, const wb_draw_t *d, int64_t V, void *work);
 
-/* ---- weights in panels (share.c) --------------------------------------------------------------------------------- */
+/* ---- weights (weights.c, share.c) -------------------------------------------------------------------------------- */
 
-/** All matrices of a block of weights into panels (wb_panels_pack), or back; work [wb_weights_work_floats()]. */
+/** All matrices of a block in fp32 into panels (wb_panels_pack), or back; work [wb_weights_work_floats()]. */
 void wb_weights_arrange (float *weights, const wb_params_t *params, float *work,
                          void (*how) (float *A, wb_panels form, float *work, int64_t k, int64_t n));
 int64_t wb_weights_work_floats (const wb_size_t *s);
@@ -58,14 +58,16 @@ int64_t wb_weights_work_floats (const wb_size_t *s);
 typedef struct wb_shared {
     void *map;
     size_t bytes;
-    float *floats; /**< the block of weights, in panels; may not be written */
+    float *block; /**< of weights, in panels; may not be written */
 } wb_shared_t;
 /** Map dir's file, if it belongs to the model that is there now; else none.  Errors: WB_EIO, WB_ENOMEM. */
-wb_status wb_shared_map (wb_shared_t *out, const char *dir, int64_t floats, bool verify) WB_NODISCARD;
+wb_status wb_shared_map (wb_shared_t *out, const char *dir, wb_weights_type type, size_t bytes,
+                         bool verify) WB_NODISCARD;
 void wb_shared_unmap (wb_shared_t *s);
-/** Write weights [floats], in panels, unless another process has just done so, and map them.  Errors: WB_EIO,
- * WB_ENOMEM. */
-wb_status wb_shared_make (wb_shared_t *out, const char *dir, const float *weights, int64_t floats) WB_NODISCARD;
+/** Write a block of weights in panels, unless another process has just done so, and map it.  Errors: WB_EIO, WB_ENOMEM.
+ */
+wb_status wb_shared_make (wb_shared_t *out, const char *dir, wb_weights_type type, const void *weights,
+                          size_t bytes) WB_NODISCARD;
 
 /* ---- blocks of keys and values (blocks.c) ----------------------------------------------------------------------- */
 

@@ -26,6 +26,12 @@ enum {
     SINGLES = 64    /* new positions in pieces that are pushed singly, beside one of each sequence */
 };
 
+/* The parameters of a block. */
+typedef struct layer {
+    const float *ln1_g, *ln1_b, *qkv_b, *att_b, *ln2_g, *ln2_b, *fc_b, *proj_b;
+    wb_matrix_t qkv, att, fc, proj;
+} layer_t;
+
 struct wb_infer {
     wb_size_t s;
     const wb_kern_t *k;
@@ -33,33 +39,43 @@ struct wb_infer {
     int B;
     int64_t max_rows;
     const wb_params_t *params;
-    float *weights; /* matrices in panels */
-    bool given;     /* in panels, and stay so */
-    const float *wte, *wpe, *lnf_g, *lnf_b;
-    wb_layer_offsets_t *layers; /* [L] */
-    int64_t *length;            /* [B] positions held */
-    int64_t nblocks;            /* of the pool */
-    wb_pool_t *books;           /* who uses which */
-    float *pool;                /* [nblocks][L] keys and values */
-    int32_t *table;             /* [B][blocks of T positions] the blocks of each sequence */
-    float **where;              /* [B][blocks of T positions] where they lie */
-    float *x;                   /* [max_rows, C] residual stream */
-    float *y;                   /* [max_rows, C] LayerNorm's output */
-    float *wide;  /* [max_rows, 4 C] before GELU; earlier qkv [rows, 3 C], then the attention's output [rows, C] */
-    float *act;   /* [max_rows, 4 C] after GELU */
-    float *last;  /* [B, C] rows whose logits are wanted */
-    float *block; /* [head_rows, V] logits for log-probabilities */
+    float *weights;         /* matrices in panels */
+    wb_weights_form_t form; /* as they were given */
+    wb_matrix_t wte;
+    const float *wpe, *lnf_g, *lnf_b;
+    layer_t *layers;  /* [L] */
+    int64_t *length;  /* [B] positions held */
+    int64_t nblocks;  /* of the pool */
+    wb_pool_t *books; /* who uses which */
+    float *pool;      /* [nblocks][L] keys and values */
+    int32_t *table;   /* [B][blocks of T positions] the blocks of each sequence */
+    float **where;    /* [B][blocks of T positions] where they lie */
+    float *x;         /* [max_rows, C] residual stream */
+    float *y;         /* [max_rows, C] LayerNorm's output */
+    float *wide;      /* [max_rows, 4 C] before GELU; earlier qkv [rows, 3 C], then the attention's output [rows, C] */
+    float *act;       /* [max_rows, 4 C] after GELU */
+    float *last;      /* [B, C] rows whose logits are wanted */
+    float *block;     /* [head_rows, V] logits for log-probabilities */
     float *mx, *sum, *hit;
     float *work;        /* attention */
     wb_cached_t *seqs;  /* [max_rows] */
     wb_piece_t *pieces; /* [B] of wb_infer_push () */
-    float *packed;      /* [max_rows, 4 C] x of a product, packed for the kernel */
-    float *panels;      /* work space to change the layout of matrices */
+    void *packed;       /* x [max_rows, 4 C] of a product, packed for the kernel */
+    float *panels;      /* work space to change the layout of matrices in fp32 */
 };
 
 static int64_t head_rows (int64_t max_rows) { return max_rows < HEAD_ROWS ? max_rows : HEAD_ROWS; }
 static int64_t layer_floats (const wb_size_t *s) { return wb_cache_floats (WB_CACHE_BLOCK, s->H, s->C / s->H); }
 static int64_t blocks_of (int64_t positions) { return (positions + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK; }
+static size_t packed_bytes (int64_t rows, int64_t k) {
+    size_t most = 0;
+    for (int type = WB_WEIGHTS_FP32; type <= WB_WEIGHTS_INT8; type++) {
+        const size_t bytes = wb_panels_packed_bytes ((wb_weights_type) type, rows, k);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
 /* All memory of the object; on a counting arena its size.  s, B and max_rows are set. */
 static void carve (wb_infer_t *inf, wb_arena_t *a) {
     const wb_size_t *s = &inf->s;
@@ -81,8 +97,8 @@ static void carve (wb_infer_t *inf, wb_arena_t *a) {
     inf->sum = wb_arena_floats (a, head);
     inf->hit = wb_arena_floats (a, head);
     inf->work = wb_arena_floats (a, wb_cached_work_floats (s->T, s->H, C / s->H, inf->B + SINGLES, wb_kern_threads ()));
-    inf->packed = wb_arena_floats (a, rows * 4 * C);
-    inf->panels = wb_arena_floats (a, wb_weights_work_floats (s));
+    inf->packed = wb_arena_alloc (a, packed_bytes (rows, 4 * C));
+    inf->panels = wb_arena_floats (a, inf->form.panels ? 0 : wb_weights_work_floats (s));
 }
 
 static int64_t pool_blocks (const wb_size_t *s, int B, int64_t blocks) {
@@ -93,50 +109,81 @@ static size_t pool_bytes (const wb_infer_t *inf) {
     return wb_align ((size_t) (inf->nblocks * inf->s.L * layer_floats (&inf->s)) * sizeof (float));
 }
 
-size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t blocks, int64_t max_rows) {
-    wb_infer_t inf = {.s = *s, .B = B, .max_rows = max_rows, .nblocks = pool_blocks (s, B, blocks)};
+static size_t bytes_of (wb_infer_t inf) {
     wb_arena_t count = wb_arena_counting ();
     carve (&inf, &count);
-    return wb_arena_used (&count) + pool_bytes (&inf);
+    return wb_arena_used (&count);
 }
 
-static const float *weight (const wb_infer_t *inf, wb_role role) {
-    return inf->weights + wb_params_get (inf->params, role, 0)->offset;
+size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t blocks, int64_t max_rows) {
+    const wb_infer_t inf = {.s = *s, .B = B, .max_rows = max_rows, .nblocks = pool_blocks (s, B, blocks)};
+    return bytes_of (inf) + pool_bytes (&inf);
 }
 
-wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights, bool packed,
-                        const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) {
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
+
+static const float *vector (const wb_infer_t *inf, const size_t *at, wb_role role, int64_t l) {
+    const int64_t i = wb_params_get (inf->params, role, l) - inf->params->list;
+    return (const float *) (const void *) ((const char *) inf->weights + at[i]);
+}
+
+static wb_matrix_t matrix (const wb_infer_t *inf, const size_t *at, wb_role role, int64_t l) {
+    return (wb_matrix_t){vector (inf, at, role, l), inf->form.type};
+}
+
+static void find_weights (wb_infer_t *inf, const size_t *at) {
+    inf->wte = matrix (inf, at, WB_ROLE_WTE, 0);
+    inf->wpe = vector (inf, at, WB_ROLE_WPE, 0);
+    inf->lnf_g = vector (inf, at, WB_ROLE_LNF_G, 0);
+    inf->lnf_b = vector (inf, at, WB_ROLE_LNF_B, 0);
+    for (int64_t l = 0; l < inf->s.L; l++)
+        inf->layers[l] = (layer_t){.ln1_g = vector (inf, at, WB_ROLE_LN1_G, l),
+                                   .ln1_b = vector (inf, at, WB_ROLE_LN1_B, l),
+                                   .qkv = matrix (inf, at, WB_ROLE_QKV_W, l),
+                                   .qkv_b = vector (inf, at, WB_ROLE_QKV_B, l),
+                                   .att = matrix (inf, at, WB_ROLE_ATT_W, l),
+                                   .att_b = vector (inf, at, WB_ROLE_ATT_B, l),
+                                   .ln2_g = vector (inf, at, WB_ROLE_LN2_G, l),
+                                   .ln2_b = vector (inf, at, WB_ROLE_LN2_B, l),
+                                   .fc = matrix (inf, at, WB_ROLE_FC_W, l),
+                                   .fc_b = vector (inf, at, WB_ROLE_FC_B, l),
+                                   .proj = matrix (inf, at, WB_ROLE_PROJ_W, l),
+                                   .proj_b = vector (inf, at, WB_ROLE_PROJ_B, l)};
+}
+
+wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
+                        wb_weights_form_t form, const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) {
     *out = NULL;
+    WB_ASSERT (form.panels || form.type == WB_WEIGHTS_FP32);
     wb_infer_t *inf = wb_calloc (1, sizeof *inf);
-    if (inf == NULL) return WB_NOMEM ("inference");
-    *inf = (wb_infer_t){.s = *s,
-                        .k = k,
-                        .B = B,
-                        .max_rows = max_rows,
-                        .nblocks = pool_blocks (s, B, blocks),
-                        .params = params,
-                        .weights = weights,
-                        .given = packed};
-    const size_t pool = pool_bytes (inf);
-    wb_status status = wb_arena_new (&inf->arena, "inference", wb_infer_bytes (s, B, blocks, max_rows) - pool);
-    if (status == WB_OK) status = wb_arena_new_slowly (&inf->slow, "keys and values", pool);
-    if (status != WB_OK) {
-        wb_infer_discard (inf);
-        return status;
+    size_t *at = wb_calloc ((size_t) params->n, sizeof *at);
+    wb_status status = inf != NULL && at != NULL ? WB_OK : WB_NOMEM ("inference");
+    if (status == WB_OK) {
+        *inf = (wb_infer_t){.s = *s,
+                            .k = k,
+                            .B = B,
+                            .max_rows = max_rows,
+                            .nblocks = pool_blocks (s, B, blocks),
+                            .params = params,
+                            .weights = weights,
+                            .form = form};
+        status = wb_arena_new (&inf->arena, "inference", bytes_of (*inf));
     }
-    carve (inf, inf->arena);
-    wb_arena_seal (inf->arena);
-    inf->pool = wb_arena_floats (inf->slow, inf->nblocks * s->L * layer_floats (s));
-    wb_pool_init (inf->books, inf->nblocks);
-
-    inf->wte = weight (inf, WB_ROLE_WTE);
-    inf->wpe = weight (inf, WB_ROLE_WPE);
-    inf->lnf_g = weight (inf, WB_ROLE_LNF_G);
-    inf->lnf_b = weight (inf, WB_ROLE_LNF_B);
-    for (int64_t l = 0; l < s->L; l++) wb_layer_offsets (&inf->layers[l], params, l);
-    if (!packed) wb_weights_arrange (weights, params, inf->panels, wb_panels_pack);
-    *out = inf;
-    return WB_OK;
+    if (status == WB_OK) status = wb_arena_new_slowly (&inf->slow, "keys and values", pool_bytes (inf));
+    if (status == WB_OK) {
+        carve (inf, inf->arena);
+        wb_arena_seal (inf->arena);
+        inf->pool = wb_arena_floats (inf->slow, inf->nblocks * s->L * layer_floats (s));
+        wb_pool_init (inf->books, inf->nblocks);
+        wb_weights_place (at, params, form.type);
+        find_weights (inf, at);
+        if (!form.panels) wb_weights_arrange (weights, params, inf->panels, wb_panels_pack);
+        *out = inf;
+    } else {
+        wb_infer_discard (inf);
+    }
+    wb_free (at);
+    return status;
 }
 
 void wb_infer_discard (wb_infer_t *inf) {
@@ -148,7 +195,7 @@ void wb_infer_discard (wb_infer_t *inf) {
 
 void wb_infer_destroy (wb_infer_t *inf) {
     if (inf == NULL) return;
-    if (!inf->given) wb_weights_arrange (inf->weights, inf->params, inf->panels, wb_panels_unpack);
+    if (!inf->form.panels) wb_weights_arrange (inf->weights, inf->params, inf->panels, wb_panels_unpack);
     wb_infer_discard (inf);
 }
 
@@ -267,7 +314,7 @@ void wb_infer_name (wb_infer_t *inf, int b, const int32_t *ids, int64_t from, in
 /* ---- forward --------------------------------------------------------------------------------------------------- */
 
 /* y [rows, m] = (add: y) + b + x [rows, k] w. */
-static void linear (const wb_infer_t *inf, float *y, const float *x, const float *w, const float *b, int64_t rows,
+static void linear (const wb_infer_t *inf, float *y, const float *x, wb_matrix_t w, const float *b, int64_t rows,
                     int64_t k, int64_t m, bool add) {
     inf->k->panel_linear (y, x, w, b, inf->packed, rows, m, k, add);
 }
@@ -296,21 +343,20 @@ static int entries (wb_infer_t *inf, const wb_piece_t *pieces, int n, const floa
 
 static void forward_layer (wb_infer_t *inf, int64_t l, const wb_piece_t *pieces, int n, int64_t rows) {
     const wb_kern_t *k = inf->k;
-    const wb_layer_offsets_t *at = &inf->layers[l];
-    const float *w = inf->weights;
+    const layer_t *w = &inf->layers[l];
     const int64_t C = inf->s.C, H = inf->s.H;
     float *qkv = inf->wide, *att = inf->wide + rows * 3 * C;
 
-    k->layernorm_forward (inf->y, NULL, NULL, inf->x, w + at->ln1_g, w + at->ln1_b, rows, C);
-    linear (inf, qkv, inf->y, w + at->qkv_w, w + at->qkv_b, rows, C, 3 * C, false);
+    k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln1_g, w->ln1_b, rows, C);
+    linear (inf, qkv, inf->y, w->qkv, w->qkv_b, rows, C, 3 * C, false);
     const int m = entries (inf, pieces, n, qkv, att, l * layer_floats (&inf->s));
     k->attention_cached (inf->seqs, inf->work, m, H, C / H);
-    linear (inf, inf->x, att, w + at->att_w, w + at->att_b, rows, C, C, true);
+    linear (inf, inf->x, att, w->att, w->att_b, rows, C, C, true);
 
-    k->layernorm_forward (inf->y, NULL, NULL, inf->x, w + at->ln2_g, w + at->ln2_b, rows, C);
-    linear (inf, inf->wide, inf->y, w + at->fc_w, w + at->fc_b, rows, C, 4 * C, false);
+    k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln2_g, w->ln2_b, rows, C);
+    linear (inf, inf->wide, inf->y, w->fc, w->fc_b, rows, C, 4 * C, false);
     k->gelu_forward (inf->act, inf->wide, rows * 4 * C);
-    linear (inf, inf->x, inf->act, w + at->proj_w, w + at->proj_b, rows, 4 * C, C, true);
+    linear (inf, inf->x, inf->act, w->proj, w->proj_b, rows, 4 * C, C, true);
 }
 
 /* logits [n, V] = h [n, C] wte^T. */

@@ -1,6 +1,6 @@
 /* Weights as inference uses them, in a file beside the model that processes map.
  *
- * The file is a head of one page and the block of weights, its matrices in panels (kernels/pack.c).  The pages of a
+ * The file is a head of one page and the block of weights (weights.c), its matrices in panels.  The pages of a
  * mapped file are in memory once, however many processes read them; they cost no reading when the file is in the page
  * cache, and no rearranging.  The head says which files of the directory the weights come from, by name, size and time;
  * if these change, the file does not count, and is made anew.
@@ -18,31 +18,17 @@
 
 #include "infer/infer_priv.h"
 
-#define MAGIC "wabunpn1"
+#define MAGIC "wabunpn2"
 enum { HEAD = 4096, PIECE = 4 << 20 }; /* bytes: of the head; of what is hashed at a time */
 
 typedef struct head {
     char magic[8];
-    uint64_t panel, floats; /* columns of a panel, floats of the block */
-    uint64_t source;        /* of the files it was made from */
-    uint64_t weights;       /* hash of the block */
-    uint64_t itself;        /* hash of what stands before it here */
+    uint64_t panel, type; /* columns of a panel, how its numbers are stored */
+    uint64_t bytes;       /* of the block */
+    uint64_t source;      /* of the files it was made from */
+    uint64_t weights;     /* hash of the block */
+    uint64_t itself;      /* hash of what stands before it here */
 } head_t;
-
-int64_t wb_weights_work_floats (const wb_size_t *s) {
-    const int64_t a = wb_panels_work_floats (WB_PANELS_OF_ROWS, s->C, 4 * s->C),
-                  b = wb_panels_work_floats (WB_PANELS_OF_COLUMNS, s->C, s->V);
-    return a > b ? a : b;
-}
-
-void wb_weights_arrange (float *weights, const wb_params_t *params, float *work,
-                         void (*how) (float *A, wb_panels form, float *work, int64_t k, int64_t n)) {
-    for (const wb_param_t *p = params->list; p < params->list + params->n; p++)
-        if (p->cls == WB_CLASS_MATRIX)
-            how (weights + p->offset, WB_PANELS_OF_ROWS, work, p->rows, p->cols);
-        else if (p->role == WB_ROLE_WTE)
-            how (weights + p->offset, WB_PANELS_OF_COLUMNS, work, p->cols, p->rows);
-}
 
 static uint64_t mix (uint64_t a, uint64_t b) {
     const uint64_t both[2] = {a, b};
@@ -91,8 +77,8 @@ static wb_status hash_sources (uint64_t *out, const char *dir) {
     return status;
 }
 
-static wb_status make_head (head_t *h, const char *dir, int64_t floats, uint64_t weights) {
-    *h = (head_t){.magic = MAGIC, .panel = WB_PANEL, .floats = (uint64_t) floats, .weights = weights};
+static wb_status make_head (head_t *h, const char *dir, wb_weights_type type, size_t bytes, uint64_t weights) {
+    *h = (head_t){.magic = MAGIC, .panel = WB_PANEL, .type = type, .bytes = bytes, .weights = weights};
     WB_TRY (hash_sources (&h->source, dir));
     h->itself = wb_hash64 (h, offsetof (head_t, itself));
     return WB_OK;
@@ -102,20 +88,25 @@ static wb_status make_head (head_t *h, const char *dir, int64_t floats, uint64_t
 
 static bool belongs (const head_t *found, const head_t *want) {
     return memcmp (found->magic, want->magic, sizeof found->magic) == 0 && found->panel == want->panel &&
-           found->floats == want->floats && found->source == want->source &&
+           found->type == want->type && found->bytes == want->bytes && found->source == want->source &&
            found->itself == wb_hash64 (found, offsetof (head_t, itself));
 }
 
-wb_status wb_shared_map (wb_shared_t *out, const char *dir, int64_t floats, bool verify) {
+static char *path_of (const char *dir, wb_weights_type type) {
+    if (type == WB_WEIGHTS_FP32) return wb_format ("%s/" WB_SHARED_FILE, dir);
+    return wb_format ("%s/" WB_SHARED_FILE ".%s", dir, wb_weights_names[type]);
+}
+
+wb_status wb_shared_map (wb_shared_t *out, const char *dir, wb_weights_type type, size_t size, bool verify) {
     head_t want;
     struct stat st;
     *out = (wb_shared_t){0};
-    WB_TRY (make_head (&want, dir, floats, 0));
-    char *path = wb_format ("%s/" WB_SHARED_FILE, dir);
+    WB_TRY (make_head (&want, dir, type, size, 0));
+    char *path = path_of (dir, type);
     if (path == NULL) return WB_NOMEM ("model %s", dir);
     const int fd = open (path, O_RDONLY | O_CLOEXEC);
     wb_free (path);
-    const size_t bytes = HEAD + (size_t) floats * sizeof (float);
+    const size_t bytes = HEAD + size;
     void *map = fd >= 0 && fstat (fd, &st) == 0 && (uint64_t) st.st_size == bytes
                     ? mmap (NULL, bytes, PROT_READ, MAP_SHARED, fd, 0)
                     : MAP_FAILED;
@@ -123,9 +114,9 @@ wb_status wb_shared_map (wb_shared_t *out, const char *dir, int64_t floats, bool
     if (map == MAP_FAILED) return WB_OK;
     (void) madvise (map, bytes, MADV_WILLNEED);
     const head_t *found = map;
-    float *block = (float *) ((char *) map + HEAD);
+    float *block = (float *) (void *) ((char *) map + HEAD);
     if (belongs (found, &want) && (!verify || hash_block (block, bytes - HEAD) == found->weights))
-        *out = (wb_shared_t){.map = map, .bytes = bytes, .floats = block};
+        *out = (wb_shared_t){.map = map, .bytes = bytes, .block = block};
     else
         munmap (map, bytes);
     return WB_OK;
@@ -136,15 +127,14 @@ void wb_shared_unmap (wb_shared_t *s) {
     *s = (wb_shared_t){0};
 }
 
-static wb_status write_file (const char *dir, const float *weights, int64_t floats) {
-    const size_t bytes = (size_t) floats * sizeof (float);
+static wb_status write_file (const char *dir, wb_weights_type type, const void *weights, size_t bytes) {
     union {
         head_t head;
         char page[HEAD];
     } first = {.page = {0}};
     wb_writer_t w;
-    WB_TRY (make_head (&first.head, dir, floats, hash_block (weights, bytes)));
-    char *path = wb_format ("%s/" WB_SHARED_FILE, dir);
+    WB_TRY (make_head (&first.head, dir, type, bytes, hash_block (weights, bytes)));
+    char *path = path_of (dir, type);
     if (path == NULL) return WB_NOMEM ("model %s", dir);
     wb_status status = wb_writer_begin (&w, path);
     wb_free (path);
@@ -157,13 +147,13 @@ static wb_status write_file (const char *dir, const float *weights, int64_t floa
 }
 
 /* Of several that find no file only one makes it, where the file system has locks. */
-wb_status wb_shared_make (wb_shared_t *out, const char *dir, const float *weights, int64_t floats) {
+wb_status wb_shared_make (wb_shared_t *out, const char *dir, wb_weights_type type, const void *weights, size_t bytes) {
     const int lock = open (dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock >= 0) (void) flock (lock, LOCK_EX);
-    wb_status status = wb_shared_map (out, dir, floats, true);
+    wb_status status = wb_shared_map (out, dir, type, bytes, true);
     if (status == WB_OK && out->map == NULL) {
-        status = write_file (dir, weights, floats);
-        if (status == WB_OK) status = wb_shared_map (out, dir, floats, false);
+        status = write_file (dir, type, weights, bytes);
+        if (status == WB_OK) status = wb_shared_map (out, dir, type, bytes, false);
     }
     if (lock >= 0) close (lock);
     return status;

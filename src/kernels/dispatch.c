@@ -18,9 +18,11 @@ static void exp2_all (float *out, const float *x, float c, int64_t n) {
 const wb_isa_kernels_t ISA_NAME (wb_isa_kernels_) = {
     .table = {.name = STR (WB_KERN_ISA), WB_KERNELS (ENTRY)},
     .fma = ISA_NAME (wb_peak_fma_),
-#ifdef WB_PEAK_BF16
-    .bf16 = ISA_NAME (wb_peak_bf16_),
+#if defined(__AVX512F__) && defined(WB_AVX512_UNITS)
+    .bf16 = wb_peak_bf16_avx512_units,
+    .int8 = wb_peak_int8_avx512_units,
 #endif
+    .panel_linear_plain = ISA_NAME (wb_panel_linear_plain_),
     .read = ISA_NAME (wb_peak_read_),
     .exp = exp_all,
     .exp2 = exp2_all,

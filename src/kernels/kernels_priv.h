@@ -50,6 +50,9 @@ typedef struct wb_isa_kernels {
     double (*fma) (int64_t rounds, float *sink);
     /* the same of brain floats with fp32 sums; NULL: there are no such instructions */
     double (*bf16) (int64_t rounds, float *sink);
+    double (*int8) (int64_t rounds, float *sink); /* of bytes with integer sums, likewise */
+    /* panel_linear without the instructions that only some processors of the set have: for tests */
+    __typeof__ (((wb_kern_t *) 0)->panel_linear) panel_linear_plain;
     /* sum of p [n], as fast as memory can be read */
     float (*read) (const float *p, int64_t n);
     /* out [n] = exp (x) and 2^(c x), c > 0, as the kernels compute them: for the test of their error */
@@ -59,6 +62,9 @@ typedef struct wb_isa_kernels {
 extern const wb_isa_kernels_t wb_isa_kernels_portable, wb_isa_kernels_avx2, wb_isa_kernels_avx512;
 /* Those of an instruction set; the portable ones where this build has no others. */
 const wb_isa_kernels_t *wb_isa_kernels (wb_isa isa);
+
+/* A [k, n]: row r, column j (pack.c). */
+float wb_panels_number (wb_matrix_t A, int64_t r, int64_t j, int64_t k, int64_t n);
 
 #define WB_RSTD_EPS 1e-5f
 

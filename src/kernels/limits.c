@@ -8,6 +8,12 @@
 
 #include "kernels/kernels_priv.h"
 
+#ifdef WB_X86
+#define WB_HAS(feature) __builtin_cpu_supports (feature)
+#else
+#define WB_HAS(feature) false
+#endif
+
 /* One trial: all threads start together; returns the flop of all, *seconds is the time of the slowest.  Each reads its
  * own clock: when other processes use the cores too, a barrier may take longer than the arithmetic. */
 static double fma_trial (double (*fma) (int64_t rounds, float *sink), int threads, int64_t rounds, double *seconds) {
@@ -51,8 +57,12 @@ double wb_kern_fma_peak (int threads, double seconds) {
 
 double wb_kern_bf16_peak (int threads, double seconds) {
     const wb_isa_kernels_t *kernels = wb_isa_kernels (wb_cpu_isa ());
-    const bool can = kernels->bf16 != NULL && wb_bf16_unit_get () != WB_BF16_PLAIN;
-    return can ? peak_of (kernels->bf16, threads, seconds) : 0;
+    return kernels->bf16 != NULL && WB_HAS ("avx512bf16") ? peak_of (kernels->bf16, threads, seconds) : 0;
+}
+
+double wb_kern_int8_peak (int threads, double seconds) {
+    const wb_isa_kernels_t *kernels = wb_isa_kernels (wb_cpu_isa ());
+    return kernels->int8 != NULL && WB_HAS ("avx512vnni") ? peak_of (kernels->int8, threads, seconds) : 0;
 }
 
 double wb_kern_read_bandwidth (const float *p, int64_t n, int threads, double seconds) {

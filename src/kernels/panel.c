@@ -14,13 +14,14 @@
  * and any place of the column: the result of a sequence does not depend on what else is in its batch, nor on how many
  * of its positions are pushed at once.
  *
- * Not here: the layout (pack.c); training's products (gemm.c), whose matrices change at every step. */
+ * Not here: the layout (pack.c); rows of 16 and 8 bits (panel_bf16.c, panel_int8.c); training's products (gemm.c),
+ * whose matrices change at every step. */
 #include "config.h"
 
 #include <omp.h>
 #include <string.h>
 
-#include "kernels/vec.h"
+#include "kernels/panel.h"
 
 /* Vectors of sums that fit in the registers beside their operands, for at most ROWS rows of x. */
 #if W == 16
@@ -32,11 +33,10 @@
 #define ROWS 6
 #define CHUNK 128
 #endif
-/* Vectors in a row of a panel, and how many of them are worked on at once with so many rows of x. */
-#define ALL (WB_PANEL / W)
+/* How many vectors of a row of a panel are worked on at once with so many rows of x. */
 #define VECS(rows) ((rows) *ALL <= SUMS ? ALL : (rows) *ALL / 2 <= SUMS ? ALL / 2 : ALL / 4)
 #define BLOCK_ROWS ((int64_t) 96)      /* rows of x in a block */
-#define BLOCK ((int64_t) 98304)        /* floats of x in a block: 384 KiB */
+#define BLOCK ((int64_t) 393216)       /* bytes of x in a block */
 #define LINE 16                        /* floats in a cache line */
 #define BY_ITSELF 5                    /* rows of x up to which memory is the limit and prefetching does not help */
 #define PART_ROWS ((int64_t) 48)       /* rows of x from which another thread pays */
@@ -44,55 +44,34 @@
 
 _Static_assert(ROWS *VECS (ROWS) <= SUMS, "the sums fit in the registers");
 
-typedef struct job {
-    float *y;
-    const float *x, *A, *b;
-    const float *packed; /* groups of rows of x, each [k][rows of the group]; x itself if it has one row */
-    int64_t m, n, k, groups;
-    bool add;
-} job_t;
+/* ---- fp32 -------------------------------------------------------------------------------------------------------- */
 
-/* First row of group g. */
-static int64_t row_of (const job_t *t, int64_t g) { return t->m * g / t->groups; }
-
-/* Columns from .. to - 1 of x, a cache line of a row at a time. */
-static void pack_rows (const job_t *t, float *packed, int64_t from, int64_t to) {
+/* A cache line of a row at a time. */
+static void pack (const job_t *t, int64_t from, int64_t to) {
     for (int64_t g = 0; g < t->groups; g++) {
         const int64_t i0 = row_of (t, g), rows = row_of (t, g + 1) - i0;
         for (int64_t q0 = from; q0 < to; q0 += LINE)
             for (int64_t i = 0; i < rows; i++) {
                 const float *in = t->x + (i0 + i) * t->k;
-                float *out = packed + i0 * t->k + i;
+                float *out = (float *) (void *) t->packed + i0 * t->k + i;
                 for (int64_t q = q0; q < min64 (to, q0 + LINE); q++) out[q * rows] = in[q];
             }
     }
 }
 
-/* A chunk of a panel, and the rows and columns of y that it adds to. */
-typedef struct piece {
-    float *y;
-    const float *x, *a, *b; /* x [chunk][rows]; b of these columns, NULL: none */
-    int64_t ld, chunk;
-    bool first, add;  /* the first chunk sets y, or adds to what was there before the product */
-    const float *ask; /* row of A to prefetch next, then the rows after it; NULL: none */
-    int64_t between;  /* steps between two of these, less one: 2^i - 1 */
-} piece_t;
-
-/* `rows` rows, `vecs` vectors of columns. */
-INLINE void tile (const piece_t *p, const int rows, const int vecs) {
+/* `rows` rows, `vecs` vectors of columns from column j on. */
+INLINE void tile (const piece_t *p, const int j, const int rows, const int vecs) {
     vf s[SUMS];
-    const float *a = p->a, *x = p->x, *ask = p->ask;
+    const float *a = (const float *) (const void *) p->a + j, *x = (const float *) (const void *) p->x;
+    const char *ask = j == 0 ? p->ask : NULL;
 #pragma GCC unroll 24
     for (int i = 0; i < rows * vecs; i++) s[i] = (vf){0};
 #pragma GCC unroll 1
-    for (int64_t q = 0; q < p->chunk; q++, a += WB_PANEL, x += rows) {
+    for (int64_t q = 0; q < p->units; q++, a += WB_PANEL, x += rows) {
         vf w[ALL];
 #pragma GCC unroll 8
         for (int v = 0; v < vecs; v++) w[v] = vload (a + v * W);
-        if (ask != NULL && (q & p->between) == 0) {
-            for (int v = 0; v < WB_PANEL; v += 16) __builtin_prefetch (ask + v, 0, 2); /* into the second-level cache */
-            ask += WB_PANEL;
-        }
+        prefetch (&ask, q, p->between, WB_PANEL * sizeof (float));
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
             const vf xi = x[i] - (vf){0};
@@ -103,30 +82,18 @@ INLINE void tile (const piece_t *p, const int rows, const int vecs) {
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
-        for (int v = 0; v < vecs; v++) {
-            float *y = p->y + i * p->ld + v * W;
-            vf sum = s[i * vecs + v];
-            if (p->first && p->b != NULL) sum += vload (p->b + v * W);
-            if (!p->first || p->add) sum += vload (y);
-            vstore (y, sum);
-        }
+        for (int v = 0; v < vecs; v++)
+            settle (p, p->y + i * p->ld + j + v * W, p->b + (p->b != NULL ? j + v * W : 0), s[i * vecs + v]);
 }
 
-INLINE void tiles (piece_t p, const int rows) {
+INLINE void tiles (const piece_t *p, const int rows) {
     const int vecs = VECS (rows);
 #pragma GCC unroll 1
-    for (int j = 0; j < WB_PANEL; j += vecs * W) {
-        tile (&p, rows, vecs);
-        p.y += vecs * W, p.a += vecs * W, p.ask = NULL;
-        if (p.b != NULL) p.b += vecs * W;
-    }
+    for (int j = 0; j < WB_PANEL; j += vecs * W) tile (p, j, rows, vecs);
 }
 
-/* A case for each number of rows, so that their sums are registers. */
 static void wide (const piece_t *p, int64_t rows) {
     switch (rows) {
-#define ROWS_ARE(n) \
-    case n: tiles (*p, n); break
         ROWS_ARE (1);
         ROWS_ARE (2);
         ROWS_ARE (3);
@@ -147,10 +114,11 @@ static void wide (const piece_t *p, int64_t rows) {
 
 /* `rows` rows, the `width` columns of a narrow panel. */
 static void narrow (const piece_t *p, int64_t rows, int64_t width) {
+    const float *a = (const float *) (const void *) p->a, *x = (const float *) (const void *) p->x;
     for (int64_t i = 0; i < rows; i++) {
         float s[WB_PANEL] = {0};
-        for (int64_t q = 0; q < p->chunk; q++)
-            for (int64_t j = 0; j < width; j++) s[j] += p->x[q * rows + i] * p->a[q * width + j];
+        for (int64_t q = 0; q < p->units; q++)
+            for (int64_t j = 0; j < width; j++) s[j] += x[q * rows + i] * a[q * width + j];
         for (int64_t j = 0; j < width; j++) {
             float *y = p->y + i * p->ld + j, sum = s[j];
             if (p->first && p->b != NULL) sum += p->b[j];
@@ -159,28 +127,54 @@ static void narrow (const piece_t *p, int64_t rows, int64_t width) {
     }
 }
 
-/* Rows from .. to - 1 of A's panel p, for groups g0 .. g1 - 1, which prefetch the next chunk in turn. */
+static const form_t fp32 = {.rows = ROWS,
+                            .chunk = CHUNK,
+                            .a_bytes = WB_PANEL * sizeof (float),
+                            .x_bytes = sizeof (float),
+                            .pack = pack,
+                            .wide = wide};
+
+/* ---- any type ---------------------------------------------------------------------------------------------------- */
+
+/* The `width` first columns of a panel that is filled with zeros. */
+static void part (const job_t *t, const piece_t *p, int64_t rows, int64_t width) {
+    float y[12 * WB_PANEL] = {0}, b[WB_PANEL] = {0};
+    piece_t whole = *p;
+    WB_ASSERT (rows <= 12);
+    for (int64_t i = 0; i < rows; i++) memcpy (y + i * WB_PANEL, p->y + i * p->ld, (size_t) width * sizeof *y);
+    if (p->b != NULL) memcpy (b, p->b, (size_t) width * sizeof *b), whole.b = b;
+    whole.y = y, whole.ld = WB_PANEL;
+    t->form->wide (&whole, rows);
+    for (int64_t i = 0; i < rows; i++) memcpy (p->y + i * p->ld, y + i * WB_PANEL, (size_t) width * sizeof *y);
+}
+
+/* Units from .. to - 1 of A's panel p, for groups g0 .. g1 - 1, which prefetch the next chunk in turn. */
 static void panel (const job_t *t, int64_t p, int64_t from, int64_t to, int64_t g0, int64_t g1) {
+    const form_t *f = t->form;
     const int64_t j = p * WB_PANEL, width = min64 (WB_PANEL, t->n - j);
-    const float *a = t->A + j * t->k;
+    const int64_t a_bytes = f->padded ? f->a_bytes : f->a_bytes / WB_PANEL * width;
+    const char *a = t->A + p * t->units * f->a_bytes;
     int64_t every = 1;
-    while (2 * every <= g1 - g0 && 2 * every <= CHUNK) every *= 2;
-    for (int64_t q = from; q < to; q += CHUNK) {
-        const int64_t chunk = min64 (CHUNK, to - q);
+    while (2 * every <= g1 - g0 && 2 * every <= f->chunk) every *= 2;
+    for (int64_t q = from; q < to; q += f->chunk) {
+        const int64_t chunk = min64 (f->chunk, to - q);
         for (int64_t g = g0; g < g1; g++) {
-            const int64_t i0 = row_of (t, g), rows = row_of (t, g + 1) - i0, asked = (g - g0) * CHUNK / every;
+            const int64_t i0 = row_of (t, g), rows = row_of (t, g + 1) - i0, asked = (g - g0) * f->chunk / every;
+            const bool ask = t->m > BY_ITSELF && g - g0 < every;
             const piece_t piece = {.y = t->y + i0 * t->n + j,
-                                   .x = t->packed + i0 * t->k + q * rows,
-                                   .a = a + q * width,
+                                   .x = t->packed + (i0 * t->units + q * rows) * f->x_bytes,
+                                   .a = a + q * a_bytes,
                                    .b = t->b != NULL ? t->b + j : NULL,
                                    .ld = t->n,
-                                   .chunk = chunk,
+                                   .units = chunk,
                                    .first = q == 0,
                                    .add = t->add,
-                                   .ask = t->m > BY_ITSELF && g - g0 < every ? a + (q + chunk + asked) * width : NULL,
+                                   .ask = ask ? a + (q + chunk + asked) * a_bytes : NULL,
                                    .between = every - 1};
             if (width == WB_PANEL)
-                wide (&piece, rows);
+                f->wide (&piece, rows);
+            else if (f->padded)
+                part (t, &piece, rows, width);
             else
                 narrow (&piece, rows, width);
         }
@@ -189,12 +183,13 @@ static void panel (const job_t *t, int64_t p, int64_t from, int64_t to, int64_t 
 
 /* Panels p0 .. p1 - 1 for groups g0 .. g1 - 1, as many of these at a time as stay in the second-level cache. */
 static void panels (const job_t *t, int64_t p0, int64_t p1, int64_t g0, int64_t g1) {
-    const int64_t at_once = BLOCK_ROWS / ROWS;
+    const form_t *f = t->form;
+    const int64_t at_once = BLOCK_ROWS / f->rows;
     for (int64_t g = g0; g < g1; g += at_once) {
         const int64_t end = min64 (g1, g + at_once), rows = row_of (t, end) - row_of (t, g);
-        const int64_t deep = BLOCK / rows < CHUNK ? CHUNK : BLOCK / rows / CHUNK * CHUNK;
-        for (int64_t from = 0; from < t->k; from += deep)
-            for (int64_t p = p0; p < p1; p++) panel (t, p, from, min64 (t->k, from + deep), g, end);
+        const int64_t fit = BLOCK / f->x_bytes / rows, deep = fit < f->chunk ? f->chunk : fit / f->chunk * f->chunk;
+        for (int64_t from = 0; from < t->units; from += deep)
+            for (int64_t p = p0; p < p1; p++) panel (t, p, from, min64 (t->units, from + deep), g, end);
     }
 }
 
@@ -212,16 +207,54 @@ static void work (const job_t *t, int me, int threads) {
     }
 }
 
-void KERNEL (panel_linear) (float *y, const float *x, const float *A, const float *b, float *packed, int64_t m,
-                            int64_t n, int64_t k, bool add) {
-    const job_t t = {y, x, A, b, m > 1 ? packed : x, m, n, k, (m + ROWS - 1) / ROWS, add};
-#pragma omp parallel if (m * n * k >= PARALLEL_MIN)
+static void run (const job_t *t) {
+    const bool packs = t->packed != (const char *) t->x;
+#pragma omp parallel if (t->m * t->n * t->k >= PARALLEL_MIN)
     {
         const int me = omp_get_thread_num (), threads = omp_get_num_threads ();
-        if (m > 1) {
-            pack_rows (&t, packed, k * me / threads, k * (me + 1) / threads);
+        if (packs) {
+            t->form->pack (t, t->units * me / threads, t->units * (me + 1) / threads);
 #pragma omp barrier
         }
-        work (&t, me, threads);
+        work (t, me, threads);
     }
+}
+
+static const form_t *form_of (wb_weights_type type, bool plain) {
+    if (type == WB_WEIGHTS_FP32) return &fp32;
+#if defined(__AVX512F__) && defined(WB_AVX512_UNITS)
+    if (type == WB_WEIGHTS_BF16 && !plain && __builtin_cpu_supports ("avx512bf16")) return &wb_panel_bf16_avx512_units;
+    if (type == WB_WEIGHTS_INT8 && !plain && __builtin_cpu_supports ("avx512vnni")) return &wb_panel_int8_avx512_units;
+#endif
+    (void) plain;
+    return type == WB_WEIGHTS_BF16 ? &ISA_NAME (wb_panel_bf16_) : &ISA_NAME (wb_panel_int8_);
+}
+
+static void linear (float *y, const float *x, wb_matrix_t A, const float *b, void *packed, int64_t m, int64_t n,
+                    int64_t k, bool add, bool plain) {
+    const form_t *f = form_of (A.type, plain);
+    const int64_t unit = A.type == WB_WEIGHTS_FP32 ? 1 : A.type == WB_WEIGHTS_BF16 ? 2 : WB_INT8_BLOCK;
+    const job_t t = {.y = y,
+                     .x = x,
+                     .A = A.panels,
+                     .b = b,
+                     .packed = m > 1 || f != &fp32 ? packed : (char *) (uintptr_t) x,
+                     .m = m,
+                     .n = n,
+                     .k = k,
+                     .units = units_of (k, unit),
+                     .groups = units_of (m, f->rows),
+                     .add = add,
+                     .form = f};
+    run (&t);
+}
+
+void KERNEL (panel_linear) (float *y, const float *x, wb_matrix_t A, const float *b, void *packed, int64_t m, int64_t n,
+                            int64_t k, bool add) {
+    linear (y, x, A, b, packed, m, n, k, add, false);
+}
+
+void ISA_NAME (wb_panel_linear_plain_) (float *y, const float *x, wb_matrix_t A, const float *b, void *packed,
+                                        int64_t m, int64_t n, int64_t k, bool add) {
+    linear (y, x, A, b, packed, m, n, k, add, true);
 }

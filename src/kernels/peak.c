@@ -1,6 +1,6 @@
 /* The limits of one thread: multiply-adds in registers, and reading memory.  Compiled once an instruction set.
  *
- * Not here: threads and clocks (limits.c). */
+ * Not here: threads and clocks (limits.c), 16 and 8 bits (peak_units.c). */
 #include "config.h"
 
 #include "kernels/vec.h"
@@ -27,22 +27,6 @@ double ISA_NAME (wb_peak_fma_) (int64_t rounds, float *sink) {
     *sink = vsum (((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)) + ((s8 + s9) + (sa + sb)));
     return (double) rounds * 12 * W * 2;
 }
-
-#ifdef WB_PEAK_BF16
-__attribute__ ((target ("avx512bf16"))) double ISA_NAME (wb_peak_bf16_) (int64_t rounds, float *sink) {
-    __m512 s[12];
-    const __m512bh a = (__m512bh) _mm512_set1_epi32 (0x3f7f3f7f), b = (__m512bh) _mm512_set1_ps (*sink + 0.001f);
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; j++) s[j] = _mm512_set1_ps ((float) j);
-    for (int64_t i = 0; i < rounds; i++)
-#pragma GCC unroll 12
-        for (int j = 0; j < 12; j++) s[j] = _mm512_dpbf16_ps (s[j], a, b);
-    vf sum = {0};
-    for (int j = 0; j < 12; j++) sum += (vf) s[j];
-    *sink = vsum (sum);
-    return (double) rounds * 12 * W * 4;
-}
-#endif
 
 /* A sum, so that the compiler cannot leave the reads out; in eight parts, so that the additions never limit the speed.
  */

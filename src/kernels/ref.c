@@ -371,15 +371,33 @@ static void sgd (float *w, const float *g, int64_t n, float step, float decay, f
     for (int64_t i = 0; i < n; i++) w[i] = w[i] * (1.0f - decay) - step * (gscale * g[i]);
 }
 
-static void panel_linear (float *y, const float *x, const float *A, const float *b, float *packed, int64_t m, int64_t n,
+/* A block of x [n] as the product by a type rounds it. */
+static void panel_round (float out[WB_INT8_BLOCK], const float *x, int64_t n, wb_weights_type type) {
+    float most = 0;
+    for (int64_t i = 0; i < n; i++) most = fmaxf (most, fabsf (x[i]));
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t half;
+        out[i] = x[i];
+        if (type == WB_WEIGHTS_INT8) out[i] = most > 1e-30f ? rintf (x[i] * (127.0f / most)) * (most / 127.0f) : 0;
+        if (type != WB_WEIGHTS_BF16) continue;
+        bf16_pack (&half, x + i, 1);
+        bf16_unpack (out + i, &half, 1);
+    }
+}
+
+static void panel_linear (float *y, const float *x, wb_matrix_t A, const float *b, void *packed, int64_t m, int64_t n,
                           int64_t k, bool add) {
     (void) packed;
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
-            const int64_t first = j / WB_PANEL * WB_PANEL, width = n - first < WB_PANEL ? n - first : WB_PANEL;
-            const float *a = A + first * k + (j - first);
             double s = (add ? (double) y[i * n + j] : 0) + (b != NULL ? (double) b[j] : 0);
-            for (int64_t r = 0; r < k; r++) s += (double) x[i * k + r] * (double) a[r * width];
+            for (int64_t from = 0; from < k; from += WB_INT8_BLOCK) {
+                const int64_t rows = k - from < WB_INT8_BLOCK ? k - from : WB_INT8_BLOCK;
+                float v[WB_INT8_BLOCK];
+                panel_round (v, x + i * k + from, rows, A.type);
+                for (int64_t r = 0; r < rows; r++)
+                    s += (double) v[r] * (double) wb_panels_number (A, from + r, j, k, n);
+            }
             y[i * n + j] = (float) s;
         }
 }

@@ -56,6 +56,8 @@ bool wb_serve_next (wb_serve_t *s, wb_opts_t *o, wb_status *status) {
             *status = put_text (s->origins, &s->norigins, WB_SERVE_ORIGINS, o);
         else if (wb_opts_is (o, "--tokenizer"))
             *status = wb_opts_text (o, &s->args.tokenizer);
+        else if (wb_opts_is (o, "--weights"))
+            *status = wb_weights_option (&s->args.weights, o);
         else if (wb_opts_is (o, "--no-verify"))
             *status = wb_opts_flag (o, &s->args.no_verify);
         else if (wb_opts_is (o, "--share"))

@@ -44,35 +44,50 @@ static float *floats (int64_t n, uint64_t stream, double std) {
     return p;
 }
 
+static void *rounded (wb_weights_type type, const float *A, wb_panels form, int64_t depth, int64_t n) {
+    void *p = wb_malloc (wb_panels_bytes (type, depth, n));
+    if (p == NULL) exit (4);
+    if (type == WB_WEIGHTS_FP32)
+        memcpy (p, A, wb_panels_bytes (type, depth, n)); /* the numbers do not matter */
+    else
+        wb_panels_round (p, type, A, form, depth, n);
+    return p;
+}
+
 /* Products of inference, each call with another matrix, so that it is in no cache.  For comparison the speed at which
  * as many threads read them, and for many rows the library's product. */
-static void panels (const wb_kern_t *k, int64_t C, int64_t V, int threads) {
+static void panels (const wb_kern_t *k, wb_weights_type type, int64_t C, int64_t V, int threads) {
     enum { MATRICES = 24, MAX_ROWS = 512 };
     const int64_t size = 4 * C * C;
-    float *A = floats (MATRICES * size, 31, 0.02), *wte = floats (V * C, 32, 0.02),
-          *x = floats (MAX_ROWS * 4 * C, 33, 1.0);
-    float *y = floats (MAX_ROWS * V, 34, 0.0), *packed = floats (MAX_ROWS * 4 * C, 35, 0.0);
-    printf ("%-22s %43.1f GB/s\n", "read", wb_kern_read_bandwidth (A, MATRICES * size, threads, 1.0));
-    int64_t turn = 0;
+    const size_t each = wb_panels_bytes (type, C, 4 * C), last = wb_panels_bytes (type, C, V);
+    float *A = floats (size, 31, 0.02), *E = floats (V * C, 32, 0.02), *x = floats (MAX_ROWS * 4 * C, 33, 1.0);
+    float *y = floats (MAX_ROWS * V, 34, 0.0);
+    void *packed = wb_malloc (wb_panels_packed_bytes (type, MAX_ROWS, 4 * C)),
+         *one = rounded (type, A, WB_PANELS_OF_ROWS, C, 4 * C);
+    char *all = wb_malloc (MATRICES * each);
+    const wb_matrix_t wte = {rounded (type, E, WB_PANELS_OF_COLUMNS, C, V), type};
+    if (packed == NULL || all == NULL) exit (4);
+    for (int i = 0; i < MATRICES; i++) memcpy (all + i * each, one, each);
+    printf ("%-22s %43.1f GB/s\n", "read",
+            wb_kern_read_bandwidth ((const float *) (void *) all, (int64_t) (MATRICES * each / 4), threads, 1.0));
+    size_t turn = 0;
     for (int64_t rows = 1; rows <= MAX_ROWS; rows *= rows < 32 ? 2 : 4) {
-        const double flop = 2.0 * (double) (rows * size), bytes = rows <= 32 ? 4.0 * (double) size : 0;
+        const double flop = 2.0 * (double) (rows * size), bytes = rows <= 32 ? (double) each : 0;
         char name[32];
-#define NEXT (A + turn++ % MATRICES * size)
-        snprintf (name, sizeof name, "panels fc %d", (int) rows);
+#define NEXT ((wb_matrix_t){all + turn++ % MATRICES * each, type})
+        snprintf (name, sizeof name, "%s fc %d", wb_weights_names[type], (int) rows);
         RUN (name, flop, bytes, k->panel_linear (y, x, NEXT, NULL, packed, rows, 4 * C, C, false));
         if (rows > 8)
-            RUN ("  library", flop, bytes, wb_gemm (y, x, NEXT, rows, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0));
-        snprintf (name, sizeof name, "panels fc2 %d", (int) rows);
+            RUN ("  library", flop, 0, wb_gemm (y, x, A, rows, 4 * C, C, 4 * C, C, 4 * C, false, false, 1, 0));
+        snprintf (name, sizeof name, "%s fc2 %d", wb_weights_names[type], (int) rows);
         RUN (name, flop, bytes, k->panel_linear (y, x, NEXT, NULL, packed, rows, C, 4 * C, false));
-        if (rows > 8)
-            RUN ("  library", flop, bytes, wb_gemm (y, x, NEXT, rows, C, 4 * C, C, 4 * C, C, false, false, 1, 0));
-        snprintf (name, sizeof name, "panels output %d", (int) rows);
+        snprintf (name, sizeof name, "%s output %d", wb_weights_names[type], (int) rows);
         const double tied = 2.0 * (double) (rows * V * C);
-        RUN (name, tied, rows <= 32 ? 4.0 * (double) (V * C) : 0,
-             k->panel_linear (y, x, wte, NULL, packed, rows, V, C, false));
-        if (rows > 8) RUN ("  library", tied, 0, wb_gemm (y, x, wte, rows, V, C, V, C, C, false, true, 1, 0));
+        RUN (name, tied, rows <= 32 ? (double) last : 0, k->panel_linear (y, x, wte, NULL, packed, rows, V, C, false));
+        if (rows > 8) RUN ("  library", tied, 0, wb_gemm (y, x, E, rows, V, C, V, C, C, false, true, 1, 0));
     }
-    wb_free (A), wb_free (wte), wb_free (x), wb_free (y), wb_free (packed);
+    wb_free (A), wb_free (E), wb_free (x), wb_free (y), wb_free (packed), wb_free (one), wb_free (all);
+    wb_free ((void *) (uintptr_t) wte.panels);
 }
 
 static void attend (const wb_kern_t *k, wb_cached_t *seqs, int texts, wb_cached_t of, float *work, int64_t blocks,
@@ -151,7 +166,7 @@ int main (int argc, char **argv) {
     RUN ("attention_forward", att, 0, k->attention_forward (y, lse, qkv, work, B, T, H, D));
     RUN ("attention_backward", 2.5 * att, 0, k->attention_backward (dqkv, dy, y, lse, qkv, work, B, T, H, D));
     cached (k, T, H, D, threads);
-    panels (k, C, V, threads);
+    for (int type = WB_WEIGHTS_FP32; type <= WB_WEIGHTS_INT8; type++) panels (k, (wb_weights_type) type, C, V, threads);
     RUN ("embed_forward", 0, 3 * f * N * Cd, k->embed_forward (y, tokens, wte, wpe, n, T, C, 0, V, 0));
     RUN ("embed_backward", 0, 5 * f * N * Cd, k->embed_backward (wte, wpe, dy, tokens, n, T, C, 0, V));
     RUN ("layernorm_forward", 0, 2 * f * N * Cd, k->layernorm_forward (y, mean, rstd, x, g, db, n, C));

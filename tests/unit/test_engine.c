@@ -177,7 +177,8 @@ static void test_alone (void) {
 static void test_values (void) {
     wb_infer_t *inf;
     static float hidden[T * C], logprob[T], logits[V];
-    T_STATUS (wb_infer_new (&inf, &size, model.params, model.weights, false, model.kern, 1, 0, T), WB_OK);
+    T_STATUS (wb_infer_new (&inf, &size, model.params, model.weights, (wb_weights_form_t){0}, model.kern, 1, 0, T),
+              WB_OK);
     for (int i = 0; i < REQUESTS; i++) {
         const wb_request_t *r = &requests[i];
         const int seq = 0;
@@ -303,7 +304,8 @@ static void test_search (wb_infer_t *inf, int which) {
 static void test_searches (void) {
     wb_infer_t *inf;
     int full = 0, ended = 0;
-    T_STATUS (wb_infer_new (&inf, &size, model.params, model.weights, false, model.kern, 1, 0, T), WB_OK);
+    T_STATUS (wb_infer_new (&inf, &size, model.params, model.weights, (wb_weights_form_t){0}, model.kern, 1, 0, T),
+              WB_OK);
     for (int i = PLAIN; i < REQUESTS; i++) {
         test_search (inf, i);
         full += requests[i].n + alone[i].n[0] > T;
