@@ -36,7 +36,7 @@ void wb_engine_destroy (wb_engine_t *e); /**< drops every request without a word
 void wb_engine_discard (wb_engine_t *e);
 /** Bytes it takes, and bytes of one block of keys and values. */
 size_t wb_engine_bytes (const wb_size_t *s, const wb_engine_limits_t *limits);
-size_t wb_engine_block_bytes (const wb_size_t *s);
+size_t wb_engine_block_bytes (const wb_size_t *s, bool half_cache);
 
 typedef enum wb_end {
     WB_END_TEXT,    /**< the model ended the text */

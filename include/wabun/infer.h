@@ -23,7 +23,7 @@ typedef struct wb_model {
     wb_size_t size;
     wb_params_t *params;       /**< of a layout 1 x 1 x 1 */
     float *weights;            /**< [params->own] in fp32; else a block of another kind (src/infer/weights.c) */
-    wb_weights_form_t form;    /**< of weights; in panels they may be read-only: see wb_model_map() */
+    wb_infer_form_t form;      /**< of weights; in panels they may be read-only: see wb_model_map() */
     wb_tokenizer_t *tokenizer; /**< NULL when there is none */
     const wb_kern_t *kern;     /**< borrowed */
 } wb_model_t;
@@ -66,18 +66,20 @@ void wb_adapter_merge (const wb_adapter_t *a, float *W, const wb_param_t *p);
 
 /* ---- what commands that use a model share (args.c) -------------------------------------------------------------- */
 
-/** --model, --tokenizer, --threads, --weights, --no-verify, --share, --from and --keep-garbled; zero-initialised is
- * empty; borrowed from argv. */
+/** --model, --tokenizer, --threads, --weights, --cache, --no-verify, --share, --from and --keep-garbled;
+ * zero-initialised is empty; borrowed from argv. */
 typedef struct wb_model_args {
     const char *model, *tokenizer;
     int64_t threads;         /**< 0: OMP_NUM_THREADS, or the cores */
     wb_weights_type weights; /**< what its matrices are rounded to */
+    bool half_cache;         /**< keys and values are brain floats */
     bool no_verify;          /**< load it without a look at its checksums */
     bool share;              /**< map its weights from WB_SHARED_FILE, which is made if need be */
     wb_text_options_t text;  /**< how texts given to the model are read */
 } wb_model_args_t;
-/** The value of --weights.  Errors: WB_EUSAGE. */
+/** The values of --weights and --cache.  Errors: WB_EUSAGE. */
 wb_status wb_weights_option (wb_weights_type *out, wb_opts_t *o) WB_NODISCARD;
+wb_status wb_cache_option (bool *half, wb_opts_t *o) WB_NODISCARD;
 /** The next argument that is none of these, which are stored.  False: there are no more, or *status is an error
  * (WB_EUSAGE). */
 bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) WB_NODISCARD;

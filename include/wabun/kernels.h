@@ -74,13 +74,15 @@ void wb_blas_threads_set (int threads);
 int64_t wb_cache_floats (int64_t T, int64_t H, int64_t D);
 /** A sequence in attention_cached: its n new positions, qkv [n, 3, H, D] to out [n, H, D]; the blocks of its cache,
  * each as wb_cache_floats() has them for one layer `at` floats from its beginning, which hold len - n positions before
- * the call and len after it; new position i attends to the first len - n + i + 1.  Several entries may have the same
+ * the call and len after it; new position i attends to the first len - n + i + 1.  half: the cache holds brain floats,
+ * in half as many floats of memory.  Several entries may have the same
  * blocks: all new positions are stored before any attends. */
 typedef struct wb_cached {
     float *out;
     const float *qkv;
     float *const *blocks; /**< [len / WB_CACHE_BLOCK, rounded up] */
     int64_t at, n, len;
+    bool half;
 } wb_cached_t;
 /** Floats of work space attention_cached needs for nseq sequences of up to T positions, threads = wb_kern_threads ().
  */

@@ -15,11 +15,12 @@ extern "C" {
 
 /** B sequences of at most s->T positions. */
 typedef struct wb_infer wb_infer_t;
-/** How the weights of a model are given. */
-typedef struct wb_weights_form {
+/** How the weights of a model are given, and what its cache holds. */
+typedef struct wb_infer_form {
     bool panels;          /**< matrices are panels, and stay so: the block may be read by others, and is not written */
     wb_weights_type type; /**< of the matrices; fp32 unless they are panels */
-} wb_weights_form_t;
+    bool half_cache;      /**< keys and values are brain floats */
+} wb_infer_form_t;
 /** Bytes of a block of weights of a 1 x 1 x 1 layout; at [params->n] (NULL: not wanted): where in it each begins.  In
  * fp32 that is where the model room has them. */
 size_t wb_weights_place (size_t *at, const wb_params_t *params, wb_weights_type type);
@@ -30,12 +31,11 @@ void wb_weights_round (void *to, const wb_param_t *p, wb_weights_type type, cons
  * once; blocks: of WB_CACHE_BLOCK positions for the keys and values of all sequences, 0: as many as they can need;
  * max_rows: new positions in one call, of all sequences together.  Errors: WB_ENOMEM. */
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
-                        wb_weights_form_t form, const wb_kern_t *k, int B, int64_t blocks,
-                        int64_t max_rows) WB_NODISCARD;
+                        wb_infer_form_t form, const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) WB_NODISCARD;
 void wb_infer_destroy (wb_infer_t *inf);
 /** The same, but the weights stay as they are: they are of no further use. */
 void wb_infer_discard (wb_infer_t *inf);
-/** At most, of all forms. */
+/** With keys and values in fp32; of weights of any form, at most. */
 size_t wb_infer_bytes (const wb_size_t *s, int B, int64_t blocks, int64_t max_rows);
 /** Positions sequence b holds. */
 int64_t wb_infer_length (const wb_infer_t *inf, int b);

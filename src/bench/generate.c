@@ -22,7 +22,7 @@ typedef struct plan {
     const char *preset;
     int64_t batch, prompt, tokens, threads;
     wb_weights_type weights;
-    bool json;
+    bool half_cache, json;
     int nthreads;
 } plan_t;
 
@@ -68,6 +68,8 @@ static wb_status parse (void *options, int argc, char **argv) {
             WB_TRY (wb_opts_int (&o, &p->tokens, 1, MAX_TOKENS));
         else if (wb_opts_is (&o, "--weights"))
             WB_TRY (wb_weights_option (&p->weights, &o));
+        else if (wb_opts_is (&o, "--cache"))
+            WB_TRY (wb_cache_option (&p->half_cache, &o));
         else if (wb_opts_is (&o, "--threads"))
             WB_TRY (wb_opts_int (&o, &p->threads, 0, 4096));
         else if (wb_opts_is (&o, "--json"))
@@ -150,7 +152,7 @@ static void measure_steps (rig_t *r, wb_infer_t *inf, line_t *l, int64_t batch) 
     l->bandwidth = wb_bench_median (r->reading, steps);
     const double positions = (double) p->prompt + 0.5 * (double) (steps + 1), texts = (double) batch;
     const double cached = 2.0 * (double) (s->L * s->C) * positions; /* keys and values of a text */
-    l->bytes = (linears (s) + tied (s)) * bytes_of_number[p->weights] + texts * cached * sizeof (float);
+    l->bytes = (linears (s) + tied (s)) * bytes_of_number[p->weights] + texts * cached * (p->half_cache ? 2 : 4);
     l->flop = 2.0 * texts * (linears (s) + tied (s) + cached);
     wb_bench_peak (&l->peak, r->world, peak_of[p->weights], p->nthreads, 0.1);
 }
@@ -214,6 +216,7 @@ static wb_status report_json (const plan_t *p, const line_t *prompt, const line_
     wb_bench_put_count (&o, "params", params);
     wb_bench_put_count (&o, "vocab", p->size.V);
     wb_bench_put_text (&o, "weights", wb_weights_names[p->weights]);
+    wb_bench_put_text (&o, "cache", p->half_cache ? "bf16" : "fp32");
     wb_bench_put_count (&o, "prompt", p->prompt);
     wb_bench_put_count (&o, "tokens", p->tokens);
     wb_bench_put_count (&o, "threads", p->nthreads);
@@ -238,8 +241,9 @@ static void print_table (const plan_t *p, const line_t *prompt, const line_t *li
             (long long) prompt->batch, 1e3 * prompt->seconds.median, 1e3 * prompt->seconds.min,
             1e3 * prompt->seconds.max, rate (prompt), 100 * by_arithmetic (prompt) / prompt->seconds.median,
             prompt->peak);
-    printf ("weights in %s; a step of one token for each text, after %lld; median of %lld, spread\n",
-            wb_weights_names[p->weights], (long long) p->prompt, (long long) p->tokens);
+    printf (
+        "weights in %s, keys and values in %s; a step of one token for each text, after %lld; median of %lld, spread\n",
+        wb_weights_names[p->weights], p->half_cache ? "bf16" : "fp32", (long long) p->prompt, (long long) p->tokens);
     printf ("%6s%10s%9s%9s%9s%10s%10s%9s%9s%9s\n", "batch", "tokens/s", "ms", "min", "max", "sampling", "read GB/s",
             "of it", "of peak", "of bound");
     for (int i = 0; i < n; i++) {
@@ -324,8 +328,8 @@ static wb_status run (void *options, wb_comm_t *world) {
     wb_status status = rig_make (&r, max_batch);
     if (status == WB_OK)
         status = wb_infer_new (&inf, &short_of, r.params, r.weights,
-                               (wb_weights_form_t){p->weights != WB_WEIGHTS_FP32, p->weights}, r.kern, (int) max_batch,
-                               0, p->prompt > max_batch ? p->prompt : max_batch);
+                               (wb_infer_form_t){p->weights != WB_WEIGHTS_FP32, p->weights, p->half_cache}, r.kern,
+                               (int) max_batch, 0, p->prompt > max_batch ? p->prompt : max_batch);
     if (status == WB_OK) {
         measure_prompt (&r, inf, &prompt);
         for (int i = 0; i < n; i++) {

@@ -40,7 +40,7 @@ const wb_cmd_t wb_cmd_bench = {
         "  --batch N         texts written at once (default: 1, 2, 4, ... 32 one after the other)\n"
         "  --prompt N        tokens in front of them (default: half of the positions)\n"
         "  --tokens N        measured tokens of each text (default 64)\n"
-        "  --weights T       fp32 (default), bf16 or int8, as in wabun generate\n"
+        "  --weights T       fp32 (default), bf16 or int8, as in wabun generate; also --cache\n"
         "Options of encode, followed by files of text (default: text made from random numbers):\n"
         "  --tokenizer T     a vocabulary directory (default: a small vocabulary made for the bench)\n"
         "  --threads N       the other number of threads beside 1 (default: cores); also --repeats (5)\n"

@@ -44,6 +44,7 @@ const wb_cmd_t wb_cmd_generate = {
             "  --output-file F      write there instead of to the standard output\n"
             "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
             "  --weights T          round the matrices to bf16 or int8: half and a quarter of the memory, and faster\n"
+            "  --cache T            bf16: keys and values in half the memory, faster with many or long texts\n"
             "  --no-verify          do not compare the model with its checksums.json (0.1 s for 400 MB in memory)\n"
             "  --share              map the weights from weights.panels in the model's directory, which is made if\n"
             "                       need be: processes that do so have them in memory once, and start at once\n"

@@ -34,7 +34,8 @@ const wb_cmd_t wb_cmd_score = {
     .line = "give the log-probability of texts",
     .run = run,
     .flags = WB_CMD_COMPUTES,
-    .text = "  --model DIR       as in wabun generate; also --tokenizer, --threads, --weights, --no-verify, --share,\n"
+    .text = "  --model DIR       as in wabun generate; also --tokenizer, --threads, --weights, --cache, --no-verify, "
+            "--share,\n"
             "                    --from, --keep-garbled\n"
             "  --tokens          the tokens one by one\n"
             "  --exclude-end     do not count <|endoftext|> after the text\n"

@@ -31,6 +31,7 @@ const wb_cmd_t wb_cmd_serve = {
         "  --tokenizer T        instead of the models' own\n"
         "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
         "  --weights T          round the matrices to bf16 or int8: half and a quarter of the memory, and faster\n"
+        "  --cache T            bf16: keys and values in half the memory, faster with many or long texts\n"
         "  --no-verify          do not compare the models with their checksums.json\n"
         "  --share              map the weights from weights.panels in each model's directory, which is made if\n"
         "                       need be: processes that do so have them in memory once, and start at once\n"

@@ -33,7 +33,8 @@ const wb_cmd_t wb_cmd_transform = {
     .run = run,
     .flags = WB_CMD_COMPUTES,
     .text =
-        "  --model DIR       as in wabun generate; also --tokenizer, --threads, --weights, --no-verify, --share,\n"
+        "  --model DIR       as in wabun generate; also --tokenizer, --threads, --weights, --cache, --no-verify, "
+        "--share,\n"
         "                    --from, --keep-garbled\n"
         "  --context TEXT    the text\n"
         "  --input FILE      one text a line; - is the standard input\n"

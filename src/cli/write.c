@@ -40,6 +40,7 @@ const wb_cmd_t wb_cmd_write = {
         "  --seed S             the same seed and the same lines give the same text (default: another one)\n"
         "  --threads N          default: OMP_NUM_THREADS, or the cores\n"
         "  --weights T          round the matrices to bf16 or int8: half and a quarter of the memory, and faster\n"
+        "  --cache T            bf16: keys and values in half the memory, faster with many or long texts\n"
         "  --no-verify          do not compare the model with its checksums.json\n"
         "  --share              map the weights from a file beside the model, as in wabun generate\n"
         "  --from NAME          encoding of FILE; auto (default): converted where it is certain\n"

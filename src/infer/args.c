@@ -13,15 +13,27 @@
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
-wb_status wb_weights_option (wb_weights_type *out, wb_opts_t *o) {
+static wb_status take_choice (int *out, wb_opts_t *o, const char *option, const char *const *names) {
     const char *name;
     char list[64];
     WB_TRY (wb_opts_text (o, &name));
-    const int i = wb_choice (wb_weights_names, name);
-    if (i < 0)
-        return WB_FAIL (WB_EUSAGE, "--weights wants one of %s, got `%s`",
-                        wb_choice_list (list, sizeof list, wb_weights_names), name);
+    *out = wb_choice (names, name);
+    if (*out >= 0) return WB_OK;
+    return WB_FAIL (WB_EUSAGE, "%s wants one of %s, got `%s`", option, wb_choice_list (list, sizeof list, names), name);
+}
+
+wb_status wb_weights_option (wb_weights_type *out, wb_opts_t *o) {
+    int i;
+    WB_TRY (take_choice (&i, o, "--weights", wb_weights_names));
     *out = (wb_weights_type) i;
+    return WB_OK;
+}
+
+wb_status wb_cache_option (bool *half, wb_opts_t *o) {
+    static const char *const names[] = {"fp32", "bf16", NULL};
+    int i;
+    WB_TRY (take_choice (&i, o, "--cache", names));
+    *half = i == 1;
     return WB_OK;
 }
 
@@ -36,6 +48,8 @@ bool wb_model_args_next (wb_model_args_t *a, wb_opts_t *o, wb_status *status) {
             *status = wb_opts_int (o, &a->threads, 1, 4096);
         else if (wb_opts_is (o, "--weights"))
             *status = wb_weights_option (&a->weights, o);
+        else if (wb_opts_is (o, "--cache"))
+            *status = wb_cache_option (&a->half_cache, o);
         else if (wb_opts_is (o, "--no-verify"))
             *status = wb_opts_flag (o, &a->no_verify);
         else if (wb_opts_is (o, "--share"))
@@ -236,6 +250,7 @@ wb_status wb_model_open (wb_model_t **out, const wb_model_args_t *a, const char 
         wb_blas_threads_set (threads);
     }
     WB_TRY (open_weights (out, a));
+    (*out)->form.half_cache = a->half_cache;
     if ((*out)->tokenizer != NULL) {
         wb_slow_warn ();
         return WB_OK;

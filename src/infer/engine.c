@@ -57,8 +57,9 @@ static void carve (wb_engine_t *e, wb_arena_t *a) {
     for (int i = 0; windows != NULL && i < texts; i++) e->slots[i].window = windows + i * e->size.T;
 }
 
-size_t wb_engine_block_bytes (const wb_size_t *s) {
-    return (size_t) (s->L * wb_cache_floats (WB_CACHE_BLOCK, s->H, s->C / s->H)) * sizeof (float);
+size_t wb_engine_block_bytes (const wb_size_t *s, bool half_cache) {
+    const int64_t numbers = s->L * wb_cache_floats (WB_CACHE_BLOCK, s->H, s->C / s->H);
+    return (size_t) numbers * (half_cache ? sizeof (uint16_t) : sizeof (float));
 }
 
 size_t wb_engine_bytes (const wb_size_t *s, const wb_engine_limits_t *limits) {

@@ -69,7 +69,7 @@ static wb_engine_limits_t limits_of (const wb_model_t *m, const wb_generation_t 
     }
     if (samples < l.texts) l.texts = (int) samples;
     const int64_t each = (l.positions + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK,
-                  most = (int64_t) (MAX_BYTES / wb_engine_block_bytes (&m->size));
+                  most = (int64_t) (MAX_BYTES / wb_engine_block_bytes (&m->size, m->form.half_cache));
     blocks = each * l.texts;
     if (blocks > most) blocks = most > 0 ? most : 1;
     if (width > l.texts) l.texts = width;

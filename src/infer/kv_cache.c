@@ -39,8 +39,8 @@ struct wb_infer {
     int B;
     int64_t max_rows;
     const wb_params_t *params;
-    float *weights;         /* matrices in panels */
-    wb_weights_form_t form; /* as they were given */
+    float *weights;       /* matrices in panels */
+    wb_infer_form_t form; /* as they were given */
     wb_matrix_t wte;
     const float *wpe, *lnf_g, *lnf_b;
     layer_t *layers;  /* [L] */
@@ -65,7 +65,11 @@ struct wb_infer {
 };
 
 static int64_t head_rows (int64_t max_rows) { return max_rows < HEAD_ROWS ? max_rows : HEAD_ROWS; }
-static int64_t layer_floats (const wb_size_t *s) { return wb_cache_floats (WB_CACHE_BLOCK, s->H, s->C / s->H); }
+/* Of a block of the cache, in a layer. */
+static int64_t layer_floats (const wb_infer_t *inf) {
+    const wb_size_t *s = &inf->s;
+    return wb_cache_floats (WB_CACHE_BLOCK, s->H, s->C / s->H) / (inf->form.half_cache ? 2 : 1);
+}
 static int64_t blocks_of (int64_t positions) { return (positions + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK; }
 static size_t packed_bytes (int64_t rows, int64_t k) {
     size_t most = 0;
@@ -106,7 +110,7 @@ static int64_t pool_blocks (const wb_size_t *s, int B, int64_t blocks) {
 }
 
 static size_t pool_bytes (const wb_infer_t *inf) {
-    return wb_align ((size_t) (inf->nblocks * inf->s.L * layer_floats (&inf->s)) * sizeof (float));
+    return wb_align ((size_t) (inf->nblocks * inf->s.L * layer_floats (inf)) * sizeof (float));
 }
 
 static size_t bytes_of (wb_infer_t inf) {
@@ -152,7 +156,7 @@ static void find_weights (wb_infer_t *inf, const size_t *at) {
 }
 
 wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t *params, float *weights,
-                        wb_weights_form_t form, const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) {
+                        wb_infer_form_t form, const wb_kern_t *k, int B, int64_t blocks, int64_t max_rows) {
     *out = NULL;
     WB_ASSERT (form.panels || form.type == WB_WEIGHTS_FP32);
     wb_infer_t *inf = wb_calloc (1, sizeof *inf);
@@ -173,7 +177,7 @@ wb_status wb_infer_new (wb_infer_t **out, const wb_size_t *s, const wb_params_t 
     if (status == WB_OK) {
         carve (inf, inf->arena);
         wb_arena_seal (inf->arena);
-        inf->pool = wb_arena_floats (inf->slow, inf->nblocks * s->L * layer_floats (s));
+        inf->pool = wb_arena_floats (inf->slow, inf->nblocks * s->L * layer_floats (inf));
         wb_pool_init (inf->books, inf->nblocks);
         wb_weights_place (at, params, form.type);
         find_weights (inf, at);
@@ -206,7 +210,7 @@ static int32_t *table_of (const wb_infer_t *inf, int b) {
     return inf->table + b * blocks_of (inf->s.T);
 }
 
-static float *block_at (const wb_infer_t *inf, int32_t i) { return inf->pool + i * inf->s.L * layer_floats (&inf->s); }
+static float *block_at (const wb_infer_t *inf, int32_t i) { return inf->pool + i * inf->s.L * layer_floats (inf); }
 
 /* Block i becomes the j-th of sequence b. */
 static void place (wb_infer_t *inf, int b, int64_t j, int32_t i) {
@@ -254,7 +258,7 @@ int64_t wb_infer_blocks_need (const wb_infer_t *inf, int b, int64_t n) {
 /* Sequence b's j-th block, used by others as well, becomes one of its own with the same contents. */
 static void own (wb_infer_t *inf, int b, int64_t j) {
     const int32_t from = table_of (inf, b)[j], to = wb_pool_take (inf->books);
-    memcpy (block_at (inf, to), block_at (inf, from), (size_t) (inf->s.L * layer_floats (&inf->s)) * sizeof (float));
+    memcpy (block_at (inf, to), block_at (inf, from), (size_t) (inf->s.L * layer_floats (inf)) * sizeof (float));
     wb_pool_drop (inf->books, from);
     place (inf, b, j, to);
 }
@@ -335,7 +339,8 @@ static int entries (wb_infer_t *inf, const wb_piece_t *pieces, int n, const floa
                                            .blocks = inf->where + p->seq * blocks_of (inf->s.T),
                                            .at = at,
                                            .n = some,
-                                           .len = len + some};
+                                           .len = len + some,
+                                           .half = inf->form.half_cache};
         }
     }
     return m;
@@ -349,7 +354,7 @@ static void forward_layer (wb_infer_t *inf, int64_t l, const wb_piece_t *pieces,
 
     k->layernorm_forward (inf->y, NULL, NULL, inf->x, w->ln1_g, w->ln1_b, rows, C);
     linear (inf, qkv, inf->y, w->qkv, w->qkv_b, rows, C, 3 * C, false);
-    const int m = entries (inf, pieces, n, qkv, att, l * layer_floats (&inf->s));
+    const int m = entries (inf, pieces, n, qkv, att, l * layer_floats (inf));
     k->attention_cached (inf->seqs, inf->work, m, H, C / H);
     linear (inf, inf->x, att, w->att, w->att_b, rows, C, C, true);
 

@@ -110,7 +110,7 @@ static wb_status load_with (loaded_t *at, const char *dir, const char *tokenizer
     wb_model_t *m = &at->model;
     const char *base = adapter != NULL ? wb_adapter_base (adapter) : dir;
     WB_TRY (load_rest (m, dir, base, tokenizer));
-    m->form = (wb_weights_form_t){.type = type, .panels = type != WB_WEIGHTS_FP32};
+    m->form = (wb_infer_form_t){.panels = type != WB_WEIGHTS_FP32, .type = type};
     const size_t bytes = wb_weights_place (NULL, m->params, type);
     WB_TRY (wb_arena_new (&at->arena, "weights", wb_align (bytes)));
     m->weights = wb_arena_alloc (at->arena, bytes);
@@ -148,7 +148,7 @@ static wb_status map (loaded_t *at, const char *dir, const char *tokenizer, wb_w
     WB_TRY (load_rest (m, dir, dir, tokenizer));
     WB_TRY (wb_shared_map (&at->shared, dir, type, wb_weights_place (NULL, m->params, type), verify));
     m->weights = at->shared.block;
-    m->form = (wb_weights_form_t){.type = type, .panels = true};
+    m->form = (wb_infer_form_t){.type = type, .panels = true};
     return WB_OK;
 }
 

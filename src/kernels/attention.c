@@ -8,6 +8,7 @@
 #include <omp.h>
 
 #include "kernels/attention.h"
+#include "kernels/ranges.h"
 
 /* P = 2^(c (S - m)) in place, over n keys of W lanes; updates the running maximum m and the running sum.  fade: the
  * factor by which older sums shrink. */
@@ -41,6 +42,22 @@ INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t
     vstore (sum, vload (sum) * a + (sum0 + sum1));
 }
 
+/* Keys and values [nk, D] from position k0 on, which begins a block; work [2 BK D], for brain floats. */
+static void keys_of (const att_keys_t *keys, int64_t k0, int64_t nk, int64_t D, float *work, const float **k,
+                     const float **v) {
+    const float *block = keys->blocks != NULL ? keys->blocks[k0 / BK] + keys->at : NULL;
+    if (keys->half) {
+        const uint16_t *half = (const uint16_t *) (const void *) block + keys->head;
+        bf16_unpack_row (work, half, nk * D);
+        bf16_unpack_row (work + BK * D, half + keys->values, nk * D);
+        *k = work, *v = work + BK * D;
+    } else if (block != NULL) {
+        *k = block + keys->head, *v = *k + keys->values;
+    } else {
+        *k = keys->k + k0 * D, *v = keys->v + k0 * D;
+    }
+}
+
 void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const att_keys_t *keys, int64_t q0,
                 int64_t nq, int64_t D, float *work) {
     float *qt = work, *ot = qt + D * BQ, *s = ot + D * BQ;
@@ -53,8 +70,8 @@ void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq
     }
     for (int64_t k0 = 0; k0 < q0 + nq; k0 += BK) {
         const int64_t nk = min64 (BK, q0 + nq - k0);
-        const float *k = keys->blocks != NULL ? keys->blocks[k0 / BK] + keys->at : keys->k + k0 * D;
-        const float *v = keys->blocks != NULL ? k + keys->values : keys->v + k0 * D;
+        const float *k, *v;
+        keys_of (keys, k0, nk, D, s + BK * BQ, &k, &v);
         att_scores (s, k, D, qt, q0, k0, nk, D);
         for (int i = 0; i < BQ; i += W)
             softmax_lanes (s + i, mx + i, sum + i, fade + i, keys_of_lane (q0, k0, nk, i), c);

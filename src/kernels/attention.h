@@ -71,11 +71,13 @@ void att_sum_queries (float *da, const float *p, const float *g, int64_t q0, int
 typedef struct att_keys {
     const float *k, *v;   /* of position 0 */
     float *const *blocks; /* not NULL: of BK positions each; in them ... */
-    int64_t at, values;   /* ... the keys begin, and the values so much later */
+    int64_t at;           /* ... the layer begins, ... */
+    int64_t head, values; /* ... and in it the head's keys, and the values so much later */
+    bool half;            /* brain floats */
 } att_keys_t;
 
 /* One block of queries against all the keys it sees: out [nq, D], rows ldo apart; lse [nq], may be NULL.
- * work: (2 D + BK) BQ floats. */
+ * work: (4 D + BK) BQ floats. */
 void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq, const att_keys_t *keys, int64_t q0,
                 int64_t nq, int64_t D, float *work);
 

@@ -13,9 +13,20 @@
 #include "kernels/ranges.h"
 
 #define CACHED_VALUES(D) (WB_CACHE_BLOCK * (D))
-/* The keys of head h in the block that holds position t; its values begin CACHED_VALUES floats later. */
-static float *keys_of (const wb_cached_t *c, int64_t t, int64_t h, int64_t D) {
-    return c->blocks[t / WB_CACHE_BLOCK] + c->at + h * 2 * CACHED_VALUES (D);
+/* The keys of head h in the block that holds position t, fp32 or brain floats; its values begin CACHED_VALUES numbers
+ * later. */
+static void *keys_of (const wb_cached_t *c, int64_t t, int64_t h, int64_t D) {
+    float *layer = c->blocks[t / WB_CACHE_BLOCK] + c->at;
+    const int64_t head = h * 2 * CACHED_VALUES (D);
+    return c->half ? (void *) ((uint16_t *) (void *) layer + head) : layer + head;
+}
+
+/* Row i of keys or values is x [D]. */
+static void store_row (void *rows, bool half, int64_t i, const float *x, int64_t D) {
+    if (half)
+        bf16_pack_row ((uint16_t *) rows + i * D, x, D);
+    else
+        memcpy ((float *) rows + i * D, x, (size_t) D * sizeof (float));
 }
 
 /* Store new keys and values in the cache; threads take positions in turn. */
@@ -27,31 +38,46 @@ static void store_keys (const wb_cached_t *seqs, int nseq, int64_t H, int64_t D,
             const int64_t t = c->len - c->n + i;
             for (int64_t h = 0; h < H; h++) {
                 const float *k = c->qkv + i * 3 * H * D + (H + h) * D, *v = k + H * D;
-                float *to = keys_of (c, t, h, D) + t % WB_CACHE_BLOCK * D;
-                memcpy (to, k, (size_t) D * sizeof (float));
-                memcpy (to + CACHED_VALUES (D), v, (size_t) D * sizeof (float));
+                void *to = keys_of (c, t, h, D);
+                store_row (to, c->half, t % WB_CACHE_BLOCK, k, D);
+                store_row (to, c->half, WB_CACHE_BLOCK + t % WB_CACHE_BLOCK, v, D);
             }
         }
 }
 
-/* Sums of a row of k times q, by lanes: vecs vectors, or D floats where vecs is 0. */
-INLINE vf key_sums (const float *q, const float *k, int64_t D, const int vecs) {
+/* W numbers from number i on. */
+INLINE vf numbers (const void *p, int64_t i, const bool half) {
+    return half ? vload_half ((const uint16_t *) p + i) : vload ((const float *) p + i);
+}
+/* The first n < W of them, 0 in the other lanes. */
+INLINE vf numbers_part (const void *p, int64_t i, int64_t n, const bool half) {
+    float x[W] = {0};
+    if (half)
+        bf16_unpack_row (x, (const uint16_t *) p + i, n);
+    else
+        memcpy (x, (const float *) p + i, (size_t) n * sizeof *x);
+    return vload (x);
+}
+
+/* Sums of row r of k times q, by lanes: vecs vectors, or D floats where vecs is 0. */
+INLINE vf key_sums (const float *q, const void *k, int64_t r, int64_t D, const int vecs, const bool half) {
     vf t = {0};
     int64_t d = 0;
 #pragma GCC unroll 8
-    for (; d < vecs * W; d += W) t += vload (q + d) * vload (k + d);
-    for (; d + W <= D; d += W) t += vload (q + d) * vload (k + d);
-    if (vecs == 0 && d < D) t += vload_part (q + d, D - d, 0.0f) * vload_part (k + d, D - d, 0.0f);
+    for (; d < vecs * W; d += W) t += vload (q + d) * numbers (k, r * D + d, half);
+    for (; d + W <= D; d += W) t += vload (q + d) * numbers (k, r * D + d, half);
+    if (vecs == 0 && d < D) t += vload_part (q + d, D - d, 0.0f) * numbers_part (k, r * D + d, D - d, half);
     return t;
 }
 
 /* s [n rounded up to W] = k q, k [n, D], -infinity from n on; returns their maximum.  Reads rows in the order in which
  * they lie, without prefetches: these would only displace what the processor fetches by itself. */
-INLINE float key_scores (float *s, const float *q, const float *k, int64_t n, int64_t D, const int vecs) {
+INLINE float key_scores (float *s, const float *q, const void *k, int64_t n, int64_t D, const int vecs,
+                         const bool half) {
     vf max = vset (-INFINITY), t[W];
     for (int64_t r = 0; r < n; r += W) {
 #pragma GCC unroll 1
-        for (int64_t i = 0; i < W; i++) t[i] = r + i < n ? key_sums (q, k + (r + i) * D, D, vecs) : vset (-INFINITY);
+        for (int64_t i = 0; i < W; i++) t[i] = r + i < n ? key_sums (q, k, r + i, D, vecs, half) : vset (-INFINITY);
         const vf sums = vsums (t);
         vstore (s + r, sums);
         max = vmax (sums, max);
@@ -59,8 +85,9 @@ INLINE float key_scores (float *s, const float *q, const float *k, int64_t n, in
     return vmax_lanes (max);
 }
 
-/* o [vecs W] = p v over rows of v [n, vecs W], D apart. */
-INLINE void add_values (float *o, const float *p, const float *v, int64_t n, int64_t D, const int vecs) {
+/* o [vecs W] = p v over rows of v [n, D], from column d on. */
+INLINE void add_values (float *o, const float *p, const void *v, int64_t n, int64_t D, int64_t d, const int vecs,
+                        const bool half) {
     vf a[8];
 #pragma GCC unroll 8
     for (int i = 0; i < vecs; i++) a[i] = (vf){0};
@@ -68,7 +95,7 @@ INLINE void add_values (float *o, const float *p, const float *v, int64_t n, int
     for (int64_t r = 0; r < n; r++) {
         const vf pr = vset (p[r]);
 #pragma GCC unroll 8
-        for (int i = 0; i < vecs; i++) a[i] += pr * vload (v + r * D + i * W);
+        for (int i = 0; i < vecs; i++) a[i] += pr * numbers (v, r * D + d + i * W, half);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < vecs; i++) vstore (o + i * W, a[i]);
@@ -86,12 +113,14 @@ static partial_t partial_at (float *work, int64_t i, int64_t D) {
 }
 
 /* One query over n keys of a block; the lanes run along D. */
-static void attend_single (float *partial, const float *q, const float *k, int64_t n, int64_t D) {
-    const float *v = k + CACHED_VALUES (D), c = softmax_factor (D);
+INLINE void attend_block (float *partial, const float *q, const void *k, int64_t n, int64_t D, const bool half) {
+    const void *v = half ? (const void *) ((const uint16_t *) k + CACHED_VALUES (D))
+                         : (const void *) ((const float *) k + CACHED_VALUES (D));
+    const float c = softmax_factor (D);
     float s[WB_CACHE_BLOCK];
-    const float max = D == 4 * W   ? key_scores (s, q, k, n, D, 4)
-                      : D == 8 * W ? key_scores (s, q, k, n, D, 8)
-                                   : key_scores (s, q, k, n, D, 0);
+    const float max = D == 4 * W   ? key_scores (s, q, k, n, D, 4, half)
+                      : D == 8 * W ? key_scores (s, q, k, n, D, 8, half)
+                                   : key_scores (s, q, k, n, D, 0, half);
     vf sum = {0};
     for (int64_t r = 0; r < n; r += W) {
         const vf p = vexp2 (vload (s + r) - max, c);
@@ -99,16 +128,23 @@ static void attend_single (float *partial, const float *q, const float *k, int64
         sum += p;
     }
     int64_t d = 0;
-    for (; d + 8 * W <= D; d += 8 * W) add_values (partial + d, s, v + d, n, D, 8);
-    for (; d + 4 * W <= D; d += 4 * W) add_values (partial + d, s, v + d, n, D, 4);
-    for (; d + W <= D; d += W) add_values (partial + d, s, v + d, n, D, 1);
+    for (; d + 8 * W <= D; d += 8 * W) add_values (partial + d, s, v, n, D, d, 8, half);
+    for (; d + 4 * W <= D; d += 4 * W) add_values (partial + d, s, v, n, D, d, 4, half);
+    for (; d + W <= D; d += W) add_values (partial + d, s, v, n, D, d, 1, half);
     if (d < D) {
         vf a = {0};
-        for (int64_t r = 0; r < n; r++) a += s[r] * vload_part (v + r * D + d, D - d, 0.0f);
+        for (int64_t r = 0; r < n; r++) a += s[r] * numbers_part (v, r * D + d, D - d, half);
         vstore_some (partial + d, a, D - d);
     }
     partial[D] = max;
     partial[D + 1] = vsum (sum);
+}
+
+static void attend_single (float *partial, const float *q, const void *k, int64_t n, int64_t D, bool half) {
+    if (half)
+        attend_block (partial, q, k, n, D, true);
+    else
+        attend_block (partial, q, k, n, D, false);
 }
 
 /* out [D] from the partial results of a query, in the order of the blocks; they lie `stride` partials apart. */
@@ -142,7 +178,7 @@ static void attend_singles (const wb_cached_t *seqs, float *partials, int nseq, 
                 if (at * cuts + cut < lo || at * cuts + cut >= hi) continue;
                 for (int64_t h = H * cut / cuts; h < H * (cut + 1) / cuts; h++)
                     attend_single (partials + (at * H + h) * wb_att_partial_floats (D), c->qkv + h * D,
-                                   keys_of (c, t, h, D), n, D);
+                                   keys_of (c, t, h, D), n, D, c->half);
             }
         }
     }
@@ -181,8 +217,11 @@ void KERNEL (attention_cached) (const wb_cached_t *seqs, float *work, int nseq, 
 #pragma omp for schedule(dynamic) nowait
             for (int64_t task = 0; task < H * blocks; task++) { /* the longest first */
                 const int64_t h = task % H, i = (blocks - 1 - task / H) * BQ;
-                const att_keys_t keys = {
-                    .blocks = c->blocks, .at = c->at + h * 2 * CACHED_VALUES (D), .values = CACHED_VALUES (D)};
+                const att_keys_t keys = {.blocks = c->blocks,
+                                         .at = c->at,
+                                         .head = h * 2 * CACHED_VALUES (D),
+                                         .values = CACHED_VALUES (D),
+                                         .half = c->half};
                 att_block (c->out + (i * H + h) * D, H * D, NULL, c->qkv + (i * 3 * H + h) * D, 3 * H * D, &keys,
                            c->len - c->n + i, min64 (BQ, c->n - i), D, work + me * per_thread);
             }

@@ -114,22 +114,6 @@ INLINE vi multiply (vi s, vi a, vi x) {
 #endif
 }
 
-INLINE vf widen (const uint16_t *scale) {
-    vf s;
-#if defined(__AVX512F__)
-    s = (vf) _mm512_slli_epi32 (_mm512_cvtepu16_epi32 (_mm256_loadu_si256 ((const __m256i *) (const void *) scale)),
-                                16);
-#elif defined(__AVX2__)
-    s = (vf) _mm256_slli_epi32 (_mm256_cvtepu16_epi32 (_mm_loadu_si128 ((const __m128i *) (const void *) scale)), 16);
-#else
-    for (int i = 0; i < W; i++) {
-        const uint32_t u = (uint32_t) scale[i] << 16;
-        memcpy ((char *) &s + 4 * i, &u, sizeof u);
-    }
-#endif
-    return s;
-}
-
 INLINE vi load (const void *p) { return (vi) vload (p); }
 INLINE int32_t word (const char *p) {
     int32_t x;
@@ -159,7 +143,7 @@ INLINE void block (vf *s, const char *a, const char *x, const int j, const int r
         }
     }
 #pragma GCC unroll 4
-    for (int v = 0; v < vecs; v++) scale[v] = widen ((const uint16_t *) (const void *) a + j + v * W);
+    for (int v = 0; v < vecs; v++) scale[v] = vload_half ((const uint16_t *) (const void *) a + j + v * W);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
         float f;

@@ -203,28 +203,41 @@ static double score (const float *q, const float *k, int64_t D) {
 /* Keys of one head, and their values so many floats later: rows ld apart, or in the blocks of a cache. */
 typedef struct ref_keys {
     const float *k;
-    float *const *blocks; /* not NULL: instead, from `at` on */
-    int64_t at, ld, values;
+    float *const *blocks;         /* not NULL: instead, from `at` on */
+    int64_t at, head, ld, values; /* head: of the block's numbers, where those of the head begin */
+    bool half;
 } ref_keys_t;
 
-static const float *key (const ref_keys_t *c, int64_t j) {
-    return c->blocks == NULL ? c->k + j * c->ld : c->blocks[j / WB_CACHE_BLOCK] + c->at + j % WB_CACHE_BLOCK * c->ld;
+/* Number i of the keys and values from position j on. */
+static double key (const ref_keys_t *c, int64_t j, int64_t i) {
+    const int64_t at = j % WB_CACHE_BLOCK * c->ld + i;
+    float x;
+    if (c->blocks == NULL) return (double) c->k[j * c->ld + i];
+    const float *block = c->blocks[j / WB_CACHE_BLOCK] + c->at;
+    if (!c->half) return (double) block[c->head + at];
+    bf16_unpack (&x, (const uint16_t *) (const void *) block + c->head + at, 1);
+    return (double) x;
+}
+
+static double key_score (const float *q, const ref_keys_t *c, int64_t j, int64_t D) {
+    double s = 0;
+    for (int64_t d = 0; d < D; d++) s += (double) q[d] * key (c, j, d);
+    return s / sqrt ((double) D);
 }
 
 /* One query over `len` keys: out [D]; returns log sum exp.  32 outputs at a time, so that their sums in double fit on
  * the stack. */
 static double attend (float *out, const float *q, const ref_keys_t *c, int64_t len, int64_t D) {
     double mx = -INFINITY, sum = 0;
-    for (int64_t j = 0; j < len; j++) mx = fmax (mx, score (q, key (c, j), D));
-    for (int64_t j = 0; j < len; j++) sum += exp (score (q, key (c, j), D) - mx);
+    for (int64_t j = 0; j < len; j++) mx = fmax (mx, key_score (q, c, j, D));
+    for (int64_t j = 0; j < len; j++) sum += exp (key_score (q, c, j, D) - mx);
     const double lse = mx + log (sum);
     for (int64_t d0 = 0; d0 < D; d0 += 32) {
         double acc[32] = {0};
         const int64_t nd = D - d0 < 32 ? D - d0 : 32;
         for (int64_t j = 0; j < len; j++) {
-            const double p = exp (score (q, key (c, j), D) - lse);
-            const float *v = key (c, j) + c->values + d0;
-            for (int64_t d = 0; d < nd; d++) acc[d] += p * (double) v[d];
+            const double p = exp (key_score (q, c, j, D) - lse);
+            for (int64_t d = 0; d < nd; d++) acc[d] += p * key (c, j, c->values + d0 + d);
         }
         for (int64_t d = 0; d < nd; d++) out[d0 + d] = (float) acc[d];
     }
@@ -282,9 +295,16 @@ static void store_keys (const wb_cached_t *c, int64_t H, int64_t D) {
         for (int64_t h = 0; h < H; h++) {
             const int64_t t = c->len - c->n + i;
             const float *q = c->qkv + (i * 3 * H + h) * D;
-            float *at = c->blocks[t / WB_CACHE_BLOCK] + c->at + h * 2 * values + t % WB_CACHE_BLOCK * D;
-            memcpy (at, q + H * D, (size_t) D * sizeof (float));
-            memcpy (at + values, q + 2 * H * D, (size_t) D * sizeof (float));
+            float *block = c->blocks[t / WB_CACHE_BLOCK] + c->at;
+            uint16_t *half = (uint16_t *) (void *) block;
+            const int64_t at = h * 2 * values + t % WB_CACHE_BLOCK * D;
+            if (c->half) {
+                bf16_pack (half + at, q + H * D, D);
+                bf16_pack (half + at + values, q + 2 * H * D, D);
+            } else {
+                memcpy (block + at, q + H * D, (size_t) D * sizeof (float));
+                memcpy (block + at + values, q + 2 * H * D, (size_t) D * sizeof (float));
+            }
         }
 }
 
@@ -294,7 +314,8 @@ static void attention_cached (const wb_cached_t *seqs, float *work, int nseq, in
     for (const wb_cached_t *c = seqs; c < seqs + nseq; c++) store_keys (c, H, D);
     for (const wb_cached_t *c = seqs; c < seqs + nseq; c++)
         for (int64_t h = 0; h < H; h++) {
-            const ref_keys_t keys = {.blocks = c->blocks, .at = c->at + h * 2 * values, .ld = D, .values = values};
+            const ref_keys_t keys = {
+                .blocks = c->blocks, .at = c->at, .head = h * 2 * values, .ld = D, .values = values, .half = c->half};
             for (int64_t i = 0; i < c->n; i++)
                 (void) attend (c->out + (i * H + h) * D, c->qkv + (i * 3 * H + h) * D, &keys, c->len - c->n + i + 1, D);
         }

@@ -27,6 +27,18 @@ typedef uint32_t vu __attribute__ ((vector_size (W * 4)));
 INLINE int64_t min64 (int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE vf vload (const float *p) { return *(const vfu *) p; }
 INLINE void vstore (float *p, vf v) { *(vfu *) p = v; }
+/* Brain floats. */
+INLINE vf vload_half (const uint16_t *p) {
+#if defined(__AVX512F__)
+    return (vf) _mm512_slli_epi32 (_mm512_cvtepu16_epi32 (_mm256_loadu_si256 ((const __m256i *) (const void *) p)), 16);
+#elif defined(__AVX2__)
+    return (vf) _mm256_slli_epi32 (_mm256_cvtepu16_epi32 (_mm_loadu_si128 ((const __m128i *) (const void *) p)), 16);
+#else
+    vu u;
+    for (int i = 0; i < W; i++) u[i] = (uint32_t) p[i] << 16;
+    return (vf) u;
+#endif
+}
 INLINE vf vset (float x) { return x - (vf){0}; }
 
 /* The first k < W floats at p, `fill` in the other lanes. */

@@ -40,7 +40,7 @@ static wb_status name_of (char **name, const char **dir, const char *spec) {
 static int64_t blocks_of (const wb_serve_t *o, const wb_size_t *size) {
     const int64_t all = o->texts * ((size->T + WB_CACHE_BLOCK - 1) / WB_CACHE_BLOCK);
     const size_t room = o->cache > 0 ? (size_t) o->cache << 20 : wb_mem_free () / 4;
-    const int64_t fit = (int64_t) (room / wb_engine_block_bytes (size));
+    const int64_t fit = (int64_t) (room / wb_engine_block_bytes (size, o->args.half_cache));
     return all < fit ? all : fit > 0 ? fit : 1;
 }
 

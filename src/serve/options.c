@@ -58,6 +58,8 @@ bool wb_serve_next (wb_serve_t *s, wb_opts_t *o, wb_status *status) {
             *status = wb_opts_text (o, &s->args.tokenizer);
         else if (wb_opts_is (o, "--weights"))
             *status = wb_weights_option (&s->args.weights, o);
+        else if (wb_opts_is (o, "--cache"))
+            *status = wb_cache_option (&s->args.half_cache, o);
         else if (wb_opts_is (o, "--no-verify"))
             *status = wb_opts_flag (o, &s->args.no_verify);
         else if (wb_opts_is (o, "--share"))

@@ -120,8 +120,8 @@ static void cached (const wb_kern_t *k, int64_t T, int64_t H, int64_t D, int thr
         int64_t layer = 0;
         snprintf (name, sizeof name, "attention_cached %d", (int) n);
         RUN (name, at_once * flop, n == 1 ? 4 * at_once * kv : 0,
-             attend (k, seqs, at_once, (wb_cached_t){out, qkv, table, layer++ % LAYERS * layer_floats, n, T}, work,
-                     blocks, H, D));
+             attend (k, seqs, at_once, (wb_cached_t){out, qkv, table, layer++ % LAYERS * layer_floats, n, T, false},
+                     work, blocks, H, D));
         if (T == 1) break;
     }
     wb_free (table), wb_free (cache), wb_free (qkv), wb_free (out), wb_free (work);

@@ -87,7 +87,7 @@ static wb_status ask (const char *dir, const char *text, int64_t stride, bool ve
     wb_ids_t ids = {0};
     double total = 0;
     WB_TRY (wb_model_load (&m, dir, "byte"));
-    WB_TRY (wb_infer_new (&inf, &m->size, m->params, m->weights, (wb_weights_form_t){0}, wb_kern_ref (), 1, 0, 1));
+    WB_TRY (wb_infer_new (&inf, &m->size, m->params, m->weights, (wb_infer_form_t){0}, wb_kern_ref (), 1, 0, 1));
     if (!vector) WB_TRY (wb_ids_put (&ids, 256));
     WB_TRY (wb_tokenizer_encode (m->tokenizer, &ids, text, strlen (text), false));
     if (vector) {

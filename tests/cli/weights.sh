@@ -29,6 +29,11 @@ for type in bf16 int8; do
     --max-length 20 --threads 1 --model '$model' >'$T_TMP/alone' && cmp '$T_TMP/many' '$T_TMP/alone'"
   ok "$type: transform" sh -c "'$WABUN' transform --weights $type --model '$model' --context abc | grep -q '^\[.*\]$'"
 done
+scores --cache bf16 >"$T_TMP/cache"
+ok "keys and values in bf16: near the scores of fp32" far "$T_TMP/cache" 0.02
+ok "keys and values in bf16: many texts at once and one by one are the same" sh -c "'$WABUN' generate --cache bf16 --seed 2 \
+  --num-generate 20 --max-length 20 --context abc --model '$model' >'$T_TMP/many' && '$WABUN' generate --cache bf16 --seed 2 \
+  --num-generate 20 --max-length 20 --context abc --threads 1 --model '$model' >'$T_TMP/alone' && cmp '$T_TMP/many' '$T_TMP/alone'"
 ok "int8 takes half of bf16's bytes" sh -c "test \$(stat -c %s '$model/weights.panels.int8') -lt \$(stat -c %s '$model/weights.panels.bf16')"
 "$WABUN" generate --weights int4 --model "$model" >"$T_TMP/out" 2>"$T_TMP/err"
 ok "an unknown type: code 2" test $? -eq 2

@@ -177,7 +177,7 @@ static void test_alone (void) {
 static void test_values (void) {
     wb_infer_t *inf;
     static float hidden[T * C], logprob[T], logits[V];
-    T_STATUS (wb_infer_new (&inf, &size, model.params, model.weights, (wb_weights_form_t){0}, model.kern, 1, 0, T),
+    T_STATUS (wb_infer_new (&inf, &size, model.params, model.weights, (wb_infer_form_t){0}, model.kern, 1, 0, T),
               WB_OK);
     for (int i = 0; i < REQUESTS; i++) {
         const wb_request_t *r = &requests[i];
@@ -304,7 +304,7 @@ static void test_search (wb_infer_t *inf, int which) {
 static void test_searches (void) {
     wb_infer_t *inf;
     int full = 0, ended = 0;
-    T_STATUS (wb_infer_new (&inf, &size, model.params, model.weights, (wb_weights_form_t){0}, model.kern, 1, 0, T),
+    T_STATUS (wb_infer_new (&inf, &size, model.params, model.weights, (wb_infer_form_t){0}, model.kern, 1, 0, T),
               WB_OK);
     for (int i = PLAIN; i < REQUESTS; i++) {
         test_search (inf, i);

@@ -115,7 +115,7 @@ static void make_ids (void) {
 static void test_push (const wb_kern_t *k) {
     wb_infer_t *inf;
     static float h[N * T * C], z[N * V];
-    T_STATUS (wb_infer_new (&inf, &size, params, weights, (wb_weights_form_t){0}, k, N, 0, N * T), WB_OK);
+    T_STATUS (wb_infer_new (&inf, &size, params, weights, (wb_infer_form_t){0}, k, N, 0, N * T), WB_OK);
 
     /* In one go. */
     for (int b = 0; b < N; b++) {
@@ -169,7 +169,7 @@ static void test_copy (const wb_kern_t *k) {
     static float h[T * C], z[N * V];
     int seq = 0;
     int64_t n = 12;
-    T_STATUS (wb_infer_new (&inf, &size, params, weights, (wb_weights_form_t){0}, k, N, 0, T), WB_OK);
+    T_STATUS (wb_infer_new (&inf, &size, params, weights, (wb_infer_form_t){0}, k, N, 0, T), WB_OK);
     wb_infer_push (inf, NULL, NULL, ids[0], &seq, &n, 1);
     wb_infer_copy (inf, 2, 0);
     wb_infer_copy (inf, 1, 2);
@@ -195,7 +195,7 @@ static void test_logprobs (const wb_kern_t *k) {
     wb_infer_t *inf;
     static float found[ROWS], want[ROWS], most[ROWS], best[ROWS], many[ROWS * C];
     int32_t targets[ROWS];
-    T_STATUS (wb_infer_new (&inf, &size, params, weights, (wb_weights_form_t){0}, k, 1, 0, T), WB_OK);
+    T_STATUS (wb_infer_new (&inf, &size, params, weights, (wb_infer_form_t){0}, k, 1, 0, T), WB_OK);
     for (int i = 0; i < ROWS; i++) {
         const float *z = logits[0] + (i % T) * V;
         double sum = 0, max = -INFINITY;

@@ -203,8 +203,8 @@ static void check_attention (const wb_kern_t *k, int64_t B, int64_t T, int64_t H
     drop (d0, nq), drop (d1, nq);
 }
 
-/* Three sequences at once: n new positions after len - n, then fewer after fewer. */
-static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H, int64_t D) {
+/* Three sequences at once: n new positions after len - n, then fewer after fewer.  half: a cache of brain floats. */
+static void check_cached_as (const wb_kern_t *k, int64_t n, int64_t len, int64_t H, int64_t D, bool half) {
     enum { SEQS = 3 };
     const wb_kern_t *ref = wb_kern_ref ();
     const int threads = wb_kern_threads ();
@@ -223,6 +223,13 @@ static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H,
                 const int64_t row = (b * 2 * H + h / D) * WB_CACHE_BLOCK + t % WB_CACHE_BLOCK;
                 caches[0][i * cache + row * D + h % D] = NAN;
             }
+    if (half) { /* in place: the numbers keep their places, in half the memory */
+        float *all = copy (caches[0], SEQS * cache);
+        memset (caches[0], 0, (size_t) (SEQS * cache) * sizeof (float));
+        for (int64_t b = 0; b < SEQS * blocks; b++)
+            ref->bf16_pack ((uint16_t *) (void *) (caches[0] + b * block), all + b * block, block);
+        drop (all, SEQS * cache);
+    }
     for (int j = 0; j < 3; j++) {
         if (j > 0) caches[j] = copy (caches[0], SEQS * cache);
         o[j] = floats (SEQS * n * ldo, 0);
@@ -235,7 +242,8 @@ static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H,
                                        .qkv = qkv + i * n * ldq,
                                        .blocks = table[j][i],
                                        .n = i == 0 || n < 2 ? n : n - 1,
-                                       .len = i == 0 || len == n ? len : len - i};
+                                       .len = i == 0 || len == n ? len : len - i,
+                                       .half = half};
     }
     wb_kern_threads_set (3);
     k->attention_cached (seqs[0], work, SEQS, H, D);
@@ -253,6 +261,11 @@ static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H,
           "%s: attention_cached: what the cache holds then", k->name);
     drop (qkv, SEQS * n * ldq), drop (work, nw);
     for (int j = 0; j < 3; j++) drop (o[j], SEQS * n * ldo), drop (caches[j], SEQS * cache);
+}
+
+static void check_cached (const wb_kern_t *k, int64_t n, int64_t len, int64_t H, int64_t D) {
+    check_cached_as (k, n, len, H, D, false);
+    check_cached_as (k, n, len, H, D, true);
 }
 
 static void check_xent (const wb_kern_t *k, int64_t n, int64_t V) {
@@ -554,9 +567,9 @@ static int64_t run_all (const wb_kern_t *k, float *out) {
     float *cache = floats (3 * nc, 1), *cached_work = floats (ncw, 1);
     float *table[3][3];
     for (int i = 0; i < 9; i++) table[i / 3][i % 3] = cache + i / 3 * nc + i % 3 * (nc / 3);
-    const wb_cached_t seqs[] = {{p, x, table[0], 0, 100, 130},
-                                {p + 100 * SH * SD, x, table[1], 0, 3, 130},
-                                {p + 103 * SH * SD, x, table[2], 0, 1, 130}};
+    const wb_cached_t seqs[] = {{p, x, table[0], 0, 100, 130, false},
+                                {p + 100 * SH * SD, x, table[1], 0, 3, 130, false},
+                                {p + 103 * SH * SD, x, table[2], 0, 1, 130, false}};
     k->attention_cached (seqs, cached_work, 3, SH, SD), p += 104 * SH * SD;
     drop (cache, 3 * nc), drop (cached_work, ncw);
     k->xent_max (p, x, SN, SC, SC);
