@@ -1,8 +1,10 @@
 #!/bin/sh
 # package.sh - the Debian package: built, looked at by lintian, and in a bare system installed, used and removed again.
-# Not part of make check: as root, ten minutes, some 600 MB in TMPDIR, and Debian's archive by /etc/apt.
-#     tests/package.sh
-#   JOBS=N         jobs of make (default: the number of cores)
+# Not part of make check: as root, ten minutes, a GB in TMPDIR, and Debian's archive by /etc/apt.
+#     tests/package.sh [--container]
+#   --container    instead of the package: the sections of jobs/install/wabun.def, run in a bare system in their order as
+#                  Apptainer would run them
+#   JOBS=N         jobs of make for the package (default: the number of cores)
 #   PACKAGES=DIR   leaves the packages there
 # What it needs: debhelper dh-python lintian debootstrap, and what building needs; it installs them.
 # The bare system is debootstrap's smallest.  There the libraries and MPI are installed first, then the list of all files
@@ -10,9 +12,11 @@
 # manual page, completion, and the library by pkg-config, a compiler and Python are tried.  Once removed, the lists of
 # files must be the same.
 # Writes TAP.
+container=
 case ${1-} in
   '') ;;
-  -h | --help) echo "usage: tests/package.sh"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+  --container) container=yes ;;
+  -h | --help) echo "usage: tests/package.sh [--container]"; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
   *) echo "package.sh: unknown argument $1; tests/package.sh --help" >&2; exit 2 ;;
 esac
 skip () { echo "1..0 # SKIP $1"; exit 77; }
@@ -44,62 +48,21 @@ ok () { # WHAT COMMAND...
   fi
 }
 must () { # WHAT COMMAND...; nothing after it makes sense without it
+  before=$bad bad=0
   ok "$@"
   [ $bad -eq 0 ] || { echo "1..$point"; exit 1; }
+  bad=$before
 }
 
-# ---- build
-needed=$(sed -n '/^Build-Depends:/,/^[A-Z]/s/^ \([^,]*\),$/\1,/p' "$top/jobs/install/debian/control")
-tools () {
-  apt-get update -q && apt-get satisfy -q -y --no-install-recommends "$needed dpkg-dev, fakeroot, lintian, debootstrap"
-}
-must "what building needs" tools
-version=$(dpkg-parsechangelog -l "$top/jobs/install/debian/changelog" -S Version) # as configure.ac has it
+# ---- the tree, and a run
+version=$(sed -n '1s/^wabun (\(.*\)) .*/\1/p' "$top/jobs/install/debian/changelog")
 must "of the version that configure has" grep -qF "AC_INIT([wabun], [$version]" "$top/configure.ac"
 tree=$work/wabun-$version
 copy () {
   mkdir "$tree" && cd "$top" && { git ls-files -z -co --exclude-standard 2>/dev/null || find . -type f -print0; } |
     tar c --null -T - | tar x -C "$tree" && ln -s jobs/install/debian "$tree/debian"
 }
-build () {
-  cd "$tree" && PATH=/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin DEB_BUILD_OPTIONS="parallel=${JOBS:-$(nproc)}" \
-    dpkg-buildpackage -us -uc -b
-}
-must "the tree" copy
-must "dpkg-buildpackage -us -uc -b" build
-[ -z "${PACKAGES-}" ] || { mkdir -p "$PACKAGES" && cp "$work"/*.deb "$PACKAGES"; }
-ok "lintian finds nothing" sh -c 'cd "$1" && lintian --allow-root --tag-display-limit 0 --fail-on error,warning wabun_*.changes' sh "$work"
-
-# ---- a bare system
-suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-mirror=$(sed -n -e 's/^URIs: *//p' -e 's/^deb \(\[.*\] \)\{0,1\}\([^ ]*\) .*/\2/p' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list \
-  2>/dev/null | head -n 1)
-must "debootstrap" debootstrap --variant=minbase "$suite" "$bare" "$mirror"
-in_bare () { chroot "$bare" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
-as_user () { chroot --userspec=tester:tester "$bare" env -i PATH=/usr/bin:/bin HOME=/home/tester LC_ALL=C.UTF-8 OMP_NUM_THREADS=1 sh -ec "cd; $1"; }
-enter () {
-  mount -t proc proc "$bare/proc" && mount -t devpts devpts "$bare/dev/pts" && mkdir -p "$bare/dev/shm" && mount -t tmpfs tmpfs "$bare/dev/shm" &&
-    cp /etc/resolv.conf "$bare/etc" && in_bare apt-get update -q && mkdir "$bare/packages" && cp "$work"/*.deb "$bare/packages" &&
-    rm -f "$bare"/packages/*-dbgsym_* && in_bare useradd -m tester
-}
-# All files but lists, caches and logs of the package manager, and what ldconfig and others write anew.
-files () {
-  (cd "$bare" && find . -xdev \( -path ./proc -o -path ./packages -o -path ./var/lib/apt -o -path ./var/cache -o -path ./var/log \
-    -o -path ./tmp -o -path ./home/tester \) -prune -o -print) | LC_ALL=C sort >"$work/$1"
-}
-must "it is entered" enter
-depends () { # of the packages, but for each other
-  for package in "$bare"/packages/*.deb; do dpkg-deb -f "$package" Depends; done | tr ',' '\n' | sed 's/^ *//' |
-    grep -v '^\(lib\)\{0,1\}wabun' | sort -u | paste -sd, | sed 's/,/, /g'
-}
-must "libraries and MPI" in_bare apt-get satisfy -q -y --no-install-recommends "$(depends), gcc, libc6-dev, pkg-config, man-db"
-files before
-
-# ---- installed
-must "apt-get install" in_bare sh -c 'apt-get install -q -y --no-install-recommends /packages/*.deb'
-ok "nothing else comes with it" sh -c '! sed -n "s/^Setting up \([^ :]*\).*/\1/p" "$1" | grep -v wabun' sh "$work/ok"
-ok "the program" as_user "wabun --version | grep '^wabun $version'"
-cat >"$bare/home/tester/mine.cfg" <<'CFG'
+cat >"$work/mine.cfg" <<'CFG'
 run = "runs/mine";
 model = { layers = 2; width = 64; heads = 4; context = 64; };
 tokenizer = "byte";
@@ -109,6 +72,82 @@ checkpoint = { every = 3; keep = 3; };
 validation = { every = 3; samples = 4; };
 CFG
 mpi='mpirun --oversubscribe --bind-to none'
+
+# ---- a bare system
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+mirror=$(sed -n -e 's/^URIs: *//p' -e 's/^deb \(\[.*\] \)\{0,1\}\([^ ]*\) .*/\2/p' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list \
+  2>/dev/null | head -n 1)
+bare_system () { debootstrap --variant=minbase "$suite" "$bare" "$mirror"; }
+in_bare () { chroot "$bare" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
+as_user () { chroot --userspec=tester:tester "$bare" env -i PATH=/usr/bin:/bin HOME=/home/tester LC_ALL=C.UTF-8 OMP_NUM_THREADS=1 sh -ec "cd; $1"; }
+enter () {
+  mount -t proc proc "$bare/proc" && mount -t devpts devpts "$bare/dev/pts" && mkdir -p "$bare/dev/shm" && mount -t tmpfs tmpfs "$bare/dev/shm" &&
+    cp /etc/resolv.conf "$bare/etc" && in_bare apt-get update -q && in_bare useradd -m tester
+}
+# All files but lists, caches and logs of the package manager, and what ldconfig and others write anew.
+files () {
+  (cd "$bare" && find . -xdev \( -path ./proc -o -path ./packages -o -path ./var/lib/apt -o -path ./var/cache -o -path ./var/log \
+    -o -path ./tmp -o -path ./home/tester \) -prune -o -print) | LC_ALL=C sort >"$work/$1"
+}
+
+# ---- the container: %files, %post, %test, %runscript
+section () { sed -n "/^%$1\$/,/^%/{/^%/d;s/^    //p;}" "$top/jobs/install/wabun.def"; }
+if [ -n "$container" ]; then
+  must "debootstrap" sh -c 'command -v debootstrap >/dev/null || { apt-get update -q && apt-get install -q -y debootstrap; }'
+  must "a bare system" bare_system
+  must "it is entered" enter
+  must "the tree" copy
+  rm "$tree/debian"
+  must "%files" sh -c 'test "$1" = ". /opt/src/wabun" && mkdir -p "$3/opt/src" && mv "$2" "$3/opt/src/wabun"' sh "$(section files)" "$tree" "$bare"
+  section post >"$bare/opt/post"
+  must "%post" in_bare sh -ex /opt/post
+  environment=$(section environment)
+  section test >"$bare/opt/test"
+  ok "%test" as_user "$environment; sh -e /opt/test"
+  section runscript >"$bare/opt/run"
+  ok "%runscript" as_user "$environment; sh /opt/run help | grep '^  train '"
+  cp "$work/mine.cfg" "$bare/home/tester"
+  ok "text to tokens" as_user "$environment; wabun encode --tokenizer byte -o tok/train /opt/wabun/share/doc/wabun/README.ja.md &&
+    wabun encode --tokenizer byte -o tok/valid /opt/wabun/share/doc/wabun/doc/finetuning.ja.md"
+  ok "mpirun -n 2 wabun train" as_user "$environment; timeout 300 $mpi -n 2 wabun train mine.cfg 2>&1 | tee log; grep -q '^done: 6 steps' log"
+  ok "a page, with its plots" as_user "$environment; wabun report runs/mine -o mine.html; grep -q Dygraph mine.html"
+  ok "its source is gone" test ! -e "$bare/opt/src/wabun"
+  echo "1..$point"
+  exit $bad
+fi
+
+# ---- build
+needed=$(sed -n '/^Build-Depends:/,/^[A-Z]/s/^ \([^,]*\),$/\1,/p' "$top/jobs/install/debian/control")
+tools () {
+  apt-get update -q && apt-get -o DPkg::Lock::Timeout=300 satisfy -q -y --no-install-recommends "$needed dpkg-dev, fakeroot, lintian, debootstrap"
+}
+must "what building needs" tools
+build () {
+  cd "$tree" && PATH=/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin DEB_BUILD_OPTIONS="parallel=${JOBS:-$(nproc)}" \
+    dpkg-buildpackage -us -uc -b
+}
+must "dpkg-buildpackage -us -uc -b" build
+[ -z "${PACKAGES-}" ] || { mkdir -p "$PACKAGES" && cp "$work"/*.deb "$PACKAGES"; }
+ok "lintian finds nothing" sh -c 'cd "$1" && lintian --allow-root --tag-display-limit 0 --fail-on error,warning wabun_*.changes' sh "$work"
+
+# ---- in the bare system
+must "debootstrap" bare_system
+must "it is entered" enter
+mkdir "$bare/packages" && cp "$work"/*.deb "$bare/packages" && rm -f "$bare"/packages/*-dbgsym_*
+depends () { # of the packages, but for each other
+  for package in "$bare"/packages/*.deb; do dpkg-deb -f "$package" Depends; done | tr ',' '\n' | sed 's/^ *//' |
+    grep -v '^\(lib\)\{0,1\}wabun' | sort -u | paste -sd, | sed 's/,/, /g'
+}
+must "libraries and MPI" in_bare apt-get satisfy -q -y --no-install-recommends "$(depends), gcc, libc6-dev, pkg-config, man-db"
+files before
+
+# ---- installed
+must "apt-get install" in_bare sh -c 'apt-get install -q -y --no-install-recommends /packages/*.deb'
+sed -n 's/^Setting up \([^ :]*\).*/\1/p' "$work/ok" | sort >"$work/set-up"
+printf '%s\n' libwabun-tokenizer-dev libwabun-tokenizer0 python3-wabun-tokenizer wabun >"$work/ours"
+ok "nothing else comes with it" diff "$work/ours" "$work/set-up"
+ok "the program" as_user "wabun --version | grep '^wabun $version'"
+cp "$work/mine.cfg" "$bare/home/tester"
 ok "text to tokens" as_user 'wabun encode --tokenizer byte -o tok/train /usr/share/doc/wabun/README.ja.md &&
   wabun encode --tokenizer byte -o tok/valid /usr/share/doc/wabun/doc/finetuning.ja.md'
 ok "a plan" as_user 'wabun plan mine.cfg --ranks 2 --gflops 10'

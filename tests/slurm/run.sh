@@ -6,7 +6,8 @@
 #   WABUN=build/wabun    the program
 #   KEEP=1               leave the directory of the test
 #
-# Cases: limit scancel killed crash slurmd loop sweep (default: all).  About fifteen minutes in all; exit code 77: not possible here, and why.
+# Cases: limit scancel killed crash slurmd loop sweep (default: all of these); page, which runs the ten lines of
+# doc/cluster.md as they are there, with a tarball of this tree and a build of its own (environment-modules or Lmod).  About fifteen minutes in all; exit code 77: not possible here, and why.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 case ${1-} in
@@ -283,6 +284,36 @@ if wanted sweep; then
   wait_for 60 over
   ok "beside each other" test -d sweep-1/step-00000020 -a -d sweep-2/step-00000020
   ok "with the keys of their lines" grep -q 'lr = 0.002' sweep-2/config.cfg
+fi
+
+# shellcheck disable=SC2016 # expanded by page.sh
+# What stands for a site: its tarball, its three modules; and what is other here: processors of a node, a short run.
+page () { # FILE
+  sed -n 's/^    //p' "$1" | sed -e 's|https://SITE/||' -e 's/--cpus-per-task=32/--cpus-per-task=1/' -e '$s/$/ --set train.steps=20/' >page.lines
+  [ "$(wc -l <page.lines)" -eq 10 ] || return 1
+  local module init=
+  mkdir -p modules page.home page.work/my-texts && rm -rf page.home/* page.work/runs
+  for module in gcc openmpi openblas; do echo '#%Module1.0' >modules/$module; done
+  for module in /usr/share/modules/init/bash /usr/share/lmod/lmod/init/bash; do [ ! -r $module ] || init=$module; done
+  [ -n "$init" ] || { echo "neither environment-modules nor Lmod is installed"; return 1; }
+  for i in $(seq 400); do
+    { echo "第$i話"; sed -n "$((i % 90 + 1)),$((i % 90 + 60))p" "$top/README.ja.md"; } >"page.work/my-texts/$i.txt"
+  done
+  printf '%s\n' "set -e -o pipefail" ". $init" "module use $PWD/modules" "wget () { cp \"$PWD/\$1\" .; }" 'cd "$HOME"' >page.sh
+  cat page.lines >>page.sh
+  env -u WABUN HOME="$PWD/page.home" WORK="$PWD/page.work" bash page.sh >page.out 2>&1 || { tail -n 30 page.out; return 1; }
+  job=$(sed -n 's/^Submitted batch job //p' page.out)
+}
+if [ -n "$cases" ] && wanted page; then
+  new_case "the ten lines of doc/cluster.md"
+  commands () { sed -n 's/^    //p' "$1" | sed 's/ *#.*//'; }
+  ok "in the Japanese page too" diff <(commands "$top/doc/cluster.md") <(commands "$top/doc/cluster.ja.md")
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  ok "a tarball" sh -c 'cd "$1" && make -s dist >"$2/dist.out" 2>&1 && cp wabun-*.tar.gz "$2"' sh "$(dirname "$wabun")" "$PWD"
+  ok "all ten" page "$top/doc/cluster.md"
+  ok "the job comes to its end" ended 300 COMPLETED
+  ok "its run" says page.work/runs/tiny/history.jsonl '"step":20,"code":0'
+  ok "a page of it" page.home/wabun/bin/wabun report page.work/runs/tiny -o tiny.html
 fi
 
 echo "# seconds in all: $SECONDS"

@@ -100,7 +100,10 @@
         canvas.stroke();
       };
       canvas.lineWidth = 1;
-      run.tables[SAVES].step.forEach((step) => line(step, "save", 0.95));
+      const [first, last] = g.xAxisRange(), saves = run.tables[SAVES].step;
+      const seen = saves.filter((step) => place(run, step) >= first && place(run, step) <= last).length;
+      const from = 6 * seen > area.w ? 0.985 : 0.95; // so many are a band: a low one hides nothing
+      saves.forEach((step) => line(step, "save", from));
       canvas.lineWidth = 1.5;
       run.marks.forEach((mark) => line(mark.step, mark.kind, {restart: 0, rollback: 0, skipped: 0.8, spike: 0.8}[mark.kind]));
     });

@@ -17,6 +17,7 @@ class Wabun(AutotoolsPackage):
     variant("scalapack", default=True, description="Muon on matrices that ranks share")
     variant("serve", default=True, description="HTTP server, by libmicrohttpd")
     variant("uchardet", default=False, description="Names encodings of text")
+    variant("sentencepiece", default=False, description="Tokenizers of SentencePiece")
 
     depends_on("c", type="build")
     depends_on("cxx", type="build")
@@ -40,6 +41,7 @@ class Wabun(AutotoolsPackage):
     depends_on("netlib-scalapack", when="+scalapack")
     depends_on("libmicrohttpd", when="+serve")
     depends_on("uchardet", when="+uchardet")
+    depends_on("sentencepiece", when="+sentencepiece")
 
     def autoreconf(self, spec, prefix):
         Executable("./autogen.sh")()
@@ -55,4 +57,5 @@ class Wabun(AutotoolsPackage):
             args.append("--without-scalapack")
         args += self.with_or_without("microhttpd", variant="serve")
         args += self.with_or_without("uchardet")
+        args += self.with_or_without("sentencepiece")
         return args
