@@ -68,7 +68,7 @@ static wb_status byte_files (const wb_outdir_t *d, const wb_tokenizer_t *t, int6
 
 /* ---- ja-bpe ---------------------------------------------------------------------------------------------------- */
 
-static const char python[] = {
+static const unsigned char python[] = {
 #include "src/convert/tokenization_wabun.inc"
 };
 
@@ -82,7 +82,7 @@ static wb_status class_files (const wb_outdir_t *d, int64_t T, const char *name,
                    (json_int_t) T, "clean_up_tokenization_spaces", 0, "split_special_tokens", 1);
     wb_free (class);
     WB_TRY (wb_outdir_json (d, "tokenizer_config.json", j));
-    return wb_outdir_text (d, "tokenization_wabun.py", python, sizeof python);
+    return wb_outdir_text (d, "tokenization_wabun.py", (const char *) python, sizeof python);
 }
 
 static wb_status ja_swe_files (const wb_outdir_t *d, const wb_tokenizer_t *t, int64_t T) {
@@ -110,7 +110,7 @@ static wb_status ja_bpe_files (const wb_outdir_t *d, const wb_tokenizer_t *t, in
     if (status == WB_OK && !exact)
         wb_warn ("emoji.json: a key can lie across a tag: no tokenizer.json can give the same ids");
     wb_ja_bpe_files_fini (&f);
-    if (status == WB_OK) status = wb_outdir_text (d, "tokenization_wabun.py", python, sizeof python);
+    if (status == WB_OK) status = wb_outdir_text (d, "tokenization_wabun.py", (const char *) python, sizeof python);
     return status == WB_OK ? ja_bpe_config (d, T, exact) : status;
 }
 
@@ -155,11 +155,11 @@ static const struct {
      byte_files},
     {"ja-bpe",
      "The tokenizer is ja-bpe: tokenizer.json gives wabun's ids, and so does tokenization_wabun.py "
-     "(trust_remote_code=True), which is faster. Neither cleans (--clean).",
+     "(trust_remote_code=True), which is faster. Neither cleans (--clean), but the class does with clean=True.",
      ja_bpe_files},
     {"ja-swe",
-     "The tokenizer is ja-swe: tokenization_wabun.py (trust_remote_code=True) gives exactly wabun's ids, without "
-     "cleaning (--clean).",
+     "The tokenizer is ja-swe: tokenization_wabun.py (trust_remote_code=True) gives exactly wabun's ids, those "
+     "of --clean with clean=True.",
      ja_swe_files},
     {"sentencepiece",
      "The tokenizer is of SentencePiece: tokenization_wabun.py (trust_remote_code=True), which calls the Python module "

@@ -2,6 +2,8 @@
 
 AutoTokenizer.from_pretrained(DIR, trust_remote_code=True) finds its class by the auto_map of tokenizer_config.json.
 Written by `wabun export`; needs the vocabulary's files beside it, and for SentencePiece that library's Python module.
+With clean=True there, ja-bpe and ja-swe put tags for addresses, numbers, dates and prices first, as `wabun encode --clean`
+does: for models of texts that were encoded so.
 """
 
 import json
@@ -13,13 +15,37 @@ from transformers import PreTrainedTokenizer
 
 EOT = "<|endoftext|>"
 BLANKS = {" ": "<SP>", "\u3000": "<SP>", "\n": "<BR>", "\r": "<BR>", "\t": "<TAB>", "\u2014": "\u30fc", "\u2212": "\u30fc"}
+NARROW = {0x3000: " ", **{0xff00 + i: 0x20 + i for i in range(1, 95)}}
+
+
+def patterns(more_dates):
+    """What clean=True replaces by tags, in order: the patterns of gpt2-japanese.  Digits of two scripts in turn cost
+    Python exponential time; \\d is what its own version of Unicode has."""
+    month, day = "(0?[1-9]|1[0-2])", "(0?[1-9]|[12][0-9]|3[01])"
+    times = r"(\d{1,2}|:|\d{1,2}時|\d{1,2}分" + "".join(r"|\(%s\)" % c for c in "日月火水木金土")
+    eras = "(明治|大正|昭和|平成|令和"
+    end = ")*"
+    if more_dates:
+        eras += "|㍾|㍽|㍼|㍻|\u32ff"
+        end = "|㈰|㈪|㈫|㈬|㈭|㈮|㈯)*"
+    number = r"(0|[1-9]\d*|[1-9]\d{0,2}(,\d{3})+)*"
+    money = "|".join(many + unit for unit in ("円", "ドル", "ユーロ") for many in ("千", "万", "千万", ""))
+    return [(re.compile(pattern), tag) for pattern, tag in (
+        (r"(https?|ftp)(://[-_.!~*'()a-zA-Z0-9;/?:@&=+$,%#]+)", "<URL>"),
+        (r"[A-Za-z0-9._+]*@[-_0-9A-Za-z]+(\.[A-Za-z]+)*", "<EMAIL>"),
+        (r"\(?[0-9]{2,4}[-)(]?[0-9]{2,4}[-)]?[0-9]{3,4}", "<TEL>"),
+        (r"([12]\d{3}[-/年])*" + month + "[-/月](" + day + "日?)*" + times + end, "<DATE>"),
+        (eras + r")\d{1,2}年" + month + "月" + day + "日" + times + end, "<DATE>"),
+        ("".join("(" + number + unit + ")*" for unit in "億万千") + number + "(" + money + r")+(\(税込\)|\(税抜\)|\+tax)*",
+         "<PRICE>"))]
 
 
 class JaBpe:
     """Words have one or two characters, those that begin with < any number; the longest one is taken, from left to
     right; what is no word is written in its bytes."""
+    more_dates = False
 
-    def __init__(self, vocab_file, emoji_file):
+    def __init__(self, vocab_file, emoji_file, clean=False):
         with open(vocab_file, encoding="utf-8") as f:
             self.words = f.read().split("\n")
         with open(emoji_file, encoding="utf-8") as f:
@@ -36,6 +62,7 @@ class JaBpe:
         self.faces = {"<SP>": " ", "<BR>": "\n", "<TAB>": "\t"}
         self.faces.update((word, emoji["emoji_inv"][word]) for word in self.words if word.startswith("<|emoji"))
         self.blanks = str.maketrans(BLANKS)
+        self.patterns = patterns(self.more_dates) if clean else []
 
     def _replace(self, text):
         text = text.replace("\r\n", "\n").translate(self.blanks)
@@ -45,6 +72,12 @@ class JaBpe:
             key, tag = self.keys[i]
             if key in text:
                 text = text.replace(key, tag)
+        return self._clean(text) if self.patterns else text
+
+    def _clean(self, text):
+        text = text.translate(NARROW)
+        for pattern, tag in self.patterns:
+            text = pattern.sub(tag, text)
         return text
 
     def encode(self, text):
@@ -86,9 +119,10 @@ class JaBpe:
 class JaSwe(JaBpe):
     """A line of the vocabulary is an id with several spellings; of the words of up to three characters the one with the
     smallest id is taken; tags go first, the longest; signs that are no word have an id for all of them."""
+    more_dates = True
 
-    def __init__(self, vocab_file, emoji_file):
-        super().__init__(vocab_file, emoji_file)
+    def __init__(self, vocab_file, emoji_file, clean=False):
+        super().__init__(vocab_file, emoji_file, clean)
         self.short, tags, self.names = {}, {}, {}
         shown = {"<BLOCK>": "\u2580", "<KIGOU>": "\u01c0", "<U2000U2BFF>": "\u2016"}
         for i, line in enumerate(self.words):
@@ -103,6 +137,11 @@ class JaSwe(JaBpe):
         self.tags = re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))))
         self.faces.update(shown)
         self.faces.update((line, self.faces.get(name, name)) for line, name in self.names.items())
+
+    def _clean(self, text):
+        for pattern, tag in self.patterns:
+            text = pattern.sub(tag, text)
+        return re.sub("(<BLOCK>|[\u2500-\u259f])+", "<BLOCK>", text)
 
     def _word(self, text, at):
         if text[at] == "<":
@@ -192,11 +231,11 @@ class WabunTokenizer(Wabun):
     vocab_files_names = {"vocab_file": "ja-bpe.txt", "emoji_file": "emoji.json"}
     kind = JaBpe
 
-    def __init__(self, vocab_file, emoji_file, bos_token=EOT, eos_token=EOT, unk_token=EOT, pad_token=EOT, **kwargs):
+    def __init__(self, vocab_file, emoji_file, bos_token=EOT, eos_token=EOT, unk_token=EOT, pad_token=EOT, clean=False, **kwargs):
         self.files = vocab_file, emoji_file
-        self.model = self.kind(vocab_file, emoji_file)
+        self.model = self.kind(vocab_file, emoji_file, clean)
         self.unknown = self.model.ids[EOT]
-        super().__init__(bos_token=bos_token, eos_token=eos_token, unk_token=unk_token, pad_token=pad_token, **kwargs)
+        super().__init__(bos_token=bos_token, eos_token=eos_token, unk_token=unk_token, pad_token=pad_token, clean=clean, **kwargs)
 
 
 class WabunSweTokenizer(WabunTokenizer):

@@ -273,6 +273,27 @@ sys.exit (a != b or len (a) != 5)' "$1" "$2"; }
   ok "ja-bpe: the ids of tokenization_wabun.py" same_json "$T_TMP/ids" "$T_TMP/py/ids"
   ok "ja-bpe: its texts" same_json "$T_TMP/texts" "$T_TMP/py/texts"
 
+  # Patterns of clean: each alternative, in full width, beside and inside each other.
+  {
+    printf '%s\n' '{"text": "日https://a.b/c?d=e&f~g日ｆｔｐ：／／ａ.ｂ<a@b.c.d ftp://x @a b.c+d@e-f.g ftp:/a"}' \
+      '{"text": "03-1234-5678(03)1234-5678 0312345678 123456 1234567日(日)㈰1月2日3時4分(月)1-2-3 12/31:(火) 12月10日 1月1日㈪㈫㈬㈭㈮"}' \
+      '{"text": "2020年1月1日10時30分 令和3年12月31日(水) ㍻1年1月1日㈯ \u32ff2年3月4日 平成٣年1月1日 2020年 0月 13月"}' \
+      '{"text": "1億2千万3千円 1,234,567円（税込） 千ドル万ユーロ+tax円円周率 アドルフ 三千円 ０１２円(税抜) 12,34円 1千2億ドル 3ユーロ 4ドル"}' \
+      '{"text": "─━│▀▟<BLOCK>■日─ <BLOCK><BLOCK> ━a～！｜　（＾＾）(^^)"}'
+  } >"$T_TMP/dirty.jsonl"
+  clean_class () { # CLASS TOKENIZER DIR FILE: with clean=True its ids are those of --clean, without it others
+    "$WABUN" encode --clean --tokenizer "$2" --jsonl <"$T_TMP/dirty.jsonl" >"$T_TMP/ids" &&
+      sed "s/WabunTokenizer/$1/; s,t = .*,t = $1 (sys.argv[1] + '/$4'\, sys.argv[1] + '/emoji.json'\, clean=sys.argv[3] == '1')," \
+        "$T_TMP/py/ids.py" >"$T_TMP/py/other.py" &&
+      for clean in 1 0; do
+        PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$T_TMP/py python3 "$T_TMP/py/other.py" "$3" "$T_TMP/dirty.jsonl" $clean \
+          >"$T_TMP/py/ids" 2>"$T_TMP/py/texts" || { sed 's/^/# /' "$T_TMP/py/texts"; return 1; }
+        same_json "$T_TMP/ids" "$T_TMP/py/ids" || echo "clean=$clean: other ids"
+      done >"$T_TMP/py/out"
+    [ "$(cat "$T_TMP/py/out")" = "clean=0: other ids" ] || { sed 's/^/# /' "$T_TMP/py/out"; return 1; }
+  }
+  ok "ja-bpe: clean=True of tokenization_wabun.py" clean_class WabunTokenizer "$vocab" "$T_TMP/jahf" ja-bpe.txt
+
   # ja-swe: lines with several spellings, the smallest id, signs that are no word
   swe=$T_TMP/swe
   mkdir "$swe"
@@ -306,6 +327,7 @@ for a, b in (sys.argv[1:3], sys.argv[3:5]):
   ok "ja-swe: its class is named" has "$T_TMP/swehf/tokenizer_config.json" 'tokenization_wabun.WabunSweTokenizer'
   ok "ja-swe: the ids and texts of tokenization_wabun.py" python_class WabunSweTokenizer "$swe" "$T_TMP/swehf" \
     "$T_TMP/swehf/ja-swe.txt" "$T_TMP/swehf/emoji.json"
+  ok "ja-swe: clean=True of it" clean_class WabunSweTokenizer "$swe" "$T_TMP/swehf" ja-swe.txt
 
   # SentencePiece, where wabun has it, and Python
   for python in python3 /usr/bin/python3; do "$python" -c 'import sentencepiece' 2>/dev/null && break; done
