@@ -3,7 +3,9 @@
 #     WABUN=.../wabun tests/peers/formats.sh
 # PyTorch and NumPy are taken where PYTHON (default: /usr/bin/python3, Debian's, with python3-torch and python3-numpy)
 # has them; llm.c from the folder LLMC, a copy of https://github.com/karpathy/llm.c; transformers from TRANSFORMERS, the
-# folder src of a copy of https://github.com/huggingface/transformers (4.28 is known to run, see transformers_peer.py).
+# folder src of a copy of https://github.com/huggingface/transformers (4.28 to 4.45 are known to run; transformers_peer.py
+# says what else they want).  With ORACLE, a folder as tests/golden/oracle.sh takes it, the classes of ja-bpe and ja-swe are
+# compared with the ids of the original encoders, too.
 # Checks of what is not installed are skipped.  Writes TAP.
 case ${1-} in
   '') ;;
@@ -63,7 +65,7 @@ if module torch && module numpy; then
 else skip PyTorch "python3-torch or python3-numpy"; fi
 
 # ---- transformers: its own GPT-2 class, and the classes of tokenizers that an export brings along
-if [ -n "${TRANSFORMERS-}" ] && [ -d "$TRANSFORMERS/transformers" ] && module torch; then
+if [ -n "${TRANSFORMERS-}" ] && [ -d "$TRANSFORMERS/transformers" ] && module torch && module numpy; then
   export TRANSFORMERS HF_HOME="$work/home"
   grep . "$work/text" | sed -E 's,^(.{15}).*,\1,' | sed -n '1,30p' >"$work/lines"
   rows () { # TOKENIZER [ROW]: lines with their ids and what those are as a text
@@ -73,14 +75,19 @@ if [ -n "${TRANSFORMERS-}" ] && [ -d "$TRANSFORMERS/transformers" ] && module to
     "$WABUN" decode --tokenizer "$1" --jsonl <"$work/ids" >"$work/back"
     "$PYTHON" -c 'import json, sys
 rows, ids, back = ([json.loads(line) for line in open(name, encoding="utf-8")] for name in sys.argv[1:])
-for a, b, c in zip(rows, ids, back): print(json.dumps({"text": a["text"], "ids": b["ids"], "back": c["text"]}))' \
+for a, b, c in zip(rows, ids, back):
+    print(json.dumps({"text": a["text"], "ids": b["ids"], "decoded": c["text"], "clean": False}))' \
       "$work/rows" "$work/ids" "$work/back" >"$work/wanted"
   }
   rows "$model"
-  "$WABUN" score --model "$model" --tokens "$work/lines" >"$work/scores"
+  "$WABUN" score --model "$model" --tokens --digits 9 "$work/lines" >"$work/scores"
   run export "$model" --to hf --shard-size 1 -o "$work/hf-sharded"
   for kind in hf hf-sharded; do
     ok "transformers: $kind, its log-probabilities" transformers score "$work/$kind" "$work/scores" "$work/ids"
+  done
+  for kind in f16 bf16; do
+    "$WABUN" score --model "$work/want-$kind" --tokens --digits 9 "$work/lines" >"$work/scores"
+    ok "transformers: $kind, its log-probabilities" transformers score "$work/hf-$kind" "$work/scores" "$work/ids"
   done
   printf '{"text": "wabun "}\n' | "$WABUN" encode --tokenizer byte --jsonl >"$work/prompt"
   "$WABUN" generate --model "$model" --context 'wabun ' --temperature 0 --max-length 40 >"$work/greedy" 2>/dev/null
@@ -89,21 +96,34 @@ for a, b, c in zip(rows, ids, back): print(json.dumps({"text": a["text"], "ids":
 ours, theirs = open(sys.argv[1], encoding="utf-8", newline="").read(), json.loads(open(sys.argv[2], encoding="utf-8").readline())["text"]
 print(repr(theirs))
 sys.exit(theirs == "" or ours not in (theirs, theirs + "\n"))' "$work/greedy" "$work/theirs"
-  ok "transformers: saves" transformers save "$work/hf" "$work/saved"
-  for kind in torch safetensors sharded; do
-    run import "$work/saved/$kind" --tokenizer byte -o "$work/from-saved-$kind"
-    ok "transformers: $kind of save_pretrained" same "$work/hf" "$work/from-saved-$kind"
+  ln -s hf "$work/hf-f32"
+  ln -s hf "$work/want-f32"
+  for type in f32 f16 bf16; do
+    ok "transformers: $type, saves" transformers save "$work/hf-$type" "$work/saved-$type"
+    for kind in torch safetensors sharded; do
+      run import "$work/saved-$type/$kind" --tokenizer byte -o "$work/from-saved-$type-$kind"
+      ok "transformers: $type, $kind of save_pretrained" same "$work/want-$type" "$work/from-saved-$type-$kind"
+    done
   done
+  export_with () { # TOKENIZER NAME: a model of one step that has it, as hf-NAME
+    run encode --tokenizer "$1" -o "$work/tok-$2" "$work/text"
+    run train "$work/cfg" --set run="$work/run-$2" --set tokenizer="$1" --set data.train="$work/tok-$2" --set train.steps=1
+    run export "$work/run-$2/latest" --to hf -o "$work/hf-$2"
+  }
   for kind in ja-bpe unigram bpe; do
     if "$WABUN" vocab train --kind $kind --size 900 -o "$work/v-$kind" "$work/text" >"$work/out" 2>&1; then
-      run encode --tokenizer "$work/v-$kind" -o "$work/tok-$kind" "$work/text"
-      run train "$work/cfg" --set run="$work/run-$kind" --set tokenizer="$work/v-$kind" --set data.train="$work/tok-$kind" \
-        --set train.steps=1
-      run export "$work/run-$kind/latest" --to hf -o "$work/hf-$kind"
+      export_with "$work/v-$kind" $kind
       rows "$work/v-$kind" '{"text": "a \n<|endoftext|>\n b"}'
       ok "transformers: the class of $kind" transformers tokenize "$work/hf-$kind" "$work/wanted"
     else skip "transformers: the class of $kind" "what trains its vocabulary"; fi
   done
+  if [ -n "${ORACLE-}" ]; then
+    for kind in bpe swe; do
+      export_with "$(echo "$ORACLE/vocab/ja-$kind"*.txt)" original-$kind
+      ok "transformers: the class of ja-$kind, ids of the original" transformers tokenize "$work/hf-original-$kind" \
+        "$ORACLE/${kind}_public.jsonl"
+    done
+  else skip "transformers: ids of the original" ORACLE=DIR; fi
 else skip transformers "TRANSFORMERS=DIR or python3-torch"; fi
 
 # ---- NumPy

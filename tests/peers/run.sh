@@ -1,9 +1,9 @@
 #!/bin/sh
 # All peers: programs by others on what wabun writes, and wabun on what they write.  Not part of make check.
-#     WABUN=.../wabun WABUN_PEERS=DIR LLMC=DIR TRANSFORMERS=DIR/src TENSORBOARD=DIR tests/peers/run.sh
+#     WABUN=.../wabun WABUN_PEERS=DIR LLMC=DIR TRANSFORMERS=DIR/src ORACLE=DIR TENSORBOARD=DIR tests/peers/run.sh
 #
 #   llama.sh          llama.cpp, Hugging Face's tokenizers and reader of GGUF (npm packages in WABUN_PEERS)
-#   formats.sh        PyTorch, NumPy, llm.c (LLMC), Hugging Face transformers (TRANSFORMERS)
+#   formats.sh        PyTorch, NumPy, llm.c (LLMC), Hugging Face transformers (TRANSFORMERS, ORACLE)
 #   eval.sh           bits per byte by their definition, in NumPy
 #   tensorboard.sh    TensorBoard's reader of event files (a module of Python, or TENSORBOARD)
 #   sentencepiece.sh  SentencePiece's Python module, on README.ja.md
