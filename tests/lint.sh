@@ -61,7 +61,7 @@ ROOMS
 rooms=$(house | awk '{ printf "%s ", $2 }')
 # The room of a header in include/wabun: of its name, but for some.  The room tokenizer says what it has for the other rooms
 # in text.h; tokenizer.h is the installed interface of the library, which nothing includes but its own source.
-room_of () { case $1 in option.h | beat.h) echo base ;; engine.h | kv_cache.h | sampling.h) echo infer ;; panels.h) echo kernels ;; text.h) echo tokenizer ;; tokenizer.h) echo library ;; *) echo "${1%.h}" ;; esac; }
+room_of () { case $1 in option.h | beat.h | json.h) echo base ;; engine.h | kv_cache.h | sampling.h) echo infer ;; panels.h) echo kernels ;; text.h) echo tokenizer ;; tokenizer.h) echo library ;; *) echo "${1%.h}" ;; esac; }
 allowed () { house | awk -v room="$1" '$2 == room { $1 = ""; $2 = ""; print }'; }
 
 if [ "${1-}" = --house ]; then

@@ -69,8 +69,8 @@ typedef struct wb_error {
 #define WB_NORETURN
 #endif
 
-/** Fill the calling thread's error record and return the code: `return WB_FAIL (WB_EIO, "%s: short read", path);`
- * The first error is kept: a later one does not replace a record that is not empty. */
+/** Fill the calling thread's error record and return its code: `return WB_FAIL (WB_EIO, "%s: short read", path);`
+ * The first error is kept: a later one does not replace a record that is not empty, and gets its code. */
 #define WB_FAIL(code, ...) wb_error_set ((code), __FILE__, __LINE__, __VA_ARGS__)
 
 /** Out of memory for what: `return WB_NOMEM ("%d masks", n);` */
@@ -239,6 +239,8 @@ wb_status wb_file_write (const char *path, const void *data, size_t bytes) WB_NO
 wb_status wb_file_copy (const char *to, const char *from) WB_NODISCARD;
 bool wb_file_exists (const char *path);
 bool wb_file_is_dir (const char *path);
+/** Is there a file of that name in a directory?  Needs no memory, so "no" means no. */
+bool wb_file_is_in (const char *dir, const char *name);
 /** Directory of a path: "a" for "a/b", "." for "b", "/" for "/b"; NULL when out of memory.  Freed with wb_free(). */
 char *wb_file_dir (const char *path) WB_NODISCARD;
 /** Last component of a path; borrowed. */

@@ -141,6 +141,7 @@ typedef struct wb_ckpt_check {
     void *ctx;
     bool sums;              /**< out: there is a checksums.json */
     int files, faults;      /**< out: files looked at */
+    int unread;             /**< out: of the faults, files that are there and could not be read */
     int64_t bytes, tensors; /**< out: of those files */
 } wb_ckpt_check_t;
 /** Look at every file that dir/checksums.json names, and for others of those that wb_ckpt_verify() wants named; without

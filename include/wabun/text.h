@@ -20,9 +20,9 @@ typedef struct wb_tokenizer wb_tokenizer_t;
  * with the kinds that are. */
 wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) WB_NODISCARD;
 void wb_tokenizer_destroy (wb_tokenizer_t *t); /**< NULL is fine */
-/** Does the name, file or directory say what its tokenizer is?  Not "does it load": a damaged tokenizer is an error,
- * not none. */
-bool wb_tokenizer_probe (const char *spec);
+/** *found: does the name, file or directory say what its tokenizer is?  Not "does it load": a damaged tokenizer is an
+ * error, not none.  Errors: WB_ENOMEM. */
+wb_status wb_tokenizer_probe (bool *found, const char *spec) WB_NODISCARD;
 /** The kinds there are and how they are named, for messages, into buf. */
 #define WB_TOKENIZER_KNOWN 512
 const char *wb_tokenizer_known (char buf[WB_TOKENIZER_KNOWN]);

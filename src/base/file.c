@@ -96,6 +96,12 @@ bool wb_file_is_dir (const char *path) {
     return stat (path, &st) == 0 && S_ISDIR (st.st_mode);
 }
 
+bool wb_file_is_in (const char *dir, const char *name) {
+    char path[4096];
+    const int n = snprintf (path, sizeof path, "%s/%s", dir, name);
+    return n > 0 && (size_t) n < sizeof path && wb_file_exists (path);
+}
+
 const char *wb_file_name (const char *path) {
     const char *slash = strrchr (path, '/');
     return slash != NULL ? slash + 1 : path;

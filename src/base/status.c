@@ -51,7 +51,7 @@ wb_status wb_error_set (wb_status code, const char *file, int line, const char *
         va_end (ap);
         tidy (record.text, n < 0 || (size_t) n >= sizeof record.text);
     }
-    return code;
+    return (wb_status) record.status;
 }
 
 const wb_error_t *wb_error_get (void) { return &record; }

@@ -62,6 +62,7 @@ static bool tell_error (look_t *l, wb_status status) {
 static void tell_target (look_t *l, int i) {
     const wb_sums_file_t *f = &l->sums.files[i];
     const target_t *t = &l->targets[i];
+    l->c->unread += t->error > 0;
     if (t->error != 0)
         tell (l, "%s: cannot read at byte %" PRId64 ": %s", f->path, t->error_at,
               t->error > 0 ? strerror (t->error) : "the file ends there");
@@ -93,6 +94,7 @@ static wb_status read_sums (look_t *l) {
     l->c->sums = status == WB_OK && wb_file_exists (path);
     if (l->c->sums) {
         status = wb_file_read (&text, &bytes, path);
+        l->c->unread += status == WB_EIO;
         if (status == WB_OK) status = wb_sums_parse (&l->sums, l->dir, path, text, bytes);
         if (tell_error (l, status)) {
             status = WB_OK;
@@ -143,11 +145,13 @@ static wb_status open_target (look_t *l, wb_comm_t *alone, int i) {
     if (tell_error (l, wb_sums_check_size (f)) || l->c->depth == WB_CKPT_SIZES) return WB_OK;
     t->fd = open (f->path, O_RDONLY | O_CLOEXEC);
     if (t->fd < 0) {
+        l->c->unread++;
         tell (l, "%s: cannot open: %s", f->path, strerror (errno));
         return WB_OK;
     }
     if (l->c->depth != WB_CKPT_NUMBERS || !is_tensors (f->name)) return WB_OK;
     const wb_status status = wb_st_read (&t->st, alone, f->path);
+    l->c->unread += status == WB_EIO;
     if (tell_error (l, status)) {
         t->st = NULL;
         return WB_OK;
@@ -274,7 +278,7 @@ static wb_status check (look_t *l) {
 wb_status wb_ckpt_check (wb_ckpt_check_t *c, const char *dir) {
     look_t l = {.c = c, .dir = dir};
     c->sums = false;
-    c->files = c->faults = 0;
+    c->files = c->faults = c->unread = 0;
     c->bytes = c->tensors = 0;
     const wb_status status = check (&l);
     for (int i = 0; l.targets != NULL && i < l.sums.n; i++) {

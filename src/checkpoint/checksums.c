@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "checkpoint/checkpoint_priv.h"
+#include "wabun/json.h"
 
 #define BLOCK_MAX ((int64_t) 16 << 20)
 #define ADVICE WB_SUMS_ADVICE
@@ -214,7 +215,7 @@ wb_status wb_sums_check_list (const wb_sums_t *s, const char *dir) {
 
 wb_status wb_sums_parse (wb_sums_t *s, const char *dir, const char *path, const char *text, size_t length) {
     json_error_t why;
-    json_t *root = json_loadb (text, length, JSON_REJECT_DUPLICATES, &why), *entry;
+    json_t *root = wb_json_load (text, length, JSON_REJECT_DUPLICATES, &why), *entry;
     const char *name = "";
     bool wrong = false;
     if (root == NULL) return WB_FAIL (WB_EDATA, "%s:%d: damaged: %.100s; " ADVICE, path, why.line, why.text);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "checkpoint/checkpoint_priv.h"
+#include "wabun/json.h"
 
 #define STEP_FORMAT "step-%08" PRId64
 
@@ -33,34 +34,26 @@ static int64_t step_of (const char *name, const char *ending) {
     return strcmp (name, canonical) == 0 ? (int64_t) step : -1;
 }
 
-static wb_status has (bool *out, const char *dir, const char *file) {
-    char *path = wb_format ("%s/%s", dir, file);
-    if (path == NULL) return WB_NOMEM ("checkpoint");
-    *out = wb_file_exists (path);
-    wb_free (path);
-    return WB_OK;
-}
-
 static wb_status is_finished (bool *out, const char *run, int64_t step) {
     char *dir = wb_ckpt_path (run, step);
     if (dir == NULL) return WB_NOMEM ("checkpoint");
-    bool state = false, sums = false;
-    wb_status status = has (&state, dir, "state.json");
-    if (status == WB_OK) status = has (&sums, dir, WB_SUMS_FILE);
+    *out = wb_file_is_in (dir, "state.json") && wb_file_is_in (dir, WB_SUMS_FILE);
     wb_free (dir);
-    *out = state && sums;
-    return status;
+    return WB_OK;
 }
 
 /* The step that dir/state.json tells, -1: none. */
-static int64_t state_step (const char *dir) {
+static wb_status state_step (int64_t *out, const char *dir) {
     char *path = wb_format ("%s/state.json", dir);
-    json_t *state = path != NULL ? json_load_file (path, 0, NULL) : NULL;
+    *out = -1;
+    if (path == NULL) return WB_NOMEM ("checkpoint");
+    json_t *state = wb_file_exists (path) ? wb_json_load_file (path, 0, NULL) : NULL;
     const json_t *step = json_object_get (state, "step");
-    const int64_t n = json_is_integer (step) ? json_integer_value (step) : -1;
+    if (json_is_integer (step)) *out = json_integer_value (step);
+    const wb_status status = wb_json_status (state);
     json_decref (state);
     wb_free (path);
-    return n;
+    return status;
 }
 
 wb_status wb_ckpt_check_whole (const char *dir) {
@@ -81,7 +74,8 @@ wb_status wb_ckpt_check_whole (const char *dir) {
             return WB_FAIL (WB_EDATA, "%s: %s is %s, so it is no whole checkpoint; " WB_SUMS_ADVICE, dir, files[i],
                             error != 0 ? "missing" : "not a file");
     }
-    const int64_t is = state_step (dir);
+    int64_t is;
+    WB_TRY (state_step (&is, dir));
     if (step >= 0 && is >= 0 && is != step)
         return WB_FAIL (WB_EDATA, "%s: holds step %" PRId64 " by its state.json: it was exchanged; " WB_SUMS_ADVICE,
                         dir, is);
@@ -153,9 +147,9 @@ static char *free_name (const char *run, const char *name) {
 }
 
 /* The step of a checkpoint by its state.json, -1: not a checkpoint. */
-static int64_t step_in (const char *dir) {
-    bool sums = false;
-    return has (&sums, dir, WB_SUMS_FILE) == WB_OK && sums ? state_step (dir) : -1;
+static wb_status step_in (int64_t *out, const char *dir) {
+    *out = -1;
+    return wb_file_is_in (dir, WB_SUMS_FILE) ? state_step (out, dir) : WB_OK;
 }
 
 /* Whoever copies a run with the links resolved gets a real directory RUN/latest.  It becomes the checkpoint it is a
@@ -166,15 +160,17 @@ static wb_status clear_latest (bool *was, const char *run) {
     *was = dir != NULL && lstat (dir, &st) == 0 && S_ISDIR (st.st_mode);
     wb_status status = dir != NULL ? WB_OK : WB_NOMEM ("checkpoint");
     if (*was && rmdir (dir) != 0) {
-        int64_t step = step_in (dir);
+        int64_t step;
+        status = step_in (&step, dir);
         to = step >= 0 ? wb_ckpt_path (run, step) : NULL;
         bool adopted = to != NULL && lstat (to, &st) != 0;
         if (!adopted) {
             wb_free (to);
             to = free_name (run, "latest.copied");
         }
-        if (to == NULL)
-            status = WB_NOMEM ("checkpoint");
+        if (status == WB_OK && to == NULL) status = WB_NOMEM ("checkpoint");
+        if (status != WB_OK)
+            ;
         else if (rename (dir, to) != 0)
             status = WB_FAIL (WB_EIO, "%s: cannot rename to %s: %s", dir, to, strerror (errno));
         else if (adopted)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "checkpoint/checkpoint_priv.h"
+#include "wabun/json.h"
 
 #define HEADER_MAX 100000000 /* the original's limit */
 
@@ -89,7 +90,7 @@ static int by_place (const void *a, const void *b) {
 
 static wb_status parse (wb_st_t **out, const char *path, const char *text, size_t length, int64_t bytes) {
     json_error_t why;
-    json_t *root = json_loadb (text, length, JSON_REJECT_DUPLICATES, &why);
+    json_t *root = wb_json_load (text, length, JSON_REJECT_DUPLICATES, &why);
     if (root == NULL)
         return WB_FAIL (WB_EDATA, "%s: not a safetensors file: its header is not JSON (byte %d: %.100s)", path,
                         8 + why.position, why.text);

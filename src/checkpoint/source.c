@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "checkpoint/source.h"
+#include "wabun/json.h"
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
@@ -54,7 +55,7 @@ static wb_status read_index (wb_buf_t *list, const char *dir, const char *index)
     json_t *file;
     WB_TRY (wb_file_read (&text, &n, index));
     const size_t skip = wb_bom (text, n);
-    json_t *root = json_loadb (text + skip, n - skip, 0, &why), *map = json_object_get (root, "weight_map");
+    json_t *root = wb_json_load (text + skip, n - skip, 0, &why), *map = json_object_get (root, "weight_map");
     wb_status status = WB_OK;
     if (root == NULL)
         status = WB_FAIL (WB_EDATA, "%s:%d: not JSON: %.100s", index, why.line, why.text);

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "wabun/json.h"
 #include "wabun/kernels.h"
 #include "wabun/launch.h"
 
@@ -93,6 +94,7 @@ static wb_status run (int argc, char **argv, char **whole) {
 
 int main (int argc, char **argv) {
     wb_hold_streams ();
+    wb_json_init ();
     prints = wb_launcher_rank () == 0;
     /* A reader that goes away makes the write fail (WB_ECLOSED); the signal would end us without cleaning up. */
     signal (SIGPIPE, SIG_IGN);

@@ -46,7 +46,10 @@ static wb_status check_tokenizer (const wb_tokenizer_t *t, const wb_config_t *c)
     wb_tokenizer_identity_t own, its;
     wb_tokenizer_t *base;
     char text[2][WB_TOKENIZER_IDENTITY];
-    if (c->tokenizer == NULL || c->model.base == NULL || !wb_tokenizer_probe (c->model.base)) return WB_OK;
+    bool found;
+    if (c->tokenizer == NULL || c->model.base == NULL) return WB_OK;
+    WB_TRY (wb_tokenizer_probe (&found, c->model.base));
+    if (!found) return WB_OK;
     WB_TRY (wb_tokenizer_new (&base, c->model.base));
     wb_tokenizer_identify (&own, t);
     wb_tokenizer_identify (&its, base);
@@ -64,7 +67,9 @@ wb_status wb_config_size (wb_size_t *out, wb_tokenizer_t **tokenizer, const wb_c
     const char *spec = c->tokenizer;
     *tokenizer = NULL;
     /* A base model may come without tokenizer, but a damaged one is an error. */
-    if (spec == NULL && c->model.base != NULL && wb_tokenizer_probe (c->model.base)) spec = c->model.base;
+    bool found = false;
+    if (spec == NULL && c->model.base != NULL) WB_TRY (wb_tokenizer_probe (&found, c->model.base));
+    if (found) spec = c->model.base;
     if (spec != NULL) WB_TRY (wb_tokenizer_new (tokenizer, spec));
     WB_TRY (check_tokenizer (*tokenizer, c));
     return find_size (out, *tokenizer, c);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "convert/convert_priv.h"
+#include "wabun/json.h"
 
 #define FILE_NAME "chat.json"
 static const char content_mark[] = "{content}";
@@ -67,7 +68,7 @@ wb_status wb_chat_files (const wb_outdir_t *d, const char *directory) {
         return WB_OK;
     }
     wb_status status = wb_file_read (&data, &n, path);
-    json_t *chat = status == WB_OK ? json_loadb (data, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *chat = status == WB_OK ? wb_json_load (data, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (status == WB_OK && !json_is_object (chat))
         status = WB_FAIL (WB_EDATA, "%s: no JSON object: `wabun serve` says what it must be", path);
     wb_buf_t template = {0};

@@ -11,6 +11,7 @@
 
 #include "convert/cursor.h"
 #include "convert/gguf.h"
+#include "wabun/json.h"
 
 #define TEXT_MAX 4096 /* bytes of a text that is kept */
 #define NAME_MAX_BYTES 256
@@ -113,19 +114,21 @@ static wb_status take_value (wb_cursor_file_t *c, json_t **out) {
         return WB_FAIL (WB_EDATA, "%s: byte %" PRId64 ": a value of type %" PRIu32, c->path, c->at - 4, type);
     char text[TEXT_MAX + 1];
     WB_TRY (take_text (c, text, TEXT_MAX, "a text"));
-    *out = json_string (text);
-    if (*out == NULL) *out = json_string ("(not UTF-8)");
+    *out = wb_json_utf8 (text);
     return *out != NULL ? WB_OK : WB_NOMEM ("metadata");
 }
 
 static wb_status take_metadata (gguf_t *g, uint64_t keys) {
     char key[NAME_MAX_BYTES + 1];
+    const int64_t before = wb_json_lacks ();
     g->meta = json_object ();
     for (uint64_t i = 0; i < keys; i++) {
         json_t *value = NULL;
         WB_TRY (take_text (g->file, key, NAME_MAX_BYTES, "a key"));
         WB_TRY (take_value (g->file, &value));
-        if (json_object_set_new (g->meta, key, value) != 0)
+        const bool taken = json_object_set_new (g->meta, key, value) == 0;
+        WB_TRY (wb_json_since (before, "metadata"));
+        if (!taken)
             return WB_FAIL (WB_EDATA, "%s: byte %" PRId64 ": a key that is not UTF-8", g->file->path, g->file->at);
     }
     return WB_OK;

@@ -8,17 +8,10 @@
 #include "convert/convert_priv.h"
 #include "wabun/infer.h"
 
-static bool has (const char *dir, const char *name) {
-    char *path = wb_format ("%s/%s", dir, name);
-    const bool there = path != NULL && wb_file_exists (path);
-    wb_free (path);
-    return there;
-}
-
 /* A run is let in, for the message that names its newest model. */
 static bool probe (const wb_look_t *look) {
-    return look->directory &&
-           (has (look->path, "config.json") || has (look->path, "latest") || has (look->path, "adapter_config.json"));
+    return look->directory && (wb_file_is_in (look->path, "config.json") || wb_file_is_in (look->path, "latest") ||
+                               wb_file_is_in (look->path, "adapter_config.json"));
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
@@ -53,7 +46,9 @@ static wb_status open_into (hf_t *h, const char *dir) {
     WB_TRY (wb_weights_init (&h->base, &size));
     h->base.directory = wb_strdup (dir);
     if (h->base.directory == NULL) return WB_NOMEM ("model %s", dir);
-    if (wb_tokenizer_probe (dir)) WB_TRY (wb_tokenizer_new (&h->base.tokenizer, dir));
+    bool found;
+    WB_TRY (wb_tokenizer_probe (&found, dir));
+    if (found) WB_TRY (wb_tokenizer_new (&h->base.tokenizer, dir));
     const wb_ckpt_set_t set = {
         .file = "model.safetensors", .prefix = "", .params = h->base.params->list, .nparams = h->base.params->n};
     WB_TRY (wb_comm_alone (&h->alone));
@@ -81,16 +76,18 @@ static wb_status tokenizer_facts (json_t *facts, const wb_weights_t *w) {
         return wb_fact_text (facts, "tokenizer", "%s, %d ids", wb_tokenizer_kind (w->tokenizer),
                              (int) wb_tokenizer_size (w->tokenizer));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (has (w->directory, others[i]))
+        if (wb_file_is_in (w->directory, others[i]))
             return wb_fact_text (facts, "tokenizer", "%s, which wabun cannot use", others[i]);
     return wb_fact (facts, "tokenizer", json_null ());
 }
 
 /* Of a checkpoint of wabun all blocks are read and compared. */
 static wb_status checksum_facts (json_t *facts, const hf_t *h) {
-    if (!has (h->base.directory, "checksums.json")) return wb_fact (facts, "checksums", json_null ());
+    if (!wb_file_is_in (h->base.directory, "checksums.json")) return wb_fact (facts, "checksums", json_null ());
     wb_error_t error = {0};
-    if (wb_ckpt_verify (h->alone, h->base.directory) != WB_OK) wb_error_take (&error);
+    const wb_status status = wb_ckpt_verify (h->alone, h->base.directory);
+    if (status != WB_OK && status != WB_EDATA) return status;
+    if (status != WB_OK) wb_error_take (&error);
     if (error.status != WB_OK) return wb_fact_text (facts, "checksums", "bad: %s", error.text);
     return wb_fact_text (facts, "checksums", "good");
 }
@@ -111,7 +108,7 @@ static wb_status file_facts (json_t *facts, const char *dir) {
 static wb_status model_facts (json_t *facts, const hf_t *h) {
     const char *dir = h->base.directory;
     const wb_dtype dtype = wb_ckpt_reader_dtype (h->reader, wb_params_get (h->base.params, WB_ROLE_QKV_W, 0));
-    if (has (dir, "checksums.json")) WB_TRY (wb_fact_text (facts, "format", "a checkpoint of wabun"));
+    if (wb_file_is_in (dir, "checksums.json")) WB_TRY (wb_fact_text (facts, "format", "a checkpoint of wabun"));
     if (h->adapter != NULL) WB_TRY (wb_fact_text (facts, "adapter", "of %s", wb_adapter_base (h->adapter)));
     WB_TRY (wb_fact_size (facts, &h->base.size));
     WB_TRY (wb_fact_text (facts, "numbers", "%s", wb_dtype_name (dtype)));

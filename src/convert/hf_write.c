@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "convert/convert_priv.h"
+#include "wabun/json.h"
 
 #define PACK 65536 /* numbers converted at a time */
 
@@ -134,7 +135,7 @@ static wb_status put_tensors (const wb_outdir_t *d, wb_weights_t *w, wb_number t
 static wb_status put_config (const wb_outdir_t *d, const wb_weights_t *w, wb_number type) {
     static const char *const names[] = {"float32", "float16", "bfloat16"};
     char *text = wb_model_config_text (&w->size, w->tokenizer != NULL ? wb_tokenizer_eot (w->tokenizer) : -1);
-    json_t *config = text != NULL ? json_loads (text, 0, NULL) : NULL;
+    json_t *config = text != NULL ? wb_json_load (text, strlen (text), 0, NULL) : NULL;
     wb_free (text);
     if (json_object_set_new (config, "torch_dtype", json_string (names[type])) != 0) return WB_NOMEM ("config.json");
     return wb_outdir_json (d, "config.json", config);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "convert/convert_priv.h"
+#include "wabun/json.h"
 
 /* ---- gathering ------------------------------------------------------------------------------------------------- */
 
@@ -20,8 +21,7 @@ wb_status wb_fact_text (json_t *facts, const char *name, const char *fmt, ...) {
     va_start (list, fmt);
     vsnprintf (text, sizeof text, fmt, list);
     va_end (list);
-    json_t *value = json_string (text);
-    return wb_fact (facts, name, value != NULL ? value : json_string ("(not UTF-8)"));
+    return wb_fact (facts, name, wb_json_utf8 (text));
 }
 
 wb_status wb_fact_int (json_t *facts, const char *name, int64_t value) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "convert/ja_bpe_files.h"
+#include "wabun/json.h"
 
 static wb_status split_words (wb_ja_bpe_files_t *f, size_t bytes) {
     size_t n = 0;
@@ -120,7 +121,7 @@ static wb_status read_emoji (wb_ja_bpe_files_t *f, const char *path) {
     size_t n;
     json_error_t why;
     WB_TRY (wb_file_read (&text, &n, path));
-    f->json = json_loadb (text, n, 0, &why);
+    f->json = wb_json_load (text, n, 0, &why);
     wb_free (text);
     return f->json != NULL ? take_keys (f) : WB_FAIL (WB_EDATA, "%s:%d: not JSON: %.100s", path, why.line, why.text);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "convert/tf.h"
+#include "wabun/json.h"
 
 #define PIECE ((int64_t) 1 << 16) /* numbers read at a time */
 
@@ -23,13 +24,6 @@ typedef struct tf {
 } tf_t;
 
 /* ---- which checkpoint -------------------------------------------------------------------------------------------- */
-
-static bool has (const char *dir, const char *name) {
-    char *path = wb_format ("%s/%s", dir, name);
-    const bool there = path != NULL && wb_file_exists (path);
-    wb_free (path);
-    return there;
-}
 
 /* The only *.index of a directory; NULL: none, or several. */
 static wb_status only_index (char **prefix, const char *dir) {
@@ -75,7 +69,7 @@ static wb_status find_prefix (char **prefix, const char *path) {
         *prefix = wb_strndup (path, wb_ends_with (path, ".index") ? strlen (path) - 6 : strlen (path));
         return *prefix != NULL ? WB_OK : WB_NOMEM ("%s", path);
     }
-    if (has (path, "checkpoint")) return newest (prefix, path);
+    if (wb_file_is_in (path, "checkpoint")) return newest (prefix, path);
     WB_TRY (only_index (prefix, path));
     if (*prefix != NULL) return WB_OK;
     return WB_FAIL (WB_EUSAGE, "%s: there are several checkpoints in it: name one, PREFIX.index", path);
@@ -170,7 +164,7 @@ static wb_status read_size (wb_size_t *s, const tf_t *t) {
     *s = (wb_size_t){0};
     if (!wb_file_exists (path))
         status = WB_FAIL (WB_EDATA, "%s: no such file: without it nobody knows how many heads the model has", path);
-    json_t *j = status == WB_OK ? json_load_file (path, 0, &why) : NULL;
+    json_t *j = status == WB_OK ? wb_json_load_file (path, 0, &why) : NULL;
     if (status == WB_OK && j == NULL) status = WB_FAIL (WB_EDATA, "%s:%d: not JSON: %.100s", path, why.line, why.text);
     if (status == WB_OK) status = take_sizes (s, t, j);
     json_decref (j);
@@ -210,8 +204,9 @@ static wb_status open_into (tf_t *t, const char *path) {
         const wb_bundle_tensor_t *is;
         WB_TRY (find_param (&is, t, &t->base.params->list[i]));
     }
-    if (wb_tokenizer_probe (t->base.directory)) WB_TRY (wb_tokenizer_new (&t->base.tokenizer, t->base.directory));
-    return WB_OK;
+    bool found;
+    WB_TRY (wb_tokenizer_probe (&found, t->base.directory));
+    return found ? wb_tokenizer_new (&t->base.tokenizer, t->base.directory) : WB_OK;
 }
 
 static void close_files (wb_weights_t *w) {
@@ -248,7 +243,7 @@ static wb_status file_facts (json_t *facts, tf_t *t, const char *path) {
     char type[32];
     WB_TRY (open_index (t, path));
     WB_TRY (wb_fact_text (facts, "checkpoint", "%s", wb_file_name (t->prefix)));
-    if (has (t->base.directory, "hparams.json") && wb_bundle_find (&t->bundle, "model/wte") != NULL) {
+    if (wb_file_is_in (t->base.directory, "hparams.json") && wb_bundle_find (&t->bundle, "model/wte") != NULL) {
         WB_TRY (read_size (&size, t));
         WB_TRY (wb_fact_size (facts, &size));
     }
@@ -277,12 +272,12 @@ static wb_status inspect (json_t *facts, const char *path) {
 static bool probe (const wb_look_t *look) {
     char *prefix = NULL;
     if (!look->directory) return wb_ends_with (look->name, ".index");
-    if (has (look->path, "config.json") || has (look->path, "latest")) return false;
-    if (has (look->path, "checkpoint") && has (look->path, "hparams.json")) return true;
+    if (wb_file_is_in (look->path, "config.json") || wb_file_is_in (look->path, "latest")) return false;
+    if (wb_file_is_in (look->path, "checkpoint") && wb_file_is_in (look->path, "hparams.json")) return true;
     if (only_index (&prefix, look->path) != WB_OK) wb_error_clear ();
     const bool there = prefix != NULL;
     wb_free (prefix);
-    return there || has (look->path, "hparams.json");
+    return there || wb_file_is_in (look->path, "hparams.json");
 }
 
 const wb_format_t wb_format_tf = {

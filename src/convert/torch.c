@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "convert/torch.h"
+#include "wabun/json.h"
 
 #define PIECE ((int64_t) 1 << 16) /* numbers read at a time */
 
@@ -40,7 +41,7 @@ static wb_status add_file (torch_t *t, const char *dir, const char *name) {
 static wb_status add_indexed (torch_t *t, const char *dir, const char *index) {
     json_error_t why;
     const char *tensor;
-    json_t *value, *root = json_load_file (index, 0, &why), *map = json_object_get (root, "weight_map");
+    json_t *value, *root = wb_json_load_file (index, 0, &why), *map = json_object_get (root, "weight_map");
     wb_status status = WB_OK;
     if (json_object_size (map) == 0)
         status = WB_FAIL (WB_EDATA, "%s: there is no \"weight_map\" with tensors in it", index);
@@ -222,16 +223,9 @@ static wb_status check_head (torch_t *t, const wb_param_t *p) {
 #define WHOLE "pytorch_model.bin"
 #define INDEX "pytorch_model.bin.index.json"
 
-static bool has (const char *dir, const char *name) {
-    char *path = wb_format ("%s/%s", dir, name);
-    const bool there = path != NULL && wb_file_exists (path);
-    wb_free (path);
-    return there;
-}
-
 static wb_status add_files (torch_t *t, const char *path) {
     if (!wb_file_is_dir (path)) return add_file (t, t->base.directory, wb_file_name (path));
-    if (has (path, WHOLE)) return add_file (t, path, WHOLE);
+    if (wb_file_is_in (path, WHOLE)) return add_file (t, path, WHOLE);
     char *index = wb_format ("%s/" INDEX, path);
     const wb_status status = index != NULL ? add_indexed (t, path, index) : WB_NOMEM ("%s", path);
     wb_free (index);
@@ -243,7 +237,7 @@ static wb_status open_into (torch_t *t, const char *path) {
     t->base.directory = wb_file_is_dir (path) ? wb_strdup (path) : wb_file_dir (path);
     if (t->base.directory == NULL) return WB_NOMEM ("%s", path);
     WB_TRY (add_files (t, path));
-    if (!has (t->base.directory, "config.json"))
+    if (!wb_file_is_in (t->base.directory, "config.json"))
         return WB_FAIL (WB_EDATA, "%s: without a config.json beside it nobody knows how many heads the model has",
                         path);
     WB_TRY (wb_model_config_read (&size, t->base.directory));
@@ -260,8 +254,9 @@ static wb_status open_into (torch_t *t, const char *path) {
         WB_TRY (find_param (&at, t, &t->base.params->list[i]));
     }
     WB_TRY (check_head (t, wb_params_get (t->base.params, WB_ROLE_WTE, 0)));
-    if (wb_tokenizer_probe (t->base.directory)) WB_TRY (wb_tokenizer_new (&t->base.tokenizer, t->base.directory));
-    return WB_OK;
+    bool found;
+    WB_TRY (wb_tokenizer_probe (&found, t->base.directory));
+    return found ? wb_tokenizer_new (&t->base.tokenizer, t->base.directory) : WB_OK;
 }
 
 static void close_files (wb_weights_t *w) {
@@ -298,7 +293,7 @@ static wb_status file_facts (json_t *facts, torch_t *t, const char *path) {
     t->base.directory = wb_file_is_dir (path) ? wb_strdup (path) : wb_file_dir (path);
     if (t->base.directory == NULL) return WB_NOMEM ("%s", path);
     WB_TRY (add_files (t, path));
-    if (has (t->base.directory, "config.json")) {
+    if (wb_file_is_in (t->base.directory, "config.json")) {
         WB_TRY (wb_model_config_read (&size, t->base.directory));
         WB_TRY (wb_fact_size (facts, &size));
     }
@@ -327,8 +322,9 @@ static bool probe (const wb_look_t *look) {
     static const char *const ends[] = {".bin", ".pt", ".pth", ".ckpt"};
     const unsigned char *head = look->head;
     if (look->directory)
-        return !has (look->path, "model.safetensors") && !has (look->path, "model.safetensors.index.json") &&
-               (has (look->path, WHOLE) || has (look->path, INDEX));
+        return !wb_file_is_in (look->path, "model.safetensors") &&
+               !wb_file_is_in (look->path, "model.safetensors.index.json") &&
+               (wb_file_is_in (look->path, WHOLE) || wb_file_is_in (look->path, INDEX));
     const bool zip = look->nhead >= 30 && memcmp (head, "PK\3\4", 4) == 0;
     const size_t name = zip ? (size_t) head[26] | (size_t) head[27] << 8 : 0;
     if (zip && name >= 9 && 30 + name <= look->nhead && memcmp (head + 30 + name - 9, "/data.pkl", 9) == 0) return true;

@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "convert/convert_priv.h"
+#include "wabun/json.h"
 
 static wb_status read_json (json_t **out, const char *path) {
     char *text;
     size_t n;
     json_error_t why;
     WB_TRY (wb_file_read (&text, &n, path));
-    *out = json_loadb (text, n, 0, &why);
+    *out = wb_json_load (text, n, 0, &why);
     wb_free (text);
     return *out != NULL ? WB_OK : WB_FAIL (WB_EDATA, "%s:%d: not JSON: %.100s", path, why.line, why.text);
 }
@@ -27,7 +28,8 @@ static wb_status validation (json_t *facts, const char *path, int64_t step) {
     WB_TRY (wb_lines_open (&lines, path));
     wb_status status;
     while ((status = wb_lines_next (&lines, &text, &n, true)) == WB_OK && text != NULL) {
-        json_t *line = json_loadb (text, n, 0, &why);
+        json_t *line = wb_json_load (text, n, 0, &why);
+        if ((status = wb_json_status (line)) != WB_OK) break;
         if (json_object_get (line, "val_loss") != NULL && json_integer_value (json_object_get (line, "step")) <= step) {
             json_decref (last);
             last = json_incref (line);

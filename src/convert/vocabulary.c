@@ -5,7 +5,10 @@
 
 #include "convert/convert_priv.h"
 
-static bool probe (const wb_look_t *look) { return wb_tokenizer_probe (look->path); }
+static bool probe (const wb_look_t *look) {
+    bool found;
+    return wb_tokenizer_probe (&found, look->path) == WB_OK && found;
+}
 
 static wb_status tokenizer_facts (json_t *facts, const char *path, const wb_tokenizer_t *t) {
     wb_tokenizer_identity_t identity;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "corpus/build.h"
+#include "wabun/json.h"
 
 static bool same_genre (const wb_corpus_options_t *o, int i, int k) {
     return strcmp (wb_corpus_source (o, i)->genre, wb_corpus_source (o, k)->genre) == 0;
@@ -86,9 +87,11 @@ static wb_status clear (const char *dir) {
     wb_names_t names;
     char *path = wb_format ("%s/manifest.json", dir);
     if (path == NULL) return WB_NOMEM ("%s", dir);
-    json_t *m = json_load_file (path, 0, NULL);
-    unlink (path);
+    json_t *m = wb_file_exists (path) ? wb_json_load_file (path, 0, NULL) : NULL;
+    const wb_status read = wb_json_status (m);
+    if (read == WB_OK) unlink (path);
     wb_free (path);
+    WB_TRY (read);
     const json_t *shards = json_object_get (m, "shards");
     for (size_t i = 0; i < json_array_size (shards); i++)
         remove_in (dir, json_string_value (json_object_get (json_array_get (shards, i), "file")));

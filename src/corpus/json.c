@@ -7,6 +7,7 @@
 
 #include "corpus/extract.h"
 #include "corpus/jsonl.h"
+#include "wabun/json.h"
 
 /* The first of these fields that is a string, or a number, into *out, if there is one. */
 static wb_status take_field (wb_buf_t *out, const json_t *line, const char *const *names) {
@@ -42,11 +43,11 @@ wb_status wb_form_json (wb_extractor_t *x, wb_document_t *d, bool *got, wb_compl
     json_t *line = wb_jsonl_parse (s, n, true, &why);
     size_t bytes = 0;
     const char *text = line != NULL ? wb_jsonl_text (line, field, &bytes, &why) : NULL;
-    wb_status status = WB_OK;
+    wb_status status = wb_json_status (line);
     *got = text != NULL;
-    if (text == NULL)
+    if (status == WB_OK && text == NULL)
         wb_refuse (c, line == NULL ? "not JSON" : "no text field", "%s", why.text);
-    else
+    else if (status == WB_OK)
         status = take_fields (d, line, x->o.id_field);
     const wb_form form =
         x->o.text_form == WB_FORM_AUTO || x->o.text_form == WB_FORM_JSON ? WB_FORM_TEXT : x->o.text_form;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "corpus/jsonl.h"
+#include "wabun/json.h"
 
 size_t wb_jsonl_trim (const char *s, size_t n) {
     while (n > 0 && isspace ((unsigned char) s[n - 1])) n--;
@@ -17,7 +18,7 @@ size_t wb_jsonl_trim (const char *s, size_t n) {
 
 json_t *wb_jsonl_parse (const char *s, size_t n, bool reals, wb_jsonl_complaint_t *c) {
     json_error_t error;
-    json_t *line = json_loadb (s, n, JSON_ALLOW_NUL | (reals ? JSON_DECODE_INT_AS_REAL : 0), &error);
+    json_t *line = wb_json_load (s, n, JSON_ALLOW_NUL | (reals ? JSON_DECODE_INT_AS_REAL : 0), &error);
     if (line == NULL) COMPLAIN (c, "not JSON: %.160s", error.text);
     return line;
 }
@@ -61,8 +62,11 @@ wb_status wb_jsonl_print_text (const wb_buf_t *text) {
     json_t *s = json_stringn (text->data != NULL ? text->data : "", text->len);
     json_t *line = s != NULL ? json_pack ("{s: o}", "text", s) : NULL;
     if (line == NULL) return WB_NOMEM ("the text of a line");
-    bool bad = json_dumpf (line, stdout, 0) != 0 || putchar ('\n') == EOF || fflush (stdout) != 0;
+    char *dump = json_dumps (line, 0);
     json_decref (line);
+    if (dump == NULL) return WB_NOMEM ("the text of a line");
+    const bool bad = puts (dump) == EOF || fflush (stdout) != 0;
+    wb_free_foreign (dump);
     return bad ? out_failed () : WB_OK;
 }
 

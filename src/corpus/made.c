@@ -11,6 +11,7 @@
 
 #include "corpus/charset.h"
 #include "corpus/made.h"
+#include "wabun/json.h"
 
 enum { LONGEST = 1000 }; /* bytes of a command that are kept as they are */
 
@@ -35,7 +36,8 @@ wb_status wb_made_end (wb_buf_t *command) {
 }
 
 wb_status wb_made_check (const char *name, const char *record, const char *command) {
-    json_t *j = json_load_file (record, 0, NULL);
+    json_t *j = wb_file_exists (record) ? wb_json_load_file (record, 0, NULL) : NULL;
+    WB_TRY (wb_json_status (j));
     const char *before = json_string_value (json_object_get (j, WB_MADE_KEY));
     wb_status status = WB_OK;
     if (command == NULL)
@@ -57,10 +59,13 @@ wb_status wb_made_check (const char *name, const char *record, const char *comma
     return status;
 }
 
-char *wb_made_json (const char *command) {
+wb_status wb_made_json (char **out, const char *command) {
+    const int64_t before = wb_json_lacks ();
     json_t *j = json_string (command);
-    char *dump = j != NULL ? json_dumps (j, JSON_ENCODE_ANY) : NULL, *text = dump != NULL ? wb_strdup (dump) : NULL;
+    char *dump = j != NULL ? json_dumps (j, JSON_ENCODE_ANY) : NULL;
+    *out = dump != NULL ? wb_strdup (dump) : NULL;
+    const wb_status status = dump != NULL && *out == NULL ? WB_NOMEM ("the command") : WB_OK;
     wb_free_foreign (dump);
     json_decref (j);
-    return text;
+    return status == WB_OK ? wb_json_since (before, "the command") : status;
 }

@@ -14,7 +14,9 @@ wb_status wb_made_end (wb_buf_t *command) WB_NODISCARD;
 /* `name` is there already: may this command write it?  record: the JSON file that says which made it; command NULL: it
  * reads the standard input.  Errors: WB_EUSAGE: another did, or that is not known. */
 wb_status wb_made_check (const char *name, const char *record, const char *command) WB_NODISCARD;
-/* The command as a value of JSON, with its quotes; NULL when out of memory.  Freed with wb_free(). */
-char *wb_made_json (const char *command) WB_NODISCARD;
+/* The command as a value of JSON, with its quotes; NULL where it is not UTF-8.  Freed with wb_free().  Errors:
+ * WB_ENOMEM.
+ */
+wb_status wb_made_json (char **out, const char *command) WB_NODISCARD;
 
 #endif

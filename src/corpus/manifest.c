@@ -7,6 +7,7 @@
 
 #include "corpus/build.h"
 #include "corpus/content.h"
+#include "wabun/json.h"
 #include "tokenizer/utf8.h"
 
 uint64_t wb_corpus_identity (const char *text, const wb_corpus_files_t *f) {
@@ -46,9 +47,9 @@ wb_status wb_manifest_look (const char *dir, bool *same, uint64_t identity, cons
     char want[17], *path = wb_format ("%s/manifest.json", dir);
     *same = false;
     if (path == NULL) return WB_NOMEM ("%s", dir);
-    json_t *m = json_load_file (path, 0, NULL);
+    json_t *m = wb_file_exists (path) ? wb_json_load_file (path, 0, NULL) : NULL;
     wb_free (path);
-    if (m == NULL) return WB_OK;
+    if (m == NULL) return wb_json_status (m);
     wb_status status = WB_OK;
     const char *was = json_string_value (json_object_get (m, "identity"));
     const char *options = json_string_value (json_object_get (m, "options"));
@@ -209,12 +210,13 @@ static wb_status put_sources (json_t *m, const wb_corpus_options_t *o, wb_parts_
         json_t *counts = wb_counts_new ();
         for (; i < p->len && p->data[i].source == s; i++) {
             json_t *c = wb_part_counts (&p->data[i]);
+            if (status == WB_OK) status = wb_json_status (c);
             wb_counts_merge (counts, c);
             json_decref (c);
             count_duplicates (counts, &p->data[i], state, first, size, p, &reader);
         }
         wb_counts_merge (total, counts);
-        status = check (wb_corpus_source (o, s), s, counts);
+        if (status == WB_OK) status = check (wb_corpus_source (o, s), s, counts);
         if (status == WB_OK) warn_markup (wb_corpus_source (o, s), s, counts);
         json_array_append_new (sources, source_json (wb_corpus_source (o, s), wb_corpus_weight (o, s), counts));
     }
@@ -300,6 +302,7 @@ static void tell (const json_t *m, const char *dir) {
 wb_status wb_manifest_write (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, wb_parts_t *p,
                              const wb_shards_t *s, const unsigned char *state, const int64_t *first) {
     char identity[17], *path = wb_format ("%s/manifest.json", o->dir);
+    const int64_t before = wb_json_lacks ();
     json_t *m = json_object ();
     hex (identity, wb_corpus_identity (text, f));
     json_object_set_new (m, "wabun", json_string (PACKAGE_VERSION));
@@ -310,6 +313,7 @@ wb_status wb_manifest_write (const wb_corpus_options_t *o, const char *text, con
     put_files (m, f);
     put_shards (m, o, s);
     char *out = status == WB_OK ? json_dumps (m, JSON_INDENT (1)) : NULL;
+    if (status == WB_OK) status = wb_json_since (before, "the manifest");
     if (status == WB_OK && out == NULL) status = WB_NOMEM ("the manifest");
     if (status == WB_OK) status = wb_file_write (path, out, strlen (out));
     if (status == WB_OK) tell (m, o->dir);

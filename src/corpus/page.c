@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "corpus/build.h"
+#include "wabun/json.h"
 
 typedef struct page {
     wb_buf_t out;
@@ -398,7 +399,7 @@ wb_status wb_corpus_report (const char *dir, bool japanese) {
         status = WB_FAIL (WB_EIO,
                           "%s holds no finished corpus: `wabun corpus build` writes its manifest.json at the end", dir);
     if (status == WB_OK) status = wb_file_read (&data, &bytes, path);
-    if (status == WB_OK && (m = json_loadb (data, bytes, 0, &why)) == NULL)
+    if (status == WB_OK && (m = wb_json_load (data, bytes, 0, &why)) == NULL)
         status =
             WB_FAIL (WB_EDATA, "%s:%d: %s: this is no manifest; wabun corpus build makes it", path, why.line, why.text);
     if (status == WB_OK) {

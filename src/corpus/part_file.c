@@ -14,6 +14,7 @@
 #include <zstd.h>
 
 #include "corpus/build.h"
+#include "wabun/json.h"
 
 enum { FRAME = 1 << 20, TEXTS = 4 };
 static const char magic[8] = "WBPART2";
@@ -172,7 +173,7 @@ void wb_part_close (wb_part_t *p) {
 
 json_t *wb_part_counts (const wb_part_t *p) {
     const tail_t *t = (const tail_t *) (const void *) (p->map + p->map_bytes - sizeof *t);
-    return json_loadb (p->map + t->counts, (size_t) t->counts_bytes, 0, NULL);
+    return wb_json_load (p->map + t->counts, (size_t) t->counts_bytes, 0, NULL);
 }
 
 wb_status wb_part_read (wb_part_reader_t *r, wb_texts_t *out, const wb_part_t *p, int64_t i) {

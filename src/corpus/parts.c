@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "corpus/build.h"
+#include "wabun/json.h"
 
 enum { PART = 32 << 20, TEXT = 16 << 20, READERS = 3 }; /* READERS: one more when they give something else */
 
@@ -91,9 +92,13 @@ static wb_status plan (wb_parts_t *p, const wb_corpus_options_t *o, const wb_cor
 wb_status wb_parts_plan (wb_parts_t *out, wb_comm_t *world, const wb_corpus_options_t *o, const wb_corpus_files_t *f) {
     wb_buf_t b = {0};
     *out = (wb_parts_t){.k = o->duplicates.near ? o->duplicates.bands * o->duplicates.rows : 0};
-    WB_TRY (wb_agree (world, plan (out, o, f, &b)));
+    wb_status status = wb_agree (world, plan (out, o, f, &b));
     wb_buf_clear (&b);
-    WB_TRY (wb_agree (world, wb_buf_reserve (&b, (size_t) out->len + 1)));
+    if (status == WB_OK) status = wb_agree (world, wb_buf_reserve (&b, (size_t) out->len + 1));
+    if (status != WB_OK) {
+        wb_buf_fini (&b);
+        return status;
+    }
     for (int64_t i = 0; i < out->len; i++) b.data[i] = wb_comm_rank (world) == 0 && wb_file_exists (out->data[i].path);
     wb_comm_bcast (world, b.data, (size_t) out->len, 0);
     for (int64_t i = 0; i < out->len; i++) out->data[i].done = b.data[i] != 0;
@@ -238,6 +243,7 @@ static wb_status run_team (job_t *j, int threads) {
 }
 
 static wb_status make (job_t *j, const wb_part_t *part, int threads) {
+    const int64_t before = wb_json_lacks ();
     j->part = part;
     j->file = part->first;
     j->works.source = wb_corpus_source (j->works.o, part->source);
@@ -252,6 +258,7 @@ static wb_status make (job_t *j, const wb_part_t *part, int threads) {
     if (j->records != NULL) wb_records_close (j->records);
     j->records = NULL;
     wb_counts_merge (j->counts, j->skipped);
+    if (status == WB_OK) status = wb_json_since (before, "counts");
     if (status == WB_OK)
         status = wb_part_writer_end (j->writer, j->counts);
     else

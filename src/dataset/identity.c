@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "dataset/dataset_priv.h"
+#include "wabun/json.h"
 
 #define BLOCK ((int64_t) 1 << 20)
 #define SAMPLES 16
@@ -49,7 +50,7 @@ static wb_status parse (wb_tokenizer_identity_t *out, int64_t *tokens, const cha
     char *text, *end = NULL;
     size_t bytes;
     WB_TRY (wb_file_read (&text, &bytes, path));
-    json_t *j = json_loadb (text, bytes, 0, NULL);
+    json_t *j = wb_json_load (text, bytes, 0, NULL);
     const char *kind = json_string_value (json_object_get (j, "tokenizer")),
                *hash = json_string_value (json_object_get (j, "hash"));
     const json_t *size = json_object_get (j, "vocab_size"), *count = json_object_get (j, "tokens");

@@ -16,6 +16,7 @@
 #include "corpus/content.h"
 #include "corpus/jsonl.h"
 #include "corpus/values.h"
+#include "wabun/json.h"
 #include "wabun/text.h"
 
 #define PIECE ((size_t) 1 << 16)
@@ -24,12 +25,13 @@
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
 /* Is the first line a JSON object with the text field? */
-static bool first_line (const char *s, size_t n, const char *field) {
+static bool first_line (const char *s, size_t n, const char *field, wb_status *status) {
     const char *end = memchr (s, '\n', n);
     wb_jsonl_complaint_t unused;
     size_t bytes;
     json_t *line = wb_jsonl_parse (s, end != NULL ? (size_t) (end - s) : n, true, &unused);
     const bool lines = line != NULL && wb_jsonl_text (line, field, &bytes, &unused) != NULL;
+    *status = wb_json_status (line);
     json_decref (line);
     return lines;
 }
@@ -62,7 +64,7 @@ wb_status wb_look_bytes (wb_look_t *out, const char *s, size_t n, const char *fi
         const char *p = text.data + wb_bom (text.data, text.len);
         while (*p == ' ' || (*p >= '\t' && *p <= '\r')) p++;
         out->json = *p == '{' || *p == '[';
-        out->lines = *p == '{' && first_line (p, text.len - (size_t) (p - text.data), field);
+        out->lines = *p == '{' && first_line (p, text.len - (size_t) (p - text.data), field, &status);
         out->packed = !out->lines && !wide && has_objects (p, text.len - (size_t) (p - text.data), field);
         out->form = out->lines ? WB_FORM_JSON : wb_content_markup (text.data, text.len);
     }

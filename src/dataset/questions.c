@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dataset/encode.h"
+#include "wabun/json.h"
 
 wb_status wb_bad_lines_parse (wb_bad_lines *out, const char *s) {
     if (s != NULL && strcmp (s, "skip") != 0 && strcmp (s, "stop") != 0)
@@ -68,6 +69,7 @@ static wb_status take_line (wb_questions_t *q, wb_notes_t *bad, const wb_lines_t
                             wb_bad_lines rule) {
     wb_jsonl_complaint_t why;
     json_t *line = wb_jsonl_parse (s, n, false, &why);
+    WB_TRY (wb_json_status (line));
     const bool good = line != NULL && check (line, &why);
     wb_status status = WB_OK;
     if (good)

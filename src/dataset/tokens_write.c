@@ -217,7 +217,8 @@ static wb_status put_index (wb_tokens_writer_t *w) {
 static wb_status put_note (wb_tokens_writer_t *w) {
     const wb_tokenizer_identity_t *t = &w->tokenizer;
     if (t->kind[0] == 0) return WB_OK;
-    char *command = w->command != NULL ? wb_made_json (w->command) : NULL;
+    char *command = NULL;
+    if (w->command != NULL) WB_TRY (wb_made_json (&command, w->command));
     char *text = wb_format ("{\"tokenizer\": \"%s\", \"vocab_size\": %d, \"hash\": \"%016" PRIx64
                             "\", \"tokens\": %" PRId64 "%s%s}\n",
                             t->kind, (int) t->size, t->hash, w->tokens,

@@ -13,6 +13,7 @@
 
 #include "corpus/content.h"
 #include "dataset/encode.h"
+#include "wabun/json.h"
 
 #define WHOLE_MAX ((int64_t) 1 << 30) /* bytes of a file that is converted */
 
@@ -339,6 +340,7 @@ static wb_status encode_line (const wb_encoder_t *j, wb_unit_t *u, wb_buf_t *own
     size_t bytes = 0;
     const bool answers = j->e->answers;
     const char *text = line != NULL && !answers ? wb_jsonl_text (line, j->e->field, &bytes, &complaint) : NULL;
+    WB_TRY (wb_json_status (line));
     wb_status status = WB_OK;
     bool good = text != NULL;
     if (answers && line != NULL) status = encode_answer (j, u, own, line, &good, &complaint);

@@ -178,20 +178,21 @@ void wb_sampling_seed (wb_sampling_t *s, int64_t asked) {
 
 /* The first fault of a model that is to be loaded. */
 static void damaged (void *ctx, const char *text) {
-    wb_status *status = ctx;
-    if (*status == WB_OK) *status = WB_FAIL (WB_EDATA, "%s (--no-verify loads the model as it is)", text);
+    wb_ckpt_check_t *c = ctx;
+    if (c->faults == 1)
+        (void) WB_FAIL (c->unread > 0 ? WB_EIO : WB_EDATA, "%s (--no-verify loads the model as it is)", text);
 }
 
 /* What a model is loaded from is as it was written; the optimizer's state is not read. */
 static wb_status verify_one (const char *model) {
-    wb_status found = WB_OK;
-    wb_ckpt_check_t c = {.depth = WB_CKPT_SUMS, .except = "optimizer.safetensors", .fault = damaged, .ctx = &found};
+    wb_ckpt_check_t c = {.depth = WB_CKPT_SUMS, .except = "optimizer.safetensors", .fault = damaged};
+    c.ctx = &c;
     char *dir = wb_dir_latest (model), *sums = dir != NULL ? wb_format ("%s/checksums.json", dir) : NULL;
     wb_status status = sums != NULL ? WB_OK : WB_NOMEM ("model %s", model);
     if (status == WB_OK && wb_file_exists (sums)) status = wb_ckpt_check (&c, dir);
     wb_free (dir);
     wb_free (sums);
-    return status == WB_OK ? found : status;
+    return status == WB_OK && c.faults > 0 ? (wb_status) wb_error_get ()->status : status;
 }
 
 /* Of an adapter, the model that it belongs to as well. */

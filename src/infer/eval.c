@@ -79,10 +79,14 @@ static wb_status measure (job_t *j, int i) {
         .model = e->models[i], .tokenizer = e->tokenizer, .threads = j->threads, .no_verify = e->no_verify};
     double lossy = 0.0;
     wb_model_t *m = NULL;
-    WB_TRY (wb_agree (j->world, wb_model_open (&m, &a, "eval")));
-    wb_status status = n > 0 ? wb_eval_score (&j->scores[i], &lossy, &j->documents, m, e,
-                                              wb_comm_rank (j->world) == 0 ? e->models[i] : NULL)
-                             : WB_OK;
+    wb_status status = wb_agree (j->world, wb_model_open (&m, &a, "eval"));
+    if (status != WB_OK) { /* of another rank, perhaps */
+        wb_model_destroy (m);
+        return status;
+    }
+    status = n > 0 ? wb_eval_score (&j->scores[i], &lossy, &j->documents, m, e,
+                                    wb_comm_rank (j->world) == 0 ? e->models[i] : NULL)
+                   : WB_OK;
     if (status == WB_OK && asked > 0)
         status =
             wb_eval_ask (&j->answers[i], &j->questions, m, e->stride, wb_comm_rank (j->world), wb_comm_size (j->world));

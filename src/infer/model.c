@@ -40,8 +40,11 @@ static wb_status load_weights (wb_model_t *m, const char *dir) {
 static wb_status load_rest (wb_model_t *m, const char *dir, const char *base, const char *tokenizer) {
     wb_layout_t layout;
     WB_TRY (wb_model_config_read (&m->size, base));
-    if (tokenizer == NULL && wb_tokenizer_probe (dir)) tokenizer = dir;
-    if (tokenizer == NULL && wb_tokenizer_probe (base)) tokenizer = base;
+    for (int i = 0; tokenizer == NULL && i < 2; i++) {
+        bool found;
+        WB_TRY (wb_tokenizer_probe (&found, i == 0 ? dir : base));
+        if (found) tokenizer = i == 0 ? dir : base;
+    }
     if (tokenizer != NULL) WB_TRY (wb_tokenizer_new (&m->tokenizer, tokenizer));
     if (tokenizer != NULL && wb_tokenizer_size (m->tokenizer) > m->size.V)
         return WB_FAIL (WB_EDATA, "tokenizer %s has %d ids, model %s has %lld: they do not belong together", tokenizer,

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "wabun/json.h"
 #include "wabun/model.h"
 
 #define FILE_NAME "adapter_config.json"
@@ -103,7 +104,7 @@ wb_status wb_adapter_config_read (wb_adapter_config_t *out, const char *dir) {
     char *path = wb_format ("%s/" FILE_NAME, dir);
     *out = (wb_adapter_config_t){0};
     if (path == NULL) return WB_NOMEM ("adapter %s", dir);
-    json_t *j = json_load_file (path, 0, &e);
+    json_t *j = wb_json_load_file (path, 0, &e);
     wb_status status = j != NULL ? read_config (out, j, path) : WB_FAIL (WB_EDATA, "%s:%d: %s", path, e.line, e.text);
     json_decref (j);
     wb_free (path);

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "wabun/json.h"
 #include "wabun/model.h"
 
 static wb_status read_size (int64_t *out, const json_t *j, const char *path, const char *name, const char *other) {
@@ -94,7 +95,7 @@ static wb_status read_dir (wb_size_t *out, const char *dir) {
     if (status == WB_OK) {
         json_error_t at;
         const size_t skip = wb_bom (text, bytes);
-        json_t *j = json_loadb (text + skip, bytes - skip, 0, &at);
+        json_t *j = wb_json_load (text + skip, bytes - skip, 0, &at);
         status =
             j != NULL ? read_config (out, j, path) : WB_FAIL (WB_EDATA, "%s:%d: not JSON: %s", path, at.line, at.text);
         json_decref (j);

@@ -19,13 +19,17 @@ enum { ASSUMED_VOCABULARY = 20573 };
 
 /* A vocabulary that is not here yet does not stop a plan: its size is that of the model, or assumed.  One that is here
  * and damaged does. */
-static void assume_vocabulary (wb_plan_t *p) {
+static wb_status assume_vocabulary (wb_plan_t *p) {
     wb_config_t *c = p->config;
-    if (c->tokenizer == NULL || wb_tokenizer_probe (c->tokenizer) || wb_file_exists (c->tokenizer)) return;
+    bool found;
+    if (c->tokenizer == NULL) return WB_OK;
+    WB_TRY (wb_tokenizer_probe (&found, c->tokenizer));
+    if (found || wb_file_exists (c->tokenizer)) return WB_OK;
     p->missing_tokenizer = c->tokenizer;
     c->tokenizer = NULL;
     p->assumed = c->model.size.V == 0 && c->model.base == NULL;
     if (p->assumed) c->model.size.V = ASSUMED_VOCABULARY;
+    return WB_OK;
 }
 
 static wb_status describe_machine (wb_plan_t *p) {
@@ -111,7 +115,7 @@ static wb_status choose_grid (wb_plan_t *p) {
 static wb_status run (wb_plan_t *p) {
     wb_size_t size;
     WB_TRY (describe_machine (p));
-    assume_vocabulary (p);
+    WB_TRY (assume_vocabulary (p));
     WB_TRY (wb_config_size (&size, &p->tokenizer, p->config));
     wb_config_step_options (&p->o, p->config, &size);
     const wb_step_options_t asked = p->o;

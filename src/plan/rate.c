@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "plan/plan_priv.h"
+#include "wabun/json.h"
 
 static wb_status read_fields (wb_plan_bench_t *out, json_t *root, const char *path) {
     const char *bench = json_string_value (json_object_get (root, "bench"));
@@ -26,7 +27,7 @@ wb_status wb_plan_bench_read (wb_plan_bench_t *out, const char *path) {
     size_t n;
     json_error_t at;
     WB_TRY (wb_file_read (&data, &n, path));
-    json_t *root = json_loadb (data, n, 0, &at);
+    json_t *root = wb_json_load (data, n, 0, &at);
     wb_free (data);
     if (root == NULL) return WB_FAIL (WB_EDATA, "%s:%d: not JSON: %s", path, at.line, at.text);
     const wb_status status = read_fields (out, root, path);

@@ -28,7 +28,13 @@ static wb_status trim (const char *path, wb_append_keep_fn keep, void *ctx) {
         end = memchr (line, '\n', (size_t) (text + bytes - line));
         if (end == NULL) break;
         end++;
-        if (!keep (ctx, line, (size_t) (end - line))) {
+        bool kept = true;
+        const wb_status status = keep == NULL ? WB_OK : keep (&kept, ctx, line, (size_t) (end - line));
+        if (status != WB_OK) {
+            wb_free (text);
+            return status;
+        }
+        if (!kept) {
             gap = true;
             continue;
         }

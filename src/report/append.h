@@ -11,8 +11,9 @@ typedef struct wb_append {
     bool binary;  /* pieces are no lines: what is half written cannot be passed over and must be cut off */
 } wb_append_t;
 
-/* Is this line of an old file kept?  With its newline, n bytes; called for each line in turn. */
-typedef bool (*wb_append_keep_fn) (void *ctx, const char *line, size_t n);
+/* *kept: is this line of an old file kept?  With its newline, n bytes; called for each line in turn.  NULL keeps all.
+ */
+typedef wb_status (*wb_append_keep_fn) (bool *kept, void *ctx, const char *line, size_t n);
 
 /* Append to RUN/name, which the first piece makes where it is not there.  The lines that `keep` refuses and a last line
  * without newline are removed.  *a starts zeroed; after an error it can be closed or opened again.  Errors: WB_EIO,

@@ -12,6 +12,7 @@
 
 #include "report/append.h"
 #include "report/sink.h"
+#include "wabun/json.h"
 
 typedef struct jsonl {
     wb_append_t file;
@@ -20,12 +21,13 @@ typedef struct jsonl {
 } jsonl_t;
 
 /* Lines of steps up to the one that was resumed from; and what is not JSON goes. */
-static bool keep (void *ctx, const char *line, size_t n) {
+static wb_status keep (bool *kept, void *ctx, const char *line, size_t n) {
     const jsonl_t *s = ctx;
-    json_t *j = json_loadb (line, n, 0, NULL);
-    bool kept = j != NULL && s->step > 0 && json_integer_value (json_object_get (j, "step")) <= s->step;
+    json_t *j = wb_json_load (line, n, 0, NULL);
+    *kept = j != NULL && s->step > 0 && json_integer_value (json_object_get (j, "step")) <= s->step;
+    const wb_status status = wb_json_status (j);
     json_decref (j);
-    return kept;
+    return status;
 }
 
 static wb_status open_jsonl (void **sink, const wb_metrics_to_t *to) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "report/page.h"
+#include "wabun/json.h"
 
 /* A number of an object; an empty cell where there is none. */
 static void cell_number (wb_html_t *h, const json_t *o, const char *key, const char *format) {
@@ -141,7 +142,7 @@ static wb_status put_file (wb_html_t *h, const char *path) {
     size_t n = 0, i;
     json_t *genre;
     WB_TRY (wb_file_read (&data, &n, path));
-    json_t *j = json_loadb (data, n, 0, &e);
+    json_t *j = wb_json_load (data, n, 0, &e);
     wb_free (data);
     const json_t *texts = json_object_get (j, "text"), *choices = json_object_get (j, "choices");
     const bool good = json_is_array (texts) || json_is_array (json_object_get (j, "rows"));

@@ -16,11 +16,12 @@ typedef struct samples {
     wb_buf_t text;
 } samples_t;
 
-static bool keep (void *ctx, const char *line, size_t n) {
+static wb_status keep (bool *kept, void *ctx, const char *line, size_t n) {
     samples_t *s = ctx;
     if (n > strlen (HEAD) && strncmp (line, HEAD, strlen (HEAD)) == 0)
         s->kept = strtoll (line + strlen (HEAD), NULL, 10) <= s->step;
-    return s->kept && s->step > 0;
+    *kept = s->kept && s->step > 0;
+    return WB_OK;
 }
 
 static wb_status open_samples (void **sink, const wb_metrics_to_t *to) {

@@ -87,12 +87,6 @@ static wb_status remove_older (const char *run) {
     return status;
 }
 
-static bool keep_all (void *ctx, const char *line, size_t n) {
-    (void) ctx;
-    (void) line;
-    return n > 0;
-}
-
 /* A name of its own, also for the second start of a process within a second. */
 static wb_status new_file (events_t *s, const char *run) {
     char host[256] = "", name[384];
@@ -104,7 +98,7 @@ static wb_status new_file (events_t *s, const char *run) {
         if (path == NULL) return WB_NOMEM ("event files");
         const bool there = wb_file_exists (path);
         wb_free (path);
-        if (!there) return wb_append_open (&s->file, run, name, keep_all, NULL);
+        if (!there) return wb_append_open (&s->file, run, name, NULL, NULL);
     }
 }
 

@@ -13,27 +13,29 @@
 #include <string.h>
 
 #include "run/run_priv.h"
+#include "wabun/json.h"
 
 /* ---- which one --------------------------------------------------------------------------------------------------- */
 
 /* Step of state.json, hash of checksums.json; -1 and 0 where it has none, as models of others. */
-static void identify (wb_run_base_t *b) {
+static wb_status identify (wb_run_base_t *b) {
     char *state = wb_format ("%s/state.json", b->path), *sums = wb_format ("%s/checksums.json", b->path), *text = NULL;
     size_t bytes;
-    json_t *j = state != NULL ? json_load_file (state, 0, NULL) : NULL;
+    wb_status status = state != NULL && sums != NULL ? WB_OK : WB_NOMEM ("model.base");
+    json_t *j = state != NULL && wb_file_exists (state) ? wb_json_load_file (state, 0, NULL) : NULL;
+    if (status == WB_OK) status = wb_json_status (j);
     const json_t *step = json_object_get (j, "step");
     b->step = json_is_integer (step) ? (int64_t) json_integer_value (step) : -1;
     b->sums = 0;
-    if (sums != NULL && wb_file_exists (sums)) {
-        if (wb_file_read (&text, &bytes, sums) == WB_OK)
-            b->sums = wb_hash64 (text, bytes);
-        else
-            wb_error_clear (); /* verifying tells what is wrong with it */
+    if (status == WB_OK && wb_file_exists (sums)) {
+        status = wb_file_read (&text, &bytes, sums);
+        if (status == WB_OK) b->sums = wb_hash64 (text, bytes);
     }
     json_decref (j);
     wb_free (text);
     wb_free (state);
     wb_free (sums);
+    return status;
 }
 
 /* Rank 0: the directory without links; a name that leads nowhere stays, for the message that will say so. */
@@ -43,8 +45,7 @@ static wb_status find (wb_run_base_t *b, const char *name) {
     wb_free (dir);
     wb_free_foreign (real);
     if (b->path == NULL) return WB_NOMEM ("model.base");
-    identify (b);
-    return WB_OK;
+    return identify (b);
 }
 
 /* Rank 0: a run whose base is its own checkpoint would go on from the newest one, with other data, and prune the rest.

@@ -19,19 +19,13 @@
 #include "run/history.h"
 #include "run/signals.h"
 
-static bool keep_all (void *ctx, const char *line, size_t n) {
-    (void) ctx;
-    (void) line;
-    return n > 0;
-}
-
 static wb_status append (const char *run, const json_t *event) {
     wb_append_t file = {0};
     char *dump = json_dumps (event, JSON_COMPACT | JSON_REAL_PRECISION (13)),
          *line = dump != NULL ? wb_format ("%s\n", dump) : NULL;
     wb_free_foreign (dump);
     if (line == NULL) return WB_NOMEM (WB_RUN_HISTORY);
-    wb_status status = wb_append_open (&file, run, WB_RUN_HISTORY, keep_all, NULL);
+    wb_status status = wb_append_open (&file, run, WB_RUN_HISTORY, NULL, NULL);
     if (status == WB_OK) status = wb_append_put (&file, line, strlen (line));
     const wb_status closed = wb_append_close (&file);
     wb_free (line);

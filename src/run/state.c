@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "run/state.h"
+#include "wabun/json.h"
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
@@ -107,9 +108,10 @@ static void compare_settings (const wb_run_t *r, const wb_state_t *s, const char
  * them all parameters learn. */
 static wb_status check_tuning (const wb_run_t *r, const wb_state_t *s, const char *dir) {
     setting_t list[MAX_SETTINGS];
+    const int64_t before = wb_json_lacks ();
     const int n = list_settings (list, r);
-    wb_status status = WB_OK;
     json_t *zero = json_integer (0);
+    wb_status status = wb_json_since (before, "the settings of a run");
     for (int i = 0; i < n; i++) {
         const json_t *old = old_setting (s, list[i].name);
         if (old == NULL) old = zero;
@@ -334,6 +336,7 @@ char *wb_state_text (const wb_run_t *r) {
     /* Not trained any further: a copy of the checkpoint, whatever is set now. */
     if (r->state != NULL && r->trainer->step == r->state_step) return wb_strdup (r->state);
     const wb_config_t *c = r->config;
+    const int64_t before = wb_json_lacks ();
     json_t *j = json_object ();
     int bad = json_object_set_new (j, "format", json_integer (1));
     bad |= json_object_set_new (j, "step", json_integer (r->trainer->step));
@@ -348,6 +351,7 @@ char *wb_state_text (const wb_run_t *r) {
     bad |= json_object_set_new (j, "spikes", wb_state_spikes (r));
     bad |= json_object_set_new (j, "rollbacks", wb_state_rollbacks (&r->rollbacks));
     bad |= json_object_set_new (j, "validation", wb_state_best (r));
+    bad |= wb_json_lacks () != before;
     char *dump = bad == 0 ? json_dumps (j, JSON_INDENT (2)) : NULL,
          *text = dump != NULL ? wb_format ("%s\n", dump) : NULL;
     wb_free_foreign (dump);
@@ -357,7 +361,7 @@ char *wb_state_text (const wb_run_t *r) {
 
 static wb_status parse (wb_state_t *s, const char *path, const char *text, size_t bytes) {
     json_error_t e;
-    s->json = json_loadb (text, bytes, 0, &e);
+    s->json = wb_json_load (text, bytes, 0, &e);
     const json_t *step = json_object_get (s->json, "step"), *tokens = json_object_get (s->json, "tokens");
     s->step = json_is_integer (step) ? (int64_t) json_integer_value (step) : -1;
     s->tokens = json_number_value (tokens);
@@ -400,8 +404,10 @@ wb_status wb_state_check (const wb_run_t *r, const wb_state_t *s, const char *di
                         "new run from the weights with model.base = \"%s\"",
                         dir, s->optimizer, wb_optim_names[c->step.optim.kind], s->optimizer, dir);
     WB_TRY (check_tuning (r, s, dir));
+    const int64_t before = wb_json_lacks ();
     json_t *now = data_json (r);
-    wb_status status = r->accept ? WB_OK : check_data (json_object_get (s->json, "data"), now, dir);
+    wb_status status = wb_json_since (before, "the data of a run");
+    if (status == WB_OK && !r->accept) status = check_data (json_object_get (s->json, "data"), now, dir);
     if (status == WB_OK && !r->accept && !chosen) status = check_same_run (r, s, now);
     json_decref (now);
     return status;

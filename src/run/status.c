@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "run/status.h"
+#include "wabun/json.h"
 
 #define METRICS_TAIL (256 << 10) /* bytes; validations may be rarer */
 #define HISTORY_TAIL (64 << 20)
@@ -59,7 +60,8 @@ static wb_status each_line (wb_report_t *r, const char *name, int64_t most,
     wb_status status = path != NULL ? read_tail (&buf, &got, path, most) : WB_NOMEM ("%s", r->run);
     const char *end, *line = buf;
     for (; got > 0 && (end = memchr (line, '\n', (size_t) (buf + got - line))) != NULL; line = end + 1) {
-        json_t *j = json_loadb (line, (size_t) (end - line), 0, NULL); /* the first may have lost its beginning */
+        json_t *j = wb_json_load (line, (size_t) (end - line), 0, NULL); /* the first may have lost its beginning */
+        if (j == NULL && (status = wb_json_status (j)) != WB_OK) break;
         if (j != NULL) take (r, j);
         json_decref (j);
     }

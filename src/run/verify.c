@@ -10,16 +10,9 @@
 #include "wabun/checkpoint.h"
 #include "wabun/run.h"
 
-static bool has (const char *dir, const char *file) {
-    char *path = wb_format ("%s/%s", dir, file);
-    const bool there = path != NULL && wb_file_exists (path);
-    wb_free (path);
-    return there;
-}
-
 static bool is_model (const char *dir) {
-    return has (dir, "config.json") || has (dir, "state.json") || has (dir, "checksums.json") ||
-           has (dir, "model.safetensors");
+    return wb_file_is_in (dir, "config.json") || wb_file_is_in (dir, "state.json") ||
+           wb_file_is_in (dir, "checksums.json") || wb_file_is_in (dir, "model.safetensors");
 }
 
 typedef struct lines {
@@ -32,8 +25,8 @@ static void keep (void *ctx, const char *text) {
     if (l->n < (int) (sizeof l->text / sizeof *l->text)) l->text[l->n++] = wb_strdup (text);
 }
 
-/* *bad grows by 1 where something is wrong with dir. */
-static wb_status verify (int *bad, const char *dir, bool of_run) {
+/* *bad grows by 1 where something is wrong with dir, *unread where all of it is that files cannot be read. */
+static wb_status verify (int *bad, int *unread, const char *dir, bool of_run) {
     lines_t lines = {0};
     wb_ckpt_check_t c = {.depth = WB_CKPT_NUMBERS, .checkpoint = of_run, .fault = keep, .ctx = &lines};
     char bytes[32];
@@ -51,6 +44,7 @@ static wb_status verify (int *bad, const char *dir, bool of_run) {
         for (int i = 0; i < lines.n; i++) printf ("%s\n", lines.text[i] != NULL ? lines.text[i] : dir);
         if (c.faults > lines.n) printf ("%s: and %d faults more\n", dir, c.faults - lines.n);
         ++*bad;
+        *unread += c.unread == c.faults;
     }
     for (int i = 0; i < lines.n; i++) wb_free (lines.text[i]);
     return status == WB_OK ? wb_flush (stdout, "standard output") : status;
@@ -58,23 +52,26 @@ static wb_status verify (int *bad, const char *dir, bool of_run) {
 
 static wb_status verify_run (const char *run) {
     int64_t *steps;
-    int n, bad = 0;
+    int n, bad = 0, unread = 0;
     WB_TRY (wb_ckpt_list_named (&steps, &n, run));
     wb_status status = WB_OK;
     if (n == 0)
         status = WB_FAIL (WB_EUSAGE, "%s: no model, no checkpoint and no run with checkpoints: name one of these", run);
     for (int i = 0; i < n && status == WB_OK; i++) {
         char *dir = wb_ckpt_path (run, steps[i]);
-        status = dir != NULL ? verify (&bad, dir, true) : WB_NOMEM ("%s", run);
+        status = dir != NULL ? verify (&bad, &unread, dir, true) : WB_NOMEM ("%s", run);
         wb_free (dir);
     }
     wb_free (steps);
-    if (status == WB_OK && bad > 0) status = WB_FAIL (WB_EDATA, "%s: %d of %d checkpoints are damaged", run, bad, n);
+    if (status == WB_OK && bad > unread)
+        status = WB_FAIL (WB_EDATA, "%s: %d of %d checkpoints are damaged", run, bad, n);
+    else if (status == WB_OK && bad > 0)
+        status = WB_FAIL (WB_EIO, "%s: %d of %d checkpoints cannot be read", run, bad, n);
     return status;
 }
 
 wb_status wb_run_verify (const char *path) {
-    int bad = 0;
+    int bad = 0, unread = 0;
     char *dir = wb_dir_latest (path);
     wb_status status = dir != NULL ? WB_OK : WB_NOMEM ("%s", path);
     if (status == WB_OK && !wb_file_is_dir (dir))
@@ -86,8 +83,9 @@ wb_status wb_run_verify (const char *path) {
     else if (status == WB_OK && !is_model (dir))
         status = verify_run (dir);
     else if (status == WB_OK)
-        status = verify (&bad, dir, false);
-    if (status == WB_OK && bad > 0) status = WB_FAIL (WB_EDATA, "%s is damaged", dir);
+        status = verify (&bad, &unread, dir, false);
+    if (status == WB_OK && bad > 0)
+        status = unread > 0 ? WB_FAIL (WB_EIO, "%s cannot be read", dir) : WB_FAIL (WB_EDATA, "%s is damaged", dir);
     wb_free (dir);
     return status;
 }

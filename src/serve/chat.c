@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "serve/serve_priv.h"
+#include "wabun/json.h"
 
 static const char content_mark[] = "{content}", end_mark[] = "<|endoftext|>";
 static const char *const roles[WB_CHAT_ROLES] = {"system", "user", "assistant"};
@@ -77,7 +78,7 @@ static wb_status read_template (wb_chat_t *t, const char *path) {
     size_t n;
     json_error_t e;
     WB_TRY (wb_file_read (&data, &n, path));
-    t->json = json_loadb (data, n, JSON_REJECT_DUPLICATES, &e);
+    t->json = wb_json_load (data, n, JSON_REJECT_DUPLICATES, &e);
     wb_free (data);
     if (t->json == NULL) return WB_FAIL (WB_EDATA, "%s:%d: %s", path, e.line, e.text);
     if (!json_is_object (t->json)) return WB_FAIL (WB_EDATA, "%s: is no JSON object", path);

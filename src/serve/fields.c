@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "serve/serve_priv.h"
+#include "wabun/json.h"
 
 /* Is it nested deeper than we ever need, or has it so many values that it would take much more memory than its bytes?
  * Strings do not count; what is no JSON the parser finds.  NULL: no. */
@@ -45,7 +46,7 @@ bool wb_json_parse (wb_exchange_t *x) {
         wb_answer_error (x, 400, NULL, NULL, "the JSON %s", much);
         return false;
     }
-    x->json = json_loadb (x->body.data, x->body.len, JSON_REJECT_DUPLICATES, &e);
+    x->json = wb_json_load (x->body.data, x->body.len, JSON_REJECT_DUPLICATES, &e);
     if (x->json == NULL) {
         wb_answer_error (x, 400, NULL, NULL, "the body is not JSON: line %d, column %d: %s", e.line, e.column, e.text);
         return false;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tokenizer/ja.h"
+#include "wabun/json.h"
 
 static const uint32_t br_tag[] = {'<', 'B', 'R', '>'};
 
@@ -171,7 +172,7 @@ static int line_of (const char *file, size_t n, const char *key) {
 
 static wb_status read_emoji (wb_ja_t *t, const char *path) {
     json_error_t at;
-    t->json = json_loadb (t->emoji_file, t->emoji_bytes, 0, &at);
+    t->json = wb_json_load (t->emoji_file, t->emoji_bytes, 0, &at);
     if (t->json == NULL && at.text[0] == 0) return WB_NOMEM ("%s", path);
     if (t->json == NULL) return WB_FAIL (WB_EDATA, "%s:%d: not JSON: %s", path, at.line, at.text);
     json_t *map = json_object_get (t->json, "emoji"), *back = json_object_get (t->json, "emoji_inv");

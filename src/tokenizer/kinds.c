@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tokenizer/tokenizer_priv.h"
+#include "wabun/json.h"
 
 const wb_tokenizer_kind_t *const wb_tokenizer_kinds[] = {&wb_tokenizer_byte, &wb_tokenizer_ja_bpe, &wb_tokenizer_ja_swe,
                                                          &wb_tokenizer_sentencepiece, NULL};
@@ -33,7 +34,7 @@ static wb_status from_tag (wb_tokenizer_t **out, const wb_place_t *place) {
     if (path == NULL) return WB_NOMEM ("tokenizer");
     wb_status status = wb_place_read (&data, &n, place, WB_TOKENIZER_TAG);
     if (status == WB_OK) {
-        json_t *tag = json_loadb (data, n, 0, &at);
+        json_t *tag = wb_json_load (data, n, 0, &at);
         const char *name = json_string_value (json_object_get (tag, "kind"));
         const wb_tokenizer_kind_t *kind = name != NULL ? kind_called (name) : NULL;
         wb_free (data);
@@ -81,11 +82,12 @@ wb_status wb_tokenizer_open (wb_tokenizer_t **out, const wb_place_t *place) {
     return WB_FAIL (WB_EUSAGE, "tokenizer %s: no tokenizer in this directory; %s", spec, wb_tokenizer_known (known));
 }
 
-bool wb_tokenizer_probe (const char *spec) {
+wb_status wb_tokenizer_probe (bool *found, const char *spec) {
     wb_place_t place;
-    const bool found = wb_place_init (&place, spec) == WB_OK && (tagged (&place) || kind_at (&place) != NULL);
+    const wb_status status = wb_place_init (&place, spec);
+    *found = status == WB_OK && (tagged (&place) || kind_at (&place) != NULL);
     wb_place_fini (&place);
-    return found;
+    return status;
 }
 
 wb_status wb_tokenizer_new (wb_tokenizer_t **out, const char *spec) {

@@ -38,11 +38,7 @@ char *wb_place_path (const wb_place_t *p, const char *name) {
 bool wb_place_has (const wb_place_t *p, const char *name) {
     if (p->memory) return blob_called (p, name) != NULL;
     if (p->file != NULL) return strcmp (p->file, name) == 0;
-    char *path = wb_place_path (p, name);
-    const bool found = path != NULL && wb_file_exists (path);
-    if (path == NULL) (void) WB_NOMEM ("tokenizer");
-    wb_free (path);
-    return found;
+    return wb_file_is_in (p->dir, name);
 }
 
 static bool fits (const char *name, const char *prefix, const char *suffix) {
@@ -60,7 +56,8 @@ int wb_place_find (char **name, const wb_place_t *p, const char *prefix, const c
             if (fits (p->blobs[i].name, prefix, suffix) && found++ == 0) first = p->blobs[i].name;
     } else if (p->file != NULL) {
         if (fits (p->file, prefix, suffix)) first = p->file, found = 1;
-    } else if (wb_file_is_dir (p->dir) && wb_dir_list (&names, p->dir) == WB_OK) {
+    } else if (wb_file_is_dir (p->dir)) {
+        if (wb_dir_list (&names, p->dir) != WB_OK) return -1;
         for (int64_t i = 0; i < names.len; i++)
             if (fits (names.data[i], prefix, suffix) && found++ == 0) first = names.data[i];
     }

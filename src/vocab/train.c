@@ -76,7 +76,9 @@ static wb_status check_dir (const wb_vocab_training_t *t, const char *record, co
 }
 
 static wb_status note (const char *record, const char *command) {
-    char *json = wb_made_json (command), *text = json != NULL ? wb_format ("{\"" WB_MADE_KEY "\": %s}\n", json) : NULL;
+    char *json;
+    WB_TRY (wb_made_json (&json, command));
+    char *text = json != NULL ? wb_format ("{\"" WB_MADE_KEY "\": %s}\n", json) : wb_strdup ("{}\n");
     wb_status status = text != NULL ? wb_file_write (record, text, strlen (text)) : WB_NOMEM ("%s", record);
     wb_free (json);
     wb_free (text);

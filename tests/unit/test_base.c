@@ -247,7 +247,7 @@ static void test_error (void) {
     wb_error_t e = *wb_error_get ();
     T_OK (st == WB_EDATA && e.status == WB_EDATA && strcmp (e.text, "byte 7: bad news") == 0, "record: %s", e.text);
     T_OK (strcmp (e.file, "test_base.c") == 0 && e.line > 0 && e.rank == -1, "where: %s:%d", e.file, (int) e.line);
-    T_OK (WB_FAIL (WB_EIO, "later") == WB_EIO && wb_error_get ()->status == WB_EDATA, "the first stays");
+    T_OK (WB_FAIL (WB_EIO, "later") == WB_EDATA && wb_error_get ()->status == WB_EDATA, "the first stays");
     wb_error_clear ();
     wb_error_rank (5);
     (void) WB_FAIL (WB_EIO, "x");
