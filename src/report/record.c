@@ -10,10 +10,10 @@
  * Not done here: what a record means (run_files.c). */
 #include "config.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #include "report/record.h"
+#include "wabun/json.h"
 
 static void name_value (wb_record_t *r, const char *name, size_t n, double x) {
     if (r->n == WB_RECORD_VALUES) return;
@@ -159,7 +159,7 @@ static void walk (wb_record_t *r, const char *name, const json_t *v) {
 }
 
 bool wb_record_read_any (wb_record_t *r, const char *line, size_t n) {
-    json_t *j = json_loadb (line, n, 0, NULL);
+    json_t *j = wb_json_load (line, n, 0, NULL);
     const bool is = json_is_object (j);
     r->n = 0;
     if (is) walk (r, "", j);

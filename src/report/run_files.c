@@ -13,6 +13,7 @@
 
 #include "report/page.h"
 #include "report/record.h"
+#include "wabun/json.h"
 
 /* ---- lines of JSON ----------------------------------------------------------------------------------------------- */
 
@@ -73,6 +74,7 @@ static int kind_of (const wb_record_t *record) {
 static wb_status take_record (wb_page_run_t *r, const char *line, size_t n, bool *is) {
     wb_record_t record;
     *is = wb_record_read (&record, line, n);
+    if (!*is && wb_error_get ()->status != WB_OK) return (wb_status) wb_error_get ()->status; /* no memory */
     const int kind = *is ? kind_of (&record) : -1;
     if (kind < 0) return WB_OK; /* a spike: history.jsonl has it too */
     wb_thin_t *t = &r->tables[kind];
@@ -139,9 +141,9 @@ static wb_status judge_event (wb_page_run_t *r, const json_t *line) {
 }
 
 static wb_status take_event (wb_page_run_t *r, const char *line, size_t n, bool *is) {
-    json_t *j = json_loadb (line, n, 0, NULL);
+    json_t *j = wb_json_load (line, n, 0, NULL);
     *is = json_is_object (j);
-    const wb_status status = *is ? judge_event (r, j) : WB_OK;
+    const wb_status status = *is ? judge_event (r, j) : wb_json_status (j);
     json_decref (j);
     return status;
 }
