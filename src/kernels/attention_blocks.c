@@ -90,33 +90,6 @@ static __attribute__ ((noinline)) void product (float *c, int64_t ldc, const flo
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
-/* The lanes of a and b in turn: the first half of them, the second half. */
-#if W == 16
-#define INTERLEAVE_LO(a, b) SHUFFLE (a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define INTERLEAVE_HI(a, b) SHUFFLE (a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#elif W == 8
-#define INTERLEAVE_LO(a, b) SHUFFLE (a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define INTERLEAVE_HI(a, b) SHUFFLE (a, b, 4, 12, 5, 13, 6, 14, 7, 15)
-#else
-#define INTERLEAVE_LO(a, b) SHUFFLE (a, b, 0, 4, 1, 5)
-#define INTERLEAVE_HI(a, b) SHUFFLE (a, b, 2, 6, 3, 7)
-#endif
-
-/* W vectors as a matrix, transposed: log2 W perfect shuffles. */
-INLINE void transpose (vf m[W]) {
-#pragma GCC unroll 4
-    for (int stage = 1; stage < W; stage *= 2) {
-        vf t[W];
-#pragma GCC unroll 16
-        for (int i = 0; i < W / 2; i++) {
-            t[2 * i] = INTERLEAVE_LO (m[i], m[i + W / 2]);
-            t[2 * i + 1] = INTERLEAVE_HI (m[i], m[i + W / 2]);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < W; i++) m[i] = t[i];
-    }
-}
-
 void att_pack_lanes (float *restrict to, const float *restrict from, int64_t ld, int64_t nq, int64_t D) {
     if (nq < BQ) memset (to, 0, (size_t) (D * BQ) * sizeof (float));
     int64_t i = 0;

@@ -37,7 +37,6 @@
 #define VECS(rows) ((rows) *ALL <= SUMS ? ALL : (rows) *ALL / 2 <= SUMS ? ALL / 2 : ALL / 4)
 #define BLOCK_ROWS ((int64_t) 96)      /* rows of x in a block */
 #define BLOCK ((int64_t) 393216)       /* bytes of x in a block */
-#define LINE 16                        /* floats in a cache line */
 #define BY_ITSELF 5                    /* rows of x up to which memory is the limit and prefetching does not help */
 #define PART_ROWS ((int64_t) 48)       /* rows of x from which another thread pays */
 #define PARALLEL_MIN ((int64_t) 65536) /* multiply-adds from which starting threads pays */
@@ -46,16 +45,20 @@ _Static_assert(ROWS *VECS (ROWS) <= SUMS, "the sums fit in the registers");
 
 /* ---- fp32 -------------------------------------------------------------------------------------------------------- */
 
-/* A cache line of a row at a time. */
 static void pack (const job_t *t, int64_t from, int64_t to) {
     for (int64_t g = 0; g < t->groups; g++) {
         const int64_t i0 = row_of (t, g), rows = row_of (t, g + 1) - i0;
-        for (int64_t q0 = from; q0 < to; q0 += LINE)
-            for (int64_t i = 0; i < rows; i++) {
-                const float *in = t->x + (i0 + i) * t->k;
-                float *out = (float *) (void *) t->packed + i0 * t->k + i;
-                for (int64_t q = q0; q < min64 (to, q0 + LINE); q++) out[q * rows] = in[q];
-            }
+        const float *in = t->x + i0 * t->k;
+        float *out = (float *) (void *) t->packed + i0 * t->k;
+        int64_t q = from;
+        for (; q + W <= to && rows <= W; q += W) {
+            vf m[W];
+#pragma GCC unroll 16
+            for (int i = 0; i < W; i++) m[i] = i < rows ? vload (in + i * t->k + q) : (vf){0};
+            put_columns (out, m, q, to, rows);
+        }
+        for (; q < to; q++)
+            for (int64_t i = 0; i < rows; i++) out[q * rows + i] = in[i * t->k + q];
     }
 }
 

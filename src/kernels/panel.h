@@ -54,6 +54,19 @@ INLINE void prefetch (const char **ask, int64_t q, int64_t between, int64_t byte
     *ask += bytes;
 }
 
+/* Columns q .. q + W - 1 of a group, given row by row in m, to packed [..to][rows] at `out`: 32 bits each. */
+INLINE void put_columns (float *out, vf m[W], int64_t q, int64_t to, int64_t rows) {
+    transpose (m);
+#pragma GCC unroll 16
+    for (int j = 0; j < W; j++) { /* what a store writes too much, the next one writes again */
+        float *at = out + (q + j) * rows;
+        if ((q + j) * rows + W <= to * rows)
+            vstore (at, m[j]);
+        else
+            vstore_some (at, m[j], rows);
+    }
+}
+
 /* The sum of a chunk goes to y. */
 INLINE void settle (const piece_t *p, float *y, const float *b, vf sum) {
     if (p->first && p->b != NULL) sum += vload (b);

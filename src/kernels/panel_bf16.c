@@ -9,37 +9,42 @@
 #include <string.h>
 
 #include "kernels/panel.h"
+#include "kernels/ranges.h"
 
 #if defined(__AVX512BF16__)
-#define ROWS 12
+#define X_ROWS 12
 #define SUMS 24
 #elif W == 16
-#define ROWS 8
+#define X_ROWS 8
 #define SUMS 16
 #else
-#define ROWS 4
+#define X_ROWS 4
 #define SUMS 8
 #endif
 #define VECS(rows) ((rows) *ALL <= SUMS ? ALL : (rows) *ALL / 2 <= SUMS ? ALL / 2 : ALL / 4)
 
-_Static_assert(ROWS *VECS (ROWS) <= SUMS, "the sums fit in the registers");
-
-/* Nearest, ties to even; a NaN stays one. */
-INLINE uint32_t round_half (float x) {
-    uint32_t u;
-    memcpy (&u, &x, sizeof u);
-    return (u & 0x7fffffff) > 0x7f800000 ? u >> 16 | 0x40 : (u + 0x7fff + (u >> 16 & 1)) >> 16;
-}
+_Static_assert(X_ROWS *VECS (X_ROWS) <= SUMS, "the sums fit in the registers");
 
 static void pack (const job_t *t, int64_t from, int64_t to) {
     for (int64_t g = 0; g < t->groups; g++) {
         const int64_t i0 = row_of (t, g), rows = row_of (t, g + 1) - i0;
-        uint32_t *out = (uint32_t *) (void *) t->packed + i0 * t->units;
-        for (int64_t i = 0; i < rows; i++) {
-            const float *in = t->x + (i0 + i) * t->k;
-            for (int64_t u = from; u < min64 (to, t->k / 2); u++)
-                out[u * rows + i] = round_half (in[2 * u]) | round_half (in[2 * u + 1]) << 16;
-            if (to == t->units && t->k % 2 != 0) out[(to - 1) * rows + i] = round_half (in[t->k - 1]);
+        float *out = (float *) (void *) t->packed + i0 * t->units; /* two brain floats each */
+        for (int64_t u = from; u < to; u += W) {
+            const int64_t some = min64 (2 * W, t->k - 2 * u), units = min64 (W, to - u);
+            vf m[W];
+            for (int64_t i0s = 0; i0s < rows; i0s += W) {
+                for (int64_t i = 0; i < W; i++) {
+                    uint16_t half[2 * W] = {0};
+                    if (i0s + i < rows) bf16_pack_row (half, t->x + (i0 + i0s + i) * t->k + 2 * u, some);
+                    memcpy (&m[i], half, sizeof half);
+                }
+                if (rows <= W && units == W) {
+                    put_columns (out, m, u, to, rows);
+                } else {
+                    for (int64_t i = 0; i < min64 (W, rows - i0s); i++)
+                        for (int64_t j = 0; j < units; j++) out[(u + j) * rows + i0s + i] = m[i][j];
+                }
+            }
         }
     }
 }
@@ -93,13 +98,13 @@ static void wide (const piece_t *p, int64_t rows) {
         ROWS_ARE (2);
         ROWS_ARE (3);
         ROWS_ARE (4);
-#if ROWS > 4
+#if X_ROWS > 4
         ROWS_ARE (5);
         ROWS_ARE (6);
         ROWS_ARE (7);
         ROWS_ARE (8);
 #endif
-#if ROWS > 8
+#if X_ROWS > 8
         ROWS_ARE (9);
         ROWS_ARE (10);
         ROWS_ARE (11);
@@ -109,7 +114,7 @@ static void wide (const piece_t *p, int64_t rows) {
     }
 }
 
-const form_t ISA_NAME (wb_panel_bf16_) = {.rows = ROWS,
+const form_t ISA_NAME (wb_panel_bf16_) = {.rows = X_ROWS,
                                           .chunk = 256,
                                           .a_bytes = WB_PANEL * 2 * sizeof (uint16_t),
                                           .x_bytes = 2 * sizeof (uint16_t),
