@@ -34,6 +34,24 @@ wb_gemm_library wb_gemm_library_get (void);
 bool wb_gemm_library_set (wb_gemm_library which);
 const char *wb_gemm_library_name (wb_gemm_library which); /**< "blas", "onednn" */
 
+/** What wb_gemm () is asked for, but for the numbers. */
+typedef struct wb_gemm_shape {
+    int64_t m, n, k;
+    bool ta, tb;
+} wb_gemm_shape_t;
+enum { WB_GEMM_CHOICES = 32 };
+/** Is the library a choice of its own: both are built, this processor has the instructions for oneDNN, WABUN_GEMM does
+ * not name one? */
+bool wb_gemm_is_free (void);
+/** From now on `which` multiplies products of this shape instead of wb_gemm_library_get (); the first WB_GEMM_CHOICES
+ * shapes count.  Before products run. */
+void wb_gemm_choose (const wb_gemm_shape_t *shape, wb_gemm_library which);
+/** Forget all shapes. */
+void wb_gemm_choose_none (void);
+/** Seconds of a product by a library, the best of a few within about 0.02 s; C = x[0], A = x[1], B = x[2] without gaps.
+ */
+double wb_gemm_seconds (wb_gemm_library which, const wb_gemm_shape_t *shape, float *C, const float *A, const float *B);
+
 /** C [m, n] = op(A) op(B) + beta C of brain floats, otherwise as wb_gemm (): products are exact, sums fp32.  By the
  * instructions of wb_bf16_unit_get (), or by the plain twin, which unpacks blocks for wb_gemm (). */
 void wb_gemm_bf16 (float *C, const uint16_t *A, const uint16_t *B, int64_t m, int64_t n, int64_t k, int64_t ldc,

@@ -108,6 +108,7 @@ typedef struct wb_step_options {
     wb_optim_options_t optim;
     wb_tuning_t tuning;
     wb_precision precision;
+    bool measure_products; /**< see wb_trainer_choose_products() */
     uint64_t seed;
     int64_t bucket_floats; /**< 0 = default */
 } wb_step_options_t;
@@ -219,6 +220,23 @@ const wb_segment_t *wb_trainer_block (const wb_trainer_t *t, int *n);
 const char *wb_trainer_muon (const wb_trainer_t *t);
 /** Seconds, calls and flop since new, kernel by kernel, on this rank.  Borrowed. */
 const wb_profile_t *wb_trainer_profile (const wb_trainer_t *t);
+
+/* ---- which library multiplies (products.c) ----------------------------------------------------------------------- */
+
+enum { WB_PRODUCTS = 15 };
+/** A product of a step. */
+typedef struct wb_product {
+    const char *name;      /**< "qkv", "qkv dx", "qkv dw", ..., "head dw"; constant */
+    wb_gemm_shape_t shape; /**< on this rank; m = 0: it is not there, or too small to be measured */
+    double seconds[2];     /**< by wb_gemm_library, means over the ranks; of fewer rows where it is large */
+    wb_gemm_library which;
+} wb_product_t;
+/** The products of a step, all to be multiplied by wb_gemm_library_get (). */
+void wb_trainer_products (wb_product_t out[WB_PRODUCTS], const wb_trainer_t *t);
+/** Time each by both libraries, on all ranks at once, and take BLAS where it is faster by a tenth; alike on all ranks.
+ * Contents of gradients are lost.  Does nothing unless wb_gemm_is_free () everywhere, in fp32, and measure_products is
+ * set. Returns whether anything was measured.  About a second.  Collective over topo->world. */
+bool wb_trainer_choose_products (wb_trainer_t *t, wb_product_t products[WB_PRODUCTS]);
 
 /* ---- who waits for whom (rank_times.c) --------------------------------------------------------------------------- */
 

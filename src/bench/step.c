@@ -309,8 +309,11 @@ static wb_status parse (void *options, int argc, char **argv) { return wb_bench_
 static wb_status measure_and_report (result_t *r, wb_bench_t *b, const wb_topo_t *topo) {
     wb_comm_t *world = topo->world;
     wb_trainer_t *t = NULL;
+    wb_product_t products[WB_PRODUCTS];
     wb_status status = wb_bench_complete (b, topo);
+    b->o.measure_products = true;
     if (status == WB_OK) status = wb_trainer_new (&t, topo, &b->o);
+    if (status == WB_OK) (void) wb_trainer_choose_products (t, products);
     if (status == WB_OK) status = measure (r, b, t, world);
     wb_trainer_destroy (t);
     if (status == WB_OK) status = bandwidth_of_all (&r->bandwidth, b, world);

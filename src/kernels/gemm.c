@@ -80,6 +80,35 @@ bool wb_gemm_library_set (wb_gemm_library which) {
 
 const char *wb_gemm_library_name (wb_gemm_library which) { return library_names[which]; }
 
+/* ---- a library for a shape --------------------------------------------------------------------------------------- */
+
+static struct {
+    wb_gemm_shape_t shape;
+    wb_gemm_library which;
+} choices[WB_GEMM_CHOICES];
+static int nchoices;
+
+bool wb_gemm_is_free (void) {
+    const char *asked = getenv ("WABUN_GEMM");
+    return wb_gemm_library_get () == WB_GEMM_ONEDNN && (asked == NULL || asked[0] == 0);
+}
+
+void wb_gemm_choose (const wb_gemm_shape_t *shape, wb_gemm_library which) {
+    if (nchoices == WB_GEMM_CHOICES || !is_built (which)) return;
+    choices[nchoices].shape = *shape;
+    choices[nchoices++].which = which;
+}
+
+void wb_gemm_choose_none (void) { nchoices = 0; }
+
+static wb_gemm_library library_for (int64_t m, int64_t n, int64_t k, bool ta, bool tb) {
+    for (int i = 0; i < nchoices; i++) {
+        const wb_gemm_shape_t *s = &choices[i].shape;
+        if (s->m == m && s->n == n && s->k == k && s->ta == ta && s->tb == tb) return choices[i].which;
+    }
+    return wb_gemm_library_get ();
+}
+
 /* ---- the product ------------------------------------------------------------------------------------------------- */
 
 #ifdef HAVE_ONEDNN
@@ -92,6 +121,25 @@ static bool onednn (float *C, const float *A, const float *B, int64_t m, int64_t
 #define onednn(...) false
 #endif
 
+static void multiply (wb_gemm_library which, float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k,
+                      int64_t ldc, int64_t lda, int64_t ldb, bool ta, bool tb, float alpha, float beta) {
+    if (which == WB_GEMM_ONEDNN && onednn (C, A, B, m, n, k, ldc, lda, ldb, ta, tb, alpha, beta)) return;
+    cblas_sgemm (CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, wb_int (m), wb_int (n),
+                 wb_int (k), alpha, A, wb_int (lda), B, wb_int (ldb), beta, C, wb_int (ldc));
+}
+
+double wb_gemm_seconds (wb_gemm_library which, const wb_gemm_shape_t *s, float *C, const float *A, const float *B) {
+    const double start = wb_now ();
+    double best = 0;
+    for (int i = 0; i < 4 || wb_now () - start < 0.02; i++) {
+        const double begin = wb_now ();
+        multiply (which, C, A, B, s->m, s->n, s->k, s->n, s->ta ? s->m : s->k, s->tb ? s->k : s->n, s->ta, s->tb, 1, 0);
+        const double t = wb_now () - begin;
+        if (i > 0 && (best <= 0 || t < best)) best = t; /* the first makes its kernels */
+    }
+    return best;
+}
+
 void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, int64_t k, int64_t ldc, int64_t lda,
               int64_t ldb, bool ta, bool tb, float alpha, float beta) {
     if (m <= 0 || n <= 0) return;
@@ -101,10 +149,7 @@ void wb_gemm (float *C, const float *A, const float *B, int64_t m, int64_t n, in
                      wb_int (ldb), A, 1, beta == 0.0f ? 1.0f : beta, C, 1);
         return;
     }
-    if (wb_gemm_library_get () == WB_GEMM_ONEDNN && onednn (C, A, B, m, n, k, ldc, lda, ldb, ta, tb, alpha, beta))
-        return;
-    cblas_sgemm (CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, wb_int (m), wb_int (n),
-                 wb_int (k), alpha, A, wb_int (lda), B, wb_int (ldb), beta, C, wb_int (ldc));
+    multiply (library_for (m, n, k, ta, tb), C, A, B, m, n, k, ldc, lda, ldb, ta, tb, alpha, beta);
 }
 
 /* ---- brain floats ------------------------------------------------------------------------------------------------ */

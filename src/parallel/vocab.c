@@ -16,14 +16,14 @@
 #define BLOCK_ROWS_MIN 64
 
 /* The same on all ranks of the group, whose shards may differ by one row: the largest shard decides. */
-static int64_t block_rows (int64_t n, int64_t V, int ranks) {
+int64_t wb_head_rows (int64_t n, int64_t V, int ranks) {
     int64_t rows = BLOCK_FLOATS / wb_split_count (V, ranks, 0);
     if (rows < BLOCK_ROWS_MIN) rows = BLOCK_ROWS_MIN;
     return rows < n ? rows : n;
 }
 
 int64_t wb_head_work_floats (int64_t n, int64_t V, int ranks, int rank, bool half) {
-    const int64_t rows = block_rows (n, V, ranks), logits = rows * wb_split_count (V, ranks, rank);
+    const int64_t rows = wb_head_rows (n, V, ranks), logits = rows * wb_split_count (V, ranks, rank);
     return logits + 3 * ((rows + 15) / 16 * 16) + (half ? (logits + 1) / 2 : 0);
 }
 
@@ -36,7 +36,7 @@ void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, wb_oper
                    const int32_t *targets, float *work, int64_t n, int64_t C, int64_t V, float scale) {
     const wb_kern_t *k = tp->k;
     const int64_t v0 = wb_split_first (V, tp->ranks, tp->rank), Vown = wb_split_count (V, tp->ranks, tp->rank);
-    int64_t rows = block_rows (n, V, tp->ranks), pad = (rows + 15) / 16 * 16;
+    int64_t rows = wb_head_rows (n, V, tp->ranks), pad = (rows + 15) / 16 * 16;
     float *mx = work, *sum = work + pad, *hit = work + 2 * pad, *logits = work + 3 * pad;
     uint16_t *packed = wte.half != NULL ? (uint16_t *) (void *) (logits + rows * Vown) : NULL;
     for (int64_t i = 0; i < n; i += rows) {

@@ -345,6 +345,13 @@ wb_status wb_run_base_load (wb_run_t *r) WB_NODISCARD;
  * NaN or infinite: tensor and place. */
 wb_status wb_run_load_weights (wb_run_t *r, const char *dir) WB_NODISCARD;
 
+/* ---- products.c -------------------------------------------------------------------------------------------------- */
+
+/* Choose the library of each product of a step: as RUN/products.json says, if it is of this processor and these
+ * shapes, so that a run that goes on multiplies as before; else by measuring, and write that file.  text: the choice in
+ * words, empty if there was none.  Collective over world. */
+void wb_run_choose_products (wb_run_t *r, char text[WB_ERROR_TEXT]);
+
 /* ---- summary.c --------------------------------------------------------------------------------------------------- */
 
 /* Start-up report.  Collective over world (it gathers memory, hosts and threads). */

@@ -17,7 +17,7 @@ double wb_run_token_flops (const wb_run_t *r) {
 }
 
 /* Collective over world. */
-static void report_machine (const wb_run_t *r, double peak) {
+static void report_machine (const wb_run_t *r, double peak, const char *products) {
     wb_blas_info_t blas;
     const wb_topo_t *g = r->topo;
     int ranks = wb_comm_size (r->world);
@@ -31,7 +31,7 @@ static void report_machine (const wb_run_t *r, double peak) {
     if (wb_wait_note ()[0] != 0) wb_info ("              %s", wb_wait_note ());
     wb_info ("  BLAS        %s; %s; core type %s%s", blas.config, blas.threading, blas.core, wb_retuned_note ());
     const bool bf16 = r->trainer->o.precision != WB_PRECISION_FP32;
-    wb_info ("  products    %s%s%s", wb_gemm_library_get () == WB_GEMM_ONEDNN ? "oneDNN" : "BLAS",
+    wb_info ("  products    %s%s%s%s", wb_gemm_library_get () == WB_GEMM_ONEDNN ? "oneDNN" : "BLAS", products,
              bf16 ? "; linears and output in bf16 with fp32 sums, by " : "",
              bf16 ? wb_bf16_unit_name (wb_bf16_unit_get ()) : "");
     wb_info ("  kernels     %s; %.0f GFLOP/s peak of fused multiply-adds%s on rank 0, measured", r->trainer->kern->name,
@@ -228,8 +228,10 @@ wb_status wb_run_summary (wb_run_t *r) {
     const wb_size_t *s = &t->o.size;
     char n[32], sec[32];
     double peak = wb_run_measure_peak (r), flops, speed;
+    char products[WB_ERROR_TEXT];
+    wb_run_choose_products (r, products);
     wb_info ("wabun %s: %s", PACKAGE_VERSION, c->run.dir);
-    report_machine (r, peak);
+    report_machine (r, peak, products);
     wb_info ("  grid        data %d x pipeline %d x tensor %d; micro-batch %lld, %d a step and rank%s; optimizer %s%s",
              g->dp, g->pp, g->tp, (long long) t->o.B, t->micros, t->o.global_batch % g->dp != 0 ? " at most" : "",
              wb_optim_names[c->step.optim.kind], t->o.zero && g->dp > 1 ? ", sharded over the data group" : "");

@@ -46,6 +46,8 @@ const wb_option_t wb_train_options[] = {
      .help = "window; 0: the context of the model"},
     {"train.precision", WB_OPTION_CHOICE, AT (precision), "fp32", .choices = wb_precision_names,
      .help = "of products; bf16: twice as fast, wants AVX-512 BF16 or AMX; bf16-anywhere: or is slow"},
+    {"train.measure_products", WB_OPTION_BOOL, AT (measure_products), "true",
+     .help = "find out at the start which products BLAS does faster than oneDNN; false: all by oneDNN"},
     {"train.optimizer", WB_OPTION_CHOICE, AT (optim.kind), "adamw", .choices = wb_optim_names,
      .help = "adam_tf1: with eps as TensorFlow 1 places it; muon: matrices by Muon, the rest by AdamW"},
     {"train.lr", WB_OPTION_FLOAT, AT (optim.lr), "6e-4", .max = HUGE_VAL, .open = WB_OPTION_ABOVE,

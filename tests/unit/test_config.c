@@ -145,6 +145,7 @@ static void test_set (void) {
                                        "train.steps=321",
                                        "train.sequence_length=100",
                                        "train.precision=bf16",
+                                       "train.measure_products=false",
                                        "train.optimizer=adam_tf1",
                                        "train.lr=0.25",
                                        "train.warmup=17",

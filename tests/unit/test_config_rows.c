@@ -95,7 +95,7 @@ static void test_table (void) {
         wb_error_clear ();
         wb_config_destroy (c);
     }
-    T_OK (keys == 74, "%d keys: test_set should know all but model.base, and what finetune.sh sets", keys);
+    T_OK (keys == 75, "%d keys: test_set should know all but model.base, and what finetune.sh sets", keys);
     wb_free (text);
     f = fopen (path, "w");
     if (!T_OK (f != NULL, "scratch file")) return;

@@ -665,6 +665,28 @@ static void check_gemm_bf16 (int64_t m, int64_t n, int64_t k) {
     }
 }
 
+/* A shape that is chosen for BLAS has BLAS's bits, other shapes have not. */
+static void check_choice (void) {
+    enum { M = 65, N = 70, K = 333 };
+    const wb_gemm_library was = wb_gemm_library_get ();
+    const wb_gemm_shape_t shape = {M, N, K, false, true};
+    if (!wb_gemm_library_set (WB_GEMM_ONEDNN)) return;
+    float *A = floats (M * K, 1), *B = floats (K * N, 1), *C[4];
+    for (int i = 0; i < 4; i++) {
+        C[i] = floats (M * N, 1);
+        wb_gemm_library_set (i == 0 ? WB_GEMM_BLAS : WB_GEMM_ONEDNN);
+        if (i == 2) wb_gemm_choose (&shape, WB_GEMM_BLAS);
+        wb_gemm (C[i], A, B, M, N, K, N, K, K, false, true, 1, 0);
+        if (i == 2) wb_gemm_choose_none ();
+    }
+    T_OK (same (C[2], C[0], M * N), "a chosen library multiplies the shape");
+    T_OK (same (C[3], C[1], M * N), "and no longer once that is forgotten");
+    T_OK (wb_gemm_seconds (WB_GEMM_BLAS, &shape, C[0], A, B) > 0, "seconds of a product");
+    for (int i = 0; i < 4; i++) drop (C[i], M * N);
+    drop (A, M * K), drop (B, K * N);
+    wb_gemm_library_set (was);
+}
+
 int main (void) {
     static const int64_t sizes[] = {1, 7, 16, 33, 100};
     wb_blas_info_t blas;
@@ -698,6 +720,7 @@ int main (void) {
         check_elementwise (k, 1), check_elementwise (k, 37), check_elementwise (k, 16384), check_elementwise (k, 70001);
         check_threads (k);
     }
+    check_choice ();
     for (int i = WB_GEMM_BLAS; i <= WB_GEMM_ONEDNN; i++) {
         if (!wb_gemm_library_set ((wb_gemm_library) i)) continue;
         T_OK (wb_gemm_library_get () == (wb_gemm_library) i, "products by %s",

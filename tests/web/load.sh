@@ -17,19 +17,9 @@ export LC_ALL=C.UTF-8
 work=$(mktemp -d) || exit 99
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
-run () { "$WABUN" "$@" >"$work/out" 2>"$work/err" </dev/null || { cat "$work/err" >&2; exit 99; }; }
 
-# ---- a vocabulary of 20,573 words, a model of one step
-mkdir "$work/vocab"
-perl -CSD -e 'for (0 .. 20311) { print chr (0x4e00 + $_ % 20000), $_ < 20000 ? "" : chr 0x4e01, "\n" }
-  print "$_\n" for "<SP>", "<BR>", "<TAB>", "<|emoji1|>", (map { "<|byte$_|>" } 0 .. 255), "<|endoftext|>"' >"$work/vocab/ja-bpe.txt"
-echo '{"emoji": {"😀": "<|emoji1|>"}, "emoji_inv": {"<|emoji1|>": "😀"}}' >"$work/vocab/emoji.json"
-run encode --tokenizer "$work/vocab" -o "$work/tok" "$here/../../README.ja.md"
-cat >"$work/cfg" <<END
-run = "$work/run"; seed = 1; tokenizer = "$work/vocab"; data = { train = "$work/tok"; }; model = { preset = "$LOAD_PRESET"; };
-train = { global_batch = 1; steps = 1; warmup = 1; }; checkpoint = { every = 1; };
-END
-run train "$work/cfg"
+. "$here/../bench/random_model.sh"
+random_model "$LOAD_PRESET"
 llama=
 if [ -d "${WABUN_PEERS-}/node_modules/node-llama-cpp" ]; then
   run export "$work/run/latest" --to gguf --type f32 -o "$work/model.gguf"
@@ -46,7 +36,6 @@ server=$!
 i=0
 while [ $i -lt 600 ] && [ ! -s "$work/address" ]; do i=$((i + 1)); sleep 0.1; done
 url=$(cat "$work/address")
-number () { sed -n "s/.*\"$1\": *\([0-9.]*\).*/\1/p" "$2" | awk '{ printf "%.1f", $1 }'; }
 printf '%8s%16s%16s%16s%12s%8s%12s%8s\n' clients "serve tokens/s" generate llama.cpp "first ms" "99 %" "between ms" "99 %"
 for n; do
   turn=0
