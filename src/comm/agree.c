@@ -14,8 +14,7 @@
 wb_status wb_agree (wb_comm_t *c, wb_status mine) {
     if (mine != WB_OK && wb_error_get ()->status == WB_OK) (void) WB_FAIL (mine, "%s", wb_status_name (mine));
     if (c->size == 1) return mine;
-    int vote = mine != WB_OK ? c->size - c->rank : 0, worst = 0;
-    WB_MPI (MPI_Allreduce (&vote, &worst, 1, MPI_INT, MPI_MAX, c->mpi));
+    const int worst = wb_mpi_max (mine != WB_OK ? c->size - c->rank : 0, c->mpi);
     if (worst == 0) return WB_OK;
     int root = c->size - worst;
     wb_error_t e;

@@ -14,7 +14,7 @@
 #include "comm/comm_priv.h"
 
 void wb_comm_barrier (wb_comm_t *c) {
-    if (c->size > 1) WB_MPI (MPI_Barrier (c->mpi));
+    if (c->size > 1) wb_mpi_barrier (c->mpi);
 }
 
 /* The bytes in messages of at most WB_MESSAGE_MAX. */
@@ -26,7 +26,7 @@ void wb_comm_barrier (wb_comm_t *c) {
 void wb_comm_bcast (wb_comm_t *c, void *data, size_t bytes, int root) {
     char *p = data;
     if (c->size == 1) return;
-    IN_CHUNKS (p, bytes, len) WB_MPI (MPI_Bcast (p, (int) len, MPI_BYTE, root, c->mpi));
+    IN_CHUNKS (p, bytes, len) wb_mpi_bcast (p, (int) len, root, c->mpi);
 }
 
 void wb_comm_all_gather (wb_comm_t *c, void *all, const void *mine, size_t bytes) {
@@ -36,10 +36,21 @@ void wb_comm_all_gather (wb_comm_t *c, void *all, const void *mine, size_t bytes
     if (own != (const char *) mine) memmove (own, mine, bytes);
     if (c->size == 1) return;
     if (bytes <= WB_MESSAGE_MAX / (size_t) c->size) {
-        WB_MPI (MPI_Allgather (MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, (int) bytes, MPI_BYTE, c->mpi));
+        MPI_Request request;
+        WB_MPI (MPI_Iallgather (MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all, (int) bytes, MPI_BYTE, c->mpi, &request));
+        wb_mpi_wait (&request, MPI_STATUS_IGNORE);
         return;
     }
     for (int r = 0; r < c->size; r++) wb_comm_bcast (c, to + bytes * (size_t) r, bytes, r);
+}
+
+/* Send to one rank while receiving from another, or the same. */
+static void exchange (wb_comm_t *c, const void *out, int sends, int to, void *in, int recvs, int from) {
+    MPI_Request send, recv;
+    WB_MPI (MPI_Irecv (in, recvs, MPI_BYTE, from, WB_TAG_SUM, c->mpi, &recv));
+    WB_MPI (MPI_Isend (out, sends, MPI_BYTE, to, WB_TAG_SUM, c->mpi, &send));
+    wb_mpi_wait (&recv, MPI_STATUS_IGNORE);
+    wb_mpi_wait (&send, MPI_STATUS_IGNORE);
 }
 
 /* y = a op b, n elements; y may be a or b. */
@@ -73,24 +84,23 @@ static void tree_block (wb_comm_t *c, void *x, int64_t n, size_t size, op_fn *op
     while (power <= c->size / 2) power *= 2;
     const int rest = c->size - power, place = rank < 2 * rest ? rank / 2 : rank - rest;
     if (rank < 2 * rest && rank % 2 == 1) {
-        WB_MPI (MPI_Send (x, bytes, MPI_BYTE, rank - 1, WB_TAG_SUM, c->mpi));
-        WB_MPI (MPI_Recv (x, bytes, MPI_BYTE, rank - 1, WB_TAG_SUM, c->mpi, MPI_STATUS_IGNORE));
+        wb_mpi_send (x, bytes, rank - 1, WB_TAG_SUM, c->mpi);
+        wb_mpi_recv (x, bytes, rank - 1, WB_TAG_SUM, c->mpi);
         return;
     }
     if (rank < 2 * rest) {
-        WB_MPI (MPI_Recv (c->scratch, bytes, MPI_BYTE, rank + 1, WB_TAG_SUM, c->mpi, MPI_STATUS_IGNORE));
+        wb_mpi_recv (c->scratch, bytes, rank + 1, WB_TAG_SUM, c->mpi);
         op (x, x, c->scratch, n);
     }
     for (int bit = 1; bit < power; bit *= 2) {
         int other = place ^ bit, peer = other < rest ? 2 * other : other + rest;
-        WB_MPI (MPI_Sendrecv (x, bytes, MPI_BYTE, peer, WB_TAG_SUM, c->scratch, bytes, MPI_BYTE, peer, WB_TAG_SUM,
-                              c->mpi, MPI_STATUS_IGNORE));
+        exchange (c, x, bytes, peer, c->scratch, bytes, peer);
         if (other > place)
             op (x, x, c->scratch, n);
         else
             op (x, c->scratch, x, n);
     }
-    if (rank < 2 * rest) WB_MPI (MPI_Send (x, bytes, MPI_BYTE, rank + 1, WB_TAG_SUM, c->mpi));
+    if (rank < 2 * rest) wb_mpi_send (x, bytes, rank + 1, WB_TAG_SUM, c->mpi);
 }
 
 static void reduce_tree (wb_comm_t *c, void *x, int64_t n, size_t size, op_fn *op) {
@@ -112,8 +122,8 @@ static void pass_pieces (wb_comm_t *c, float *x, int64_t n, int out, int in, op_
     for (int64_t at = 0; at < longest;
          at += max) { /* the same number of messages on every rank; the last may be empty */
         int64_t send = sends - at < max ? sends - at : max, recv = recvs - at < max ? recvs - at : max;
-        WB_MPI (MPI_Sendrecv (to + at, (int) send, MPI_FLOAT, next, WB_TAG_SUM, op != NULL ? c->scratch : from + at,
-                              (int) recv, MPI_FLOAT, previous, WB_TAG_SUM, c->mpi, MPI_STATUS_IGNORE));
+        exchange (c, to + at, (int) send * (int) sizeof *x, next, op != NULL ? c->scratch : from + at,
+                  (int) recv * (int) sizeof *x, previous);
         if (op != NULL) op (from + at, from + at, c->scratch, recv);
     }
 }

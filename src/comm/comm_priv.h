@@ -40,6 +40,17 @@ struct wb_comm {
     } while (0)
 void wb_mpi_failed (const char *file, int line, const char *call, int rc) WB_NORETURN;
 
+/* What MPI's blocking calls do, but a rank that waits offers its core to the others: MPICH spins until the kernel takes
+ * the core away, so that nothing moves where there are more ranks than cores.  (What makes a communicator or a window
+ * has no other form, and still does so.) */
+#define WB_SPINS 64 /* fruitless polls before the core is offered to others */
+void wb_mpi_wait (MPI_Request *request, MPI_Status *status);
+void wb_mpi_barrier (MPI_Comm mpi);
+void wb_mpi_bcast (void *data, int bytes, int root, MPI_Comm mpi);
+int wb_mpi_max (int mine, MPI_Comm mpi); /* the largest of all ranks */
+void wb_mpi_send (const void *data, int bytes, int to, int tag, MPI_Comm mpi);
+void wb_mpi_recv (void *data, int bytes, int from, int tag, MPI_Comm mpi);
+
 /* Rank in the world, and whether several threads of a rank may call MPI. */
 void wb_world_set (int rank, bool threads);
 int wb_world_rank (void); /* 0 without a world */

@@ -94,7 +94,7 @@ static void finish (wb_link_t *l, lane_t *lane, bool receiving) {
     double start = wb_now ();
     for (int k = 0, count, got; k < PARTS && (count = part_of (n, k, &first)) >= 0; k++) {
         MPI_Status status;
-        WB_MPI (MPI_Wait (&part[k], &status));
+        wb_mpi_wait (&part[k], &status);
         if (!receiving) continue;
         WB_MPI (MPI_Get_count (&status, MPI_FLOAT, &got));
         WB_ASSERT (got == count); /* or the two ends disagree on the schedule */

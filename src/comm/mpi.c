@@ -1,9 +1,10 @@
-/* This process in the world, and the end of all ranks when an MPI call fails.
+/* This process in the world, waiting, and the end of all ranks when an MPI call fails.
  *
  * Not done here: surviving a lost rank.  MPI 3 cannot, so a failed call ends all ranks and the job starts again from
  * its last checkpoint. */
 #include "config.h"
 
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +32,48 @@ void wb_mpi_failed (const char *file, int line, const char *call, int rc) {
               "rank %d on %s: %.*s failed: %s; usually a rank or a node was lost: start again from the last "
               "checkpoint",
               world_rank, world_host, name, call, text);
+}
+
+void wb_mpi_wait (MPI_Request *request, MPI_Status *status) {
+    int done = 0;
+    wb_wait_begin ();
+    for (int idle = 0; !done; idle++) {
+        if (idle > WB_SPINS) sched_yield ();
+        WB_MPI (MPI_Test (request, &done, status));
+    }
+    wb_wait_end ();
+}
+
+void wb_mpi_barrier (MPI_Comm mpi) {
+    MPI_Request request;
+    WB_MPI (MPI_Ibarrier (mpi, &request));
+    wb_mpi_wait (&request, MPI_STATUS_IGNORE);
+}
+
+void wb_mpi_bcast (void *data, int bytes, int root, MPI_Comm mpi) {
+    MPI_Request request;
+    WB_MPI (MPI_Ibcast (data, bytes, MPI_BYTE, root, mpi, &request));
+    wb_mpi_wait (&request, MPI_STATUS_IGNORE);
+}
+
+int wb_mpi_max (int mine, MPI_Comm mpi) {
+    MPI_Request request;
+    int max = mine;
+    WB_MPI (MPI_Iallreduce (&mine, &max, 1, MPI_INT, MPI_MAX, mpi, &request));
+    wb_mpi_wait (&request, MPI_STATUS_IGNORE);
+    return max;
+}
+
+void wb_mpi_send (const void *data, int bytes, int to, int tag, MPI_Comm mpi) {
+    MPI_Request request;
+    WB_MPI (MPI_Isend (data, bytes, MPI_BYTE, to, tag, mpi, &request));
+    wb_mpi_wait (&request, MPI_STATUS_IGNORE);
+}
+
+void wb_mpi_recv (void *data, int bytes, int from, int tag, MPI_Comm mpi) {
+    MPI_Request request;
+    WB_MPI (MPI_Irecv (data, bytes, MPI_BYTE, from, tag, mpi, &request));
+    wb_mpi_wait (&request, MPI_STATUS_IGNORE);
 }
 
 void wb_mpi_abort (int code) {

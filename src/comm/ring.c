@@ -28,8 +28,6 @@
 
 #include "comm/ring_priv.h"
 
-#define SPINS 64 /* fruitless polls before the core is offered to others */
-
 /* ---- the two sequences ------------------------------------------------------------------------------------------ */
 
 static size_t wire_size (wb_wire wire) { return wire == WB_WIRE_BF16 ? sizeof (uint16_t) : sizeof (float); }
@@ -211,7 +209,7 @@ static void wait_for (wb_ring_t *r, int64_t count) {
     wb_wait_begin ();
     for (int idle = 0; r->finished < count;) {
         idle = wb_ring_progress (r) ? 0 : idle + 1;
-        if (idle > SPINS) sched_yield ();
+        if (idle > WB_SPINS) sched_yield ();
         if (idle == 0) wb_beat ();
     }
     r->seen = r->finished;

@@ -153,7 +153,7 @@ static void place_by_node (place_t *at, const int *first, int rank, int size) {
 static wb_status find_place (place_t *at, MPI_Comm *node_mpi, wb_shm_t **shm, int *first, wb_comm_t *group) {
     int lowest = group->rank;
     WB_TRY (wb_node_split (node_mpi, group));
-    WB_MPI (MPI_Bcast (&lowest, 1, MPI_INT, 0, *node_mpi));
+    wb_mpi_bcast (&lowest, sizeof lowest, 0, *node_mpi);
     wb_comm_all_gather (group, first, &lowest, sizeof lowest);
     place_by_node (at, first, group->rank, group->size);
     if (at->locals > 1) {

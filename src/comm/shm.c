@@ -69,11 +69,10 @@ wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
     WB_MPI (MPI_Info_create (&info));
     WB_MPI (MPI_Info_set (info, "alloc_shared_noncontig", "true"));
     size_t page = 4096, bytes = (wb_shm_bytes (block) + LINE + page - 1) / page * page;
-    int bad = s == NULL || !has_space ((bytes + page) * (size_t) size), any;
-    WB_MPI (MPI_Allreduce (&bad, &any, 1, MPI_INT, MPI_MAX, node));
+    int bad = s == NULL || !has_space ((bytes + page) * (size_t) size), any = wb_mpi_max (bad, node);
     if (any == 0) {
         bad = MPI_Win_allocate_shared ((MPI_Aint) bytes, 1, info, node, &base, &window) != MPI_SUCCESS;
-        WB_MPI (MPI_Allreduce (&bad, &any, 1, MPI_INT, MPI_MAX, node));
+        any = wb_mpi_max (bad, node);
     }
     WB_MPI (MPI_Info_free (&info));
     if (any > 0) {
@@ -95,7 +94,7 @@ wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
         s->of[m] = align_segment (at);
     }
     memset (base, 0, bytes); /* also touches its pages */
-    WB_MPI (MPI_Barrier (node));
+    wb_mpi_barrier (node);
     *out = s;
     return WB_OK;
 }

@@ -53,15 +53,14 @@ static int start_mpi (void) {
  * launcher kill the others.  Single processes leave it to main(), which knows the one that prints. */
 static void stop_mpi (int size) {
     if (size > 1 && wb_world_rank () == 0) wb_error_print ();
-    WB_MPI (MPI_Barrier (MPI_COMM_WORLD));
+    wb_mpi_barrier (MPI_COMM_WORLD);
     wb_abort_hook (NULL);
     WB_MPI (MPI_Finalize ());
 }
 
 /* Agreement while there is no group yet. */
 static wb_status agree_in_world (wb_status mine) {
-    int code = mine, worst;
-    WB_MPI (MPI_Allreduce (&code, &worst, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD));
+    const int worst = wb_mpi_max (mine, MPI_COMM_WORLD);
     if (mine != WB_OK || worst == WB_OK) return mine;
     return WB_FAIL ((wb_status) worst, "another rank could not start");
 }
