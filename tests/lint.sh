@@ -228,7 +228,7 @@ while IFS= read -r line; do
   esac
 done <"$work/looks" >"$work/out"
 verdict "no tabs, no long lines" "$work/out"
-grep -rnE '^(=======|<<<<<<< .*|>>>>>>> .*)$' NEWS.md README* configure.ac Makefile.am doc include jobs m4 src tests --include='*.*' >"$work/out"
+grep -rnE '^(=======|<<<<<<< .*|>>>>>>> .*)$' CHANGELOG.md README* configure.ac Makefile.am doc include jobs m4 src tests --include='*.*' >"$work/out"
 verdict "no marks of a merge" "$work/out"
 
 point=$((point + 1))

@@ -32,7 +32,7 @@ ok "the Debian package is of its version" sh -c 'test "$(sed -n "1s/^wabun (\([^
   "$top_srcdir/jobs/install/debian/changelog" "$version"
 
 # ---- documentation
-for file in README.md README.ja.md LICENSE NEWS.md doc/formats.md doc/img/learning.csv jobs/small.cfg; do
+for file in README.md README.ja.md LICENSE CHANGELOG.md doc/formats.md doc/img/learning.csv jobs/small.cfg; do
   ok "$file beside the README" test -s "$doc/$file"
 done
 if command -v perl >/dev/null 2>&1; then
