@@ -289,7 +289,8 @@ typedef struct wb_eval {
     int64_t stride;         /**< 0: half a model's positions */
     int64_t threads;        /**< of a rank; 0: as OMP_NUM_THREADS or the cores say */
     bool exclude_end;       /**< do not count <|endoftext|> after a document */
-    bool json, no_verify;
+    wb_weights_type weights;
+    bool half_cache, json, no_verify;
     uint64_t seed; /**< of the bootstrap */
 } wb_eval_t;
 /** From a command line: models, then options and texts, which are moved to the front of argv (eval_args.c).  Errors:
@@ -310,6 +311,7 @@ wb_status wb_eval_options (wb_eval_t *e, int argc, char **argv) WB_NODISCARD;
     "  --json            one object of JSON instead of tables\n"                                                     \
     "  --seed S          of the bootstrap (default 1)\n"                                                             \
     "  --threads N       threads of a rank (default: OMP_NUM_THREADS, or cores / ranks)\n"                           \
+    "  --weights T       fp32, bf16 or int8, as in wabun generate; also --cache T\n"                                 \
     "  --no-verify       do not compare models with their checksums.json\n"                                          \
     "\n"                                                                                                             \
     "Bits are of all tokens of a document and of the <|endoftext|> after it, given <|endoftext|> and what is\n"      \

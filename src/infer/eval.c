@@ -75,8 +75,12 @@ static void forget (job_t *j) {
 static wb_status measure (job_t *j, int i) {
     const wb_eval_t *e = j->e;
     const int64_t n = j->documents.n, asked = j->questions.n;
-    const wb_model_args_t a = {
-        .model = e->models[i], .tokenizer = e->tokenizer, .threads = j->threads, .no_verify = e->no_verify};
+    const wb_model_args_t a = {.model = e->models[i],
+                               .tokenizer = e->tokenizer,
+                               .threads = j->threads,
+                               .weights = e->weights,
+                               .half_cache = e->half_cache,
+                               .no_verify = e->no_verify};
     double lossy = 0.0;
     wb_model_t *m = NULL;
     wb_status status = wb_agree (j->world, wb_model_open (&m, &a, "eval"));

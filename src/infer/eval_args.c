@@ -36,6 +36,10 @@ wb_status wb_eval_options (wb_eval_t *e, int argc, char **argv) {
             WB_TRY (wb_opts_int (&o, &seed, 0, INT64_MAX));
         else if (wb_opts_is (&o, "--threads"))
             WB_TRY (wb_opts_int (&o, &e->threads, 1, 4096));
+        else if (wb_opts_is (&o, "--weights"))
+            WB_TRY (wb_weights_option (&e->weights, &o));
+        else if (wb_opts_is (&o, "--cache"))
+            WB_TRY (wb_cache_option (&e->half_cache, &o));
         else if (wb_opts_is (&o, "--json"))
             WB_TRY (wb_opts_flag (&o, &e->json));
         else if (wb_opts_is (&o, "--no-verify"))

@@ -221,8 +221,12 @@ static wb_status run_all (job_t *j) {
 wb_status wb_grid_run (wb_comm_t *world, const wb_eval_t *e, int threads) {
     job_t j = {.world = world, .e = e};
     wb_model_t *m = NULL;
-    const wb_model_args_t a = {
-        .model = e->models[0], .tokenizer = e->tokenizer, .threads = threads, .no_verify = e->no_verify};
+    const wb_model_args_t a = {.model = e->models[0],
+                               .tokenizer = e->tokenizer,
+                               .threads = threads,
+                               .weights = e->weights,
+                               .half_cache = e->half_cache,
+                               .no_verify = e->no_verify};
     wb_status status = wb_agree (world, wb_grid_read (&j.grid, e->grid));
     if (status == WB_OK) status = wb_agree (world, wb_model_open (&m, &a, "eval"));
     j.m = m;
