@@ -10,6 +10,7 @@
 #   ./jobs/quickstart.sh and ./tests/run.sh       become --help
 #   ./autogen.sh ... make install                 `make installcheck` and tests/run.sh are that; here the commands must exist
 #   mpirun -n N                                   at most 2 ranks; --map-by and -x OMP_NUM_THREADS=16 go (16 cores)
+#   the Debian packages                           tests/package.sh makes and installs them; here their files must exist
 #   wabun train                                   3 steps of a model with one narrow layer, validated on 2 windows
 #   wabun bench step                              --preset tiny for small, 1 step
 #   `wabun NAME`, `wabun bench|corpus|vocab NAME` in a sentence   are names: their help is asked for
@@ -93,6 +94,9 @@ run_line () { # a command of the page, in its directory
     './jobs/quickstart.sh'* | './tests/run.sh'*) line="${line%%#*} --help" ;;
     './autogen.sh' | 'mkdir -p build && cd build' | '../configure'* | 'make -j'* | 'export PATH='*)
       [ -x "$top/autogen.sh" ]
+      return ;;
+    'ln -s jobs/install/debian debian'* | 'sudo apt-get install'*)
+      [ -f "$top/jobs/install/debian/control" ]
       return ;;
   esac
   sh -c "set -e; $line" </dev/null
