@@ -2,7 +2,8 @@
  *
  * Step and tokens, and all that decides how training goes on: settings, data, the base model.  When a run resumes, what
  * is different now is said, one line each.  It holds nothing of ranks or of time, so that the files of a checkpoint are
- * the same bytes whatever layout wrote them.  Older checkpoints lack some of it: what is not there is not compared.
+ * the same bytes whatever layout wrote them.  Older checkpoints lack some of it: what is not there is not compared, but
+ * for settings that had one value only then.
  *
  * Not done here: sizes of the model (resume.c). */
 #include "config.h"
@@ -79,6 +80,15 @@ static const json_t *old_setting (const wb_state_t *s, const char *name) {
                             : json_object_get (s->json, dot != NULL ? dot + 1 : name);
 }
 
+/* The same; a checkpoint that is older than the setting was made in the only way that there was.  NULL: it does not
+ * tell. */
+static json_t *setting_of (const wb_state_t *s, const setting_t *now) {
+    const json_t *old = old_setting (s, now->name);
+    if (old != NULL) return json_deep_copy (old);
+    if (now->effect == never) return json_integer (0); /* all parameters learn */
+    return now->effect == rounding ? json_string ("fp32") : NULL;
+}
+
 /* One line: `what` was `old` in the checkpoint, is `now`. */
 static void tell (const char *dir, const char *what, const json_t *old, const json_t *now, const char *effect) {
     char *a = json_dumps (old, JSON_ENCODE_ANY | JSON_REAL_PRECISION (6));
@@ -97,24 +107,23 @@ static void compare_settings (const wb_run_t *r, const wb_state_t *s, const char
     setting_t list[MAX_SETTINGS];
     int n = list_settings (list, r);
     for (int i = 0; i < n; i++) {
-        const json_t *old = old_setting (s, list[i].name);
+        json_t *old = setting_of (s, &list[i]);
         if (old != NULL && list[i].effect != never && !json_equal (old, list[i].value))
             tell (dir, list[i].name, old, list[i].value, list[i].effect);
+        json_decref (old);
         json_decref (list[i].value);
     }
 }
 
-/* Other parameters that learn have other states in the optimizer.  Older checkpoints have none of these settings: in
- * them all parameters learn. */
+/* Other parameters that learn have other states in the optimizer. */
 static wb_status check_tuning (const wb_run_t *r, const wb_state_t *s, const char *dir) {
     setting_t list[MAX_SETTINGS];
     const int64_t before = wb_json_lacks ();
     const int n = list_settings (list, r);
-    json_t *zero = json_integer (0);
-    wb_status status = wb_json_since (before, "the settings of a run");
+    wb_status status = WB_OK;
     for (int i = 0; i < n; i++) {
-        const json_t *old = old_setting (s, list[i].name);
-        if (old == NULL) old = zero;
+        json_t *old = setting_of (s, &list[i]);
+        if (status == WB_OK) status = wb_json_since (before, "the settings of a run");
         if (list[i].effect == never && status == WB_OK && !json_equal (old, list[i].value)) {
             char *a = json_dumps (old, JSON_ENCODE_ANY), *b = json_dumps (list[i].value, JSON_ENCODE_ANY);
             status = WB_FAIL (WB_EUSAGE,
@@ -124,9 +133,9 @@ static wb_status check_tuning (const wb_run_t *r, const wb_state_t *s, const cha
             wb_free_foreign (a);
             wb_free_foreign (b);
         }
+        json_decref (old);
         json_decref (list[i].value);
     }
-    json_decref (zero);
     return status;
 }
 

@@ -207,6 +207,20 @@ ok "says nothing of what it does not know" sh -c '! grep -q "was made with" log'
 rm -r old && old
 ok "but what it knows" trained 2 old --set train.steps=9 --set seed=5
 ok "in one line" test "$(grep -c 'was made with seed = 3, now it is 5' log)" -eq 1
+rm -r old && old
+precision='was made with train.precision = "fp32", now it is "bf16": losses differ'
+ok "and that there was one precision only" trained 2 old --set train.steps=9 --set 'train.precision="bf16-anywhere"'
+ok "in one line" test "$(grep -c "$precision" log)" -eq 1
+rm -rf changed && cp -R good changed # older than the precision, but not than settings
+sed '/"train.precision"/d' good/latest/state.json >changed/step-00000008/state.json
+"$top_builddir/tests/cli/make_model" --sums changed/step-00000008 state.json
+ok "a checkpoint older than the precision" trained 2 changed --set train.steps=9
+ok "says only what has changed" sh -c 'test "$(grep -c "was made with" log)" -eq 1 && grep -q "was made with train.steps = 8, now it is 9" log'
+cp good/latest/state.json changed/step-00000008 && rm -r changed/step-00000009
+sed -i '/"train.precision"/d' changed/step-00000008/state.json
+"$top_builddir/tests/cli/make_model" --sums changed/step-00000008 state.json
+ok "with another precision" trained 2 changed --set train.steps=9 --set 'train.precision="bf16-anywhere"'
+ok "it says so" test "$(grep -c "$precision" log)" -eq 1
 rm -rf changed && cp -R based changed
 sed 's|^model = .*|model = { base = "good/latest"; };|' cfg >other.cfg
 mv cfg usual.cfg && mv other.cfg cfg
