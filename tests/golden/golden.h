@@ -29,13 +29,15 @@ typedef struct golden {
     wb_layout_t layout;     /* one rank */
     wb_params_t *params;
     wb_segment_t *block; /* [params->n] */
+    double *off;         /* [params->n], set by tests that use it: what gradients may be off by as a whole */
     golden_run_t runs[GOLDEN_RUNS];
     int nruns;
 } golden_t;
 
-/* Errors of one pass, relative; `where` names the worst gradient. */
+/* Errors of one pass, relative; `where` names the worst gradient.  least, most: over all gradients, what they are off
+ * by as a whole (the length of the error over that of the gradient) over what g->off allows. */
 typedef struct golden_errors {
-    double loss, logits, grads;
+    double loss, logits, grads, least, most;
     char where[48];
 } golden_errors_t;
 
@@ -48,6 +50,7 @@ __attribute__ ((unused)) static void golden_alloc (golden_t *g) {
     g->weights = wb_calloc ((size_t) g->params->own, sizeof *g->weights);
     g->grads = wb_calloc ((size_t) g->params->own, sizeof *g->grads);
     g->block = wb_calloc ((size_t) g->params->n, sizeof *g->block);
+    g->off = wb_calloc ((size_t) g->params->n, sizeof *g->off);
     for (int i = 0; i < g->params->n; i++) {
         const wb_param_t *p = &g->params->list[i];
         g->block[i] = (wb_segment_t){p, 0, wb_param_own (p), p->offset, p->offset, p->offset};
@@ -61,6 +64,7 @@ __attribute__ ((unused)) static void golden_free (golden_t *g) {
     wb_free (g->weights);
     wb_free (g->grads);
     wb_free (g->block);
+    wb_free (g->off);
 }
 
 /* Read a file of exactly n numbers of 4 bytes. */
@@ -87,6 +91,27 @@ static inline double golden_error (const float *got, const float *want, int64_t 
         if (fabs ((double) want[i]) > max) max = fabs ((double) want[i]);
     }
     return max > 0 ? worst / max : worst;
+}
+
+/* The length of an error over that of x. */
+static inline double golden_off (const float *got, const float *want, int64_t n, const float *x, int64_t nx) {
+    double off = 0, all = 0;
+    for (int64_t i = 0; i < n; i++) off += ((double) got[i] - (double) want[i]) * ((double) got[i] - (double) want[i]);
+    for (int64_t i = 0; i < nx; i++) all += (double) x[i] * (double) x[i];
+    return sqrt (off / all);
+}
+
+/* One more gradient, of parameter i, or this rank's part of it. */
+static inline void golden_gradient (golden_errors_t *e, const golden_t *g, int i, const float *got, const float *want,
+                                    int64_t n) {
+    const wb_segment_t *s = &g->block[i];
+    const double d = golden_error (got, want, n),
+                 off = golden_off (got, want, n, g->grads + s->flat, s->count) / g->off[i];
+    if (e->where[0] == 0 || off < e->least) e->least = off;
+    if (!(off <= e->most)) e->most = off;
+    if (e->where[0] != 0 && d <= e->grads) return;
+    e->grads = d;
+    snprintf (e->where, sizeof e->where, "%s", s->param->name);
 }
 
 /* ---- one stage on one rank ------------------------------------------------------------------------------------- */
@@ -177,11 +202,7 @@ __attribute__ ((unused)) static void golden_compare (golden_errors_t *e, const g
         e->loss = golden_relative (golden_pass (&m, true), g->loss);
         for (int i = 0; i < g->params->n; i++) {
             const wb_segment_t *s = &g->block[i];
-            double d = golden_error (m.dw + s->flat, g->grads + s->flat, s->count);
-            if (d > e->grads || i == 0) {
-                e->grads = d;
-                snprintf (e->where, sizeof e->where, "%s", s->param->name);
-            }
+            golden_gradient (e, g, i, m.dw + s->flat, g->grads + s->flat, s->count);
         }
         float *logits = wb_calloc ((size_t) (micro * g->T * g->size.V), sizeof *logits);
         for (int64_t b = 0; b < g->B; b += micro) {
@@ -275,24 +296,35 @@ __attribute__ ((unused)) static void golden_trainer (double *loss, double *norm,
     wb_topo_destroy (topo);
 }
 
-/* Loss and gradients on a grid 1 x pp x tp of all ranks, micro-batches of one sequence: largest relative errors over
- * all ranks. */
-__attribute__ ((unused)) static void golden_grid (golden_errors_t *e, golden_t *g, wb_comm_t *world, int pp, int tp,
-                                                  bool sequence) {
+/* How golden_grid() cuts a step: data ranks are the rest.  B: sequences of a micro-batch. */
+typedef struct golden_grid_options {
+    int pp, tp;
+    int64_t B;
+    bool sequence;
+    wb_recompute recompute;
+    wb_precision precision;
+} golden_grid_options_t;
+
+/* Loss and gradients on a grid data x pp x tp of all ranks: largest relative errors over all ranks. */
+__attribute__ ((unused)) static void golden_grid (golden_errors_t *e, golden_t *g, wb_comm_t *world,
+                                                  const golden_grid_options_t *grid) {
     wb_step_options_t o = {.size = g->size,
-                           .B = 1,
+                           .B = grid->B,
                            .T = g->T,
                            .global_batch = g->B,
                            .chunks = 1,
                            .schedule = WB_SCHEDULE_1F1B,
-                           .sequence = sequence,
+                           .sequence = grid->sequence,
+                           .recompute = grid->recompute,
+                           .precision = grid->precision,
                            .optim = {.kind = WB_OPTIM_SGD, .decay = WB_DECAY_CONSTANT, .steps = 1},
                            .seed = 1};
+    const int dp = wb_comm_size (world) / (grid->pp * grid->tp);
     wb_topo_t *topo = NULL;
     wb_trainer_t *t = NULL;
     wb_step_result_t r;
     memset (e, 0, sizeof *e);
-    if (!T_STATUS (wb_topo_new (&topo, world, 1, pp, tp), WB_OK)) return;
+    if (!T_STATUS (wb_topo_new (&topo, world, dp, grid->pp, grid->tp), WB_OK)) return;
     if (T_STATUS (wb_trainer_new (&t, topo, &o), WB_OK)) {
         float *want = wb_calloc ((size_t) t->params->own, sizeof *want);
         int64_t global, run;
@@ -310,13 +342,11 @@ __attribute__ ((unused)) static void golden_grid (golden_errors_t *e, golden_t *
         for (int i = 0; i < t->params->n; i++) {
             const wb_param_t *p = &t->params->list[i];
             if (p->offset < 0) continue;
-            double d = golden_error (t->grads + p->offset, want + p->offset, wb_param_own (p));
-            if (d > e->grads) {
-                e->grads = d;
-                memcpy (e->where, p->name, sizeof e->where);
-            }
+            golden_gradient (e, g, (int) (wb_params_find (g->params, p->name) - g->params->list), t->grads + p->offset,
+                             want + p->offset, wb_param_own (p));
         }
         wb_comm_max_f64 (world, &e->grads, 1);
+        wb_comm_max_f64 (world, &e->most, 1);
         wb_free (want);
     }
     wb_trainer_destroy (t);

@@ -112,7 +112,7 @@ static void check (const char *dir) {
     for (int P = 1, ranks = wb_comm_size (world); ranks > 1 && P <= ranks; P++) {
         golden_errors_t e;
         if (ranks % P != 0 || g.size.L < P || g.size.H % (ranks / P) != 0) continue;
-        golden_grid (&e, &g, world, P, ranks / P, false);
+        golden_grid (&e, &g, world, &(golden_grid_options_t){.pp = P, .tp = ranks / P, .B = 1});
         if (wb_comm_rank (world) == 0)
             printf ("  grid 1 x %d x %d: loss %.1e, gradients %.1e (%s)\n", P, ranks / P, e.loss, e.grads, e.where);
         T_OK (e.loss < TOLERANCE && e.grads < TOLERANCE, "%s: grid 1 x %d x %d", dir, P, ranks / P);
