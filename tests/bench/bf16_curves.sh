@@ -36,7 +36,7 @@ wrong () { echo "bf16_curves: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --anywhere) bf16=bf16-anywhere; shift; continue ;;
+    --anywhere) bf16="bf16-anywhere"; shift; continue ;;
     --*) [ $# -gt 1 ] || wrong "$1 wants a value" ;;
     *) break ;;
   esac
@@ -103,7 +103,7 @@ done
 # ---- training, all ways for a seed before the next -------------------------------------------------------------------
 train () { # OPTIMIZER PRECISION SEED
   name=$1-$2-$3
-  eval "lr=\$lr_$1"
+  case $1 in adamw) lr=$lr_adamw ;; muon) lr=$lr_muon ;; esac
   precision=$2
   [ "$2" = fp32 ] || precision=$bf16
   cat >"$name.cfg" <<END
