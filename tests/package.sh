@@ -126,6 +126,7 @@ build () {
   cd "$tree" && PATH=/usr/lib/ccache:/usr/sbin:/usr/bin:/sbin:/bin DEB_BUILD_OPTIONS="parallel=${JOBS:-$(nproc)}" \
     dpkg-buildpackage -us -uc -b
 }
+must "the tree" copy
 must "dpkg-buildpackage -us -uc -b" build
 [ -z "${PACKAGES-}" ] || { mkdir -p "$PACKAGES" && cp "$work"/*.deb "$PACKAGES"; }
 ok "lintian finds nothing" sh -c 'cd "$1" && lintian --allow-root --tag-display-limit 0 --fail-on error,warning wabun_*.changes' sh "$work"

@@ -236,7 +236,7 @@
       axisLabelFontSize: 11, highlightCircleSize: 3, animatedZooms: false, rightGap: 8, xRangePad: state.logx ? 0 : 3, yRangePad: 4,
       interactionModel: mouse, underlayCallback: underlay,
       axes: {
-        x: {logscale: state.logx, axisLabelFormatter: tick, drawGrid: false, pixelsPerLabel: 70},
+        x: {logscale: state.logx, axisLabelFormatter: tick, drawGrid: false, pixelsPerLabel: 52, axisLabelWidth: 52},
         y: {axisLabelFormatter: tick, axisLabelWidth: 46},
       },
       highlightCallback: (event, x) => point(chart, x, event),
