@@ -42,9 +42,14 @@ INLINE vi nearest (vf x) {
 #endif
 }
 
+/* Wraps. */
 INLINE int32_t sum_of (vi v) {
 #if defined(__AVX512F__)
-    return _mm512_reduce_add_epi32 ((__m512i) v);
+    const __m256i h =
+        _mm256_add_epi32 (_mm512_castsi512_si256 ((__m512i) v), _mm512_extracti64x4_epi64 ((__m512i) v, 1));
+    __m128i q = _mm_add_epi32 (_mm256_castsi256_si128 (h), _mm256_extracti128_si256 (h, 1));
+    q = _mm_add_epi32 (q, _mm_shuffle_epi32 (q, 0x4e));
+    return _mm_cvtsi128_si32 (_mm_add_epi32 (q, _mm_shuffle_epi32 (q, 0xb1)));
 #else
     uint32_t sum = 0;
     for (int i = 0; i < W; i++) sum += (uint32_t) v[i];

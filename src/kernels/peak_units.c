@@ -30,7 +30,7 @@ double ISA_NAME (wb_peak_int8_) (int64_t rounds, float *sink) {
 #pragma GCC unroll 12
         for (int j = 0; j < CHAINS; j++) s[j] = _mm512_dpbusd_epi32 (s[j], a, b);
     __m512i sum = _mm512_setzero_si512 ();
-    for (int j = 0; j < CHAINS; j++) sum = _mm512_add_epi32 (sum, s[j]);
-    *sink = (float) _mm512_reduce_add_epi32 (sum);
+    for (int j = 0; j < CHAINS; j++) sum = _mm512_xor_si512 (sum, s[j]);
+    *sink = vsum ((vf) _mm512_and_si512 (sum, _mm512_set1_epi32 (0x3fffffff))); /* finite, whatever it is */
     return (double) rounds * CHAINS * W * 8;
 }
