@@ -9,7 +9,7 @@ json=$T_TMP/run/products.json
 trains () {
   cat >"$T_TMP/cfg" <<END
 run = "$T_TMP/run"; seed = 1; tokenizer = "byte"; data = { train = "$T_TMP/tok"; };
-model = { layers = 1; width = 256; heads = 4; context = 128; };
+model = { layers = 1; width = 512; heads = 8; context = 128; };
 train = { global_batch = 8; steps = $1; warmup = 1; ${2-} }; parallel = { micro_batch = 8; }; checkpoint = { every = 1; };
 END
   "$WABUN" train "$T_TMP/cfg" >"$T_TMP/out" 2>"$T_TMP/err" </dev/null || cat "$T_TMP/err"
