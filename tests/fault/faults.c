@@ -44,6 +44,7 @@ static struct {
     const char *log;
 } order = {.kind = -1};
 static atomic_long calls[KINDS];
+static atomic_long values, streams, folders; /* of jansson, fopen() and opendir(): not given back yet */
 
 /* ---- the order -------------------------------------------------------------------------------------------------- */
 
@@ -53,8 +54,6 @@ static int own_rank (void) {
         if (getenv (variables[i]) != NULL) return atoi (getenv (variables[i]));
     return 0;
 }
-
-static void *jansson_malloc (size_t bytes);
 
 __attribute__ ((constructor)) static void read_order (void) {
     const char *s = getenv ("WABUN_FAULT"), *at = s != NULL ? strchr (s, '@') : NULL,
@@ -74,7 +73,6 @@ __attribute__ ((constructor)) static void read_order (void) {
             _exit (99);
         }
     }
-    json_set_alloc_funcs (jansson_malloc, free);
 }
 
 /* ---- where ------------------------------------------------------------------------------------------------------ */
@@ -101,11 +99,12 @@ static void put (const char *line, size_t length) {
 
 /* Of any rank, when it ends. */
 __attribute__ ((destructor)) static void tell_leaks (void) {
-    char line[80];
-    const int64_t left = wb_mem_balance ();
-    if (order.log != NULL && left != 0)
-        put (line,
-             (size_t) snprintf (line, sizeof line, "leak %lld blocks, %zu bytes\n", (long long) left, wb_mem_now ()));
+    char line[160];
+    const long left[] = {(long) wb_mem_balance (), values, streams, folders};
+    if (order.log == NULL || (left[0] == 0 && left[1] == 0 && left[2] == 0 && left[3] == 0)) return;
+    put (line, (size_t) snprintf (line, sizeof line,
+                                  "leak %ld blocks, %zu bytes; %ld of jansson; %ld streams, %ld directories\n", left[0],
+                                  wb_mem_now (), left[1], left[2], left[3]));
 }
 
 static void note (int kind, const char *call, long n) {
@@ -155,9 +154,59 @@ WRAP (ALLOC, NULL, void *, realloc, (void *p, size_t n), (p, n))
 WRAP (ALLOC, ENOMEM, int, posix_memalign, (void **p, size_t align, size_t n), (p, align, n))
 WRAP (ALLOC, MAP_FAILED, void *, mmap, (void *p, size_t n, int prot, int flags, int fd, off_t at),
       (p, n, prot, flags, fd, at))
-WRAP (ALLOC, NULL, FILE *, fmemopen, (void *p, size_t n, const char *mode), (p, n, mode))
+FILE *__real_fmemopen (void *p, size_t n, const char *mode);
+FILE *__wrap_fmemopen (void *p, size_t n, const char *mode);
+FILE *__wrap_fmemopen (void *p, size_t n, const char *mode) {
+    FILE *f = fails (ALLOC, "fmemopen") ? NULL : __real_fmemopen (p, n, mode);
+    if (f != NULL) atomic_fetch_add (&streams, 1);
+    return f;
+}
 
-static void *jansson_malloc (size_t bytes) { return fails (ALLOC, "jansson") ? NULL : __real_malloc (bytes); }
+/* What jansson has and gives back, which goes on to the functions that the program set.  The blocks are known by their
+ * addresses, since what json_dumps() returns goes back by wb_free_foreign(), with blocks of others. */
+#define KNOWN (1 << 20)
+static _Atomic uintptr_t known[KNOWN]; /* 1: was used */
+static json_malloc_t take;
+static json_free_t give;
+
+static void forget (const void *p) {
+    const uintptr_t x = (uintptr_t) p;
+    for (size_t i = 0; p != NULL && i < KNOWN; i++) {
+        const uintptr_t is = known[(x / 16 + i) % KNOWN];
+        if (is == x) {
+            known[(x / 16 + i) % KNOWN] = 1;
+            atomic_fetch_sub (&values, 1);
+        }
+        if (is == x || is == 0) return;
+    }
+}
+static void *counted_take (size_t bytes) {
+    void *p = take (bytes);
+    const uintptr_t x = (uintptr_t) p;
+    for (size_t i = 0; p != NULL && i < KNOWN; i++) {
+        uintptr_t is = known[(x / 16 + i) % KNOWN];
+        if (is > 1 || !atomic_compare_exchange_strong (&known[(x / 16 + i) % KNOWN], &is, x)) continue;
+        atomic_fetch_add (&values, 1);
+        break;
+    }
+    return p;
+}
+static void counted_give (void *p) {
+    forget (p);
+    give (p);
+}
+void __real_wb_free_foreign (void *p);
+void __wrap_wb_free_foreign (void *p);
+void __wrap_wb_free_foreign (void *p) {
+    forget (p);
+    __real_wb_free_foreign (p);
+}
+void __real_json_set_alloc_funcs (json_malloc_t m, json_free_t f);
+void __wrap_json_set_alloc_funcs (json_malloc_t m, json_free_t f);
+void __wrap_json_set_alloc_funcs (json_malloc_t m, json_free_t f) {
+    take = m, give = f;
+    __real_json_set_alloc_funcs (counted_take, counted_give);
+}
 
 /* operator new of C++, where there is C++ */
 void *__real__Znwm (size_t n) __attribute__ ((weak));
@@ -177,8 +226,26 @@ int __wrap_open (const char *path, int flags, ...) {
     va_end (ap);
     return fails (OPEN, "open") ? -1 : __real_open (path, flags, mode);
 }
-WRAP (OPEN, NULL, FILE *, fopen, (const char *path, const char *mode), (path, mode))
-WRAP (OPEN, NULL, DIR *, opendir, (const char *path), (path))
+FILE *__real_fopen (const char *path, const char *mode);
+FILE *__wrap_fopen (const char *path, const char *mode);
+FILE *__wrap_fopen (const char *path, const char *mode) {
+    FILE *f = fails (OPEN, "fopen") ? NULL : __real_fopen (path, mode);
+    if (f != NULL) atomic_fetch_add (&streams, 1);
+    return f;
+}
+DIR *__real_opendir (const char *path);
+DIR *__wrap_opendir (const char *path);
+DIR *__wrap_opendir (const char *path) {
+    DIR *d = fails (OPEN, "opendir") ? NULL : __real_opendir (path);
+    if (d != NULL) atomic_fetch_add (&folders, 1);
+    return d;
+}
+int __real_closedir (DIR *d);
+int __wrap_closedir (DIR *d);
+int __wrap_closedir (DIR *d) {
+    atomic_fetch_sub (&folders, 1);
+    return __real_closedir (d);
+}
 WRAP (OPEN, -1, int, mkstemp, (char *path), (path))
 WRAP (OPEN, NULL, char *, mkdtemp, (char *path), (path))
 
@@ -269,6 +336,7 @@ int __wrap_fclose (FILE *f);
 int __wrap_fclose (FILE *f) {
     const int fd = fileno (f), mode = fd >= 0 ? fcntl (fd, F_GETFL) : -1;
     const bool bad = mode != -1 && (mode & O_ACCMODE) != O_RDONLY && fails (WRITE, "fclose");
+    if (f != stdin && f != stdout && f != stderr) atomic_fetch_sub (&streams, 1);
     const int rc = __real_fclose (f);
     if (bad) errno = errors[WRITE];
     return bad ? EOF : rc;

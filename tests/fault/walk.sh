@@ -2,21 +2,23 @@
 # timeout: 600 - call after call fails, in every command: one message, the right exit code, no leak, old files whole.  Writes TAP.
 #
 #   tests/fault/walk.sh             of every command some calls
-#   tests/fault/walk.sh --long      the first call of each stack of callers (half an hour)
+#   tests/fault/walk.sh --long      the first call of each stack of callers (an hour, on two idle cores)
 #   tests/fault/walk.sh --all       every call
-#   tests/fault/walk.sh --only E    of commands whose title matches the expression E; after --long or --all
+#   tests/fault/walk.sh --every N   of these stacks every N-th
+#   tests/fault/walk.sh --only E    of commands whose title matches the expression E; after one of the others
 #
 # Run in a build directory after `make check TESTS=`; WABUN_FAULTS names the program with faults on order (faults.c says
 # which calls fail, and how).  WALK_SEED chooses other calls; WALK_KEEP=DIR keeps what is said of wrong ends there.
-# What must hold at every point: an end, in time; exit code 0, or the one of the fault with one message; no blocks of
+# What must hold at every point: an end, in time; exit code 0, or the one of the fault with one message; nothing of
 # heap left, nothing that a sanitizer says; files as they were before, or as they are without the fault.
 # shellcheck disable=SC2016,SC2046,SC2086,SC2013 # lists of words; commands that another shell expands
-form=short only=. here=$(pwd)
+form=short only=. every='' here=$(pwd)
 while [ $# -gt 0 ]; do
   case $1 in
     --long | --all) form=${1#--} ;;
+    --every) form=every every=$2; shift ;;
     --only) only=$2; shift ;;
-    -h | --help) sed -n '4,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '4,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "walk.sh: unknown argument $1; walk.sh --help" >&2; exit 2 ;;
   esac
   shift
@@ -57,6 +59,13 @@ as_before_or_after () {
   sed 's/^/  before: /' differences.start
   sed 's/^/  after: /' differences
   return 1
+}
+# Each file as it was, or as it would be.
+whole_files () {
+  (cd w && find . -type f) >files
+  while read -r file; do
+    cmp -s "w/$file" "start/$file" || cmp "w/$file" "whole/$file" || return 1
+  done <files
 }
 # As they were, or the beginning of what is to be printed.
 a_beginning () {
@@ -101,7 +110,7 @@ judge () {
   [ $errors -eq $((code > 0)) ] || { echo "$errors messages, exit code $code"; return 1; }
   ! grep -q 'failed: \|broken invariant' messages || { echo "a message that says nothing"; return 1; }
   ! grep -a -q 'Sanitizer\|runtime error' err || { echo "a sanitizer"; return 1; }
-  ! grep -q '^leak' hit 2>/dev/null || { grep '^leak' hit | sed 1q; return 1; }
+  ! grep '^leak' hit 2>/dev/null | grep -vxF -f held || return 1
   [ $code -ne 0 ] || [ -z "$stable" ] || cmp -s out good.out || { echo "another output, exit code 0"; return 1; }
   $intact
 }
@@ -118,8 +127,8 @@ where () {
 
 # The numbers of calls of a kind that are to fail: all, the first of each stack, or some of those
 points () {
-  awk -v kind="$1" -v form=$form -v few=$few -v seed=$WALK_SEED '$1 == kind && (form == "all" || !seen[$3]++) {
-    if (form != "short" || (++n + seed) % few == 0 || n == 1) print $2 }' calls
+  awk -v kind="$1" -v form=$form -v few=${every:-$few} -v seed=$WALK_SEED '$1 == kind && (form == "all" || !seen[$3]++) {
+    if (form == "long" || form == "all" || (++n + seed) % few == 0 || n == 1) print $2 }' calls
 }
 
 # walk TITLE RANK COMMAND: COMMAND is run by a shell in a copy of `start`; $F is the program
@@ -132,6 +141,7 @@ walk () {
   # What two runs without faults do not agree on says nothing.
   stable=yes free=
   run_it @9
+  grep '^leak' hit >held 2>/dev/null # what is held at the end without faults too
   [ $code -eq 0 ] || { cat out err; ok "$title: exit code $code without faults" false; return; }
   rm -rf whole && cp -R w whole && cp out good.out
   run_it @9
@@ -142,7 +152,7 @@ walk () {
   [ -z "$free" ] || echo "# $title: not compared: $free"
   run_it "@$rank"
   mv hit calls
-  limit=30 wrongs=0 tried=0 line=
+  limit=240 wrongs=0 tried=0 line=
   : >codes
   : >wrong
   for kind in alloc open read write sync name thread agree; do
@@ -243,8 +253,10 @@ done
 for from in tokens.llmc tokens.npz; do
   walk "import $from" 0 "\$F import ../in/$from --tokenizer byte -o out"
 done
+intact=whole_files # the note of the command that made them comes last
 walk "vocab train, ja-bpe" 0 '$F vocab train --kind ja-bpe --no-words --size 512 -o out ../in/plain ../in/lines.jsonl'
 walk "vocab train, unigram" 0 '$F vocab train --kind unigram --size 320 -o out ../in/plain ../in/lines.jsonl'
+intact=as_before_or_after
 walk "vocab compare" 0 '$F vocab compare -t byte -t byte -o page.html ../in/plain ../in/lines.jsonl'
 intact=goes_on
 walk "corpus build" 0 '$F corpus build ../in/corpus.cfg'
