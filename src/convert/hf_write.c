@@ -137,7 +137,10 @@ static wb_status put_config (const wb_outdir_t *d, const wb_weights_t *w, wb_num
     char *text = wb_model_config_text (&w->size, w->tokenizer != NULL ? wb_tokenizer_eot (w->tokenizer) : -1);
     json_t *config = text != NULL ? wb_json_load (text, strlen (text), 0, NULL) : NULL;
     wb_free (text);
-    if (json_object_set_new (config, "torch_dtype", json_string (names[type])) != 0) return WB_NOMEM ("config.json");
+    if (json_object_set_new (config, "torch_dtype", json_string (names[type])) != 0) {
+        json_decref (config);
+        return WB_NOMEM ("config.json");
+    }
     return wb_outdir_json (d, "config.json", config);
 }
 

@@ -71,6 +71,7 @@ wb_status wb_manifest_look (const char *dir, bool *same, uint64_t identity, cons
 
 /* ---- parts of it ------------------------------------------------------------------------------------------------- */
 
+/* What goes wrong is the error record: put_sources() looks at it. */
 static void put_document (json_t *list, wb_part_reader_t *r, const wb_parts_t *p, int64_t document, const char *key,
                           int64_t n) {
     const wb_part_t *part = wb_parts_of (p, document);
@@ -120,6 +121,7 @@ static json_t *most_frequent (const wb_parts_t *p, int64_t *size, wb_part_reader
 
 static json_t *shard_json (const wb_shard_t *s, const wb_corpus_options_t *o) {
     char hash[17], *name = wb_shard_name (s, o);
+    if (name == NULL) (void) WB_NOMEM ("the manifest");
     json_t *j = json_object ();
     hex (hash, (uint64_t) s->hash);
     json_object_set_new (j, "file", json_string (name != NULL ? name : ""));
@@ -208,6 +210,7 @@ static wb_status put_sources (json_t *m, const wb_corpus_options_t *o, wb_parts_
     wb_status status = size != NULL ? WB_OK : WB_NOMEM ("duplicates");
     for (int s = 0; s < o->sources.n && status == WB_OK; s++) {
         json_t *counts = wb_counts_new ();
+        if (counts == NULL) status = WB_NOMEM ("the manifest");
         for (; i < p->len && p->data[i].source == s; i++) {
             json_t *c = wb_part_counts (&p->data[i]);
             if (status == WB_OK) status = wb_json_status (c);
@@ -223,6 +226,7 @@ static wb_status put_sources (json_t *m, const wb_corpus_options_t *o, wb_parts_
     json_object_set_new (m, "total", total);
     json_object_set_new (m, "sources", sources);
     if (status == WB_OK) json_object_set_new (m, "most_frequent", most_frequent (p, size, &reader));
+    if (status == WB_OK) status = (wb_status) wb_error_get ()->status;
     wb_part_reader_fini (&reader);
     wb_free (size);
     return status;
@@ -297,6 +301,7 @@ static void tell (const json_t *m, const char *dir) {
     if (refused > 0) wb_warn ("could not be used: %s; wabun corpus report %s has more", what != NULL ? what : "", dir);
     wb_free (why);
     wb_free (what);
+    wb_error_clear (); /* the corpus is done; a list that there was no memory for is not told */
 }
 
 wb_status wb_manifest_write (const wb_corpus_options_t *o, const char *text, const wb_corpus_files_t *f, wb_parts_t *p,
@@ -314,6 +319,7 @@ wb_status wb_manifest_write (const wb_corpus_options_t *o, const char *text, con
     put_shards (m, o, s);
     char *out = status == WB_OK ? json_dumps (m, JSON_INDENT (1)) : NULL;
     if (status == WB_OK) status = wb_json_since (before, "the manifest");
+    if (status == WB_OK) status = (wb_status) wb_error_get ()->status; /* a document or a name that is missing */
     if (status == WB_OK && out == NULL) status = WB_NOMEM ("the manifest");
     if (status == WB_OK) status = wb_file_write (path, out, strlen (out));
     if (status == WB_OK) tell (m, o->dir);

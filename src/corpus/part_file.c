@@ -148,7 +148,11 @@ wb_status wb_part_open (wb_part_t *p, int k) {
     }
     const size_t bytes = (size_t) st.st_size;
     void *map = bytes >= sizeof (tail_t) ? mmap (NULL, bytes, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    const int error = errno;
     close (fd);
+    errno = error;
+    if (map == MAP_FAILED && bytes >= sizeof (tail_t))
+        return WB_FAIL (errno == ENOMEM ? WB_ENOMEM : WB_EIO, "%s: cannot map: %s", p->path, strerror (errno));
     if (map == MAP_FAILED) return damaged (p);
     p->map = map;
     p->map_bytes = bytes;

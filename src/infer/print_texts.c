@@ -25,7 +25,7 @@ typedef struct output {
 static wb_status print (void *ctx, int64_t sample, const char *text, size_t n, bool end) {
     output_t *o = ctx;
     if (end) wb_log_progress ("%s", "");
-    if (sample > 0 && !o->lines) fputs ("========\n", o->to);
+    if (sample > 0 && !o->lines) WB_TRY (wb_write (o->to, o->name, "========\n", 9));
     WB_TRY (wb_write (o->to, o->name, text, n));
     if (end) fputc ('\n', o->to), o->printed++;
     return wb_flush (o->to, o->name);

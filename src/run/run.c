@@ -300,7 +300,7 @@ wb_status wb_run_train (const wb_run_args_t *a) {
         wb_free (r.base.path);
         wb_free (r.state);
     }
-    wb_signals_started (); /* a launcher sends SIGTERM to those that still speak when the first one has ended */
+    wb_signals_over (); /* a launcher sends SIGTERM to those that still speak when the first one has ended */
     wb_world_destroy (r.world);
     wb_watch_destroy (r.watch);
     return status;

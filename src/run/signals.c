@@ -184,5 +184,11 @@ void wb_signals_started (void) {
     const int fd = atomic_exchange (&words_fd, -1);
     if (fd >= 0) close (fd);
 }
+
+void wb_signals_over (void) {
+    speaks = false;
+    wb_signals_started ();
+}
+
 bool wb_signals_stop (void) { return atomic_load (&asked) != 0; }
 bool wb_signals_loss (void) { return atomic_load (&loss); }

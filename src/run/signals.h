@@ -9,6 +9,8 @@
  * started. */
 void wb_signals_catch (void);
 void wb_signals_started (void);
+/* Nothing is said of signals any more: the run has ended, and said how. */
+void wb_signals_over (void);
 /* What a process that is ended so writes into fd (taken; -1: nothing) until wb_signals_started().  Borrowed. */
 void wb_signals_last_words (int fd, const char *line);
 bool wb_signals_stop (void); /* was this process asked to stop? */

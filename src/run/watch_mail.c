@@ -97,7 +97,12 @@ wb_status wb_mail_init (wb_mail_t *m, wb_comm_t *world) {
     clock_gettime (CLOCK_REALTIME, &t);
     *m = (wb_mail_t){.fd = -1, .rank = wb_comm_rank (world), .ranks = wb_comm_size (world)};
     m->places = wb_calloc ((size_t) m->ranks, sizeof *m->places);
-    WB_TRY (wb_agree (world, m->places != NULL ? WB_OK : WB_NOMEM ("the watchdog")));
+    const wb_status status = wb_agree (world, m->places != NULL ? WB_OK : WB_NOMEM ("the watchdog"));
+    if (status != WB_OK) {
+        wb_free (m->places);
+        m->places = NULL;
+        return status;
+    }
     snprintf (mine.host, sizeof mine.host, "%.63s", wb_comm_host ());
     if (m->ranks > 1) {
         open_socket (m, &mine.port);

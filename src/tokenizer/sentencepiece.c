@@ -18,18 +18,23 @@
 
 #define MODEL "spiece.model"
 
+/* NULL: none, or no memory, which is the error record. */
 static char *model_at (const wb_place_t *place) {
     char *name;
-    if (wb_place_has (place, MODEL)) return wb_strdup (MODEL);
+    if (wb_place_has (place, MODEL)) {
+        if ((name = wb_strdup (MODEL)) == NULL) (void) WB_NOMEM ("vocabulary");
+        return name;
+    }
     if (wb_place_find (&name, place, "", ".model") == 1) return name;
     wb_free (name);
     return NULL;
 }
 
 static bool probe (const wb_place_t *place) {
-    char *name = model_at (place);
+    char *name = wb_place_has (place, MODEL) ? NULL : model_at (place);
+    const bool found = name != NULL || wb_place_has (place, MODEL);
     wb_free (name);
-    return name != NULL;
+    return found;
 }
 
 #ifdef HAVE_SENTENCEPIECE
@@ -191,6 +196,7 @@ static wb_status new_from (wb_tokenizer_t **out, const wb_place_t *place) {
     if (t == NULL) return WB_NOMEM ("vocabulary");
     t->base = (wb_tokenizer_t){.kind = &wb_tokenizer_sentencepiece, .unknown = -1, .each_byte = true};
     char *name = model_at (place), *path = name != NULL ? wb_place_path (place, name) : NULL;
+    if (name != NULL && path == NULL) (void) WB_NOMEM ("vocabulary");
     wb_status status =
         path != NULL ? load (t, place, name, path) : WB_FAIL (WB_EIO, "%s: no " MODEL " there", place->spec);
     wb_free (name);
