@@ -43,12 +43,19 @@ static void block_portable (uint32_t *least, const wb_minhash_t *h, const uint32
     block (least, h, x, n);
 }
 #if defined __x86_64__ && defined __GNUC__
+#ifdef __clang__ /* does not know it */
+#define WIDE ""
+#else
+#define WIDE ",prefer-vector-width=512"
+#endif
 __attribute__ ((target ("avx2"))) static void block_avx2 (uint32_t *least, const wb_minhash_t *h, const uint32_t *x,
                                                           int n) {
     block (least, h, x, n);
 }
-__attribute__ ((target ("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512"))) static void block_avx512 (
-    uint32_t *least, const wb_minhash_t *h, const uint32_t *x, int n) {
+__attribute__ ((target ("avx512f,avx512bw,avx512vl,avx512dq" WIDE))) static void block_avx512 (uint32_t *least,
+                                                                                               const wb_minhash_t *h,
+                                                                                               const uint32_t *x,
+                                                                                               int n) {
     block (least, h, x, n);
 }
 #else
