@@ -8,10 +8,11 @@
 # Comments and strings do not count for the first two.
 #   tests/lint.sh --house            prints the floors
 #   tests/lint.sh --fix [FILE...]    puts the looks right (all files, or these)
+#   tests/lint.sh --only FILE...     looks at these files only (tests/pre-commit.sh)
 : "${top_srcdir:=$(dirname "$0")/..}"
 case ${1-} in
-  '' | --house | --fix) ;;
-  -h | --help) echo "usage: tests/lint.sh [--house | --fix [FILE]...]"; sed -n '3,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+  '' | --house | --fix | --only) ;;
+  -h | --help) echo "usage: tests/lint.sh [--house | --fix [FILE]... | --only FILE...]"; sed -n '3,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
   *) echo "lint.sh: unknown argument $1; tests/lint.sh --help" >&2; exit 2 ;;
 esac
 cd "$top_srcdir" || exit 99
@@ -90,6 +91,11 @@ verdict () { # NAME FILE-WITH-COMPLAINTS
 }
 
 find include src tests \( -name '*.c' -o -name '*.h' \) ! -path '*/tmp/*' | sort >"$work/files"
+if [ "${1-}" = --only ]; then
+  shift
+  printf '%s\n' "$@" | grep -Fxf - "$work/files" >"$work/only"
+  mv "$work/only" "$work/files"
+fi
 
 # Every line of code as FILE:LINE:CODE, comments taken out and strings emptied (but those of #include kept).
 # shellcheck disable=SC2016

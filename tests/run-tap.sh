@@ -12,6 +12,7 @@
 #
 # A test gets an environment that is the same everywhere, whatever the caller has: made here, and nowhere else.
 #   T_TIMEOUT=N          seconds for each point, whatever the test says
+#   T_MAX_RANKS=N        points with more ranks are skipped
 #   T_ENV='NAME=VALUE...'  words that are set for the tests after all else was taken away, for instance WABUN_ISA=avx2
 #   MPIRUN, MPIRUN_FLAGS   how ranks are started
 # PATH, LD_LIBRARY_PATH and the sanitizers' options are left alone.
@@ -21,7 +22,7 @@ LC_ALL=C
 export LC_ALL
 for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
   case $name in
-    WABUN | T_TIMEOUT | T_ENV | T_LOCKED | LC_ALL) ;;
+    WABUN | T_TIMEOUT | T_MAX_RANKS | T_ENV | T_LOCKED | LC_ALL) ;;
     WABUN_* | T_* | LC_* | LANG | LANGUAGE) unset "$name" ;;
     OMP_* | GOMP_* | KMP_* | OPENBLAS_* | GOTO_* | MKL_* | DNNL_* | ONEDNN_*) unset "$name" ;;
     OMPI_* | PMIX_* | PRTE_* | PMI_* | MPICH_* | MPIR_* | HYDRA_* | UCX_* | MV2_* | SLURM_*) unset "$name" ;;
@@ -145,6 +146,10 @@ case $test_path in
       point=0
       for np in "$@"; do
         point=$((point + 1))
+        if [ "$np" -gt "${T_MAX_RANKS:-$np}" ]; then
+          echo "ok $point - $name, ranks $np # SKIP more ranks than T_MAX_RANKS"
+          continue
+        fi
         # shellcheck disable=SC2086 # MPIRUN_FLAGS is a list of words
         run $point "$name, ranks $np" $MPIRUN $MPIRUN_FLAGS -np "$np" "$test_path"
       done

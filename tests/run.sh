@@ -6,18 +6,23 @@
 #   CONFIGURE_FLAGS=...  in front of ours
 #   JOBS=N               jobs of make (default: the number of cores)
 #   TEST_JOBS=N          tests at once (default 2; those that measure time run alone)
+#   TESTS='NAME...'      only these, for instance 'tests/mpi/test_ring tests/cli/generate.sh'
 #
-# usage: tests/run.sh [--slurm | --web | --help]
+# tests/ci.sh runs it in other ways of building.
+#
+# usage: tests/run.sh [--distcheck | --slurm | --web | --help]
+#   --distcheck   make distcheck: a tarball that builds and tests itself
 #   --slurm   instead of the tests: install Slurm as well, and run jobs/train.sbatch on 4 nodes of it on this machine
 #             (tests/slurm/run.sh; as root, ten minutes)
 #   --web     instead of the tests: OpenAI's client from npm against wabun serve, its page and one of wabun report in Chromium
 #             (tests/web/run.sh; Node 20)
 set -u
-slurm= web=
+slurm='' web='' distcheck=''
 case ${1-} in
   '') ;;
   --slurm) slurm=yes ;;
   --web) web=yes ;;
+  --distcheck) distcheck=yes ;;
   -h | --help) sed -n '2,/^set -u/{s/^# \{0,1\}//;/^set -u/d;p}' "$0"; exit 0 ;;
   *) echo "run.sh: unknown argument $1; tests/run.sh --help" >&2; exit 2 ;;
 esac
@@ -46,6 +51,15 @@ mkdir -p "$build" && cd "$build" || fail "cannot make $build"
 # shellcheck disable=SC2086 # a list of words
 "$top/configure" --enable-werror ${CONFIGURE_FLAGS-} >configure.out 2>&1 || { tail -n 30 configure.out; fail "configure failed"; }
 sed -n '/^  wabun /,$p' configure.out
+# count WORD FILE: of what automake's harness counted
+count () { sed -n "s/^# $1: *//p" "$2" | head -n 1; }
+if [ -n "$distcheck" ]; then
+  make distcheck >distcheck.out 2>&1 || { grep -E '^(FAIL|ERROR|XPASS):' distcheck.out; tail -n 60 distcheck.out; }
+  grep -q 'archives ready for distribution' distcheck.out || fail "make distcheck failed: $build/distcheck.out"
+  echo
+  echo "$(count PASS distcheck.out) passed, $(count FAIL distcheck.out) failed, $(count SKIP distcheck.out) skipped"
+  exit 0
+fi
 make -j"$jobs" >make.out 2>&1 || { tail -n 60 make.out; fail "make failed"; }
 if [ -n "$slurm" ]; then
   if ! command -v slurmctld >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
@@ -78,9 +92,9 @@ if [ -n "$web" ]; then
   echo "$passed passed, $failed failed, 0 skipped"
   exit "$code"
 fi
-rm -f test-suite.log
+rm -f test-suite.log tests/tsan-report.*
 began=$(date +%s)
-make -j"${TEST_JOBS:-2}" -k check
+make -j"${TEST_JOBS:-2}" -k check ${TESTS:+TESTS="$TESTS"}
 status=$?
 echo
 echo "tests: $(($(date +%s) - began)) s; the slowest:"
@@ -89,10 +103,16 @@ find tests -name '*.log' -newer make.out -exec awk '/^# [0-9]+ s in all$/ { prin
 [ -f test-suite.log ] || fail "make check did not come to its end"
 if [ $status -ne 0 ]; then cat test-suite.log; fi
 
-count () { sed -n "s/^# $1: *//p" test-suite.log | head -n 1; }
-passed=$(($(count PASS) + $(count XFAIL)))
-failed=$(($(count FAIL) + $(count XPASS) + $(count ERROR)))
-skipped=$(count SKIP)
+log=test-suite.log
+passed=$(($(count PASS $log) + $(count XFAIL $log)))
+failed=$(($(count FAIL $log) + $(count XPASS $log) + $(count ERROR $log)))
+skipped=$(count SKIP $log)
+# ThreadSanitizer writes what it finds to files beside the tests.
+for report in tests/tsan-report.*; do
+  [ -f "$report" ] || continue
+  cat "$report"
+  failed=$((failed + 1))
+done
 if [ $status -ne 0 ] && [ $failed -eq 0 ]; then failed=1; fi
 if [ $passed -eq 0 ] && [ $failed -eq 0 ]; then failed=1; fi
 echo
