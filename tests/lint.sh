@@ -239,9 +239,17 @@ verdict "no marks of a merge" "$work/out"
 
 point=$((point + 1))
 version=$(clang-format --version 2>/dev/null | sed -n 's/.*version \([0-9]*\).*/\1/p')
-if [ "$version" != 14 ]; then # each version has its own mind about details
-  echo "ok $point - clang-format # SKIP version 14 is not installed"
-elif xargs clang-format --dry-run -Werror --style=file <"$work/files" >"$work/out" 2>&1; then
+# What 14 and later versions break or space otherwise is left out for these: keywords with parentheses, and four files.
+case $version in
+  14) cp "$work/files" "$work/formatted" ;;
+  15 | 16)
+    xargs grep -LE '_Static_assert|_Alignas|_Generic|__builtin_convertvector' <"$work/files" |
+      grep -vxE 'src/config/config_priv\.h|src/convert/ja_bpe_files\.c|src/tokenizer/ja_swe\.c|tests/library/no_memory\.c' >"$work/formatted" ;;
+  *) : >"$work/formatted" ;;
+esac
+if [ ! -s "$work/formatted" ]; then
+  echo "ok $point - clang-format # SKIP version 14, 15 or 16 is not installed"
+elif xargs clang-format --dry-run -Werror --style=file <"$work/formatted" >"$work/out" 2>&1; then
   echo "ok $point - clang-format"
 else
   grep -E '^[^ :]+:[0-9]+:[0-9]+: (error|warning):' "$work/out" | cut -d: -f1 | uniq -c |
