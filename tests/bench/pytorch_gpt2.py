@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """GPT-2 training steps in plain PyTorch: the other side of `wabun bench step`.
 
-The same model (GPT-2 with tied embeddings, no dropout), sizes, arithmetic (fp32) and kind of work: forward and backward
+The same model (GPT-2 with tied embeddings, no dropout), sizes, arithmetic and kind of work: forward and backward
 of each micro-batch, gradients summed, clipped at norm 1, AdamW.  Two styles:
 
   tuned   for speed, as far as plain PyTorch goes: one fused GELU, the causal mask added inside the product of queries
@@ -12,10 +12,13 @@ In both the BLAS gets its kernels for this processor, and the threads are those 
 several times slower.  Such settings must be there before the program starts, so it starts itself again.  What is set
 in the environment already stays.
 
+With --precision bf16 the forward pass and the loss are under torch.autocast, as its manual has it: products, and what
+PyTorch counts to them, in bf16; weights, gradients and optimizer in fp32.
+
 With --model it starts from a checkpoint of wabun and with --tokens it reads wabun's token file, so that the losses of
 both can be compared step by step (compare.sh does).
 
-Not done here: several processes, other precisions, dropout, compilation (PyTorch 2 has one, Debian's 1.13 does not).
+Not done here: several processes, dropout, compilation (PyTorch 2 has one, Debian's 1.13 does not).
 """
 import argparse
 import json
@@ -48,6 +51,7 @@ def arguments():
     p.add_argument("--steps", type=int, default=3, help="measured steps, after two short ones that are not")
     p.add_argument("--threads", type=int, default=0, help="0: all cores")
     p.add_argument("--style", choices=("tuned", "plain"), default="tuned")
+    p.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: torch.autocast")
     p.add_argument("--recompute", choices=("none", "block"), default="none")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--lr", type=float, default=1e-4)
@@ -191,6 +195,10 @@ class GPT2:
 
     def loss(self, ids):
         """Mean over all positions; ids [B, T + 1]."""
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.a.precision == "bf16"):
+            return self.forward(ids)
+
+    def forward(self, ids):
         B, T = ids.shape[0], ids.shape[1] - 1
         x = (F.embedding(ids[:, :-1], self.w["wte.weight"]) + self.w["wpe.weight"][:T]).view(B * T, self.a.width)
         for i in range(self.a.layers):
@@ -199,7 +207,7 @@ class GPT2:
             else:
                 x = self.block(x, i, B, T)
         logits = self.norm(x, "ln_f") @ self.w["wte.weight"].t()
-        return F.cross_entropy(logits, ids[:, 1:].reshape(-1))
+        return F.cross_entropy(logits.float(), ids[:, 1:].reshape(-1))
 
 
 def samples(a):
@@ -276,6 +284,7 @@ def main():
         "context": a.context,
         "threads": torch.get_num_threads(),
         "style": a.style,
+        "precision": a.precision,
         "recompute": a.recompute,
         "tokens_per_s": median,
         "tokens_per_s_min": rates[0],
@@ -291,7 +300,7 @@ def main():
     if a.json:
         print(json.dumps(r))
         return
-    print(f"PyTorch     {r['version']}; {library} {core}, {a.style}, {r['threads']} threads")
+    print(f"PyTorch     {r['version']}; {library} {core}, {a.style}, {a.precision}, {r['threads']} threads")
     print(f"model       {a.preset}: {r['params']:,} parameters")
     print(f"batch       {a.batch} sequences of {a.context}, {a.micro_batch} at once")
     print(f"memory      {r['peak_rss_bytes'] / 2**30:.2f} GiB")
