@@ -128,6 +128,7 @@ static wb_status read_names (look_t *l) {
     }
     if (state && status == WB_OK) {
         status = wb_ckpt_check_whole (l->dir);
+        l->c->unread += status == WB_EIO;
         if (tell_error (l, status)) status = WB_OK;
     }
     wb_names_fini (&names);

@@ -1,11 +1,11 @@
 /* Writing HTML. */
 #include "config.h"
 
-#include <jansson.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include "report/html.h"
+#include "wabun/json.h"
 
 static void put (wb_html_t *h, const char *s, size_t n) {
     if (h->status == WB_OK) h->status = wb_buf_put (&h->out, s, n);
@@ -76,8 +76,10 @@ void wb_html_cell_print (wb_html_t *h, const char *fmt, ...) {
 /* ---- scripts ----------------------------------------------------------------------------------------------------- */
 
 void wb_html_json (wb_html_t *h, const char *s) {
+    const int64_t before = wb_json_lacks ();
     json_t *j = json_string (s);
     char *quoted = j != NULL ? json_dumps (j, JSON_ENCODE_ANY) : NULL; /* NULL also where it is not UTF-8 */
+    if (h->status == WB_OK) h->status = wb_json_since (before, "the page");
     for (const char *c = quoted != NULL ? quoted : "\"?\""; *c != 0; c++)
         if (*c == '<')
             wb_html_raw (h, "\\u003c");
