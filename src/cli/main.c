@@ -110,6 +110,7 @@ int main (int argc, char **argv) {
         wb_free (copy);
     } else {
         status = WB_FAIL (WB_ENOMEM, "out of memory: the arguments");
+        prints = true; /* the other ranks do not know */
     }
 
     if (status == WB_OK) status = wb_flush (stdout, "standard output");
