@@ -113,7 +113,7 @@ int main (int argc, char **argv) {
         prints = true; /* the other ranks do not know */
     }
 
-    if (status == WB_OK) status = wb_flush (stdout, "standard output");
+    if (status == WB_OK && prints) status = wb_flush (stdout, "standard output");
     if (status == WB_ECLOSED) status = WB_OK; /* wabun generate | head has what it wanted */
     if (status != WB_OK && prints) {
         if (wb_error_get ()->status == WB_OK) (void) WB_FAIL (status, "failed: %s", wb_status_name (status));
