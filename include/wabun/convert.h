@@ -64,6 +64,7 @@ typedef struct wb_export {
     const char *from, *to, *out; /**< to: the name of a format */
     wb_number type;
     int64_t shard; /**< bytes of a file of tensors after which the next one begins */
+    bool clean;    /**< the tokenizer that goes along cleans, as wabun encode --clean does */
 } wb_export_t;
 
 struct json_t; /**< of jansson.h */
@@ -84,6 +85,7 @@ typedef struct wb_format {
     wb_status (*inspect) (struct json_t *facts, const char *path);
     wb_status (*open) (wb_weights_t **out, const char *path);
     wb_status (*write) (const wb_export_t *x, wb_weights_t *w);
+    bool cleans; /**< can it hold a tokenizer that cleans (wb_export_t)? */
     /* Formats of tokens have these instead. */
     bool end_first; /**< documents begin with the end token, instead of ending with it */
     wb_status (*read_ids) (const char *path, wb_take_ids_fn take, void *ctx);

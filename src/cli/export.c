@@ -14,6 +14,8 @@ static wb_status run (int argc, char **argv) {
             WB_TRY (wb_opts_text (&o, &x.to));
         else if (wb_opts_is (&o, "--type"))
             WB_TRY (wb_opts_text (&o, &type));
+        else if (wb_opts_is (&o, "--clean"))
+            WB_TRY (wb_opts_flag (&o, &x.clean));
         else if (wb_opts_is (&o, "-o"))
             WB_TRY (wb_opts_text (&o, &x.out));
         else if (wb_opts_is (&o, "--shard-size"))
@@ -34,13 +36,16 @@ static wb_status run (int argc, char **argv) {
 
 const wb_cmd_t wb_cmd_export = {
     .name = "export",
-    .usage = "MODEL|PREFIX --to FORMAT [--type TYPE] -o OUT",
+    .usage = "MODEL|PREFIX --to FORMAT [--type TYPE] [--clean] -o OUT",
     .line = "write a model or tokens for other programs",
     .run = run,
     .list = wb_formats_list_out,
-    .text = "  --type TYPE       how numbers are written (default: f32)\n"
-            "  --shard-size MB   of hf: begin another file of tensors after so many megabytes (default: 5000)\n"
-            "  -o OUT            file or directory that is not there yet\n"
-            "\n"
-            "MODEL is a model of any format that wabun reads (wabun help import), PREFIX a token file.\n",
+    .text =
+        "  --type TYPE       how numbers are written (default: f32)\n"
+        "  --shard-size MB   of hf: begin another file of tensors after so many megabytes (default: 5000)\n"
+        "  --clean           of hf, for ja-bpe and ja-swe: its tokenizer cleans as wabun encode --clean does, for a\n"
+        "                    model of texts that were encoded so\n"
+        "  -o OUT            file or directory that is not there yet\n"
+        "\n"
+        "MODEL is a model of any format that wabun reads (wabun help import), PREFIX a token file.\n",
 };

@@ -78,6 +78,8 @@ static wb_status export_model (const wb_export_t *x, const wb_format_t *from, co
                 snprintf (known + strlen (known), sizeof known - strlen (known), " %s", wb_number_names[i]);
         return WB_FAIL (WB_EUSAGE, "--type %s: %s can hold%s", wb_number_names[x->type], to->name, known);
     }
+    if (x->clean && !to->cleans)
+        return WB_FAIL (WB_EUSAGE, "--clean is for --to hf: no other format has a tokenizer that cleans");
     WB_TRY (open_weights (&w, from, path));
     w->out = x->out;
     wb_status status = to->write (x, w);
@@ -90,6 +92,7 @@ static wb_status export_tokens (const wb_export_t *x) {
     const wb_format_t *to = NULL;
     WB_TRY (writer_of (&to, x->to, true));
     if (x->type != WB_NUMBER_F32) return WB_FAIL (WB_EUSAGE, "--type is for models: %s holds tokens", x->from);
+    if (x->clean) return WB_FAIL (WB_EUSAGE, "--clean is for models: %s holds tokens", x->from);
     WB_TRY (wb_tokens_export (x, to));
     return tell_written (x, to);
 }

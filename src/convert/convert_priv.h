@@ -85,9 +85,12 @@ wb_status wb_hf_model (const wb_outdir_t *d, wb_weights_t *w, wb_number type, in
 /** The chat.json of a directory (NULL: none), where there is one, and the same as chat_template.jinja (chat.c). Errors:
  * WB_EIO, WB_EDATA, WB_ENOMEM. */
 wb_status wb_chat_files (const wb_outdir_t *d, const char *directory) WB_NODISCARD;
-/** Files by which Hugging Face's programs get the same ids.  *note: a line for people, what they are and where they
- * differ; constant.  Errors: WB_EIO, WB_ENOMEM. */
-wb_status wb_hf_tokenizer (const wb_outdir_t *d, const char **note, const wb_tokenizer_t *t, int64_t T) WB_NODISCARD;
+/** Files by which Hugging Face's programs get the same ids; clean: those of wabun encode --clean, where
+ * wb_hf_cleans(t).  *note: a line for people, what they are and where they differ; constant.  Errors: WB_EIO,
+ * WB_ENOMEM. */
+wb_status wb_hf_tokenizer (const wb_outdir_t *d, const char **note, const wb_tokenizer_t *t, int64_t T,
+                           bool clean) WB_NODISCARD;
+bool wb_hf_cleans (const wb_tokenizer_t *t); /**< has it ids of its own for wabun encode --clean? */
 #define WB_EOT "<|endoftext|>"
 /** The letter that stands for a byte in byte-level tokenizers, in UTF-8, 0-terminated: printable ones for themselves,
  * the others U+0100 and on. */

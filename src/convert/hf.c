@@ -136,4 +136,5 @@ const wb_format_t wb_format_hf = {
     .inspect = inspect,
     .open = open_dir,
     .write = wb_hf_write,
+    .cleans = true,
 };

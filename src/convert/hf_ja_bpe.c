@@ -1,11 +1,10 @@
 /* ja-bpe as a tokenizer.json that gives its ids.
  *
- *   normalizer     blanks, line ends and dashes; the emoji; then every byte as a letter (ByteLevel), and <|byteN|> that
- *                  text spells out as the letter of its byte between two marks
- *   pre-tokenizer  a Split at the marks, which go, and one by a regular expression, the tree of all words, which takes
- *                  the longest word at each place
- *   model          WordPiece with nothing before continued pieces: a word is one token, what is none becomes its bytes
- *   decoder        the same backwards
+ *   normalizer     blanks, line ends and dashes; the emoji; with `clean` what hf_clean.c adds; then every byte as a
+ * letter (ByteLevel), and <|byteN|> that text spells out as the letter of its byte between two marks pre-tokenizer  a
+ * Split at the marks, which go, and one by a regular expression, the tree of all words, which takes the longest word at
+ * each place model          WordPiece with nothing before continued pieces: a word is one token, what is none becomes
+ * its bytes decoder        the same backwards
  *
  * The original replaces thousands of emoji one after the other, in the order of the file.  Here a few dozen regular
  * expressions do it: a key that holds an earlier one can never match; keys with the same tag go into one expression
@@ -129,8 +128,7 @@ static wb_status put_tree (wb_buf_t *out, const wb_span_t *words, int n, size_t 
 
 /* ---- parts of tokenizer.json ------------------------------------------------------------------------------------- */
 
-/* Append {"type": "Replace", ...}; NULL list: nothing. */
-static bool add_replace (json_t *list, const char *kind, const wb_span_t *pattern, const char *content, size_t n) {
+bool wb_hf_add_replace (json_t *list, const char *kind, const wb_span_t *pattern, const char *content, size_t n) {
     json_t *step = json_pack ("{s:s, s:{s:s%}, s:s%}", "type", "Replace", "pattern", kind, pattern->s, pattern->n,
                               "content", content, n);
     return step != NULL && json_array_append_new (list, step) == 0;
@@ -146,14 +144,14 @@ static wb_status add_spelled_bytes (json_t *list, const wb_ja_bpe_files_t *f) {
         if (byte < 0 || f->one[byte]) continue;
         wb_byte_letter (letter, byte);
         const int n = snprintf (content, sizeof content, MARK "%s" MARK, letter);
-        if (!add_replace (list, "String", &f->words[id], content, (size_t) n)) return WB_NOMEM ("tokenizer.json");
+        if (!wb_hf_add_replace (list, "String", &f->words[id], content, (size_t) n)) return WB_NOMEM ("tokenizer.json");
     }
     return WB_OK;
 }
 
 static bool add_fixed (json_t *list, const char *kind, const char *pattern, const char *content) {
     const wb_span_t p = {pattern, strlen (pattern)};
-    return add_replace (list, kind, &p, content, strlen (content));
+    return wb_hf_add_replace (list, kind, &p, content, strlen (content));
 }
 
 /* The keys of one level and one tag, from `first` on, as one expression; *done marks them. */
@@ -169,12 +167,13 @@ static wb_status add_emoji (json_t *list, wb_emoji_key_t *keys, int n, int first
         keys[i].done = true;
     }
     const wb_span_t pattern = {expression.data, expression.len};
-    if (status == WB_OK && !add_replace (list, "Regex", &pattern, tag->s, tag->n)) status = WB_NOMEM ("tokenizer.json");
+    if (status == WB_OK && !wb_hf_add_replace (list, "Regex", &pattern, tag->s, tag->n))
+        status = WB_NOMEM ("tokenizer.json");
     wb_buf_fini (&expression);
     return status;
 }
 
-static wb_status add_normalizers (json_t *list, wb_ja_bpe_files_t *f) {
+static wb_status add_normalizers (json_t *list, wb_ja_bpe_files_t *f, bool clean) {
     bool good = add_fixed (list, "Regex", "[ \xe3\x80\x80]", "<SP>") &&
                 add_fixed (list, "Regex", "\r\n|\n|\r", "<BR>") && add_fixed (list, "String", "\t", "<TAB>") &&
                 add_fixed (list, "Regex", "[\xe2\x80\x94\xe2\x88\x92]", "\xe3\x83\xbc");
@@ -183,6 +182,7 @@ static wb_status add_normalizers (json_t *list, wb_ja_bpe_files_t *f) {
     for (int level = 0; level < levels; level++)
         for (int i = 0; i < f->nkeys; i++)
             if (f->keys[i].level == level && !f->keys[i].done) WB_TRY (add_emoji (list, f->keys, f->nkeys, i));
+    if (clean) WB_TRY (wb_hf_add_clean (list));
     if (json_array_append_new (list, json_pack ("{s:s}", "type", "ByteLevel")) != 0) return WB_NOMEM ("tokenizer.json");
     return add_spelled_bytes (list, f);
 }
@@ -228,7 +228,7 @@ static wb_status add_decoders (json_t *list, const wb_ja_bpe_files_t *f) {
         if (byte >= 0 && f->one[byte]) face = (wb_span_t){&raw, 1};
         if (face.s == NULL) continue;
         status = letters_of (&text, &face);
-        if (status == WB_OK && !add_replace (list, "String", &f->words[id], text.data, text.len))
+        if (status == WB_OK && !wb_hf_add_replace (list, "String", &f->words[id], text.data, text.len))
             status = WB_NOMEM ("tokenizer.json");
     }
     wb_buf_fini (&text);
@@ -259,11 +259,11 @@ static wb_status put_words (wb_buf_t *out, const wb_ja_bpe_files_t *f) {
     return status;
 }
 
-wb_status wb_hf_ja_bpe (json_t **out, wb_ja_bpe_files_t *f) {
+wb_status wb_hf_ja_bpe (json_t **out, wb_ja_bpe_files_t *f, bool clean) {
     json_t *normalizers = json_array (), *decoders = json_array (), *vocab = json_object ();
     wb_buf_t tree = {0};
     *out = NULL;
-    wb_status status = add_normalizers (normalizers, f);
+    wb_status status = add_normalizers (normalizers, f, clean);
     if (status == WB_OK) status = add_decoders (decoders, f);
     if (status == WB_OK) status = add_vocabulary (vocab, f);
     if (status == WB_OK) status = put_words (&tree, f);

@@ -168,7 +168,7 @@ static wb_status write_dir (const wb_outdir_t *d, const wb_export_t *x, wb_weigh
     const char *note = "The model had no tokenizer that wabun knows.";
     WB_TRY (wb_hf_model (d, w, x->type, x->shard));
     WB_TRY (put_generation (d, w->tokenizer));
-    if (w->tokenizer != NULL) WB_TRY (wb_hf_tokenizer (d, &note, w->tokenizer, w->size.T));
+    if (w->tokenizer != NULL) WB_TRY (wb_hf_tokenizer (d, &note, w->tokenizer, w->size.T, x->clean));
     wb_status status = wb_card (&card, x, w, note);
     if (status == WB_OK) status = wb_outdir_text (d, "README.md", card.data, card.len);
     wb_buf_fini (&card);
@@ -178,6 +178,12 @@ static wb_status write_dir (const wb_outdir_t *d, const wb_export_t *x, wb_weigh
 
 wb_status wb_hf_write (const wb_export_t *x, wb_weights_t *w) {
     wb_outdir_t d = {0};
+    if (x->clean && w->tokenizer == NULL)
+        return WB_FAIL (WB_EUSAGE, "--clean is for models of ja-bpe and ja-swe: %s has no tokenizer that wabun knows",
+                        x->from);
+    if (x->clean && !wb_hf_cleans (w->tokenizer))
+        return WB_FAIL (WB_EUSAGE, "--clean is for models of ja-bpe and ja-swe: the tokenizer of %s is %s", x->from,
+                        wb_tokenizer_kind (w->tokenizer));
     wb_status status = wb_outdir_begin (&d, x->out);
     if (status == WB_OK) status = write_dir (&d, x, w);
     if (status == WB_OK) status = wb_outdir_end (&d);

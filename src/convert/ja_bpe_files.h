@@ -40,7 +40,15 @@ wb_span_t wb_ja_bpe_face (const wb_ja_bpe_files_t *f, int id);
 /** Is the word ever found in text: a tag, or one or two characters? */
 bool wb_ja_bpe_found (const wb_ja_bpe_files_t *f, int id);
 
-/** tokenizer.json of it (hf_ja_bpe.c).  The caller owns *out.  Errors: WB_ENOMEM. */
-wb_status wb_hf_ja_bpe (json_t **out, wb_ja_bpe_files_t *f) WB_NODISCARD;
+/** tokenizer.json of it (hf_ja_bpe.c).  clean: it puts tags as wabun encode --clean does.  The caller owns *out.
+ * Errors: WB_ENOMEM. */
+wb_status wb_hf_ja_bpe (json_t **out, wb_ja_bpe_files_t *f, bool clean) WB_NODISCARD;
+/** Append {"type": "Replace", ...}, its pattern a "String" or a "Regex"; false: out of memory. */
+bool wb_hf_add_replace (json_t *list, const char *kind, const wb_span_t *pattern, const char *content,
+                        size_t n) WB_NODISCARD;
+/** Append the normalizers of `clean` (hf_clean.c).  Errors: WB_ENOMEM. */
+wb_status wb_hf_add_clean (json_t *list) WB_NODISCARD;
+/** Append a pattern of wb_clean_pattern() as it stands there.  Errors: WB_ENOMEM. */
+wb_status wb_hf_clean_pattern (wb_buf_t *out, const char *pattern) WB_NODISCARD;
 
 #endif

@@ -29,7 +29,6 @@
 #define DATE "([12]\\d{3}[-/年])*" MONTH "[-/月](" DAY "日?)*" TIMES
 #define ERAS "(明治|大正|昭和|平成|令和"
 #define ERA_DATE "\\d{1,2}年" MONTH "月" DAY "日" TIMES
-#define NUMBER "(0|[1-9]\\d*|[1-9]\\d{0,2}(,\\d{3})+)*"
 
 /* Where a second pattern is given, it is that of the second encoder (ja-swe). */
 static const struct {
@@ -40,7 +39,7 @@ static const struct {
     {"\\(?[0-9]{2,4}[-)(]?[0-9]{2,4}[-)]?[0-9]{3,4}", "<TEL>", NULL},
     {DATE ")*", "<DATE>", DATE "|㈰|㈪|㈫|㈬|㈭|㈮|㈯)*"},
     {ERAS ")" ERA_DATE ")*", "<DATE>", ERAS "|㍾|㍽|㍼|㍻|\u32ff)" ERA_DATE "|㈰|㈪|㈫|㈬|㈭|㈮|㈯)*"},
-    {"(" NUMBER "億)*(" NUMBER "万)*(" NUMBER "千)*" NUMBER
+    {"(" WB_CLEAN_NUMBER "億)*(" WB_CLEAN_NUMBER "万)*(" WB_CLEAN_NUMBER "千)*" WB_CLEAN_NUMBER
      "(千円|万円|千万円|円|千ドル|万ドル|千万ドル|ドル|千ユーロ|万ユーロ|千万ユーロ|ユーロ)+"
      "(\\(税込\\)|\\(税抜\\)|\\+tax)*",
      "<PRICE>", NULL},
@@ -276,6 +275,8 @@ const char *wb_clean_pattern (int i, bool other_dates, const char **tag) {
     *tag = rules[i].tag;
     return pattern_of (i, other_dates);
 }
+
+uint32_t wb_clean_zero (int i) { return i < (int) (sizeof digits / sizeof digits[0]) ? digits[i] : 0; }
 
 /* ---- matching -------------------------------------------------------------------------------------------------- */
 

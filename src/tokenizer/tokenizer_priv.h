@@ -107,7 +107,12 @@ wb_status wb_clean_new (wb_clean_t **out, bool other_dates) WB_NODISCARD;
 void wb_clean_destroy (wb_clean_t *c);
 /* Replace in `text`, using `spare`; the two may change places.  Time and memory are linear in the text. */
 wb_status wb_clean_run (const wb_clean_t *c, wb_cps_t *text, wb_cps_t *spare) WB_NODISCARD;
-/* Text of pattern i in PCRE's syntax and its tag, NULL after the last (for the test that compares it with PCRE2). */
+/* Text of pattern i in PCRE's syntax and its tag, NULL after the last (for the test that compares it with PCRE2, and
+ * for Hugging Face's tokenizers). */
 const char *wb_clean_pattern (int i, bool other_dates, const char **tag);
+/* How a pattern writes a number; a unit follows it always. */
+#define WB_CLEAN_NUMBER "(0|[1-9]\\d*|[1-9]\\d{0,2}(,\\d{3})+)*"
+/* The first of the i-th ten digits that \d stands for, in order; 0 after the last. */
+uint32_t wb_clean_zero (int i);
 
 #endif

@@ -242,6 +242,13 @@ done
 ok "ja-bpe: the words as a tree" has "$T_TMP/jahf/tokenizer.json" '"Regex": "(?:<(?:'
 # Keys in one expression but for YZ, between two that it could be taken from, and those that never match.
 ok "ja-bpe: emoji" has "$T_TMP/jahf/tokenizer.json" '"Regex": "😀|XY"'
+# --clean: after the emoji, before the letters of bytes, 95 characters become narrow and six patterns tags.
+run export "$T_TMP/ja/latest" --to hf --clean -o "$T_TMP/jaclean"
+steps () { sed -n '/"normalizers"/,/"ByteLevel"/p' "$1/tokenizer.json" | grep -c '"type": "Replace"'; }
+ok "ja-bpe: --clean adds its normalizers" test $(($(steps "$T_TMP/jaclean") - $(steps "$T_TMP/jahf"))) -eq 101
+ok "ja-bpe: --clean for the class" has "$T_TMP/jaclean/tokenizer_config.json" '"clean": true'
+ok "ja-bpe: --clean in the card" has "$T_TMP/jaclean/README.md" 'tokenizer.json gives the ids of --clean'
+ok "ja-bpe: the class does not clean without it" test "$(grep -c '"clean"' "$T_TMP/jahf/tokenizer_config.json")" -eq 0
 if python3 -c '' 2>/dev/null; then
   mkdir "$T_TMP/py"
   cat >"$T_TMP/py/transformers.py" <<'END'
@@ -293,6 +300,26 @@ sys.exit (a != b or len (a) != 5)' "$1" "$2"; }
     [ "$(cat "$T_TMP/py/out")" = "clean=0: other ids" ] || { sed 's/^/# /' "$T_TMP/py/out"; return 1; }
   }
   ok "ja-bpe: clean=True of tokenization_wabun.py" clean_class WabunTokenizer "$vocab" "$T_TMP/jahf" ja-bpe.txt
+  # The normalizers of tokenizer.json up to the letters of bytes, by Python's expressions; older ones have no (?>...).
+  cat >"$T_TMP/py/steps.py" <<'END'
+import json, re, sys
+sys.path.insert (0, sys.argv[1])
+from tokenization_wabun import JaBpe
+model = JaBpe (sys.argv[1] + "/ja-bpe.txt", sys.argv[1] + "/emoji.json", clean=True)
+steps = json.load (open (sys.argv[1] + "/tokenizer.json", encoding="utf-8"))["normalizer"]["normalizers"]
+steps = steps[:steps.index ({"type": "ByteLevel"})]
+tags = set ()
+for line in open (sys.argv[2], encoding="utf-8"):
+    text = got = json.loads (line)["text"]
+    for step in steps:
+        pattern = step["pattern"].get ("Regex") or re.escape (step["pattern"]["String"])
+        got = re.sub (pattern.replace ("(?>", "(?:"), lambda match: step["content"], got)
+    if got != model._replace (text): sys.exit (f"{got}\n{model._replace (text)}")
+    tags |= {tag for tag in ("<URL>", "<EMAIL>", "<TEL>", "<DATE>", "<PRICE>") if tag in got}
+sys.exit (len (tags) != 5)
+END
+  ok "ja-bpe: --clean by the normalizers of tokenizer.json" env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$T_TMP/py" \
+    python3 "$T_TMP/py/steps.py" "$T_TMP/jaclean" "$T_TMP/dirty.jsonl"
 
   # ja-swe: lines with several spellings, the smallest id, signs that are no word
   swe=$T_TMP/swe
@@ -321,6 +348,8 @@ for a, b in (sys.argv[1:3], sys.argv[3:5]):
   run encode --tokenizer "$swe" -o "$T_TMP/swetok" "$T_TMP/ja.txt" "$T_TMP/ja.txt" "$T_TMP/ja.txt"
   run train "$T_TMP/big.cfg" --set tokenizer="$swe" --set run="$T_TMP/sw" --set data.train="$T_TMP/swetok" --set train.steps=1
   run export "$T_TMP/sw/latest" --to hf -o "$T_TMP/swehf"
+  run export "$T_TMP/sw/latest" --to hf --clean -o "$T_TMP/sweclean"
+  ok "ja-swe: --clean for its class" has "$T_TMP/sweclean/tokenizer_config.json" '"clean": true'
   run export "$T_TMP/sw/latest" --to gguf -o "$T_TMP/swe.gguf"
   run inspect "$T_TMP/swe.gguf"
   ok "ja-swe: gguf" has "$T_TMP/run.out" 'general.description llama.cpp does not have this kind of tokenizer'
@@ -338,6 +367,8 @@ for a, b in (sys.argv[1:3], sys.argv[3:5]):
       --set train.steps=1; then
     run export "$T_TMP/spr/latest" --to hf -o "$T_TMP/sphf"
     ok "SentencePiece: its class is named" has "$T_TMP/sphf/tokenizer_config.json" 'WabunSentencePieceTokenizer'
+    fails "SentencePiece: --clean" 2 'for models of ja-bpe and ja-swe: the tokenizer of .* is sentencepiece' \
+      export "$T_TMP/spr/latest" --to hf --clean -o "$T_TMP/no"
     run export "$T_TMP/spr/latest" --to gguf -o "$T_TMP/sp.gguf"
     run inspect "$T_TMP/sp.gguf"
     ok "SentencePiece: gguf" has "$T_TMP/run.out" 'general.description The tokenizer is of SentencePiece, unigram: llama.cpp'
@@ -360,6 +391,13 @@ fails "export: no such format" 2 'no such format; there are hf, gguf, llmc, tf' 
 fails "export: no such type" 2 'no such type of numbers; there are f32, f16, bf16' export "$model" --to hf --type bf -o "$T_TMP/no"
 fails "export: a type it cannot hold" 2 'hf can hold f32 f16 bf16' export "$model" --to hf --type q8_0 -o "$T_TMP/no"
 fails "export: not a model" 2 'no model can be taken from it' export "$hf/model.safetensors" --to hf -o "$T_TMP/no"
+fails "export: --clean of byte" 2 'for models of ja-bpe and ja-swe: the tokenizer of .* is byte' export "$model" --to hf --clean -o "$T_TMP/no"
+mkdir "$T_TMP/bare" && cp "$hf/config.json" "$hf/model.safetensors" "$T_TMP/bare"
+fails "export: --clean of no tokenizer" 2 'has no tokenizer that wabun knows' export "$T_TMP/bare" --to hf --clean -o "$T_TMP/no"
+for to in gguf llmc tf; do
+  fails "export: --clean of $to" 2 'is for --to hf' export "$T_TMP/ja/latest" --to $to --clean -o "$T_TMP/no"
+done
+fails "export: --clean of tokens" 2 'is for models' export "$T_TMP/docs" --to npz --clean -o "$T_TMP/no"
 fails "import: no output" 2 '-o is missing' import "$hf"
 printf '{"kind": "byte"}\n' >"$T_TMP/shards/wabun-tokenizer.json"
 head -c 300000 "$T_TMP/shards/model-00002-of-00002.safetensors" >"$T_TMP/cut"

@@ -40,6 +40,7 @@ node -e '
   const letters = [...new Set(text.replace(/[<\s]/gu, ""))], pairs = text.match(/[^<\s]{2}/gu);
   for (const pair of pairs) count[pair] = (count[pair] ?? 0) + 1;
   const words = [...letters, "<", ...Object.keys(count).filter((pair) => count[pair] > 1), "<SP>", "<BR>", "<TAB>",
+    "<URL>", "<EMAIL>", "<TEL>", "<DATE>", "<PRICE>",
     "<|emoji1|>", ...Array.from({length: 256}, (_, byte) => `<|byte${byte}|>`), "<|endoftext|>"];
   fs.writeFileSync(process.argv[2] + "/ja-bpe.txt", words.join("\n"));
   fs.writeFileSync(process.argv[2] + "/emoji.json", JSON.stringify({emoji: {"😀": "<|emoji1|>", "😃": "<|emoji1|>"},
@@ -93,6 +94,32 @@ END
         ok "$kind: tokenizer.json in Hugging Face's tokenizers" sh -c 'cd "$1" && node tokenizers.cjs "$2" <"$3"' - \
           "$WABUN_PEERS" "$work/hf-$kind/tokenizer.json" "$work/plain"
       else skip "$kind: tokenizer.json" tokenizers; fi ;;
+  esac
+  case $kind in
+    ja-bpe) # the ids of --clean from texts as they are; the last would take a backtracker exponential time
+      run export "$model" --to hf --clean -o "$work/hf-clean"
+      cat >"$work/dirty" <<'END'
+詳しくは https://example.jp/a?b=c#d または ｆｔｐ：／／example.jp へ。
+連絡先はinfo+a@example.co.jp、ｂ＠example.jp、電話は03-1234-5678、(03)1234-5678、０３１２３４５６７８です
+2020年1月1日10時30分から12/31(火)まで、令和3年12月31日(水) 平成２年１月２日 13月 0月
+1億2千万3千円、1,234,567円（税込）、１２３４円(税抜)、12,34円、0,123円、1234,567ドル、千ドル、万ユーロ+tax 円周率
+笑い（＾＾）(^^) 😀㍻！？～ａｂｃ＜URL＞　<|byte200|>1٣円 𑽒円 1𑽒2円
+123456,123456,123456,123456,123456,123456,123456,123456,123456,123456,123456,123456 1٣1٣1٣1٣1٣1٣1٣1٣1٣1٣1٣1٣1٣1٣1٣1٣1٣x円
+END
+      node -e '
+        for (const text of require("fs").readFileSync(process.argv[1], "utf8").trimEnd().split("\n"))
+          console.log(JSON.stringify({text}));' "$work/dirty" >"$work/dirty.jsonl"
+      "$WABUN" encode --clean --tokenizer "$model" --jsonl <"$work/dirty.jsonl" >"$work/ids"
+      "$WABUN" decode --tokenizer "$model" --jsonl <"$work/ids" >"$work/texts"
+      node -e '
+        const [text, ids, back] = process.argv.slice(1).map((file) =>
+          require("fs").readFileSync(file, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line)));
+        text.forEach((line, i) => console.log(JSON.stringify({text: line.text, ids: ids[i].ids, back: back[i].text})));' \
+        "$work/dirty.jsonl" "$work/ids" "$work/texts" >"$work/cleaned"
+      if have tokenizers; then
+        ok "$kind: tokenizer.json of --clean in Hugging Face's tokenizers" sh -c 'cd "$1" && node tokenizers.cjs "$2" <"$3"' - \
+          "$WABUN_PEERS" "$work/hf-clean/tokenizer.json" "$work/cleaned"
+      else skip "$kind: tokenizer.json of --clean" tokenizers; fi ;;
   esac
 
   # What the arithmetic allows, beside wabun on the same numbers, which it takes back from the file: llama.cpp computes GELU
