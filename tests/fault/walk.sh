@@ -1,7 +1,7 @@
 #!/bin/sh
 # timeout: 600 - call after call fails, in every command: one message, the right exit code, no leak, old files whole.  Writes TAP.
 #
-#   tests/fault/walk.sh             of every command some calls
+#   tests/fault/walk.sh             of every command one call or a few
 #   tests/fault/walk.sh --long      the first call of each stack of callers (an hour, on two idle cores)
 #   tests/fault/walk.sh --all       every call
 #   tests/fault/walk.sh --every N   of these stacks every N-th
@@ -127,8 +127,20 @@ where () {
 
 # The numbers of calls of a kind that are to fail: all, the first of each stack, or some of those
 points () {
-  awk -v kind="$1" -v form=$form -v few=${every:-$few} -v seed=$WALK_SEED '$1 == kind && (form == "all" || !seen[$3]++) {
-    if (form == "long" || form == "all" || (++n + seed) % few == 0 || n == 1) print $2 }' calls
+  awk -v kind="$1" -v form=$form -v every=$every -v seed=$WALK_SEED '$1 == kind && (form == "all" || !seen[$3]++) {
+    if (form != "every" || (++n + seed) % every == 0 || n == 1) print $2 }' calls
+}
+# few KIND: in the short form, one of these, for every third kind that the command has; which, changes from command to command
+few () {
+  points "$1" >numbers
+  [ $form = short ] && [ -s numbers ] || return 0
+  kinds=$((kinds + 1))
+  if [ $(((kinds + walked + WALK_SEED) % 3)) -eq 0 ]; then
+    sed -n "$(((walked * 7 + WALK_SEED) % $(wc -l <numbers) + 1))p" numbers >one
+  else
+    : >one
+  fi
+  mv one numbers
 }
 
 # walk TITLE RANK COMMAND: COMMAND is run by a shell in a copy of `start`; $F is the program
@@ -144,20 +156,19 @@ walk () {
   grep '^leak' hit >held 2>/dev/null # what is held at the end without faults too
   [ $code -eq 0 ] || { cat out err; ok "$title: exit code $code without faults" false; return; }
   rm -rf whole && cp -R w whole && cp out good.out
-  run_it @9
+  run_it "@$rank"
+  mv hit calls
   cmp -s out good.out || stable=
   [ -z "$any_output" ] || stable=
   diff -r -q --no-dereference whole w | sed -n 's/^Files .* and \(.*\) differ$/\1/p' >differ
   for file in $(cat differ); do free="$free -x ${file##*/}"; done
   [ -z "$free" ] || echo "# $title: not compared: $free"
-  run_it "@$rank"
-  mv hit calls
-  limit=240 wrongs=0 tried=0 line=
+  limit=240 wrongs=0 tried=0 line='' kinds=0 walked=$((walked + 1))
   : >codes
   : >wrong
   for kind in alloc open read write sync name thread agree; do
     all=$(grep -c "^$kind " calls)
-    points $kind >numbers
+    few $kind
     line="$line $(wc -l <numbers)/$all"
     while read -r n; do
       run_it "$kind:$n@$rank"
@@ -224,7 +235,7 @@ fresh () {
 }
 mpi="$MPIRUN ${MPIRUN_FLAGS-} -np 2"
 export WABUN
-few=60 intact=as_before_or_after any_output=
+intact=as_before_or_after any_output='' walked=0
 
 # ---- the commands ---------------------------------------------------------------------------------------------------
 
@@ -238,9 +249,9 @@ walk "inspect, tokens" 0 '$F inspect ../in/tokens'
 walk "verify" 0 '$F verify ../in/model'
 walk "plan" 0 '$F plan ../in/cfg --ranks 2 --gflops 100'
 walk "eval" 0 '$F eval ../in/model --text ../in/novel.txt --choices ../in/choices.jsonl'
-any_output=yes few=1000
+any_output=yes
 walk "bench" 0 '$F bench gemm --layers 1 --width 32 --heads 2 --context 16 --vocab 257 --threads 1 --steps 1'
-any_output='' few=60
+any_output=''
 for to in hf gguf llmc tf; do
   walk "export --to $to" 0 "\$F export ../in/model --to $to -o out"
 done
@@ -280,7 +291,7 @@ walk "corpus build, 2 ranks" 0 "$mpi \$F corpus build ../in/corpus.cfg --set fil
 walk "corpus build, 2 ranks" 1 "$mpi \$F corpus build ../in/corpus.cfg --set filters.min_chars=20 --force"
 
 train='$F train ../in/cfg --set checkpoint.every=1 --set checkpoint.failures=0'
-intact=checkpoints_whole any_output=yes few=400
+intact=checkpoints_whole any_output=yes
 fresh
 walk "train" 0 "$train"
 walk "train, 2 ranks" 0 "$mpi $train"
@@ -288,7 +299,7 @@ walk "train, 2 ranks" 1 "$mpi $train"
 fresh '"$WABUN" train ../in/cfg --set checkpoint.every=1'
 walk "train, resumed" 0 "$train --set train.steps=4"
 walk "train, resumed, 2 ranks" 1 "$mpi $train --set train.steps=4"
-intact=as_before_or_after any_output='' few=60
+intact=as_before_or_after any_output=''
 walk "status" 0 '$F status run --json'
 walk "verify, a run" 0 '$F verify run'
 (cd start && "$WABUN" report run -o page.html >../log 2>&1) || exit 99
