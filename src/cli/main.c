@@ -64,7 +64,8 @@ static wb_log_level log_level (void) {
     return WB_LOG_INFO;
 }
 
-static wb_status run (int argc, char **argv, char **whole) {
+static wb_status run (int argc, char **argv) {
+    char **const whole = argv; /* to start again; where take() shortened it, there is no second start */
     bool may_retune = getenv ("WABUN_NO_RETUNE") == NULL;
     if (argc > 1 && strcmp (argv[1], "--no-retune") == 0) argc--, argv++, may_retune = false;
     if (argc < 2 || is_one_of (argv[1], (const char *[]){"--help", "-h", NULL})) return wb_help (0, NULL);
@@ -101,17 +102,7 @@ int main (int argc, char **argv) {
     wb_log_init (log_level (), prints);
     hint (NULL);
 
-    /* run() shortens the vector; starting again needs the original. */
-    char **copy = wb_malloc (((size_t) argc + 1) * sizeof *copy);
-    wb_status status;
-    if (copy != NULL) {
-        memcpy (copy, argv, ((size_t) argc + 1) * sizeof *copy);
-        status = run (argc, copy, argv);
-        wb_free (copy);
-    } else {
-        status = WB_FAIL (WB_ENOMEM, "out of memory: the arguments");
-        prints = true; /* the other ranks do not know */
-    }
+    wb_status status = run (argc, argv);
 
     if (status == WB_OK && prints) status = wb_flush (stdout, "standard output");
     if (status == WB_ECLOSED) status = WB_OK; /* wabun generate | head has what it wanted */
