@@ -174,8 +174,10 @@ typedef struct wb_arena {
 #define WB_ALIGN ((size_t) 64)
 /** Bytes that `n` bytes take in an arena. */
 static inline size_t wb_align (size_t n) { return (n + WB_ALIGN - 1) & ~(WB_ALIGN - 1); }
+/** Threads in turn, each far from the one before: so any run of i is spread evenly over NUMA domains. */
+int wb_spread (int64_t i, int threads);
 /** \param name for messages; copied.  Errors: WB_ENOMEM, also where the system has less than that free.
- * Pages are touched first by the OpenMP team. */
+ * Pages are touched first by the OpenMP team, page i by thread wb_spread (i). */
 wb_status wb_arena_new (wb_arena_t **out, const char *name, size_t bytes) WB_NODISCARD;
 /** The same, but a large one takes its memory page by page when it is used. */
 wb_status wb_arena_new_slowly (wb_arena_t **out, const char *name, size_t bytes) WB_NODISCARD;

@@ -215,6 +215,9 @@ const wb_kern_t *wb_kern_ref (void);
 /** OpenMP threads a kernel will use. */
 int wb_kern_threads (void);
 void wb_kern_threads_set (int threads);
+/** x [n] = 0, and to [n] = from, by all threads. */
+void wb_floats_clear (float *x, int64_t n);
+void wb_floats_copy (float *to, const float *from, int64_t n);
 /** Floats of work space the attention kernels need: per thread 4 T D and some blocks, D rounded up to 16. */
 int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 

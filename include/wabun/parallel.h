@@ -192,7 +192,7 @@ void wb_linear_dw (float *dA, wb_operand_t dY, wb_operand_t X, int64_t n, int64_
  * gradient: 1 / tokens of the global batch Collective over the group.  6 n C V / ranks flop (2 without gradient). */
 void wb_head_loss (wb_tensor_t *tp, float *dh, float *dwte, float *loss, wb_operand_t h, wb_operand_t wte,
                    const int32_t *targets, float *work, int64_t n, int64_t C, int64_t V, float scale);
-/** Rows of a block of logits, of n rows. */
+/** Rows of a block of logits, of n rows: the same on all ranks of the group, whose shards may differ by one row. */
 int64_t wb_head_rows (int64_t n, int64_t V, int ranks);
 /** half: h and wte are brain floats; the gradients of the logits then are too, for the products. */
 int64_t wb_head_work_floats (int64_t n, int64_t V, int ranks, int rank, bool half);

@@ -7,6 +7,7 @@
  * Not done here: limits of a job (the planner). */
 #include "config.h"
 
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,17 @@
 #include "wabun/base.h"
 
 #define HUGE_PAGE ((size_t) 2 << 20)
+
+int wb_spread (int64_t i, int threads) {
+    int step = (int) (0.618 * threads + 0.5), a, b;
+    for (;; step++) { /* with no divisor in common */
+        for (a = threads, b = step; b > 0;) {
+            const int rest = a % b;
+            a = b, b = rest;
+        }
+        if (a == 1) return (int) (i % threads * step % threads);
+    }
+}
 
 /* Untouched is what malloc() takes from the system and not from memory that was used before: 32 MiB and more. */
 static wb_status make (wb_arena_t **out, const char *name, size_t bytes, bool touch) {
@@ -38,12 +50,18 @@ static wb_status make (wb_arena_t **out, const char *name, size_t bytes, bool to
 #ifdef MADV_HUGEPAGE
     if (align == HUGE_PAGE) (void) madvise (a->base, a->size & ~(HUGE_PAGE - 1), MADV_HUGEPAGE);
 #endif
-    /* The OpenMP team touches the pages as it will use them later, so NUMA places each near its thread. */
+    /* NUMA places a page near the thread that touches it first.  What a kernel works on is a small part of an arena,
+     * and all threads work on it together, each at another place every time: so neighbouring pages belong to threads
+     * that are far from each other, and no kernel waits for the memory of one domain. */
     int64_t pages = touch || a->size < 32 * HUGE_PAGE ? (int64_t) ((a->size + HUGE_PAGE - 1) / HUGE_PAGE) : 0;
-#pragma omp parallel for schedule(static) if (pages > 8)
-    for (int64_t i = 0; i < pages; i++) {
-        size_t at = (size_t) i * HUGE_PAGE;
-        memset (a->base + at, 0, a->size - at < HUGE_PAGE ? a->size - at : HUGE_PAGE);
+#pragma omp parallel if (pages > 8)
+    {
+        const int threads = omp_get_num_threads (), me = omp_get_thread_num ();
+        for (int64_t i = 0; i < pages; i++) {
+            size_t at = (size_t) i * HUGE_PAGE;
+            if (wb_spread (i, threads) == me)
+                memset (a->base + at, 0, a->size - at < HUGE_PAGE ? a->size - at : HUGE_PAGE);
+        }
     }
     wb_heap_count (a->size);
     *out = a;

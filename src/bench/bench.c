@@ -12,8 +12,8 @@
 #include "bench/bench_priv.h"
 
 static const wb_bench_row_t *const benches[] = {
-    &wb_bench_step,     &wb_bench_gemm,   &wb_bench_muon,   &wb_bench_ring,
-    &wb_bench_generate, &wb_bench_encode, &wb_bench_corpus, &wb_bench_serve,
+    &wb_bench_step,   &wb_bench_gemm,   &wb_bench_muon,  &wb_bench_ring,        &wb_bench_generate,
+    &wb_bench_encode, &wb_bench_corpus, &wb_bench_serve, &wb_bench_threads_row,
 };
 enum { BENCHES = sizeof benches / sizeof *benches };
 

@@ -19,7 +19,7 @@ typedef struct wb_bench_row {
     wb_status (*run) (void *options, wb_comm_t *world);        /**< measures and reports; its status is agreed */
 } wb_bench_row_t;
 extern const wb_bench_row_t wb_bench_step, wb_bench_gemm, wb_bench_muon, wb_bench_ring, wb_bench_generate,
-    wb_bench_encode, wb_bench_corpus, wb_bench_serve;
+    wb_bench_encode, wb_bench_corpus, wb_bench_serve, wb_bench_threads_row;
 
 enum { WB_BENCH_MAX_STEPS = 10000 };
 

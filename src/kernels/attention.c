@@ -8,6 +8,7 @@
 #include <omp.h>
 
 #include "kernels/attention.h"
+#include "kernels/cut.h"
 #include "kernels/ranges.h"
 
 /* P = 2^(c (S - m)) in place, over n keys of W lanes; updates the running maximum m and the running sum.  fade: the
@@ -88,8 +89,7 @@ void att_block (float *out, int64_t ldo, float *lse, const float *q, int64_t ldq
 void KERNEL (attention_forward) (float *out, float *lse, const float *qkv, float *work, int64_t B, int64_t T, int64_t H,
                                  int64_t D) {
     const int64_t ld = 3 * H * D, blocks = (T + BQ - 1) / BQ, per_thread = wb_att_thread_floats (T, D);
-    const int64_t threads = omp_get_max_threads (), wanted = threads > 1 ? (4 * threads + B * H - 1) / (B * H) : 1;
-    const int64_t groups = min64 (wanted, blocks);
+    const int64_t groups = wb_cut_queries (B * H, blocks, omp_get_max_threads ());
 #pragma omp parallel for schedule(dynamic) if (B * H * groups > 1)
     for (int64_t task = 0; task < B * H * groups; task++) {
         const int64_t bh = task % (B * H), b = bh / H, h = bh % H, last = blocks - 1 - task / (B * H);

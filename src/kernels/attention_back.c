@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/attention.h"
+#include "kernels/cut.h"
 
 /* to [nq, Dp] = a from [nq, D], columns from D on are 0. */
 static void pack_rows (float *restrict to, int64_t Dp, const float *restrict from, int64_t ld, int64_t nq, int64_t D,
@@ -165,13 +166,14 @@ static void backward_key_block (float *dq, const float *dout, const float *out, 
 void KERNEL (attention_backward) (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
                                   float *work, int64_t B, int64_t T, int64_t H, int64_t D) {
     const int64_t per_thread = wb_att_thread_floats (T, D), ld = 3 * H * D, heads = B * H;
-    const int64_t threads = omp_get_max_threads (), blocks = (T + BQ - 1) / BQ;
-    const bool cut = BQ == BK && blocks > 1 && 7 * heads < 5 * threads * ((heads + threads - 1) / threads);
-    const int64_t tasks = cut ? 2 * blocks * heads : heads;
+    const int64_t blocks = (T + BQ - 1) / BQ, whole = wb_cut_whole_heads (heads, blocks, omp_get_max_threads ());
+    const int64_t tasks = whole + 2 * blocks * (heads - whole);
 #pragma omp parallel for schedule(dynamic) if (tasks > 1)
     for (int64_t task = 0; task < tasks; task++) { /* the longest first */
-        const int64_t bh = task % heads, b = bh / H, h = bh % H, at = b * T * ld + h * D, ato = b * T * H * D + h * D;
-        const int64_t part = task / heads, block = part / 2;
+        const bool cut = task >= whole;
+        const int64_t left = cut ? heads - whole : 1, part = cut ? (task - whole) / left : 0, block = part / 2;
+        const int64_t bh = cut ? whole + (task - whole) % left : task, b = bh / H, h = bh % H;
+        const int64_t at = b * T * ld + h * D, ato = b * T * H * D + h * D;
         float *dq = dqkv + at, *mine = work + omp_get_thread_num () * per_thread;
         const float *g = dout + ato, *o = out + ato, *l = lse + bh * T, *q = qkv + at;
         if (!cut)

@@ -29,13 +29,14 @@ static void store_row (void *rows, bool half, int64_t i, const float *x, int64_t
         memcpy ((float *) rows + i * D, x, (size_t) D * sizeof (float));
 }
 
-/* Store new keys and values in the cache; threads take positions in turn. */
+/* Store new keys and values in the cache; threads take positions in turn, and for a single text turn by turn its
+ * blocks, whose memory is placed near the thread that writes first. */
 static void store_keys (const wb_cached_t *seqs, int nseq, int64_t H, int64_t D, int me, int threads) {
     int64_t row = 0;
     for (const wb_cached_t *c = seqs; c < seqs + nseq; c++)
         for (int64_t i = 0; i < c->n; i++, row++) {
-            if (row % threads != me) continue;
             const int64_t t = c->len - c->n + i;
+            if ((row + wb_spread (t / WB_CACHE_BLOCK, threads)) % threads != me) continue;
             for (int64_t h = 0; h < H; h++) {
                 const float *k = c->qkv + i * 3 * H * D + (H + h) * D, *v = k + H * D;
                 void *to = keys_of (c, t, h, D);
@@ -168,7 +169,7 @@ static void attend_singles (const wb_cached_t *seqs, float *partials, int nseq, 
                             int threads) {
     int64_t blocks = 0, at = 0;
     for (int i = 0; i < nseq; i++) blocks += seqs[i].n == 1 ? blocks_of (&seqs[i]) : 0;
-    const int64_t cuts = blocks > 0 ? min64 (H, (4 * threads + blocks - 1) / blocks) : 1; /* of the heads of a block */
+    const int64_t cuts = wb_cut_cache_heads (H, blocks, threads);
     const int64_t lo = blocks * cuts * me / threads, hi = blocks * cuts * (me + 1) / threads;
     for (const wb_cached_t *c = seqs; c < seqs + nseq; c++) {
         if (c->n != 1) continue;

@@ -52,29 +52,35 @@ void KERNEL (gelu_half) (uint16_t *g, const uint16_t *z, int64_t n) {
     IN_RANGES (n, gelu_range (g + lo, z + lo, hi - lo));
 }
 
+typedef struct half_sums {
+    float *dz;
+    uint16_t *half;
+    const float *dout;
+    const uint16_t *z;
+    int64_t m;
+} half_sums_t;
+
+static void half_group (const void *job, float *s, int64_t second, int64_t i0, int64_t i1, int64_t c, int64_t k) {
+    const half_sums_t *a = job;
+    float t[WB_SLICE_MAX];
+    (void) second;
+    for (int64_t j = 0; j < k; j += W) vstore (s + j, (vf){0});
+    for (int64_t i = i0; i < i1; i++) {
+        const int64_t at = i * a->m + c;
+        bf16_unpack_row (t, a->z + at, k);
+        for (int64_t j = 0; j < k; j += W) {
+            __builtin_prefetch (a->z + at + a->m + j);
+            __builtin_prefetch (a->dout + at + a->m + j);
+            const vf d = vload_some (a->dout + at + j, k - j, 0.0f) * vgelu_slope (vload_some (t + j, k - j, 0.0f));
+            vstore_some (t + j, d, k - j);
+            vstore (s + j, vload (s + j) + d);
+        }
+        bf16_pack_row (a->half + at, t, k);
+        if (a->dz != NULL) memcpy (a->dz + at, t, (size_t) k * sizeof *t);
+    }
+}
+
 void KERNEL (gelu_backward_half) (float *dz, uint16_t *half, float *db, const float *dout, const uint16_t *z, int64_t n,
                                   int64_t m) {
-    const int64_t w = slice_width (m);
-#pragma omp parallel for schedule(static) if (n * m >= PARALLEL_MIN)
-    for (int64_t c = 0; c < m; c += w) {
-        const int64_t k = min64 (w, m - c);
-        for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
-            float s[SLICE_MAX] = {0}, t[SLICE_MAX];
-            for (int64_t i = i0; i < min64 (n, i0 + ROWS); i++) {
-                const int64_t at = i * m + c;
-                bf16_unpack_row (t, z + at, k);
-                for (int64_t j = 0; j < k; j += W) {
-                    __builtin_prefetch (z + at + m + j);
-                    __builtin_prefetch (dout + at + m + j);
-                    const vf d =
-                        vload_some (dout + at + j, k - j, 0.0f) * vgelu_slope (vload_some (t + j, k - j, 0.0f));
-                    vstore_some (t + j, d, k - j);
-                    vstore (s + j, vload (s + j) + d);
-                }
-                bf16_pack_row (half + at, t, k);
-                if (dz != NULL) memcpy (dz + at, t, (size_t) k * sizeof *t);
-            }
-            if (db != NULL) add_row (db + c, s, k);
-        }
-    }
+    sum_rows (&db, 1, half_group, &(half_sums_t){dz, half, dout, z, m}, n, m);
 }

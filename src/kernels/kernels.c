@@ -5,7 +5,9 @@
 #include "config.h"
 
 #include <omp.h>
+#include <string.h>
 
+#include "kernels/cut.h"
 #include "kernels/kernels_priv.h"
 
 const wb_isa_kernels_t *wb_isa_kernels (wb_isa isa) {
@@ -27,6 +29,18 @@ const wb_kern_t *wb_kern_get (wb_isa isa) { return &wb_isa_kernels (isa)->table;
 int wb_kern_threads (void) { return omp_get_max_threads (); }
 
 void wb_kern_threads_set (int threads) { omp_set_num_threads (threads < 1 ? 1 : threads); }
+
+void wb_floats_clear (float *x, int64_t n) {
+    const int64_t range = wb_cut_range (n);
+#pragma omp parallel for schedule(static) if (n >= WB_PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i += range) memset (x + i, 0, (size_t) wb_cut_min (range, n - i) * sizeof *x);
+}
+
+void wb_floats_copy (float *to, const float *from, int64_t n) {
+    const int64_t range = wb_cut_range (n);
+#pragma omp parallel for schedule(static) if (n >= WB_PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i += range) memcpy (to + i, from + i, (size_t) wb_cut_min (range, n - i) * sizeof *to);
+}
 
 int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads) {
     return wb_att_thread_floats (T, D) * (threads < 1 ? 1 : threads);

@@ -177,7 +177,7 @@ float wb_panels_number (wb_matrix_t A, int64_t r, int64_t j, int64_t k, int64_t 
 }
 
 void wb_panels_columns (float *out, wb_matrix_t A, const int32_t *ids, int64_t count, int64_t k, int64_t n) {
-#pragma omp parallel for schedule(static) if (count > 8)
+#pragma omp parallel for schedule(static) if (count > 1)
     for (int64_t i = 0; i < count; i++)
         for (int64_t r = 0; r < k; r++) out[i * k + r] = wb_panels_number (A, r, ids[i], k, n);
 }

@@ -10,6 +10,8 @@
  * to ROWS rows of x; the groups, packed so that each is read from end to end too, stay in the second; larger x is cut
  * into blocks.  While the processor multiplies, it prefetches the next chunk into the second-level cache.
  *
+ * Threads share the panels, and where these are too few for all threads, their chunks.
+ *
  * An element of the result is the sum of its chunks' sums, each in the order of k, for any number of rows and threads
  * and any place of the column: the result of a sequence does not depend on what else is in its batch, nor on how many
  * of its positions are pushed at once.
@@ -21,6 +23,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "kernels/cut.h"
 #include "kernels/panel.h"
 
 /* Vectors of sums that fit in the registers beside their operands, for at most ROWS rows of x. */
@@ -35,11 +38,9 @@
 #endif
 /* How many vectors of a row of a panel are worked on at once with so many rows of x. */
 #define VECS(rows) ((rows) *ALL <= SUMS ? ALL : (rows) *ALL / 2 <= SUMS ? ALL / 2 : ALL / 4)
-#define BLOCK_ROWS ((int64_t) 96)      /* rows of x in a block */
-#define BLOCK ((int64_t) 393216)       /* bytes of x in a block */
-#define BY_ITSELF 5                    /* rows of x up to which memory is the limit and prefetching does not help */
-#define PART_ROWS ((int64_t) 48)       /* rows of x from which another thread pays */
-#define PARALLEL_MIN ((int64_t) 65536) /* multiply-adds from which starting threads pays */
+#define BLOCK_ROWS ((int64_t) 96) /* rows of x in a block */
+#define BLOCK ((int64_t) 393216)  /* bytes of x in a block */
+#define BY_ITSELF 5               /* rows of x up to which memory is the limit and prefetching does not help */
 
 _Static_assert(ROWS *VECS (ROWS) <= SUMS, "the sums fit in the registers");
 
@@ -151,8 +152,9 @@ static void part (const job_t *t, const piece_t *p, int64_t rows, int64_t width)
     for (int64_t i = 0; i < rows; i++) memcpy (p->y + i * p->ld, y + i * WB_PANEL, (size_t) width * sizeof *y);
 }
 
-/* Units from .. to - 1 of A's panel p, for groups g0 .. g1 - 1, which prefetch the next chunk in turn. */
-static void panel (const job_t *t, int64_t p, int64_t from, int64_t to, int64_t g0, int64_t g1) {
+/* Units from .. to - 1 of A's panel p, for groups g0 .. g1 - 1, which prefetch the next chunk in turn.  alone
+ * [m, WB_PANEL]: the sums, of one chunk, go there; NULL: to y. */
+static void panel (const job_t *t, int64_t p, int64_t from, int64_t to, int64_t g0, int64_t g1, float *alone) {
     const form_t *f = t->form;
     const int64_t j = p * WB_PANEL, width = min64 (WB_PANEL, t->n - j);
     const int64_t a_bytes = f->padded ? f->a_bytes : f->a_bytes / WB_PANEL * width;
@@ -164,14 +166,14 @@ static void panel (const job_t *t, int64_t p, int64_t from, int64_t to, int64_t 
         for (int64_t g = g0; g < g1; g++) {
             const int64_t i0 = row_of (t, g), rows = row_of (t, g + 1) - i0, asked = (g - g0) * f->chunk / every;
             const bool ask = t->m > BY_ITSELF && g - g0 < every;
-            const piece_t piece = {.y = t->y + i0 * t->n + j,
+            const piece_t piece = {.y = alone != NULL ? alone + i0 * WB_PANEL : t->y + i0 * t->n + j,
                                    .x = t->packed + (i0 * t->units + q * rows) * f->x_bytes,
                                    .a = a + q * a_bytes,
-                                   .b = t->b != NULL ? t->b + j : NULL,
-                                   .ld = t->n,
+                                   .b = t->b != NULL && alone == NULL ? t->b + j : NULL,
+                                   .ld = alone != NULL ? WB_PANEL : t->n,
                                    .units = chunk,
-                                   .first = q == 0,
-                                   .add = t->add,
+                                   .first = q == 0 || alone != NULL,
+                                   .add = t->add && alone == NULL,
                                    .ask = ask ? a + (q + chunk + asked) * a_bytes : NULL,
                                    .between = every - 1};
             if (width == WB_PANEL)
@@ -192,16 +194,53 @@ static void panels (const job_t *t, int64_t p0, int64_t p1, int64_t g0, int64_t 
         const int64_t end = min64 (g1, g + at_once), rows = row_of (t, end) - row_of (t, g);
         const int64_t fit = BLOCK / f->x_bytes / rows, deep = fit < f->chunk ? f->chunk : fit / f->chunk * f->chunk;
         for (int64_t from = 0; from < t->units; from += deep)
-            for (int64_t p = p0; p < p1; p++) panel (t, p, from, min64 (t->units, from + deep), g, end);
+            for (int64_t p = p0; p < p1; p++) panel (t, p, from, min64 (t->units, from + deep), g, end, NULL);
     }
+}
+
+/* Where threads have the sums of their chunks. */
+typedef struct shared {
+    const float *of[WB_PANEL_SUMS_THREADS];
+} shared_t;
+
+/* Of y's columns of panel p, with the sums of its chunks in their order: the same bits as from one thread. */
+static void settle_panel (const job_t *t, const shared_t *shared, int64_t p, int64_t chunks, int64_t items,
+                          int threads) {
+    const int64_t j = p * WB_PANEL, width = min64 (WB_PANEL, t->n - j);
+    for (int64_t c = 0; c < chunks; c++) {
+        const int64_t item = p * chunks + c, owner = ((item + 1) * threads - 1) / items;
+        const float *sums = shared->of[owner] + (item - items * owner / threads) * t->m * WB_PANEL;
+        for (int64_t i = 0; i < t->m; i++, sums += WB_PANEL) {
+            float *restrict y = t->y + i * t->n + j;
+            for (int64_t k = 0; k < width; k++) {
+                float sum = sums[k];
+                if (c == 0 && t->b != NULL) sum += t->b[j + k];
+                y[k] = c > 0 || t->add ? sum + y[k] : sum;
+            }
+        }
+    }
+}
+
+/* Threads share the chunks of the panels, one after the other as they lie in memory, and keep their sums. */
+static void work_by_chunks (const job_t *t, shared_t *shared, int me, int threads) {
+    float sums[WB_PANEL_SUMS] __attribute__ ((aligned (64)));
+    const int64_t count = units_of (t->n, WB_PANEL), chunks = units_of (t->units, t->form->chunk);
+    const int64_t items = count * chunks, lo = items * me / threads, hi = items * (me + 1) / threads;
+    shared->of[me] = sums;
+    for (int64_t i = lo; i < hi; i++) {
+        const int64_t from = i % chunks * t->form->chunk, to = min64 (t->units, from + t->form->chunk);
+        panel (t, i / chunks, from, to, 0, t->groups, sums + (i - lo) * t->m * WB_PANEL);
+    }
+#pragma omp barrier
+    for (int64_t p = count * me / threads; p < count * (me + 1) / threads; p++)
+        settle_panel (t, shared, p, chunks, items, threads);
+#pragma omp barrier /* nobody leaves while others read its sums */
 }
 
 /* Threads share the panels; if there are too few to be even, rows of x too. */
 static void work (const job_t *t, int me, int threads) {
     const int64_t count = (t->n + WB_PANEL - 1) / WB_PANEL;
-    int64_t parts = 1;
-    if (count < 8 * threads) parts = min64 (threads, t->m / PART_ROWS);
-    if (parts < 1) parts = 1;
+    const int64_t parts = wb_cut_panel_rows (t->m, count, threads);
     const int64_t lo = parts * count * me / threads, hi = parts * count * (me + 1) / threads;
     for (int64_t i = lo; i < hi;) {
         const int64_t part = i / count, p0 = i % count, p1 = min64 (count, p0 + hi - i);
@@ -212,14 +251,19 @@ static void work (const job_t *t, int me, int threads) {
 
 static void run (const job_t *t) {
     const bool packs = t->packed != (const char *) t->x;
-#pragma omp parallel if (t->m * t->n * t->k >= PARALLEL_MIN)
+    const int64_t count = units_of (t->n, WB_PANEL), chunks = units_of (t->units, t->form->chunk);
+    shared_t shared;
+#pragma omp parallel if (t->m * t->n * t->k >= WB_PANEL_PARALLEL_MIN)
     {
         const int me = omp_get_thread_num (), threads = omp_get_num_threads ();
         if (packs) {
             t->form->pack (t, t->units * me / threads, t->units * (me + 1) / threads);
 #pragma omp barrier
         }
-        work (t, me, threads);
+        if (wb_cut_panel_chunks (t->m, count, chunks, threads))
+            work_by_chunks (t, &shared, me, threads);
+        else
+            work (t, me, threads);
     }
 }
 

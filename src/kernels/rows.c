@@ -36,7 +36,7 @@ void KERNEL (embed_forward) (float *out, const int32_t *tokens, const float *wte
 
 void KERNEL (embed_backward) (float *dwte, float *dwpe, const float *dout, const int32_t *tokens, int64_t n, int64_t T,
                               int64_t C, int64_t v0, int64_t v1) {
-    const int64_t w = slice_width (C);
+    const int64_t w = wb_cut_slice (C, omp_get_max_threads ());
 #pragma omp parallel for schedule(static) if (n * C >= PARALLEL_MIN)
     for (int64_t c = 0; c < C; c += w) {
         const int64_t k = min64 (w, C - c);
@@ -90,7 +90,7 @@ static void layernorm_row (float *restrict out, float *mean, float *rstd, const 
 
 void KERNEL (layernorm_forward) (float *out, float *mean, float *rstd, const float *x, const float *g, const float *b,
                                  int64_t n, int64_t C) {
-#pragma omp parallel for schedule(static) if (n * C >= PARALLEL_MIN)
+#pragma omp parallel for schedule(static) if (n * C >= WB_PARALLEL_MIN_DEAR)
     for (int64_t i = 0; i < n; i++)
         layernorm_row (out + i * C, mean != NULL ? mean + i : NULL, rstd != NULL ? rstd + i : NULL, x + i * C, g, b, C);
 }
@@ -115,33 +115,34 @@ static void layernorm_dx_row (float *restrict dx, const float *restrict dout, co
     for (c = 0; c < C; c++) dx[c] += (dout[c] * g[c] - s - (x[c] - m) * t) * r;
 }
 
-void KERNEL (layernorm_backward) (float *dx, float *dg, float *db, const float *dout, const float *x, const float *mean,
-                                  const float *rstd, const float *g, int64_t n, int64_t C) {
-    const int64_t w = slice_width (C);
-#pragma omp parallel if (n * C >= PARALLEL_MIN)
-    {
-#pragma omp for schedule(static) nowait
-        for (int64_t i = 0; i < n; i++) layernorm_dx_row (dx + i * C, dout + i * C, x + i * C, mean[i], rstd[i], g, C);
-#pragma omp for schedule(static)
-        for (int64_t c = 0; c < (dg != NULL ? C : 0); c += w) {
-            const int64_t k = min64 (w, C - c);
-            for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
-                float sg[SLICE_MAX], sb[SLICE_MAX];
-                memset (sg, 0, (size_t) k * sizeof (float));
-                memset (sb, 0, (size_t) k * sizeof (float));
-                for (int64_t i = i0; i < min64 (n, i0 + ROWS); i++) {
-                    const float *restrict dy = dout + i * C + c, *restrict xi = x + i * C + c;
-                    const float m = mean[i], r = rstd[i];
-                    for (int64_t j = 0; j < k; j++) {
-                        sg[j] += dy[j] * ((xi[j] - m) * r);
-                        sb[j] += dy[j];
-                    }
-                }
-                add_row (dg + c, sg, k);
-                add_row (db + c, sb, k);
-            }
+typedef struct layernorm_sums {
+    const float *dout, *x, *mean, *rstd;
+    int64_t C;
+} layernorm_sums_t;
+
+/* Of dg, then of db. */
+static void layernorm_group (const void *job, float *restrict s, int64_t second, int64_t i0, int64_t i1, int64_t c,
+                             int64_t k) {
+    const layernorm_sums_t *t = job;
+    float *restrict sb = s + second;
+    memset (s, 0, (size_t) k * sizeof *s);
+    memset (sb, 0, (size_t) k * sizeof *sb);
+    for (int64_t i = i0; i < i1; i++) {
+        const float *restrict dy = t->dout + i * t->C + c, *restrict xi = t->x + i * t->C + c;
+        const float m = t->mean[i], r = t->rstd[i];
+        for (int64_t j = 0; j < k; j++) {
+            s[j] += dy[j] * ((xi[j] - m) * r);
+            sb[j] += dy[j];
         }
     }
+}
+
+void KERNEL (layernorm_backward) (float *dx, float *dg, float *db, const float *dout, const float *x, const float *mean,
+                                  const float *rstd, const float *g, int64_t n, int64_t C) {
+    const layernorm_sums_t job = {dout, x, mean, rstd, C};
+#pragma omp parallel for schedule(static) if (n * C >= PARALLEL_MIN)
+    for (int64_t i = 0; i < n; i++) layernorm_dx_row (dx + i * C, dout + i * C, x + i * C, mean[i], rstd[i], g, C);
+    if (dg != NULL) sum_rows ((float *const[]){dg, db}, 2, layernorm_group, &job, n, C);
 }
 
 /* ---- bias, GELU, residual ---------------------------------------------------------------------------------------- */
@@ -151,25 +152,27 @@ void KERNEL (bias_add) (float *y, const float *b, int64_t n, int64_t m) {
     for (int64_t i = 0; i < n; i++) add_row (y + i * m, b, m);
 }
 
-void KERNEL (bias_backward) (float *db, const float *dy, int64_t n, int64_t m) {
-    const int64_t w = slice_width (m);
-#pragma omp parallel for schedule(static) if (n * m >= PARALLEL_MIN)
-    for (int64_t c = 0; c < m; c += w) {
-        const int64_t k = min64 (w, m - c);
-        for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
-            float s[SLICE_MAX];
-            const int64_t i1 = min64 (n, i0 + ROWS);
-            int64_t i = i0;
-            memset (s, 0, (size_t) k * sizeof (float));
-            for (; i + 4 <= i1; i += 4) {
-                const float *restrict y0 = dy + i * m + c, *restrict y1 = y0 + m;
-                const float *restrict y2 = y1 + m, *restrict y3 = y2 + m;
-                for (int64_t j = 0; j < k; j++) s[j] += (y0[j] + y1[j]) + (y2[j] + y3[j]);
-            }
-            for (; i < i1; i++) add_row (s, dy + i * m + c, k);
-            add_row (db + c, s, k);
-        }
+typedef struct bias_sums {
+    const float *dy;
+    int64_t m;
+} bias_sums_t;
+
+static void bias_group (const void *job, float *restrict s, int64_t second, int64_t i0, int64_t i1, int64_t c,
+                        int64_t k) {
+    const bias_sums_t *t = job;
+    int64_t i = i0;
+    (void) second;
+    memset (s, 0, (size_t) k * sizeof *s);
+    for (; i + 4 <= i1; i += 4) {
+        const float *restrict y0 = t->dy + i * t->m + c, *restrict y1 = y0 + t->m;
+        const float *restrict y2 = y1 + t->m, *restrict y3 = y2 + t->m;
+        for (int64_t j = 0; j < k; j++) s[j] += (y0[j] + y1[j]) + (y2[j] + y3[j]);
     }
+    for (; i < i1; i++) add_row (s, t->dy + i * t->m + c, k);
+}
+
+void KERNEL (bias_backward) (float *db, const float *dy, int64_t n, int64_t m) {
+    sum_rows (&db, 1, bias_group, &(bias_sums_t){dy, m}, n, m);
 }
 
 static void gelu_range (float *out, const float *z, int64_t n) {
@@ -193,31 +196,35 @@ void KERNEL (bias_gelu_forward) (float *out, float *z, const float *b, int64_t n
 }
 
 void KERNEL (gelu_forward) (float *out, const float *z, int64_t n) {
-    IN_RANGES (n, gelu_range (out + lo, z + lo, hi - lo));
+    IN_RANGES_FROM (WB_PARALLEL_MIN_DEAR, n, gelu_range (out + lo, z + lo, hi - lo));
 }
 
-/* Cut by columns as every sum over rows: db is summed while dz is computed. */
-void KERNEL (gelu_backward) (float *dz, float *db, const float *dout, const float *z, int64_t n, int64_t m) {
-    const int64_t w = slice_width (m);
-#pragma omp parallel for schedule(static) if (n * m >= PARALLEL_MIN)
-    for (int64_t c = 0; c < m; c += w) {
-        const int64_t k = min64 (w, m - c);
-        for (int64_t i0 = 0; i0 < n; i0 += ROWS) {
-            float s[SLICE_MAX] = {0};
-            for (int64_t i = i0; i < min64 (n, i0 + ROWS); i++) {
-                const float *zi = z + i * m + c, *di = dout + i * m + c;
-                float *to = dz + i * m + c;
-                for (int64_t j = 0; j < k; j += W) {
-                    __builtin_prefetch (zi + m + j);
-                    __builtin_prefetch (di + m + j);
-                    const vf d = vload_some (di + j, k - j, 0.0f) * vgelu_slope (vload_some (zi + j, k - j, 0.0f));
-                    vstore_some (to + j, d, k - j);
-                    vstore (s + j, vload (s + j) + d);
-                }
-            }
-            if (db != NULL) add_row (db + c, s, k);
+typedef struct gelu_sums {
+    float *dz;
+    const float *dout, *z;
+    int64_t m;
+} gelu_sums_t;
+
+/* db is summed while dz is computed. */
+static void gelu_group (const void *job, float *s, int64_t second, int64_t i0, int64_t i1, int64_t c, int64_t k) {
+    const gelu_sums_t *t = job;
+    (void) second;
+    for (int64_t j = 0; j < k; j += W) vstore (s + j, (vf){0});
+    for (int64_t i = i0; i < i1; i++) {
+        const float *zi = t->z + i * t->m + c, *di = t->dout + i * t->m + c;
+        float *to = t->dz + i * t->m + c;
+        for (int64_t j = 0; j < k; j += W) {
+            __builtin_prefetch (zi + t->m + j);
+            __builtin_prefetch (di + t->m + j);
+            const vf d = vload_some (di + j, k - j, 0.0f) * vgelu_slope (vload_some (zi + j, k - j, 0.0f));
+            vstore_some (to + j, d, k - j);
+            vstore (s + j, vload (s + j) + d);
         }
     }
+}
+
+void KERNEL (gelu_backward) (float *dz, float *db, const float *dout, const float *z, int64_t n, int64_t m) {
+    sum_rows (&db, 1, gelu_group, &(gelu_sums_t){dz, dout, z, m}, n, m);
 }
 
 INLINE void residual_row (float *o, const float *x, const float *y, const float *b, int64_t C) {

@@ -14,7 +14,7 @@ static void scale_range (float *x, float a, int64_t n) {
 }
 void KERNEL (scale) (float *x, float a, int64_t n) { IN_RANGES (n, scale_range (x + lo, a, hi - lo)); }
 
-#define SUM_BLOCK 8192 /* elements whose squares one thread adds */
+#define SUM_BLOCK WB_SUM_BLOCK
 #define SUM_BLOCKS 512 /* sums of blocks kept on the stack at once */
 
 /* Always 16 partial sums, whatever the width of a vector: the same bits from every instruction set. */

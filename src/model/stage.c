@@ -381,8 +381,8 @@ void wb_stage_backward (wb_stage_t *st, float *dw, const float *w, const int32_t
     size_t bytes = (size_t) (e->r * e->C) * sizeof (float);
     double t = wb_now ();
     if (ch->head) { /* the forward pass left the gradient of the final LayerNorm's output in s->grad */
-        memcpy (st->lnf, s->grad, bytes);
-        memset (s->grad, 0, bytes);
+        wb_floats_copy (st->lnf, s->grad, e->r * e->C);
+        wb_floats_clear (s->grad, e->r * e->C);
         e->k->layernorm_backward (s->grad, gradient (st, dw, st->lnf_g), gradient (st, dw, st->lnf_b), st->lnf, s->out,
                                   s->meanf, s->rstdf, w + st->lnf_g, e->r, e->C);
         t = wb_profile_add (&e->profile, WB_PROF_LAYERNORM_BACK, t, 0, 4.0 * (double) bytes);

@@ -13,12 +13,12 @@
 
 /* Logits of a block: enough rows for efficient products, few enough that the same buffer stays in cache. */
 #define BLOCK_FLOATS ((int64_t) 8 << 20)
-#define BLOCK_ROWS_MIN 64
+#define BLOCK_ROWS 64 /* a multiple of this: as many threads share them evenly */
 
-/* The same on all ranks of the group, whose shards may differ by one row: the largest shard decides. */
+/* The largest shard decides. */
 int64_t wb_head_rows (int64_t n, int64_t V, int ranks) {
-    int64_t rows = BLOCK_FLOATS / wb_split_count (V, ranks, 0);
-    if (rows < BLOCK_ROWS_MIN) rows = BLOCK_ROWS_MIN;
+    int64_t rows = BLOCK_FLOATS / wb_split_count (V, ranks, 0) / BLOCK_ROWS * BLOCK_ROWS;
+    if (rows < BLOCK_ROWS) rows = BLOCK_ROWS;
     return rows < n ? rows : n;
 }
 

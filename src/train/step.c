@@ -48,7 +48,7 @@ static wb_status load_batch (wb_trainer_t *t, wb_sample_fn sample, void *ctx, in
 static void clear_gradients (wb_trainer_t *t) {
     const double start = wb_now ();
     const int64_t floats = t->params->own - t->params->fixed;
-    memset (t->grads, 0, (size_t) floats * sizeof (float));
+    wb_floats_clear (t->grads, floats);
     wb_profile_add (wb_stage_profile (t->impl->stage), WB_PROF_CLEAR, start, 0, 4 * (double) floats);
     wb_gradsync_begin (t->impl->sync, t->grads);
 }

@@ -2,6 +2,7 @@
 # alone: it measures time - wabun bench: every bench in a tiny setting: table, JSON fields, sane figures, refusals.  Writes TAP.
 . "${top_srcdir:=.}/tests/cli/train_common.sh"
 prepare
+small="--layers 2 --width 64 --heads 2 --context 128 --vocab 257"
 tiny="--layers 1 --width 32 --heads 2 --context 16 --vocab 257 --threads 1"
 
 # bench RANKS NAME ARGUMENT...: exit code; `out` and `err`
@@ -223,6 +224,37 @@ bench 1 muon $tiny --steps 1
 ok "muon: a table" table '^adamw ' '^whole .*%' 'qkv whole'
 ok "muon: no steps" refused '[-][-]steps wants' muon --steps 0
 ok "muon: no such preset" refused 'tiny|small' muon --preset smal
+
+# ---- threads: counts, the same on every machine
+# shellcheck disable=SC2086
+bench 1 threads $small --json
+ok "threads: one object" one_object threads
+ok "threads: fields" fields preset batch behind balance teams texts threads barriers useful serial uneven kernels kernel calls flop
+# The calls and the arithmetic of a step, kernel by kernel, are those that a real one counts.
+# shellcheck disable=SC2086
+bench 1 threads $small --threads 3 --batch 2 --micro-batch 1 --json
+sed 's/{"texts"/\n&/g' out | grep '^{"texts":0,' | sed 's/{"kernel"/\n&/g' | sed -n 's/^{"kernel":"\([^"]*\)","calls":\([^,]*\),"flop":\([^,]*\),.*/\1|\2|\3/p' | sort >counted
+# shellcheck disable=SC2086
+bench 1 step $small --threads 1 --batch 2 --micro-batch 1 --steps 1 --profile --json
+sed 's/.*"profile"://; s/{"kernel"/\n&/g' out | sed -n 's/^{"kernel":"\([^"]*\)",.*"calls":\([^,]*\),.*"flop":\([^,]*\),.*/\1|\2|\3/p' | sort >done
+threads_fit () {
+  awk -F'|' '
+    NR == FNR { calls[$1] = $2; flop[$1] = $3; next }
+    { n++; print $0, "counted", $1 in calls ? calls[$1] " " flop[$1] : "not" }
+    !($1 in calls) { if ($2 > 0 && $1 !~ /^(verdict|polling|weights|gradients wait|pipeline wait|tensor group)$/) bad = 1; next }
+    $2 != calls[$1] && $1 != "softmax, loss" || $3 > 0 && ($3 / flop[$1] > 1.001 || flop[$1] / $3 > 1.001) { print "differs"; bad = 1 }
+    END { exit bad || n < 25 }' counted done
+}
+ok "threads: a step does what is counted" threads_fit
+# 24 panels on 24 threads are even; their 72 chunks on 64 are not.
+even () { # THREADS: of inference's products
+  bench 1 threads --preset small --layers 1 --threads "$1" --detail && sed -n 's/^  proj  *\([0-9].*\)/\1/p' out | sed -n 2p | awk '{ print $0; exit !('"$2"') }'
+}
+ok "threads: panels that fit" even 24 '$2 == 0 && $3 == 0'
+ok "threads: panels that do not" even 64 '$3 > 0.1'
+ok "threads: one alone wastes nothing" sh -c '"$WABUN" bench threads --threads 1 >out 2>err && test "$(grep -c "  100.0    0.0    0.0" out)" -eq 4'
+ok "threads: a table" table '^threads  *1$' '^training, 8 sequences ' '^inference, 1 text '
+ok "threads: no threads" refused '[-][-]threads wants' threads --threads 0
 
 # ---- encode
 bench 1 encode --threads 2 --repeats 1 --json

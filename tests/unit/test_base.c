@@ -201,6 +201,24 @@ static void test_heap (void) {
     T_OK (wb_int (INT_MIN) == INT_MIN, "narrowing");
 }
 
+/* Every thread has its turn; any run of pages is spread evenly over the halves and quarters of a team. */
+static void test_spread (void) {
+    for (int threads = 1; threads <= 200; threads++) {
+        int taken[200] = {0};
+        for (int i = 0; i < threads; i++) taken[wb_spread (7 * threads + i, threads)]++;
+        for (int i = 0; i < threads; i++) T_OK (taken[i] == 1, "thread %d of %d: %d times", i, threads, taken[i]);
+    }
+    for (int parts = 2; parts <= 4; parts += 2)
+        for (int threads = 2 * parts; threads <= 192; threads += parts)
+            for (int64_t from = 0; from < threads; from++) {
+                int of[4] = {0}, most = 0;
+                for (int64_t i = 0; i < 12; i++) of[wb_spread (from + i, threads) * parts / threads]++;
+                for (int i = 0; i < parts; i++) most = of[i] > most ? of[i] : most;
+                T_OK (most <= 12 / parts + 2, "%d threads: %d of 12 pages from %d on in one of %d parts", threads, most,
+                      (int) from, parts);
+            }
+}
+
 static void test_arena (void) {
     wb_arena_t *a = NULL;
     size_t before = wb_mem_now ();
@@ -629,6 +647,7 @@ int main (void) {
     test_permutation ();
     test_heap ();
     test_arena ();
+    test_spread ();
     test_error ();
     test_error_threads ();
     test_team ();

@@ -584,6 +584,30 @@ static int64_t run_all (const wb_kern_t *k, float *out) {
     return p - start;
 }
 
+/* More columns than are summed at once, more groups of rows than there is room for: as the twin, and the same bits from
+ * any number of threads. */
+static void check_sums (const wb_kern_t *k) {
+    enum { ROWS = 1200, COLUMNS = 8200 };
+    const int before = wb_kern_threads ();
+    float *dy = floats ((int64_t) ROWS * COLUMNS, 1), *db = floats (COLUMNS, 1), *want = floats (COLUMNS, 1),
+          *one = floats (COLUMNS, 1);
+    memcpy (want, db, COLUMNS * sizeof *db), memcpy (one, db, COLUMNS * sizeof *db);
+    wb_kern_ref ()->bias_backward (want, dy, ROWS, COLUMNS);
+    wb_kern_threads_set (1);
+    k->bias_backward (one, dy, ROWS, COLUMNS);
+    T_NEAR (one, want, COLUMNS, 1e-4, 1e-4);
+    for (int threads = 3; threads <= 48; threads *= 4) {
+        float *more = floats (COLUMNS, 1);
+        memcpy (more, db, COLUMNS * sizeof *db);
+        wb_kern_threads_set (threads);
+        k->bias_backward (more, dy, ROWS, COLUMNS);
+        T_OK (memcmp (more, one, COLUMNS * sizeof *one) == 0, "%s: %d threads sum otherwise", k->name, threads);
+        drop (more, COLUMNS);
+    }
+    wb_kern_threads_set (before);
+    drop (dy, (int64_t) ROWS * COLUMNS), drop (db, COLUMNS), drop (want, COLUMNS), drop (one, COLUMNS);
+}
+
 static void check_threads (const wb_kern_t *k) {
     float *one = wb_calloc (2000000, sizeof (float)), *more = wb_calloc (2000000, sizeof (float));
     const int before = wb_kern_threads ();
@@ -591,7 +615,9 @@ static void check_threads (const wb_kern_t *k) {
     wb_kern_threads_set (1);
     const int64_t n = run_all (k, one);
     T_OK (n <= 2000000, "the test's buffer holds %lld floats", (long long) n);
-    for (int threads = 2; threads <= 5; threads++) {
+    static const int teams[] = {2, 3, 4, 5, 16, 40, 64};
+    for (size_t team = 0; team < sizeof teams / sizeof *teams; team++) {
+        const int threads = teams[team];
         wb_kern_threads_set (threads);
         T_OK (wb_kern_threads () == threads, "threads are set");
         (void) run_all (k, more);
@@ -719,6 +745,7 @@ int main (void) {
         check_xent (k, 7, 1), check_xent (k, 9, 33), check_xent (k, 64, 2049), check_xent (k, 5, 20573);
         check_elementwise (k, 1), check_elementwise (k, 37), check_elementwise (k, 16384), check_elementwise (k, 70001);
         check_threads (k);
+        check_sums (k);
     }
     check_choice ();
     for (int i = WB_GEMM_BLAS; i <= WB_GEMM_ONEDNN; i++) {
