@@ -127,7 +127,7 @@ END
   "$WABUN" score --model "$model" --tokens --digits 9 "$work/lines" >"$work/original"
   lines=all
   [ $kind != unigram ] || lines=0.9
-  for type in f32:1e-4 f16:0.001 bf16:0.01 q8_0:0.03 q4_k:0.05; do
+  for type in f32:1e-4 f16:0.003 bf16:0.03 q8_0:0.06 q4_k:0.08; do
     file=$work/$kind.${type%:*}.gguf
     run export "$model" --to gguf --type "${type%:*}" -o "$file"
     run import "$file" --tokenizer "$model" -o "$work/back-$kind-${type%:*}"
