@@ -8,7 +8,8 @@
 set -u
 case ${1-} in
   '') ;;
-  *) sed -n '2,/^set -u/{s/^# \{0,1\}//;/^set -u/d;p;}' "$0"; exit 2 ;;
+  -h | --help) echo "usage: tests/pre-commit.sh"; sed -n '2,/^set -u/{s/^# \{0,1\}//;/^set -u/d;p;}' "$0"; exit 0 ;;
+  *) echo "pre-commit.sh: unknown argument $1; tests/pre-commit.sh --help" >&2; exit 2 ;;
 esac
 cd "$(git rev-parse --show-toplevel)" || exit 1
 code=$(git diff --cached --name-only --diff-filter=ACMR -- '*.c' '*.h')

@@ -8,6 +8,7 @@
 # memory of the weights is read), and wabun's speed as a multiple of llama.cpp's.
 case ${1-} in
   -h | --help) echo "usage: tests/bench/weights.sh [PRESET]..."; sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;;
+  -*) echo "weights.sh: unknown option $1; tests/bench/weights.sh --help" >&2; exit 2 ;;
 esac
 : "${WABUN:=wabun}" "${WEIGHTS_PROMPT:=512}" "${WEIGHTS_TOKENS:=64}" "${WEIGHTS_TURNS:=3}" "${WEIGHTS_TEXTS:=1 8}" "${WEIGHTS_CACHE:=fp32}"
 [ $# -gt 0 ] || set -- small medium

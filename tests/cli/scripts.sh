@@ -22,7 +22,7 @@ ok () { # WHAT CODE COMMAND...
 # Not those that are sourced, and not the tests, which make check starts.
 find autogen.sh jobs tests \( -name '*.sh' -o -name '*.pl' -o -name '*.py' -o -name '*.sbatch' \) \
   ! -path 'tests/tmp/*' ! -path 'tests/cli/*' ! -path 'tests/fault/*' \
-  ! -name run-tap.sh ! -name local-mpi.sh ! -name progress.sh ! -name cluster.sh ! -path 'tests/web/server.sh' ! -path 'tests/web/aborts.*' ! -path 'tests/web/bad_requests.*' \
+  ! -name run-tap.sh ! -name random_model.sh ! -name local-mpi.sh ! -name progress.sh ! -name cluster.sh ! -path 'tests/web/server.sh' ! -path 'tests/web/aborts.*' ! -path 'tests/web/bad_requests.*' \
   ! -name '*_peer.py' ! -name package.py | sort >"$T_TMP/scripts"
 while read -r script; do
   case $script in
