@@ -38,7 +38,7 @@ static wb_step_options_t options (wb_optim_kind kind, wb_tuning_t tuning) {
                                .zero = true,
                                .optim = {kind, kind == WB_OPTIM_SGD ? 0.3 : 3e-3, 3e-4, 0.9, 0.95, 1e-8, 0.1,
                                          kind == WB_OPTIM_SGD ? 0 : 1.0, 1, STEPS, WB_DECAY_COSINE, 0.95, 0.2, 5, true,
-                                         true},
+                                         true, 0, 0},
                                .tuning = tuning,
                                .seed = 42};
 }

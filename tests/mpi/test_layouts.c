@@ -46,7 +46,7 @@ static wb_step_options_t options (int64_t L, int64_t H, int64_t global) {
                                .schedule = WB_SCHEDULE_1F1B,
                                .zero = true,
                                .optim = {WB_OPTIM_ADAMW, 3e-3, 3e-4, 0.9, 0.95, 1e-8, 0.1, 1.0, 3, STEPS,
-                                         WB_DECAY_COSINE, 0.95, 0.2, 5, true, true},
+                                         WB_DECAY_COSINE, 0.95, 0.2, 5, true, true, 0, 0},
                                .seed = 42};
 }
 

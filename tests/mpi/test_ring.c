@@ -276,7 +276,7 @@ static void side_by_side (wb_comm_t *world) {
     wb_comm_sum_f32 (world, z, 10000);
     wb_ring_poll (b);
     wb_comm_sum_f32 (world, z, 10);
-    while (!wb_ring_poll (a) | !wb_ring_poll (b)) {}
+    while (wb_ring_poll (a) + wb_ring_poll (b) < 2) {} /* both each time */
     T_OK (all_sums (x, M, 1, WB_WIRE_FP32) && all_sums (y, M, 2, WB_WIRE_FP32), "two rings side by side");
     T_OK (z[0] == (float) (P * P) && z[9999] == (float) P, "and a sum between");
     wb_ring_destroy (a);

@@ -339,10 +339,8 @@ static wb_status add_number (void *ctx, void *unit) {
     return k == x->fail_deliver ? WB_FAIL (WB_ENUMERIC, "deliver %lld", (long long) k) : WB_OK;
 }
 static void *work_number (void *arg) {
-    static _Atomic int64_t all;
     int64_t mine = 0;
     wb_team_work (((numbers_t *) arg)->team, &mine);
-    all += mine;
     return (void *) (uintptr_t) (wb_error_get ()->status == WB_OK);
 }
 
