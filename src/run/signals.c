@@ -32,7 +32,7 @@
 
 static _Atomic int asked, starting; /* the signal that came, 0: none; no step has begun */
 static _Atomic bool loss;           /* it came from a launcher that has lost a rank */
-static _Atomic bool speaks; /* cleared while the thread for signals may ask */
+static _Atomic bool speaks;         /* cleared while the thread for signals may ask */
 static bool launched;
 static int rank;
 static _Atomic int words_fd = -1; /* where the last words go, -1: nowhere */
