@@ -48,8 +48,8 @@ bool wb_gemm_is_free (void);
 void wb_gemm_choose (const wb_gemm_shape_t *shape, wb_gemm_library which);
 /** Forget all shapes. */
 void wb_gemm_choose_none (void);
-/** Seconds of a product by a library, the best of a few within about 0.02 s; C = x[0], A = x[1], B = x[2] without gaps.
- */
+/** Seconds of a product by a library, the best of a few within about 0.02 s, of matrices without gaps. C is
+ * overwritten. */
 double wb_gemm_seconds (wb_gemm_library which, const wb_gemm_shape_t *shape, float *C, const float *A, const float *B);
 
 /** C [m, n] = op(A) op(B) + beta C of brain floats, otherwise as wb_gemm (): products are exact, sums fp32.  By the

@@ -2,6 +2,8 @@
 #ifndef WABUN_KERNELS_PRIV_H
 #define WABUN_KERNELS_PRIV_H
 
+#include <string.h>
+
 #include "wabun/kernels.h"
 
 /* The entries of wb_kern_t.  Tables are filled by these names, never by position. */
@@ -62,6 +64,26 @@ typedef struct wb_isa_kernels {
 extern const wb_isa_kernels_t wb_isa_kernels_portable, wb_isa_kernels_avx2, wb_isa_kernels_avx512;
 /* Those of an instruction set; the portable ones where this build has no others. */
 const wb_isa_kernels_t *wb_isa_kernels (wb_isa isa);
+
+/* Brain floats: the upper half of a float. */
+static inline uint32_t float_bits (float f) {
+    uint32_t u;
+    memcpy (&u, &f, sizeof u);
+    return u;
+}
+static inline float bits_float (uint32_t u) {
+    float f;
+    memcpy (&f, &u, sizeof f);
+    return f;
+}
+/* Nearest, ties to even; a NaN stays one. */
+static inline uint16_t half_of (float f) {
+    const uint32_t u = float_bits (f), even = u + 0x7fff + (u >> 16 & 1);
+    return (uint16_t) (((u & 0x7fffffff) > 0x7f800000 ? u | 0x400000 : even) >> 16);
+}
+
+/* Bytes of a block of a row of x that is packed for int8: numbers, their scale, -128 times their sum. */
+#define WB_INT8_PACKED (WB_INT8_BLOCK + 8)
 
 /* A [k, n]: row r, column j (pack.c). */
 float wb_panels_number (wb_matrix_t A, int64_t r, int64_t j, int64_t k, int64_t n);

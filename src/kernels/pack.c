@@ -84,32 +84,15 @@ size_t wb_panels_bytes (wb_weights_type type, int64_t k, int64_t n) {
 size_t wb_panels_packed_bytes (wb_weights_type type, int64_t m, int64_t k) {
     switch (type) {
     case WB_WEIGHTS_BF16: return (size_t) (m * blocks (k, 2)) * 2 * sizeof (uint16_t);
-    case WB_WEIGHTS_INT8: return (size_t) (m * blocks (k, WB_INT8_BLOCK)) * (WB_INT8_BLOCK + 8);
+    case WB_WEIGHTS_INT8: return (size_t) (m * blocks (k, WB_INT8_BLOCK)) * WB_INT8_PACKED;
     case WB_WEIGHTS_FP32: break;
     }
     return (size_t) (m * k) * sizeof (float);
 }
 
-static uint32_t bits_of (float x) {
-    uint32_t u;
-    memcpy (&u, &x, sizeof u);
-    return u;
-}
-static float of_bits (uint32_t u) {
-    float x;
-    memcpy (&x, &u, sizeof x);
-    return x;
-}
-
-/* Nearest, ties to even; a NaN stays one. */
-static uint16_t half_of (float x) {
-    const uint32_t u = bits_of (x);
-    return (uint16_t) ((u & 0x7fffffff) > 0x7f800000 ? u >> 16 | 0x40 : (u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
 /* The smallest brain float that 127 steps of reach x >= 0. */
 static uint16_t scale_of (float x) {
-    uint32_t u = bits_of (x / 127.0f);
+    uint32_t u = float_bits (x / 127.0f);
     if ((u & 0xffff) != 0 && u < 0x7f7f0000) u += 0x10000;
     return (uint16_t) (u >> 16);
 }
@@ -137,7 +120,7 @@ static void put_int8 (void *out, float v[WB_INT8_BLOCK][WB_PANEL]) {
         float most = 0;
         for (int64_t r = 0; r < WB_INT8_BLOCK; r++) most = fmaxf (most, fabsf (v[r][c]));
         scale[c] = scale_of (most);
-        const float step = of_bits ((uint32_t) scale[c] << 16);
+        const float step = bits_float ((uint32_t) scale[c] << 16);
         for (int64_t r = 0; r < WB_INT8_BLOCK; r++) {
             const float x = step > 0 ? v[r][c] / step : 0; /* 0 also of what is too small for a scale, and of NaN */
             q[r / 4 * 4 * WB_PANEL + c * 4 + r % 4] = (uint8_t) (128 + (x == x ? (int) lrintf (x) : 0));
@@ -168,11 +151,12 @@ float wb_panels_number (wb_matrix_t A, int64_t r, int64_t j, int64_t k, int64_t 
         return ((const float *) A.panels)[p * WB_PANEL * k + r * width_at (n, p * WB_PANEL) + c];
     const char *panel = (const char *) A.panels + (size_t) p * wb_panels_bytes (A.type, k, WB_PANEL);
     if (A.type == WB_WEIGHTS_BF16)
-        return of_bits ((uint32_t) ((const uint16_t *) (const void *) panel)[(r / 2 * WB_PANEL + c) * 2 + r % 2] << 16);
+        return bits_float ((uint32_t) ((const uint16_t *) (const void *) panel)[(r / 2 * WB_PANEL + c) * 2 + r % 2]
+                           << 16);
     const char *block = panel + r / WB_INT8_BLOCK * BLOCK;
     const uint8_t *q = (const uint8_t *) block + WB_PANEL * sizeof (uint16_t);
     r %= WB_INT8_BLOCK;
-    return of_bits ((uint32_t) ((const uint16_t *) (const void *) block)[c] << 16) *
+    return bits_float ((uint32_t) ((const uint16_t *) (const void *) block)[c] << 16) *
            (float) (q[r / 4 * 4 * WB_PANEL + c * 4 + r % 4] - 128);
 }
 

@@ -83,11 +83,7 @@ INLINE void tile (const piece_t *p, const int j, const int rows, const int vecs)
             for (int v = 0; v < vecs; v++) s[i * vecs + v] += xi * w[v];
         }
     }
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 8
-        for (int v = 0; v < vecs; v++)
-            settle (p, p->y + i * p->ld + j + v * W, p->b + (p->b != NULL ? j + v * W : 0), s[i * vecs + v]);
+    settle (p, s, j, rows, vecs);
 }
 
 INLINE void tiles (const piece_t *p, const int rows) {

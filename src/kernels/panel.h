@@ -67,11 +67,18 @@ INLINE void put_columns (float *out, vf m[W], int64_t q, int64_t to, int64_t row
     }
 }
 
-/* The sum of a chunk goes to y. */
-INLINE void settle (const piece_t *p, float *y, const float *b, vf sum) {
-    if (p->first && p->b != NULL) sum += vload (b);
-    if (!p->first || p->add) sum += vload (y);
-    vstore (y, sum);
+/* The sums of a chunk, s [rows][vecs] for columns j .. j + vecs W - 1, go to y. */
+INLINE void settle (const piece_t *p, const vf *s, const int j, const int rows, const int vecs) {
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vecs; v++) {
+            float *y = p->y + i * p->ld + j + v * W;
+            vf sum = s[i * vecs + v];
+            if (p->first && p->b != NULL) sum += vload (p->b + j + v * W);
+            if (!p->first || p->add) sum += vload (y);
+            vstore (y, sum);
+        }
 }
 
 /* In wide(): a case for each number of rows, so that their sums are registers. */

@@ -20,7 +20,7 @@
 #else
 #define ROWS 1
 #endif
-enum { QUADS = WB_INT8_BLOCK / 4, SCALES = WB_PANEL * sizeof (uint16_t), X_BYTES = WB_INT8_BLOCK + 8 };
+enum { QUADS = WB_INT8_BLOCK / 4, SCALES = WB_PANEL * sizeof (uint16_t), X_BYTES = WB_INT8_PACKED };
 /* Vectors of columns at once. */
 #define VECS (ALL < 2 ? ALL : 2)
 
@@ -169,11 +169,7 @@ INLINE void tile (const piece_t *p, const int j, const int rows, const int vecs)
         prefetch (&ask, q, p->between, SCALES + WB_PANEL * WB_INT8_BLOCK);
         block (s, a, x, j, rows, vecs);
     }
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 8
-        for (int v = 0; v < vecs; v++)
-            settle (p, p->y + i * p->ld + j + v * W, p->b + (p->b != NULL ? j + v * W : 0), s[i * vecs + v]);
+    settle (p, s, j, rows, vecs);
 }
 
 INLINE void tiles (const piece_t *p, const int rows) {

@@ -64,22 +64,8 @@ INLINE void sum_rows (float *const *to, int64_t kinds, group_fn *group, const vo
 
 /* ---- brain floats ------------------------------------------------------------------------------------------------ */
 
-INLINE uint32_t float_bits (float f) {
-    uint32_t u;
-    memcpy (&u, &f, sizeof u);
-    return u;
-}
-INLINE float bits_float (uint32_t u) {
-    float f;
-    memcpy (&f, &u, sizeof f);
-    return f;
-}
-
 INLINE void bf16_pack_row (uint16_t *restrict out, const float *restrict x, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t u = float_bits (x[i]), even = u + 0x7fff + (u >> 16 & 1);
-        out[i] = (uint16_t) (((u & 0x7fffffff) > 0x7f800000 ? u | 0x400000 : even) >> 16);
-    }
+    for (int64_t i = 0; i < n; i++) out[i] = half_of (x[i]);
 }
 INLINE void bf16_unpack_row (float *restrict out, const uint16_t *restrict x, int64_t n) {
     for (int64_t i = 0; i < n; i++) out[i] = bits_float ((uint32_t) x[i] << 16);
