@@ -36,6 +36,8 @@ typedef struct setting {
 static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
     const wb_config_t *c = r->config;
     const wb_tuning_t *tune = &c->step.tuning;
+    const wb_optim_options_t *o = &c->step.optim;
+    const bool muon = o->kind == WB_OPTIM_MUON; /* without it these change nothing */
     const setting_t all[] = {
         {"seed", json_integer (c->seed), order},
         {"train.global_batch", json_integer (c->step.global_batch), again},
@@ -51,6 +53,11 @@ static int list_settings (setting_t out[MAX_SETTINGS], const wb_run_t *r) {
         {"train.eps", json_real (c->step.optim.eps), update},
         {"train.weight_decay", json_real (c->step.optim.weight_decay), update},
         {"train.clip", json_real (c->step.optim.clip), update},
+        {"train.muon_momentum", muon ? json_real (o->muon_momentum) : json_null (), update},
+        {"train.muon_nesterov", muon ? json_boolean (o->muon_nesterov) : json_null (), update},
+        {"train.muon_steps", muon ? json_integer (o->muon_steps) : json_null (), update},
+        {"train.muon_rms", muon ? json_real (o->muon_rms) : json_null (), update},
+        {"train.muon_split_qkv", muon ? json_boolean (o->muon_split_qkv) : json_null (), update},
         {"train.precision", json_string (c->step.precision == WB_PRECISION_FP32 ? "fp32" : "bf16"), rounding},
         {"finetune.layers", json_integer (tune->layers), never},
         {"finetune.lora_rank", json_integer (tune->rank), never},

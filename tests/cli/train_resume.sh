@@ -168,6 +168,11 @@ changed "shorter sequences" '^wabun: warning: .* with train.sequence_length = 32
 lines=3 changed "another rate" '^changed/.* with train.lr = 0.003, now it is 0.001: only the schedule' --set train.lr=1e-3
 changed "another decay" '^changed/.* with train.decay = "cosine", now it is "linear": only' --set 'train.decay="linear"'
 changed "less weight decay" '^changed/.* with train.weight_decay = 0.1, now it is 0.01: later updates' --set train.weight_decay=0.01
+ok "other steps of Muon change nothing without it" trained 2 changed --set train.steps=10 --set train.muon_steps=6
+ok "and are not told" test "$(grep -c muon_steps log)" -eq 0
+ok "a run with Muon" trained 1 muon --set 'train.optimizer="muon"' --set train.steps=2
+ok "goes on with other steps of it" trained 1 muon --set 'train.optimizer="muon"' --set train.steps=3 --set train.muon_steps=6
+ok "which is told" grep -q 'was made with train.muon_steps = 5, now it is 6: later updates' log
 mkdir tok && cp tokens.bin tokens.idx tok
 changed "a token file that was moved" '^changed/.* with data.train = "tokens", now it is "tok/tokens": nothing' --set 'data.train="tok/tokens"'
 corpus 61 >more && "$WABUN" encode --tokenizer byte -o tok/more more >/dev/null 2>&1
