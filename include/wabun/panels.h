@@ -3,11 +3,12 @@
  * Inference multiplies by them (wb_kern_t.panel_linear).  A matrix A [k, n] in panels: columns 0 .. 31 as [k, 32], then
  * columns 32 .. 63, and so on, so that a thread reads a panel from its first byte to its last.
  *
- *   fp32  as they are, in the same memory; the last panel may be narrower.
- *   bf16  brain floats; a panel is [k / 2][32][2], k rounded up to even.  The product rounds x to brain floats; sums
- * are fp32. int8  blocks of 32 rows: a scale for each column (a brain float), then [8][32][4] bytes q + 128; a number
- * is q times the scale, -127 <= q <= 127.  8.5 bits a number.  The product rounds x likewise, 32 numbers to a scale;
- * sums of a block are integers, sums of blocks fp32.
+ * - fp32: as they are, in the same memory; the last panel may be narrower.
+ * - bf16: brain floats; a panel is [k / 2][32][2], k rounded up to even.  The product rounds x to brain floats; sums
+ * are fp32.
+ * - int8: blocks of 32 rows: a scale for each column (a brain float), then [8][32][4] bytes q + 128; a number is q
+ * times the scale, -127 <= q <= 127.  8.5 bits a number.  The product rounds x likewise, 32 numbers to a scale; sums of
+ * a block are integers, sums of blocks fp32.
  *
  * In bf16 and int8 the last panel is filled with zeros.
  */
