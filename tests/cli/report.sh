@@ -121,7 +121,7 @@ kill -9 $pid
 wait $pid 2>/dev/null
 ok "killed" report 0 k -o k.html
 ok "is running no more, however new its files are" sh -c '! grep -q "実行中" k.html && grep -q "終了の記録なし" k.html'
-ok "it goes on" trained 1 k --set train.steps=40 --set checkpoint.every=4
+ok "it goes on" trained 1 k --set train.steps=$(($(losses k | tail -n 1 | cut -d ' ' -f 1) + 20)) --set checkpoint.every=4
 ok "and has ended" report 0 k -o k.html
 ok "one restart" data '@{$d->{runs}[0]{marks}} == 1 && $d->{runs}[0]{marks}[0]{kind} eq "restart" && $d->{runs}[0]{marks}[0]{step} % 4 == 0' k.html
 ok "saves" data '@{$d->{runs}[0]{tables}[2]{step}} > 5' k.html

@@ -39,7 +39,7 @@ unset WABUN_END_TIME
 cp running out
 ok "the end of its job" says 'job ends' '^[0-9-]* [0-9:]*$'
 ok "while it runs" says state '^running$'
-ok "step" says step '^[0-9]* of 100000 (0.0 %)$'
+ok "step" says step '^[0-9]* of 100000 ([0-9.]* %)$'
 ok "loss" says loss '^[0-9.]*$'
 ok "speed" says speed '^[0-9.e+]* tokens/s; last record .* ago$'
 ok "checkpoint" says checkpoint '^step [0-9]*, all files'
