@@ -11,23 +11,25 @@
 
 #include "comm/comm_priv.h"
 
-wb_status wb_agree (wb_comm_t *c, wb_status mine) {
+wb_status wb_mpi_agree (wb_status mine, int rank, int size, MPI_Comm mpi) {
     if (mine != WB_OK && wb_error_get ()->status == WB_OK) (void) WB_FAIL (mine, "%s", wb_status_name (mine));
-    if (c->size == 1) return mine;
-    const int worst = wb_mpi_max (mine != WB_OK ? c->size - c->rank : 0, c->mpi);
+    if (size == 1) return mine;
+    const int worst = wb_mpi_max (mine != WB_OK ? size - rank : 0, mpi);
     if (worst == 0) return WB_OK;
-    int root = c->size - worst;
+    int root = size - worst;
     wb_error_t e;
     memset (&e, 0, sizeof e);
-    if (c->rank == root) {
+    if (rank == root) {
         e = *wb_error_get ();
         e.status = mine;
         if (e.rank < 0) e.rank = wb_world_rank ();
     }
-    wb_comm_bcast (c, &e, sizeof e, root);
+    wb_mpi_bcast (&e, sizeof e, root, mpi);
     wb_error_put (&e);
     return (wb_status) e.status;
 }
+
+wb_status wb_agree (wb_comm_t *c, wb_status mine) { return wb_mpi_agree (mine, c->rank, c->size, c->mpi); }
 
 wb_status wb_same (wb_comm_t *c, const void *data, size_t bytes, const char *what) {
     if (c->size == 1) return WB_OK;

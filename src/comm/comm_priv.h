@@ -50,6 +50,7 @@ void wb_mpi_bcast (void *data, int bytes, int root, MPI_Comm mpi);
 int wb_mpi_max (int mine, MPI_Comm mpi); /* the largest of all ranks */
 void wb_mpi_send (const void *data, int bytes, int to, int tag, MPI_Comm mpi);
 void wb_mpi_recv (void *data, int bytes, int from, int tag, MPI_Comm mpi);
+wb_status wb_mpi_agree (wb_status mine, int rank, int size, MPI_Comm mpi); /* wb_agree() without a group: no memory */
 
 /* Rank in the world, and whether several threads of a rank may call MPI. */
 void wb_world_set (int rank, bool threads);

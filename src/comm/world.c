@@ -58,23 +58,16 @@ static void stop_mpi (int size) {
     WB_MPI (MPI_Finalize ());
 }
 
-/* Agreement while there is no group yet. */
-static wb_status agree_in_world (wb_status mine) {
-    const int worst = wb_mpi_max (mine, MPI_COMM_WORLD);
-    if (mine != WB_OK || worst == WB_OK) return mine;
-    return WB_FAIL ((wb_status) worst, "another rank could not start");
-}
-
 /* The group of all ranks, on our own communicator: no library that also uses the world can take our messages. */
 static wb_status new_group (wb_comm_t **out, int size) {
     MPI_Comm mpi = MPI_COMM_NULL;
     *out = NULL;
-    WB_TRY (agree_in_world (check_size (size)));
+    WB_TRY (wb_mpi_agree (check_size (size), wb_world_rank (), size, MPI_COMM_WORLD));
     if (size > 1) {
         WB_MPI (MPI_Comm_dup (MPI_COMM_WORLD, &mpi));
         WB_MPI (MPI_Comm_set_errhandler (mpi, MPI_ERRORS_RETURN));
     }
-    wb_status st = agree_in_world (wb_group_new (out, mpi));
+    wb_status st = wb_mpi_agree (wb_group_new (out, mpi), wb_world_rank (), size, MPI_COMM_WORLD);
     if (st == WB_OK) return WB_OK;
     wb_group_free (*out);
     *out = NULL;
