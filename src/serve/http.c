@@ -42,6 +42,7 @@ static void add_headers (const wb_exchange_t *x, struct MHD_Response *r) {
 void wb_answer_response (wb_exchange_t *x, int status, const char *type, struct MHD_Response *r) {
     if (x->answered || r == NULL) {
         if (r != NULL) MHD_destroy_response (r);
+        x->answered = true; /* without memory for an answer, by the end of the connection: what is refused stays so */
         return;
     }
     if (type != NULL) (void) MHD_add_response_header (r, "Content-Type", type);
@@ -58,9 +59,11 @@ void wb_answer_bytes (wb_exchange_t *x, int status, const char *type, const void
 void wb_answer_json (wb_exchange_t *x, int status, json_t *json) {
     char *text = json != NULL ? json_dumps (json, JSON_COMPACT) : NULL;
     json_decref (json);
-    if (text != NULL)
-        wb_answer_response (x, status, "application/json",
-                            MHD_create_response_from_buffer (strlen (text), text, MHD_RESPMEM_MUST_FREE));
+    struct MHD_Response *r =
+        text != NULL ? MHD_create_response_from_buffer (strlen (text), text, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (r == NULL) wb_free_foreign (text);
+    if (r != NULL)
+        wb_answer_response (x, status, "application/json", r);
     else
         wb_answer_bytes (x, 500, "application/json", "{\"error\":{\"message\":\"out of memory\"}}", 37);
 }
@@ -223,7 +226,7 @@ static void look (wb_exchange_t *x, const char *method, const char *path) {
 
 static enum MHD_Result send_answer (wb_exchange_t *x) {
     wb_server_t *s = x->server;
-    if (x->response == NULL) return MHD_NO; /* nobody is there */
+    if (x->response == NULL) return MHD_NO; /* nobody is there, or no memory */
     pthread_mutex_lock (&s->lock);
     s->stats.answers[x->status / 100 % 6]++;
     pthread_mutex_unlock (&s->lock);

@@ -208,6 +208,22 @@ void __wrap_json_set_alloc_funcs (json_malloc_t m, json_free_t f) {
     __real_json_set_alloc_funcs (counted_take, counted_give);
 }
 
+/* libmicrohttpd, where there is one: it frees itself what it is given so (MHD_RESPMEM_MUST_FREE). */
+#define MUST_FREE 1
+void *__real_MHD_create_response_from_buffer (size_t n, void *p, int mode) __attribute__ ((weak));
+void *__wrap_MHD_create_response_from_buffer (size_t n, void *p, int mode);
+void *__wrap_MHD_create_response_from_buffer (size_t n, void *p, int mode) {
+    void *r = fails (ALLOC, "MHD_create_response") ? NULL : __real_MHD_create_response_from_buffer (n, p, mode);
+    if (r != NULL && mode == MUST_FREE) forget (p);
+    return r;
+}
+typedef ssize_t reader_t (void *ctx, uint64_t at, char *p, size_t n);
+typedef void reader_fini_t (void *ctx);
+void *__real_MHD_create_response_from_callback (uint64_t n, size_t block, reader_t *reader, void *ctx,
+                                                reader_fini_t *fini) __attribute__ ((weak));
+WRAP (ALLOC, NULL, void *, MHD_create_response_from_callback,
+      (uint64_t n, size_t block, reader_t *reader, void *ctx, reader_fini_t *fini), (n, block, reader, ctx, fini))
+
 /* operator new of C++, where there is C++ */
 void *__real__Znwm (size_t n) __attribute__ ((weak));
 void *__wrap__Znwm (size_t n);
