@@ -99,6 +99,8 @@ checkpoints_whole () {
 
 # judge KIND: says what is wrong
 judge () {
+  { grep '^leak' hit | grep -vxF -f held; grep -a 'detected memory leaks' err; } >leaked 2>/dev/null
+  [ ! -s leaked ] || leaks=$((leaks + 1)) # whatever else is wrong
   case $1 in
     alloc) want=4 ;;
     thread) want='3 4' ;;
@@ -109,8 +111,9 @@ judge () {
   errors=$(wc -l <messages)
   [ $errors -eq $((code > 0)) ] || { echo "$errors messages, exit code $code"; return 1; }
   ! grep -q 'failed: \|broken invariant' messages || { echo "a message that says nothing"; return 1; }
+  case $title,$code in *" ranks,"[1-9]*) grep -q "rank $rank: " messages || { echo "not the rank that failed"; return 1; } ;; esac
   ! grep -a -q 'Sanitizer\|runtime error' err || { echo "a sanitizer"; return 1; }
-  ! grep '^leak' hit 2>/dev/null | grep -vxF -f held || return 1
+  [ ! -s leaked ] || { cat leaked; return 1; }
   [ $code -ne 0 ] || [ -z "$stable" ] || cmp -s out good.out || { echo "another output, exit code 0"; return 1; }
   $intact
 }
@@ -149,11 +152,12 @@ walk () {
   echo "$title" | grep -q -e "$only" || return 0
   case $form,$title in short,*" ranks") return 0 ;; esac
   export F
-  limit=120 began=$(date +%s)
+  limit=240 began=$(date +%s)
   # What two runs without faults do not agree on says nothing.
   stable=yes free=
   run_it @9
   grep '^leak' hit >held 2>/dev/null # what is held at the end without faults too
+  [ ! -s held ] || echo "# $title: without faults: $(cat held)"
   [ $code -eq 0 ] || { cat out err; ok "$title: exit code $code without faults" false; return; }
   rm -rf whole && cp -R w whole && cp out good.out
   run_it "@$rank"
@@ -163,7 +167,7 @@ walk () {
   diff -r -q --no-dereference whole w | sed -n 's/^Files .* and \(.*\) differ$/\1/p' >differ
   for file in $(cat differ); do free="$free -x ${file##*/}"; done
   [ -z "$free" ] || echo "# $title: not compared: $free"
-  limit=240 wrongs=0 tried=0 line='' kinds=0 walked=$((walked + 1))
+  wrongs=0 leaks=0 tried=0 line='' kinds=0 walked=$((walked + 1))
   : >codes
   : >wrong
   for kind in alloc open read write sync name thread agree; do
@@ -186,7 +190,7 @@ walk () {
       fi
     done <numbers
   done
-  echo "$title, rank $rank|$line|$wrongs|$(($(date +%s) - began))" >>table
+  echo "$title, rank $rank|$line|$leaks|$wrongs|$(($(date +%s) - began))" >>table
   cat wrong >>all.wrong
   [ -z "${WALK_KEEP-}" ] || cp all.wrong table "$WALK_KEEP"
   ok "$title, rank $rank: $tried calls fail, $(grep -c error codes) end it, $(grep -c warning codes) are warnings, $(grep -c nothing codes) nothing" test $wrongs -eq 0
@@ -226,6 +230,14 @@ corpus = "out"; threads = 1;
 sources = ( { path = "../in/plain"; genre = "plain"; }, { path = "../in/lines.jsonl"; genre = "novel"; } );
 validation = 0.1; filters = { min_chars = 10; };
 END
+# A run whose tokenizer can clean.
+{
+  "$WABUN" vocab train --kind ja-bpe --no-words --size 512 -o ja plain lines.jsonl &&
+    sed -i -e '/"emoji": {/,/^  },/{20,${/^    /d;}}' -e '19s/,$//' ja/emoji.json && # a few: thousands take their time
+    "$WABUN" encode --tokenizer ja -o ja-tokens plain/*.txt &&
+    { echo 'run = "ja-run";'; config | sed 's/"byte"/"ja"/; s/"tokens"/"ja-tokens"/; s/global_batch = 12/global_batch = 2/'; } >ja.cfg &&
+    "$WABUN" train ja.cfg --set train.steps=1 || { cat log; exit 99; }
+} >log 2>&1
 cd ..
 
 # fresh [COMMAND]: `start` with what that command makes in it
@@ -249,12 +261,17 @@ walk "inspect, tokens" 0 '$F inspect ../in/tokens'
 walk "verify" 0 '$F verify ../in/model'
 walk "plan" 0 '$F plan ../in/cfg --ranks 2 --gflops 100'
 walk "eval" 0 '$F eval ../in/model --text ../in/novel.txt --choices ../in/choices.jsonl'
+for weights in int8 bf16; do
+  walk "score, $weights" 0 "\$F score --model ../in/model --weights $weights --cache bf16 --tokens ../in/lines"
+done
 any_output=yes
 walk "bench" 0 '$F bench gemm --layers 1 --width 32 --heads 2 --context 16 --vocab 257 --threads 1 --steps 1'
 any_output=''
+walk "bench threads" 0 '$F bench threads --preset tiny --threads 4 --batch 2 --json'
 for to in hf gguf llmc tf; do
   walk "export --to $to" 0 "\$F export ../in/model --to $to -o out"
 done
+walk "export --to hf --clean" 0 '$F export ../in/ja-run/latest --to hf --clean -o out'
 for to in llmc npz; do
   walk "export --to $to, tokens" 0 "\$F export ../in/tokens --to $to -o out"
 done
@@ -275,6 +292,10 @@ walk "corpus build" 0 '$F corpus build ../in/corpus.cfg'
 fresh 'echo old >text.out; echo old >story'
 intact=a_beginning
 walk "generate" 0 '$F generate --model ../in/model --seed 1 --context abc --max-length 8 --num-generate 2 --output-file text.out'
+for weights in int8 bf16; do
+  walk "generate, $weights" 0 \
+    "\$F generate --model ../in/model --weights $weights --seed 1 --context abc --max-length 8 --num-generate 2 --output-file text.out"
+done
 intact=as_before_or_after
 walk "write" 0 'printf "abc\n\n:s\n:q\n" | $F write --model ../in/model --seed 1 --max-length 4 --file story'
 
@@ -296,6 +317,12 @@ fresh
 walk "train" 0 "$train"
 walk "train, 2 ranks" 0 "$mpi $train"
 walk "train, 2 ranks" 1 "$mpi $train"
+muon="$train --set train.optimizer=muon"
+walk "train, Muon" 0 "$muon"
+walk "train, Muon, 2 ranks" 0 "$mpi $muon"
+walk "train, Muon, 2 ranks" 1 "$mpi $muon"
+walk "train, bf16" 0 "$train --set train.precision=bf16-anywhere"
+walk "train, products not measured" 0 "$train --set train.measure_products=false"
 fresh '"$WABUN" train ../in/cfg --set checkpoint.every=1'
 walk "train, resumed" 0 "$train --set train.steps=4"
 walk "train, resumed, 2 ranks" 1 "$mpi $train --set train.steps=4"
@@ -305,10 +332,10 @@ walk "verify, a run" 0 '$F verify run'
 (cd start && "$WABUN" report run -o page.html >../log 2>&1) || exit 99
 walk "report" 0 '$F report run -o page.html'
 
-# One request, and the signal that ends it.
+# A few requests, one of them for nothing that there is, and the signal that ends it.
 fresh
 cat >serve <<'END'
-"$F" serve --model ../in/model --port 0 >address &
+"$F" serve --model ../in/model ${more-} --port 0 >address &
 server=$!
 trap 'kill $server 2>/dev/null' EXIT
 i=0
@@ -316,22 +343,31 @@ while [ $i -lt 200 ] && [ ! -s address ] && kill -0 $server 2>/dev/null; do
   i=$((i + 1))
   sleep 0.05
 done
-[ -s address ] && curl -q -s -m 20 -d '{"prompt":"abc","max_tokens":5,"seed":1}' "$(cat address)/v1/completions"
-rm -f address
+if [ -s address ]; then
+  url=$(cat address)
+  curl -q -s -m 20 -d '{"prompt":"abc","max_tokens":5,"seed":1}' "$url/v1/completions"
+  curl -q -s -m 20 -d '{"prompt":"abc","max_tokens":3,"stream":true}' "$url/v1/completions"
+  curl -q -s -m 20 "$url/" "$url/v1/models" "$url/nothing" >page
+  curl -q -s -m 20 -d '{"prompt":5}' "$url/nothing"
+fi
+rm -f address page
 kill -TERM $server 2>/dev/null
 wait $server
 END
 if command -v curl >/dev/null; then
   any_output=yes
   walk "serve" 0 '. ../serve'
+  for weights in int8 bf16; do
+    walk "serve, $weights" 0 "more='--weights $weights'; . ../serve"
+  done
 fi
 
 # ---- in all ---------------------------------------------------------------------------------------------------------
 
 {
-  echo "command|alloc|open|read|write|sync|name|thread|agree|wrong|seconds"
-  awk -F '|' '{ gsub (/^ /, "", $2); gsub (/ /, "|", $2); print $1 "|" $2 "|" $3 "|" $4 }' table
+  echo "command|alloc|open|read|write|sync|name|thread|agree|leaks|wrong|seconds"
+  awk -F '|' '{ gsub (/^ /, "", $2); gsub (/ /, "|", $2); print $1 "|" $2 "|" $3 "|" $4 "|" $5 }' table
 } | awk -F '|' '{ printf "# %-26s", $1; for (i = 2; i <= NF; i++) printf " %9s", $i; print "" }
-  NR > 1 { for (i = 2; i < NF - 1; i++) { split ($i, p, "/"); tried += p[1]; all += p[2] } wrong += $(NF - 1) }
-  END { printf "# %d of %d calls failed, %d wrong ends\n", tried, all, wrong }'
+  NR > 1 { for (i = 2; i < NF - 2; i++) { split ($i, p, "/"); tried += p[1]; all += p[2] } leaks += $(NF - 2); wrong += $(NF - 1) }
+  END { printf "# %d of %d calls failed, %d ends with leaks, %d wrong ends\n", tried, all, leaks, wrong }'
 done_testing
