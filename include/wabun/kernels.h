@@ -56,8 +56,9 @@ double wb_gemm_seconds (wb_gemm_library which, const wb_gemm_shape_t *shape, flo
  * instructions of wb_bf16_unit_get (), or by the plain twin, which unpacks blocks for wb_gemm (). */
 void wb_gemm_bf16 (float *C, const uint16_t *A, const uint16_t *B, int64_t m, int64_t n, int64_t k, int64_t ldc,
                    int64_t lda, int64_t ldb, bool ta, bool tb, float beta);
-/** What multiplies brain floats: the plain twin, which is slower than fp32; AVX-512 BF16, twice as fast as fp32; AMX,
- * up to 16 times.  The instructions are used through oneDNN, so only while it is the library above. */
+/** What multiplies brain floats: the plain twin, which is slower than fp32; AVX-512 BF16, up to twice as fast as fp32,
+ * through oneDNN; AMX, up to 16 times, by our own product.  A library that WABUN_GEMM names, or wb_gemm_library_set (),
+ * multiplies brain floats, too: BLAS by the plain twin, oneDNN by what it has. */
 typedef enum wb_bf16_unit { WB_BF16_PLAIN, WB_BF16_AVX512, WB_BF16_AMX } wb_bf16_unit;
 wb_bf16_unit wb_bf16_unit_get (void);
 const char *wb_bf16_unit_name (wb_bf16_unit unit); /**< "plain C", "AVX-512 BF16", "AMX" */
@@ -226,8 +227,8 @@ int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 /** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s
  * (fp32).  The limit that every other figure is compared with. */
 double wb_kern_fma_peak (int threads, double seconds);
-/** The same of brain floats with fp32 sums by AVX-512 BF16; 0: the processor or this build has none.  What AMX does
- * beyond it is not measured. */
+/** The same of brain floats with fp32 sums by AMX, or else AVX-512 BF16; 0: the processor or this build has neither.
+ */
 double wb_kern_bf16_peak (int threads, double seconds);
 /** The same of bytes with integer sums by AVX-512 VNNI: 1e9 operations a second; 0: there is none. */
 double wb_kern_int8_peak (int threads, double seconds);

@@ -98,7 +98,7 @@ void wb_help_man (FILE *to) {
         "one node for each socket.\n"
         ".TP\n.B WABUN_ISA\nportable, avx2 or avx512: use kernels of a lower instruction set than the processor has.\n"
         ".TP\n.B WABUN_GEMM\nblas or onednn: the library that multiplies matrices (the default is oneDNN if "
-        "wabun was built with it and the processor has AVX-512).\n"
+        "wabun was built with it and the processor has AVX-512). Where it is not set, AMX multiplies bf16.\n"
         ".TP\n.B WABUN_NO_RETUNE\nIf set, as \\-\\-no\\-retune: do not restart when OpenBLAS mistook the processor "
         "for an older one.\n"
         ".TP\n.B OPENBLAS_CORETYPE\nThe kernels OpenBLAS uses; if it is set, wabun leaves it alone.\n"

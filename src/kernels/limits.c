@@ -6,6 +6,7 @@
 #include <math.h>
 #include <omp.h>
 
+#include "kernels/amx.h"
 #include "kernels/kernels_priv.h"
 
 #ifdef WB_X86
@@ -57,6 +58,9 @@ double wb_kern_fma_peak (int threads, double seconds) {
 
 double wb_kern_bf16_peak (int threads, double seconds) {
     const wb_isa_kernels_t *kernels = wb_isa_kernels (wb_cpu_isa ());
+#ifdef WB_AMX
+    if (wb_amx_get ()) return peak_of (wb_peak_amx, threads, seconds);
+#endif
     return kernels->bf16 != NULL && WB_HAS ("avx512bf16") ? peak_of (kernels->bf16, threads, seconds) : 0;
 }
 

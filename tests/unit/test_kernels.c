@@ -691,6 +691,23 @@ static void check_gemm_bf16 (int64_t m, int64_t n, int64_t k) {
     }
 }
 
+/* The bits of a product of brain floats do not depend on the number of threads. */
+static void check_bf16_threads (void) {
+    enum { M = 130, N = 100, K = 1600 };
+    const int threads = wb_kern_threads ();
+    float *A = floats (M * K, 1), *C = floats (M * N, 1), *D = floats (M * N, 1);
+    uint16_t *a = wb_malloc (M * K * sizeof *a);
+    wb_kern_ref ()->bf16_pack (a, A, M * K);
+    for (int n = 1; n <= 8; n++) {
+        wb_kern_threads_set (n);
+        wb_gemm_bf16 (n == 1 ? C : D, a, a, M, N, K, N, K, K, false, true, 0);
+        if (n > 1) T_OK (same (C, D, M * N), "a product of brain floats by %d threads", n);
+    }
+    wb_kern_threads_set (threads);
+    wb_free (a);
+    drop (A, M * K), drop (C, M * N), drop (D, M * N);
+}
+
 /* A shape that is chosen for BLAS has BLAS's bits, other shapes have not. */
 static void check_choice (void) {
     enum { M = 65, N = 70, K = 333 };
@@ -747,6 +764,11 @@ int main (void) {
         check_threads (k);
         check_sums (k);
     }
+    /* by what nobody named: AMX where there is one, over several blocks and pieces of each side */
+    check_gemm_bf16 (1, 1, 1), check_gemm_bf16 (7, 5, 3), check_gemm_bf16 (33, 65, 17), check_gemm_bf16 (70, 40, 1700);
+    check_gemm_bf16 (3, 4200, 31), check_gemm_bf16 (1100, 33, 20), check_gemm_bf16 (96, 64, 384);
+    printf ("bf16 by %s\n", wb_bf16_unit_name (wb_bf16_unit_get ()));
+    check_bf16_threads ();
     check_choice ();
     for (int i = WB_GEMM_BLAS; i <= WB_GEMM_ONEDNN; i++) {
         if (!wb_gemm_library_set ((wb_gemm_library) i)) continue;
