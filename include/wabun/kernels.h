@@ -222,6 +222,15 @@ void wb_floats_copy (float *to, const float *from, int64_t n);
 /** Floats of work space the attention kernels need: per thread 4 T D and some blocks, D rounded up to 16. */
 int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 
+/** attention_forward and attention_backward with products of brain floats and fp32 sums, of qkv whose numbers are brain
+ * floats: probabilities and gradients are rounded for the products.  By AMX; false: it is not what multiplies brain
+ * floats, or sizes do not suit it (D a multiple of 32, T from 33 on or so), and nothing was done.  Both say the same
+ * for the same sizes.  work as there. */
+bool wb_attention_forward_bf16 (float *out, float *lse, const float *qkv, float *work, int64_t B, int64_t T, int64_t H,
+                                int64_t D);
+bool wb_attention_backward_bf16 (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,
+                                 float *work, int64_t B, int64_t T, int64_t H, int64_t D);
+
 /* ---- limits (limits.c) ------------------------------------------------------------------------------------------- */
 
 /** Peak of fused multiply-adds of this process, `threads` threads at once, measured for about `seconds`: GFLOP/s

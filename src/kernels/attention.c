@@ -11,38 +11,6 @@
 #include "kernels/cut.h"
 #include "kernels/ranges.h"
 
-/* P = 2^(c (S - m)) in place, over n keys of W lanes; updates the running maximum m and the running sum.  fade: the
- * factor by which older sums shrink. */
-INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t n, float c) {
-    const vf old = vload (mx);
-    vf m0 = old, m1 = old, m2 = old, m3 = old, sum0 = {0}, sum1 = {0};
-    int64_t r = 0;
-    for (; r + 4 <= n; r += 4) {
-        m0 = vmax (vload (s + r * BQ), m0);
-        m1 = vmax (vload (s + (r + 1) * BQ), m1);
-        m2 = vmax (vload (s + (r + 2) * BQ), m2);
-        m3 = vmax (vload (s + (r + 3) * BQ), m3);
-    }
-    for (; r < n; r++) m0 = vmax (vload (s + r * BQ), m0);
-    m0 = vmax (vmax (m0, m1), vmax (m2, m3));
-    for (r = 0; r + 2 <= n; r += 2) {
-        const vf p0 = vexp2 (vload (s + r * BQ) - m0, c), p1 = vexp2 (vload (s + (r + 1) * BQ) - m0, c);
-        vstore (s + r * BQ, p0);
-        vstore (s + (r + 1) * BQ, p1);
-        sum0 += p0;
-        sum1 += p1;
-    }
-    if (r < n) {
-        const vf p0 = vexp2 (vload (s + r * BQ) - m0, c);
-        vstore (s + r * BQ, p0);
-        sum0 += p0;
-    }
-    const vf a = vexp2 (old - m0, c);
-    vstore (fade, a);
-    vstore (mx, m0);
-    vstore (sum, vload (sum) * a + (sum0 + sum1));
-}
-
 /* Keys and values [nk, D] from position k0 on, which begins a block; work [2 BK D], for brain floats. */
 static void keys_of (const att_keys_t *keys, int64_t k0, int64_t nk, int64_t D, float *work, const float **k,
                      const float **v) {

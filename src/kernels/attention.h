@@ -35,6 +35,38 @@ INLINE bool on_diagonal (int64_t q0, int64_t k0, int64_t nk) { return k0 + nk - 
  * 2^-24 |S| / sqrt D of every probability, rounding after it only 2^-24 of the difference.  The factor for vexp2: */
 INLINE float softmax_factor (int64_t D) { return (float) (1.44269504088896341 / sqrt ((double) D)); }
 
+/* P = 2^(c (S - m)) in place, over n keys of W lanes; updates the running maximum m and the running sum.  fade: the
+ * factor by which older sums shrink. */
+INLINE void softmax_lanes (float *s, float *mx, float *sum, float *fade, int64_t n, float c) {
+    const vf old = vload (mx);
+    vf m0 = old, m1 = old, m2 = old, m3 = old, sum0 = {0}, sum1 = {0};
+    int64_t r = 0;
+    for (; r + 4 <= n; r += 4) {
+        m0 = vmax (vload (s + r * BQ), m0);
+        m1 = vmax (vload (s + (r + 1) * BQ), m1);
+        m2 = vmax (vload (s + (r + 2) * BQ), m2);
+        m3 = vmax (vload (s + (r + 3) * BQ), m3);
+    }
+    for (; r < n; r++) m0 = vmax (vload (s + r * BQ), m0);
+    m0 = vmax (vmax (m0, m1), vmax (m2, m3));
+    for (r = 0; r + 2 <= n; r += 2) {
+        const vf p0 = vexp2 (vload (s + r * BQ) - m0, c), p1 = vexp2 (vload (s + (r + 1) * BQ) - m0, c);
+        vstore (s + r * BQ, p0);
+        vstore (s + (r + 1) * BQ, p1);
+        sum0 += p0;
+        sum1 += p1;
+    }
+    if (r < n) {
+        const vf p0 = vexp2 (vload (s + r * BQ) - m0, c);
+        vstore (s + r * BQ, p0);
+        sum0 += p0;
+    }
+    const vf a = vexp2 (old - m0, c);
+    vstore (fade, a);
+    vstore (mx, m0);
+    vstore (sum, vload (sum) * a + (sum0 + sum1));
+}
+
 #define att_pack_lanes ISA_NAME (wb_att_pack_lanes_)
 #define att_unpack_lanes ISA_NAME (wb_att_unpack_lanes_)
 #define att_pack_keys ISA_NAME (wb_att_pack_keys_)

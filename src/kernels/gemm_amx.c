@@ -97,6 +97,7 @@ static void pack (uint16_t *out, const uint16_t *from, int64_t ld, int64_t sides
 /* C [32, 32] = or += a b over `steps` steps. */
 INLINE void block (float *C, int64_t ldc, const uint16_t *a, const uint16_t *b, int64_t steps, bool add) {
     const size_t ld = (size_t) ldc * sizeof *C;
+    wb_tiles_sync ();
     if (add) {
         _tile_loadd (0, C, ld);
         _tile_loadd (1, C + W, ld);

@@ -74,6 +74,18 @@ static wb_operand_t weight (const wb_block_env_t *e, const float *w, int64_t at,
     return (wb_operand_t){w + at, e->half[which]};
 }
 
+static void attend (wb_block_env_t *e, const wb_block_acts_t *a) {
+    if (e->bf16 && wb_attention_forward_bf16 (a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D)) return;
+    e->k->attention_forward (a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D);
+}
+
+static void attend_back (wb_block_env_t *e, const wb_block_acts_t *a) {
+    float *d = e->dwide;
+    if (e->bf16 && wb_attention_backward_bf16 (d, e->datt, a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D))
+        return;
+    e->k->attention_backward (d, e->datt, a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D);
+}
+
 static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const float *w, const wb_layer_offsets_t *p,
                          bool begun) {
     if (!begun)
@@ -88,8 +100,7 @@ static void forward_qkv (wb_block_env_t *e, const wb_block_acts_t *a, const floa
               e->k->bias_add_half (a->qkv, a->qkv_half, w + p->qkv_b, e->n, 3 * e->F));
     else
         PASS (e, WB_PROF_BIAS, 6 * e->n * e->F, e->k->bias_add (a->qkv, w + p->qkv_b, e->n, 3 * e->F));
-    RUN (e, WB_PROF_ATTENTION, attention_flop (e, 2), 4.0 * (double) (4 * e->n * e->F),
-         e->k->attention_forward (a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
+    RUN (e, WB_PROF_ATTENTION, attention_flop (e, 2), 4.0 * (double) (4 * e->n * e->F), attend (e, a));
     pack (e, a->att_half, a->att, e->n * e->F);
 }
 
@@ -204,8 +215,7 @@ static void backward_attention (wb_block_env_t *e, float *dx, float *dw, const w
     LINEAR (e, WB_PROF_PROJ_DX, e->n, e->F, e->C, wb_linear_dx (e->datt, dy, A, e->n, e->F, e->C));
     LEARN (e, LINEAR, WB_PROF_PROJ_DW, e->n, e->F, e->C, wb_linear_dw (D (att_w), dy, att, e->n, e->F, e->C));
     wb_lora_backward (e, e->datt, dw, a->att, dy.f, w, &p->lora[WB_LINEAR_ATT], e->F, e->C);
-    RUN (e, WB_PROF_ATTENTION_BACK, attention_flop (e, 5), 4.0 * (double) (8 * e->n * e->F),
-         k->attention_backward (e->dwide, e->datt, a->att, a->lse, a->qkv, e->attwork, e->B, e->T, e->H, e->D));
+    RUN (e, WB_PROF_ATTENTION_BACK, attention_flop (e, 5), 4.0 * (double) (8 * e->n * e->F), attend_back (e, a));
     LEARN (e, PASS, WB_PROF_BIAS_BACK, 3 * e->n * e->F, k->bias_backward (D (qkv_b), e->dwide, e->n, 3 * e->F));
     const wb_operand_t dqkv = gradient (e, e->dwide, e->n * 3 * e->F);
     const wb_operand_t x = gathered_again (e, a->ln1, a->ln1_half);

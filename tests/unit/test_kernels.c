@@ -203,6 +203,47 @@ static void check_attention (const wb_kern_t *k, int64_t B, int64_t T, int64_t H
     drop (d0, nq), drop (d1, nq);
 }
 
+/* Relative error of got [rows][count of a part of ld], in the mean of squares. */
+static double off_by (const float *got, const float *want, int64_t rows, int64_t ld, int64_t count) {
+    double error = 0, all = 1e-30;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < count; j++) {
+            const double d = (double) got[i * ld + j] - (double) want[i * ld + j];
+            error += d * d, all += (double) want[i * ld + j] * (double) want[i * ld + j];
+        }
+    return sqrt (error / all);
+}
+
+/* Attention of brain floats.  A rounded operand is off by 2^-9 / sqrt 3 of itself in the mean, 0.0011; a result has two
+ * to four such errors, which are independent: at most 2^-7. */
+static void check_attention_bf16 (int64_t B, int64_t T, int64_t H, int64_t D) {
+    const wb_kern_t *ref = wb_kern_ref ();
+    const int64_t nq = B * T * 3 * H * D, no = B * T * H * D, nl = B * H * T, C = H * D;
+    const int64_t nw = wb_attention_work_floats (T, D, wb_kern_threads ());
+    float *qkv = floats (nq, 1), *o0 = floats (no, 0), *o1 = floats (no, 0), *l0 = floats (nl, 0), *l1 = floats (nl, 0);
+    float *work = floats (nw, 0), *dy = floats (no, 1), *d0 = floats (nq, 9), *d1 = floats (nq, 9);
+    uint16_t *half = wb_malloc ((size_t) nq * sizeof *half);
+    ref->bf16_pack (half, qkv, nq), ref->bf16_unpack (qkv, half, nq);
+    for (int64_t i = 0; i < nw; i++) work[i] = NAN;
+    const bool forward = wb_attention_forward_bf16 (o0, l0, qkv, work, B, T, H, D);
+    ref->attention_forward (o1, l1, qkv, NULL, B, T, H, D);
+    for (int64_t i = 0; i < nw; i++) work[i] = NAN;
+    const bool backward = wb_attention_backward_bf16 (d0, dy, forward ? o0 : o1, l1, qkv, work, B, T, H, D);
+    ref->attention_backward (d1, dy, o1, l1, qkv, NULL, B, T, H, D);
+    T_OK (forward == backward, "attention of brain floats takes T %d D %d either way", (int) T, (int) D);
+    if (forward && backward) {
+        double off[4] = {off_by (o0, o1, 1, no, no)};
+        for (int i = 0; i < 3; i++) off[1 + i] = off_by (d0 + i * C, d1 + i * C, B * T, 3 * C, C);
+        T_OK (T_NEAR (l0, l1, nl, 1e-6, 1e-5), "and has the same sums");
+        for (int i = 0; i < 4; i++)
+            T_OK (off[i] > 0 && off[i] <= ldexp (1, -7), "T %d H %d D %d, %s: off by %.2g", (int) T, (int) H, (int) D,
+                  &"out\0dq\0 dk\0 dv"[4 * i], off[i]);
+    }
+    wb_free (half);
+    drop (qkv, nq), drop (o0, no), drop (o1, no), drop (l0, nl), drop (l1, nl), drop (work, nw), drop (dy, no);
+    drop (d0, nq), drop (d1, nq);
+}
+
 /* Three sequences at once: n new positions after len - n, then fewer after fewer.  half: a cache of brain floats. */
 static void check_cached_as (const wb_kern_t *k, int64_t n, int64_t len, int64_t H, int64_t D, bool half) {
     enum { SEQS = 3 };
@@ -769,6 +810,8 @@ int main (void) {
     check_gemm_bf16 (3, 4200, 31), check_gemm_bf16 (1100, 33, 20), check_gemm_bf16 (96, 64, 384);
     printf ("bf16 by %s\n", wb_bf16_unit_name (wb_bf16_unit_get ()));
     check_bf16_threads ();
+    check_attention_bf16 (2, 128, 3, 64), check_attention_bf16 (1, 257, 2, 64), check_attention_bf16 (1, 100, 5, 32);
+    check_attention_bf16 (1, 200, 1, 96), check_attention_bf16 (1, 64, 2, 128), check_attention_bf16 (3, 7, 2, 64);
     check_choice ();
     for (int i = WB_GEMM_BLAS; i <= WB_GEMM_ONEDNN; i++) {
         if (!wb_gemm_library_set ((wb_gemm_library) i)) continue;
