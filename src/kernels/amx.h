@@ -32,14 +32,17 @@ double wb_peak_amx (int64_t rounds, float *sink);
 #if defined(__AMX_TILE__)
 #include <immintrin.h>
 
-/* All tiles of this thread 16 rows of 64 bytes; _tile_release () ends it.  GCC does not know which bytes the
- * instruction reads, so they are constants. */
+/* Sizes of the tiles, as the instruction reads them.  GCC does not know that it does: they must be constants. */
+typedef struct wb_tiles {
+    uint8_t palette, start, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+} wb_tiles_t;
+
+/* All tiles of this thread 16 rows of 64 bytes; _tile_release () ends it. */
 static inline void wb_tiles_begin (void) {
-    static const struct {
-        uint8_t palette, start, reserved[14];
-        uint16_t bytes[16];
-        uint8_t rows[16];
-    } all = {.palette = 1, .bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+    static const wb_tiles_t all = {
+        .palette = 1, .bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
     _tile_loadconfig (&all);
 }
 

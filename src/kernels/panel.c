@@ -23,6 +23,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "kernels/amx.h"
 #include "kernels/cut.h"
 #include "kernels/panel.h"
 
@@ -138,9 +139,9 @@ static const form_t fp32 = {.rows = ROWS,
 
 /* The `width` first columns of a panel that is filled with zeros. */
 static void part (const job_t *t, const piece_t *p, int64_t rows, int64_t width) {
-    float y[12 * WB_PANEL] = {0}, b[WB_PANEL] = {0};
+    float y[32 * WB_PANEL] = {0}, b[WB_PANEL] = {0};
     piece_t whole = *p;
-    WB_ASSERT (rows <= 12);
+    WB_ASSERT (rows <= 32);
     for (int64_t i = 0; i < rows; i++) memcpy (y + i * WB_PANEL, p->y + i * p->ld, (size_t) width * sizeof *y);
     if (p->b != NULL) memcpy (b, p->b, (size_t) width * sizeof *b), whole.b = b;
     whole.y = y, whole.ld = WB_PANEL;
@@ -263,19 +264,23 @@ static void run (const job_t *t) {
     }
 }
 
-static const form_t *form_of (wb_weights_type type, bool plain) {
+/* The form depends on k, but on no other size: a row has the same bits whatever is multiplied with it. */
+static const form_t *form_of (wb_weights_type type, int64_t k, bool plain) {
     if (type == WB_WEIGHTS_FP32) return &fp32;
+#if defined(__AVX512F__) && defined(WB_AMX)
+    if (type == WB_WEIGHTS_BF16 && !plain && k % 32 == 0 && wb_amx_get ()) return &wb_panel_bf16_amx;
+#endif
 #if defined(__AVX512F__) && defined(WB_AVX512_UNITS)
     if (type == WB_WEIGHTS_BF16 && !plain && __builtin_cpu_supports ("avx512bf16")) return &wb_panel_bf16_avx512_units;
     if (type == WB_WEIGHTS_INT8 && !plain && __builtin_cpu_supports ("avx512vnni")) return &wb_panel_int8_avx512_units;
 #endif
-    (void) plain;
+    (void) plain, (void) k;
     return type == WB_WEIGHTS_BF16 ? &ISA_NAME (wb_panel_bf16_) : &ISA_NAME (wb_panel_int8_);
 }
 
 static void linear (float *y, const float *x, wb_matrix_t A, const float *b, void *packed, int64_t m, int64_t n,
                     int64_t k, bool add, bool plain) {
-    const form_t *f = form_of (A.type, plain);
+    const form_t *f = form_of (A.type, k, plain);
     const int64_t unit = A.type == WB_WEIGHTS_FP32 ? 1 : A.type == WB_WEIGHTS_BF16 ? 2 : WB_INT8_BLOCK;
     const job_t t = {.y = y,
                      .x = x,

@@ -89,5 +89,8 @@ extern const form_t ISA_NAME (wb_panel_bf16_), ISA_NAME (wb_panel_int8_);
 #if defined(__AVX512F__) && defined(WB_AVX512_UNITS)
 extern const form_t wb_panel_bf16_avx512_units, wb_panel_int8_avx512_units; /* of AVX-512 BF16 and VNNI */
 #endif
+#if defined(__AVX512F__) && defined(WB_AMX)
+extern const form_t wb_panel_bf16_amx; /* of AMX, where k is a multiple of 32 */
+#endif
 
 #endif

@@ -193,6 +193,7 @@ int main (void) {
                 check_product (linear, k->table.name, (wb_weights_type) type, 2049, 96);
                 check_product (linear, k->table.name, (wb_weights_type) type, 96, 1100);
                 check_product (linear, k->table.name, (wb_weights_type) type, 100, 1100);
+                check_product (linear, k->table.name, (wb_weights_type) type, 70, 1056);
             }
     }
     return t_done ();
