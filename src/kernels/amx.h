@@ -29,7 +29,7 @@ void wb_amx_attention_backward (float *dqkv, const float *dout, const float *out
 /* See wb_isa_kernels_t.bf16. */
 double wb_peak_amx (int64_t rounds, float *sink);
 
-#if defined(__AMX_TILE__)
+#if defined(WB_KERN_AMX) /* in what is compiled with its instructions */
 #include <immintrin.h>
 
 /* Sizes of the tiles, as the instruction reads them.  GCC does not know that it does: they must be constants. */
