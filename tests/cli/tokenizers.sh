@@ -43,16 +43,16 @@ train_model () { # NAME SIZE OPTION...: by the library's trainer, which takes on
       --input=text.txt --model_prefix="$name" --vocab_size="$size" --hard_vocab_limit=false --minloglevel=2 "$@"
   fi >log 2>&1
 }
-if ! "$WABUN" help encode | grep -q SentencePiece; then
+printf 'not a model' >bad.model
+: >none
+said () { "$WABUN" encode --tokenizer bad.model --jsonl <none 2>err; [ $? -eq "$1" ] && grep -q "$2" err && [ "$(wc -l <err)" -le 2 ]; }
+if said 2 "built without SentencePiece"; then
   echo "# SentencePiece: not built in"
 elif train_model uni 120 --model_type=unigram; then
   train_model bpe 400 --model_type=bpe --byte_fallback --add_dummy_prefix=false --normalization_rule_name=identity \
     --remove_extra_whitespaces=false '--user_defined_symbols=<|endoftext|>'
   kinds="$kinds uni.model bpe.model"
-  printf 'not a model' >bad.model
-  : >none
-  said () { "$WABUN" encode --tokenizer "$1" --jsonl <none 2>err; [ $? -eq "$2" ] && grep -q "$3" err && [ "$(wc -l <err)" -le 2 ]; }
-  ok "a damaged model is one message" said bad.model 5 "bad.model: no SentencePiece model"
+  ok "a damaged model is one message" said 5 "bad.model: no SentencePiece model"
 else
   echo "# SentencePiece: neither spm_train nor python3-sentencepiece is installed: its models are left out"
 fi
