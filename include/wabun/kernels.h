@@ -189,6 +189,9 @@ typedef struct wb_kern {
     void (*bf16_pack) (uint16_t *out, const float *x, int64_t n);
     void (*bf16_unpack) (float *out, const uint16_t *x, int64_t n);
     void (*bf16_add) (float *y, const uint16_t *x, int64_t n); /**< y += x */
+    /** Rounded as by bf16_pack, but left as fp32: operands for a product that knows fp32 only.  out must not alias x.
+     */
+    void (*bf16_round) (float *out, const float *x, int64_t n);
 
     /** One pass of Adam (Kingma and Ba, arXiv:1412.6980) with decoupled decay (Loshchilov and Hutter,
      * arXiv:1711.05101): g' = gscale g; w *= 1 - decay; m = b1 m + (1 - b1) g'; v = b2 v + (1 - b2) g'^2; w -= step m /

@@ -237,24 +237,30 @@ bool wb_symmetric_values (float *values, float *G, float *work, int64_t n);
 #define WB_POLAR_A 3.4445f
 #define WB_POLAR_B (-4.7750f)
 #define WB_POLAR_C 2.0315f
+/** How a factor is made. */
+typedef struct wb_polar_how {
+    int steps;             /**< of Newton-Schulz */
+    bool bf16;             /**< products of brain floats with fp32 sums; what is added to them is fp32 */
+    void (*poll) (void *); /**< may be NULL: called between products, with ctx */
+    void *ctx;
+} wb_polar_how_t;
 /** Nearly the polar factor U V^T of X = U S V^T by Newton-Schulz: singular values go to about 0.7 .. 1.2.
  * \param x     [rows, cols], rows `ld` floats apart; overwritten
  * \param work  wb_polar_work_floats ()
- * \param poll  may be NULL: called between products
  * Returns where the factor lies, x or work, rows *ldout floats apart.  A matrix of zeros gives zeros.  Cost:
  * wb_polar_flops (). */
 float *wb_polar (const wb_kern_t *k, int64_t *ldout, float *x, float *work, int64_t rows, int64_t cols, int64_t ld,
-                 int steps, void (*poll) (void *), void *ctx);
-int64_t wb_polar_work_floats (int64_t rows, int64_t cols);
+                 const wb_polar_how_t *how);
+int64_t wb_polar_work_floats (int64_t rows, int64_t cols, int64_t ld, bool bf16);
 double wb_polar_flops (int64_t rows, int64_t cols, int steps);
 /** The same of a matrix on a grid, each rank holding one block: rows and cols are the blocks times the grid; a smaller
- * matrix is padded with zeros, which change nothing.
+ * matrix is padded with zeros, which change nothing.  PBLAS multiplies fp32 only, so with bf16 its operands are rounded
+ * to brain floats: the same products, no faster.
  * \param x     this rank's block, column by column (row-major transposed); overwritten
- * \param work  wb_polar_grid_floats (), x not included.  Returns where the factor lies.  \param poll may be NULL:
- * called between products. Collective over the grid.  Each product moves about rows of G times columns of G floats a
- * rank. */
-float *wb_polar_grid (const wb_kern_t *k, const wb_grid_t *g, float *x, float *work, const wb_blocks_t *b, int steps,
-                      void (*poll) (void *), void *ctx);
+ * \param work  wb_polar_grid_floats (), x not included.  Returns where the factor lies.  Collective over the grid.
+ * Each product moves about rows of G times columns of G floats a rank. */
+float *wb_polar_grid (const wb_kern_t *k, const wb_grid_t *g, float *x, float *work, const wb_blocks_t *b,
+                      const wb_polar_how_t *how);
 int64_t wb_polar_grid_floats (const wb_grid_t *g, const wb_blocks_t *b);
 /** Sum of squares, and x / sqrt (sumsq) in place, of a matrix whose rows are `ld` floats apart. */
 double wb_polar_sumsq (const wb_kern_t *k, const float *x, int64_t rows, int64_t cols, int64_t ld);

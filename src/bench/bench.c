@@ -186,7 +186,7 @@ wb_status wb_bench_parse (wb_bench_t *b, int argc, char **argv) {
             WB_TRY (wb_bench_choice (&o, &wire, wb_wire_names));
         else if (wb_opts_is (&o, "--recompute"))
             WB_TRY (wb_bench_choice (&o, &recompute, wb_recompute_names));
-        else if (strcmp (argv[0], "step") == 0 && wb_opts_is (&o, "--precision"))
+        else if (strcmp (argv[0], "gemm") != 0 && wb_opts_is (&o, "--precision"))
             WB_TRY (wb_bench_choice (&o, &precision, wb_precision_names));
         else if (wb_opts_is (&o, "--sequence-parallel"))
             WB_TRY (wb_opts_flag (&o, &b->o.sequence));

@@ -1,8 +1,9 @@
 /* wabun bench muon: what Muon adds to a step, in each form the layout of ranks allows.
  *
- * The same training steps with AdamW, then with Muon whole, on grids, and as it chooses itself; of each the seconds of
- * a step and of its update on the slowest rank.  The update does not depend on the length of the context, so a short
- * one shortens the measurement but not the figures of the update; the share of a step wants the real one.
+ * The same training steps with AdamW, then with Muon whole, on grids, and as it chooses itself, with --precision bf16
+ * each in fp32 and in bf16; of each the seconds of a step and of its update on the slowest rank.  The update does not
+ * depend on the length of the context, so a short one shortens the measurement but not the figures of the update; the
+ * share of a step wants the real one.
  *
  * Not done here: how much is learnt by it (doc/muon.md). */
 #include "config.h"
@@ -11,8 +12,11 @@
 
 #include "bench/bench_priv.h"
 
+enum { FORMS = 4 };
+
 typedef struct form {
-    const char *name;
+    const char *name; /* in JSON */
+    const char *title;
     bool measured;
     char text[512];
     double step, update, muon, need; /* seconds, medians of the slowest rank's */
@@ -87,6 +91,8 @@ static wb_status report_json (const form_t *forms, int n, const wb_bench_t *b, i
     wb_bench_put_count (&o, "pipeline", b->pipeline);
     wb_bench_put_count (&o, "tensor", b->tensor);
     wb_bench_put_count (&o, "context", b->o.T);
+    wb_bench_put_text (&o, "precision", b->o.precision == WB_PRECISION_FP32 ? "fp32" : "bf16");
+    wb_bench_put_text (&o, "bf16_unit", wb_bf16_unit_name (wb_bf16_unit_get ()));
     wb_bench_put_text (&o, "cpu", wb_cpu_name ());
     wb_bench_put (&o, "forms", all);
     return wb_bench_print_json (o);
@@ -97,19 +103,21 @@ static wb_status report (const form_t *forms, int n, const wb_bench_t *b, int da
     printf ("model       %s, context %lld; data %d x pipeline %lld x tensor %lld, %d thread%s a rank\n", b->preset,
             (long long) b->o.T, data, (long long) b->pipeline, (long long) b->tensor, b->nthreads,
             wb_plural (b->nthreads));
-    printf ("processor   %s, %s%s\n\n", wb_cpu_name (), b->blas.core, wb_retuned_note ());
-    printf ("%-8s %10s %10s %10s %10s %8s %10s %12s\n", "", "step ms", "update ms", "muon ms", "wait ms", "share",
+    printf ("processor   %s, %s%s\n", wb_cpu_name (), b->blas.core, wb_retuned_note ());
+    if (b->o.precision != WB_PRECISION_FP32)
+        printf ("bf16        with fp32 sums, by %s\n", wb_bf16_unit_name (wb_bf16_unit_get ()));
+    printf ("\n%-12s %10s %10s %10s %10s %8s %10s %12s\n", "", "step ms", "update ms", "muon ms", "wait ms", "share",
             "GFLOP/s", "state");
     for (int i = 0; i < n; i++) {
         const form_t *f = &forms[i];
         char bytes[32];
         if (!f->measured) continue;
-        printf ("%-8s %10.1f %10.1f %10.1f %10.1f %7.1f%% %10.1f %12s\n", f->name, 1e3 * f->step, 1e3 * f->update,
+        printf ("%-12s %10.1f %10.1f %10.1f %10.1f %7.1f%% %10.1f %12s\n", f->title, 1e3 * f->step, 1e3 * f->update,
                 1e3 * f->muon, 1e3 * f->need, 100 * f->update / f->step, f->muon > 0 ? 1e-9 * f->flop / f->muon : 0,
                 wb_format_bytes (bytes, (double) f->state));
     }
     for (int i = 0; i < n; i++)
-        if (forms[i].measured && forms[i].text[0] != 0) printf ("%-8s %s\n", forms[i].name, forms[i].text);
+        if (forms[i].measured && forms[i].text[0] != 0) printf ("%-12s %s\n", forms[i].title, forms[i].text);
     return WB_OK;
 }
 
@@ -117,22 +125,30 @@ static wb_status parse (void *options, int argc, char **argv) { return wb_bench_
 
 static wb_status run (void *options, wb_comm_t *world) {
     wb_bench_t *b = options;
-    form_t forms[] = {{.name = "adamw"}, {.name = "whole"}, {.name = "grid"}, {.name = "auto"}};
+    form_t forms[2 * FORMS] = {{.name = "adamw", .title = "adamw"}, {.name = "adamw_bf16", .title = "adamw bf16"},
+                               {.name = "whole", .title = "whole"}, {.name = "whole_bf16", .title = "whole bf16"},
+                               {.name = "grid", .title = "grid"},   {.name = "grid_bf16", .title = "grid bf16"},
+                               {.name = "auto", .title = "auto"},   {.name = "auto_bf16", .title = "auto bf16"}};
     wb_topo_t *topo;
     WB_TRY (wb_bench_threads (&b->nthreads, world, b->threads));
     WB_TRY (wb_topo_new (&topo, world, 0, wb_int (b->pipeline), wb_int (b->tensor)));
     wb_status status = wb_bench_complete (b, topo);
     bool choice = topo->dp > 1 && b->o.zero && wb_grid_possible ();
-    for (int i = 0; i < 4 && status == WB_OK; i++) {
+    for (int i = 0; i < 2 * FORMS && status == WB_OK; i++) {
+        const int form = i / 2;
         wb_step_options_t o = b->o;
-        if (i > 1 && !choice) continue;
-        if (i > 0) {
+        if (form > 1 && !choice) continue;
+        if (i % 2 == 0)
+            o.precision = WB_PRECISION_FP32;
+        else if (o.precision == WB_PRECISION_FP32)
+            continue;
+        if (form > 0) {
             o.optim.kind = WB_OPTIM_MUON;
-            o.optim.muon_layout = i == 1 ? WB_MUON_WHOLE : i == 2 ? WB_MUON_GRID : WB_MUON_AUTO;
+            o.optim.muon_layout = form == 1 ? WB_MUON_WHOLE : form == 2 ? WB_MUON_GRID : WB_MUON_AUTO;
         }
         status = measure (&forms[i], b, topo, &o);
     }
-    if (status == WB_OK && wb_comm_rank (world) == 0) status = report (forms, 4, b, topo->dp);
+    if (status == WB_OK && wb_comm_rank (world) == 0) status = report (forms, 2 * FORMS, b, topo->dp);
     status = wb_agree (world, status);
     wb_topo_destroy (topo);
     return status;

@@ -35,6 +35,7 @@
     X (bf16_pack)          \
     X (bf16_unpack)        \
     X (bf16_add)           \
+    X (bf16_round)         \
     X (adam)               \
     X (adagrad)            \
     X (sgd)                \

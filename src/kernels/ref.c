@@ -366,6 +366,10 @@ static double sumsq (const float *x, int64_t n) {
     return s;
 }
 
+static void bf16_round (float *out, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = bf16_to_float (to_bf16 (x[i]));
+}
+
 static void bf16_add (float *y, const uint16_t *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] += bf16_to_float (x[i]);
 }

@@ -59,6 +59,13 @@ void KERNEL (bf16_add) (float *y, const uint16_t *x, int64_t n) {
     IN_RANGES (n, bf16_add_range (y + lo, x + lo, hi - lo));
 }
 
+static void bf16_round_range (float *restrict out, const float *restrict x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = bits_float ((uint32_t) half_of (x[i]) << 16);
+}
+void KERNEL (bf16_round) (float *out, const float *x, int64_t n) {
+    IN_RANGES (n, bf16_round_range (out + lo, x + lo, hi - lo));
+}
+
 /* ---- optimizers -------------------------------------------------------------------------------------------------- */
 
 static void adam_range (float *restrict w, float *restrict m, float *restrict v, const float *restrict g, int64_t n,

@@ -60,7 +60,7 @@ wb_status wb_trainer_layout (wb_layout_t *out, const wb_step_options_t *o, int d
                         "parallel.tensor = %d",
                         (long long) (o->B * o->T), tp);
     const wb_matrix_optimizer_t *matrices = wb_optimizer_of (o->optim.kind)->matrices;
-    return matrices != NULL ? matrices->check (&o->optim, o->zero, dp, tp) : WB_OK;
+    return matrices != NULL ? matrices->check (o, dp, tp) : WB_OK;
 }
 
 /* Does a micro-batch of o->B sequences leave the rank within its memory? */

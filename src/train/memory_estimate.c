@@ -82,7 +82,7 @@ static void add_up (wb_memory_t *out, const wb_step_options_t *o, const wb_layou
     out->gradients = (size_t) (params->own - params->fixed) * sizeof (float);
     out->optimizer = state_bytes (o, params, lo, plan);
     wb_stage_bytes (&out->activations, &out->work, &o->size, lo, so);
-    if (matrices != NULL) out->work += matrices->bytes (&o->optim, params, lo, o->zero);
+    if (matrices != NULL) out->work += matrices->bytes (o, params, lo);
     out->work += wb_arena_used (&batch);
     out->communication = wb_gradsync_bytes (lo, params, o->bucket_floats, o->wire, plan);
     out->total = out->parameters + out->gradients + out->optimizer + out->activations + out->work + out->communication;
@@ -97,7 +97,7 @@ wb_status wb_trainer_memory (wb_memory_t *out, const wb_step_options_t *o, const
     *out = (wb_memory_t){0};
     WB_TRY (wb_params_new_tuned (&params, &o->size, lo, &o->tuning));
     wb_status status = wb_trainer_schedule (&schedule, &so, o, lo);
-    if (status == WB_OK && matrices != NULL) status = matrices->plan (&plan, &o->optim, params, lo->dp, o->zero);
+    if (status == WB_OK && matrices != NULL) status = matrices->plan (&plan, o, params, lo->dp);
     if (status == WB_OK) add_up (out, o, lo, params, &so, plan);
     wb_bucket_plan_destroy (plan);
     wb_schedule_destroy (schedule);

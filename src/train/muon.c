@@ -13,6 +13,9 @@
  * their own, side by side in memory.  The weights of a matrix start round the data group when they are done, while the
  * next is computed.
  *
+ * With train.precision = "bf16" the products of the iteration are of brain floats; momentum, update and weights stay
+ * fp32.
+ *
  * Not here: embeddings, LayerNorms and biases, which AdamW updates; the products (parallel/polar.c); who owns what
  * (muon_share.c). */
 #include "config.h"
@@ -24,7 +27,7 @@
 
 /* ---- before anything is allocated -------------------------------------------------------------------------------- */
 
-static wb_status check (const wb_optim_options_t *o, bool zero, int dp, int tp) {
+static wb_status check (const wb_step_options_t *o, int dp, int tp) {
     if (wb_grid_possible ()) return WB_OK;
     if (tp > 1)
         return WB_FAIL (
@@ -32,21 +35,20 @@ static wb_status check (const wb_optim_options_t *o, bool zero, int dp, int tp) 
             "train.optimizer = \"muon\" with parallel.tensor = %d needs ScaLAPACK, which this wabun was built "
             "without: install libscalapack-openmpi-dev and configure again, or set parallel.tensor = 1",
             tp);
-    if (o->muon_layout == WB_MUON_GRID && zero && dp > 1)
+    if (o->optim.muon_layout == WB_MUON_GRID && o->zero && dp > 1)
         return WB_FAIL (WB_EUSAGE,
                         "train.muon_layout = \"grid\" needs ScaLAPACK, which this wabun was built without: set "
                         "it to \"whole\"");
     return WB_OK;
 }
 
-static wb_status plan (wb_bucket_plan_t **out, const wb_optim_options_t *o, const wb_params_t *params, int dp,
-                       bool zero) {
+static wb_status plan (wb_bucket_plan_t **out, const wb_step_options_t *o, const wb_params_t *params, int dp) {
     *out = NULL;
-    if (!zero || dp == 1) return WB_OK;
+    if (!o->zero || dp == 1) return WB_OK;
     int share[WB_MUON_KINDS];
     wb_muon_shares_t *shares;
-    wb_muon_default_share (share, o, zero, dp);
-    WB_TRY (wb_muon_shares_new (&shares, o, params, dp, share));
+    wb_muon_default_share (share, &o->optim, o->zero, dp);
+    WB_TRY (wb_muon_shares_new (&shares, &o->optim, params, dp, share));
     *out = shares->buckets;
     shares->buckets = NULL;
     wb_muon_shares_destroy (shares);
@@ -54,21 +56,23 @@ static wb_status plan (wb_bucket_plan_t **out, const wb_optim_options_t *o, cons
 }
 
 static int64_t work_floats (const wb_optim_options_t *o, const wb_params_t *params, int tp,
-                            const int share[WB_MUON_KINDS]) {
+                            const int share[WB_MUON_KINDS], bool bf16) {
     const wb_param_t *kinds[WB_MUON_KINDS];
     int64_t max = 0;
     wb_muon_find_kinds (kinds, params);
     for (int i = 0; i < WB_MUON_KINDS; i++) {
-        const int64_t n = kinds[i] != NULL ? wb_muon_work_floats (o, kinds[i], tp, share[i]) : 0;
+        const int64_t n = kinds[i] != NULL ? wb_muon_work_floats (o, kinds[i], tp, share[i], bf16) : 0;
         if (n > max) max = n;
     }
     return max;
 }
 
-static size_t bytes (const wb_optim_options_t *o, const wb_params_t *params, const wb_layout_t *lo, bool zero) {
+static bool is_bf16 (const wb_step_options_t *o) { return o->precision != WB_PRECISION_FP32; }
+
+static size_t bytes (const wb_step_options_t *o, const wb_params_t *params, const wb_layout_t *lo) {
     int share[WB_MUON_KINDS];
-    wb_muon_default_share (share, o, zero, lo->dp);
-    return (size_t) work_floats (o, params, lo->tp, share) * sizeof (float);
+    wb_muon_default_share (share, &o->optim, o->zero, lo->dp);
+    return (size_t) work_floats (&o->optim, params, lo->tp, share, is_bf16 (o)) * sizeof (float);
 }
 
 /* ---- new --------------------------------------------------------------------------------------------------------- */
@@ -106,7 +110,7 @@ static wb_status new_memory (wb_muon_t *m, const int share[WB_MUON_KINDS], bool 
         if (wb_muon_is_matrix (p)) n += p->parts;
     }
     m->slabs = wb_calloc ((size_t) n + 1, sizeof *m->slabs);
-    m->work = wb_malloc ((size_t) work_floats (&m->o, m->params, m->tp, share) * sizeof (float) + 1);
+    m->work = wb_malloc ((size_t) work_floats (&m->o, m->params, m->tp, share, m->bf16) * sizeof (float) + 1);
     if (m->slabs == NULL || m->work == NULL) return WB_NOMEM ("Muon");
     return zero && m->dp > 1 ? wb_muon_shares_new (&m->shares, &m->o, m->params, m->dp, share) : WB_OK;
 }
@@ -126,8 +130,8 @@ static void destroy (void *self) {
     wb_free (m);
 }
 
-static wb_status new (void **self, const wb_topo_t *topo, const wb_optim_options_t *o, const wb_kern_t *k,
-                      const wb_params_t *params, bool zero) {
+static wb_status new (void **self, const wb_topo_t *topo, const wb_step_options_t *o, const wb_kern_t *k,
+                      const wb_params_t *params) {
     wb_muon_t *m = wb_calloc (1, sizeof *m);
     *self = NULL;
     wb_status status = wb_agree (topo->world, m != NULL ? WB_OK : WB_NOMEM ("Muon"));
@@ -135,7 +139,8 @@ static wb_status new (void **self, const wb_topo_t *topo, const wb_optim_options
         destroy (m);
         return status;
     }
-    m->o = *o;
+    m->o = o->optim;
+    m->bf16 = is_bf16 (o);
     m->k = k;
     m->params = params;
     m->world = topo->world;
@@ -143,10 +148,10 @@ static wb_status new (void **self, const wb_topo_t *topo, const wb_optim_options
     m->tp = topo->tp;
     m->dp_rank = topo->dp_rank;
     int share[WB_MUON_KINDS];
-    wb_muon_default_share (share, o, zero, m->dp);
-    status = new_levels (m, topo, zero);
-    if (status == WB_OK && m->nlevels > 1 && o->muon_layout == WB_MUON_AUTO) status = wb_muon_choose (share, m);
-    if (status == WB_OK) status = wb_agree (topo->world, new_memory (m, share, zero));
+    wb_muon_default_share (share, &m->o, o->zero, m->dp);
+    status = new_levels (m, topo, o->zero);
+    if (status == WB_OK && m->nlevels > 1 && m->o.muon_layout == WB_MUON_AUTO) status = wb_muon_choose (share, m);
+    if (status == WB_OK) status = wb_agree (topo->world, new_memory (m, share, o->zero));
     if (status != WB_OK) {
         destroy (m);
         return status;
@@ -225,6 +230,7 @@ static void update_slab (wb_muon_t *m, const wb_muon_slab_t *s, float *w, float 
     const bool together = s->ld == s->cols; /* rows follow each other without gaps: one stretch of memory */
     const int64_t stretches = together ? 1 : s->rows, n = together ? s->rows * s->cols : s->cols;
     const double rows = (double) s->p->rows, cols = (double) s->p->cols / wb_muon_parts (&m->o, s->p);
+    const wb_polar_how_t how = {m->o.muon_steps, m->bf16, wb_gradsync_poll, sync};
     int64_t ld = s->grid != NULL ? s->cols : s->ld;
     float *x = s->grid != NULL ? m->work : g;
     for (int64_t i = 0; i < stretches; i++)
@@ -233,10 +239,9 @@ static void update_slab (wb_muon_t *m, const wb_muon_slab_t *s, float *w, float 
     if (s->grid != NULL) {
         const int64_t block = s->blocks.row_block * s->blocks.col_block, filled = s->rows * s->cols;
         memset (x + filled, 0, (size_t) (block - filled) * sizeof *x);
-        x = wb_polar_grid (k, s->grid, x, m->work + (block + 15) / 16 * 16, &s->blocks, m->o.muon_steps,
-                           wb_gradsync_poll, sync);
+        x = wb_polar_grid (k, s->grid, x, m->work + (block + 15) / 16 * 16, &s->blocks, &how);
     } else
-        x = wb_polar (k, &ld, x, m->work, s->rows, s->cols, ld, m->o.muon_steps, wb_gradsync_poll, sync);
+        x = wb_polar (k, &ld, x, m->work, s->rows, s->cols, ld, &how);
     if (checked) wb_muon_check_slab (m, s, x, ld);
     for (int64_t i = 0; i < stretches; i++)
         k->sgd (w + i * s->ld, x + i * ld, n, (float) (lr * m->o.muon_rms * sqrt (rows > cols ? rows : cols)),

@@ -23,8 +23,9 @@ void wb_muon_find_kinds (const wb_param_t *kinds[WB_MUON_KINDS], const wb_params
 int wb_muon_parts (const wb_optim_options_t *o, const wb_param_t *p);
 /* One of them on a grid of tp tensor ranks and `share` data ranks, each with one block. */
 wb_blocks_t wb_muon_blocks (const wb_optim_options_t *o, const wb_param_t *p, int tp, int share);
-/* Work floats for one of them in that form, beside the matrix itself; flop of p's update. */
-int64_t wb_muon_work_floats (const wb_optim_options_t *o, const wb_param_t *p, int tp, int share);
+/* Work floats for one of them in that form, beside the matrix itself, with products of bf16 or fp32; flop of p's
+ * update. */
+int64_t wb_muon_work_floats (const wb_optim_options_t *o, const wb_param_t *p, int tp, int share, bool bf16);
 double wb_muon_flops_of (const wb_optim_options_t *o, const wb_param_t *p);
 
 /* ---- who owns which matrix (muon_share.c) ------------------------------------------------------------------------ */
@@ -81,6 +82,7 @@ typedef struct wb_muon_slab {
 
 typedef struct wb_muon {
     wb_optim_options_t o;
+    bool bf16; /* products of brain floats */
     const wb_kern_t *k;
     const wb_params_t *params;
     wb_comm_t *world;

@@ -1,7 +1,7 @@
 /* Muon: the singular values of an update, now and then, as a check (train.muon_check).
  *
  * The iteration should bring them all near 1.  The singular values of a finished factor are the square roots of the
- * eigenvalues of its Gram matrix.  For a whole matrix that lies where the iteration's work space was; a matrix on a
+ * eigenvalues of its Gram matrix.  For a whole matrix that lies in the iteration's work space; a matrix on a
  * grid has work space of its own, because psgesvd wants square blocks. */
 #include "config.h"
 
@@ -56,7 +56,7 @@ static void check_on_grid (wb_muon_t *m, const wb_muon_slab_t *s, const float *x
 
 static void check_whole (wb_muon_t *m, const wb_muon_slab_t *s, const float *x, int64_t ld, int64_t r) {
     const bool tall = s->rows > s->cols;
-    float *G = m->work + (s->rows * s->cols + 15) / 16 * 16, *values = G + (r * r + 15) / 16 * 16;
+    float *G = m->work + (x == m->work ? (s->rows * s->cols + 15) / 16 * 16 : 0), *values = G + (r * r + 15) / 16 * 16;
     if (r * r < 3 * r + 1) return; /* too small for the work space */
     wb_gemm (G, x, x, r, r, tall ? s->rows : s->cols, r, ld, ld, tall, !tall, 1, 0);
     if (wb_symmetric_values (values, G, values + r, r)) add_values (m, values, r);

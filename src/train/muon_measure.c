@@ -19,7 +19,7 @@ static int64_t measuring_floats (const wb_muon_t *m, const wb_param_t *const kin
         for (int l = 0; l < m->nlevels && kinds[i] != NULL; l++) {
             const int share = m->levels[l].share;
             const wb_blocks_t b = wb_muon_blocks (&m->o, kinds[i], m->tp, share);
-            const int64_t n = b.row_block * b.col_block + wb_muon_work_floats (&m->o, kinds[i], m->tp, share);
+            const int64_t n = b.row_block * b.col_block + wb_muon_work_floats (&m->o, kinds[i], m->tp, share, m->bf16);
             if (n > max) max = n;
         }
     return max;
@@ -29,15 +29,16 @@ static int64_t measuring_floats (const wb_muon_t *m, const wb_param_t *const kin
 static double measure (const wb_muon_t *m, const wb_muon_level_t *l, const wb_param_t *p, float *work) {
     const wb_blocks_t b = wb_muon_blocks (&m->o, p, m->tp, l->share);
     const int64_t n = b.row_block * b.col_block;
+    const wb_polar_how_t how = {.steps = 1, .bf16 = m->bf16};
     double start = 0;
     for (int i = 0; i < 2; i++) {
         int64_t ld;
         for (int64_t j = 0; j < n; j++) work[j] = (float) ((uint32_t) j * 2654435761u >> 16) / 65536 - 0.5f;
         start = wb_now ();
         if (m->tp * l->share == 1)
-            wb_polar (m->k, &ld, work, work + n, p->own_rows, b.row_block, b.row_block, 1, NULL, NULL);
+            wb_polar (m->k, &ld, work, work + n, p->own_rows, b.row_block, b.row_block, &how);
         else
-            wb_polar_grid (m->k, wb_muon_grid (l, p), work, work + n, &b, 1, NULL, NULL);
+            wb_polar_grid (m->k, wb_muon_grid (l, p), work, work + n, &b, &how);
     }
     return (wb_now () - start) * m->o.muon_steps * wb_muon_parts (&m->o, p);
 }
@@ -124,9 +125,21 @@ static void describe_kind (wb_muon_t *m, const wb_param_t *p, int share) {
     append (m, ")");
 }
 
+/* In what the products are made where they are not all fp32. */
+static const char *precision_of (const wb_muon_t *m, const wb_param_t *const kinds[WB_MUON_KINDS],
+                                 const int share[WB_MUON_KINDS]) {
+    int whole = 0, shared = 0;
+    for (int i = 0; i < WB_MUON_KINDS; i++)
+        if (kinds[i] != NULL) ++*(m->tp * share[i] == 1 ? &whole : &shared);
+    if (shared == 0) return "products in bf16";
+    return whole == 0 ? "operands rounded to bf16, products in fp32 (ScaLAPACK)"
+                      : "products in bf16, of what ranks share in fp32 (ScaLAPACK) of operands rounded to bf16";
+}
+
 void wb_muon_describe (wb_muon_t *m, const int share[WB_MUON_KINDS]) {
     const wb_param_t *kinds[WB_MUON_KINDS];
     wb_muon_find_kinds (kinds, m->params);
     for (int i = 0; i < WB_MUON_KINDS; i++)
         if (kinds[i] != NULL) describe_kind (m, kinds[i], share[i]);
+    if (m->bf16) append (m, "; %s", precision_of (m, kinds, share));
 }

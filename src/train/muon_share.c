@@ -42,9 +42,9 @@ wb_blocks_t wb_muon_blocks (const wb_optim_options_t *o, const wb_param_t *p, in
 }
 
 /* On a grid: the block twice and the square of the smaller side twice. */
-int64_t wb_muon_work_floats (const wb_optim_options_t *o, const wb_param_t *p, int tp, int share) {
+int64_t wb_muon_work_floats (const wb_optim_options_t *o, const wb_param_t *p, int tp, int share, bool bf16) {
     const wb_blocks_t b = wb_muon_blocks (o, p, tp, share);
-    if (tp * share == 1) return wb_polar_work_floats (p->own_rows, b.row_block);
+    if (tp * share == 1) return wb_polar_work_floats (p->own_rows, b.row_block, p->own_cols, bf16);
     const int64_t r = b.rows < b.cols ? b.rows : b.cols, rows = b.rows / b.row_block, cols = b.cols / b.col_block;
     return 2 * (b.row_block * b.col_block + 16) + 2 * (((r + rows - 1) / rows) * ((r + cols - 1) / cols) + 16);
 }

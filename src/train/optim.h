@@ -19,16 +19,15 @@ typedef struct wb_optim_piece {
 /* What an optimizer provides that updates a matrix as a whole.  `self` is what new made. */
 typedef struct wb_matrix_optimizer {
     /* Does this build have what such a layout needs?  Errors: WB_EUSAGE. */
-    wb_status (*check) (const wb_optim_options_t *o, bool zero, int dp, int tp);
+    wb_status (*check) (const wb_step_options_t *o, int dp, int tp);
     /* Who owns the matrices, as far as it is known without measuring (for the memory plan); NULL: everybody updates
      * all. Errors: WB_ENOMEM. */
-    wb_status (*plan) (wb_bucket_plan_t **out, const wb_optim_options_t *o, const wb_params_t *params, int dp,
-                       bool zero);
+    wb_status (*plan) (wb_bucket_plan_t **out, const wb_step_options_t *o, const wb_params_t *params, int dp);
     /* Bytes that new will keep, by the same plan. */
-    size_t (*bytes) (const wb_optim_options_t *o, const wb_params_t *params, const wb_layout_t *lo, bool zero);
+    size_t (*bytes) (const wb_step_options_t *o, const wb_params_t *params, const wb_layout_t *lo);
     /* Collective over topo->world.  Errors: WB_ENOMEM, agreed. */
-    wb_status (*new) (void **self, const wb_topo_t *topo, const wb_optim_options_t *o, const wb_kern_t *k,
-                      const wb_params_t *params, bool zero);
+    wb_status (*new) (void **self, const wb_topo_t *topo, const wb_step_options_t *o, const wb_kern_t *k,
+                      const wb_params_t *params);
     void (*destroy) (void *self); /* collective */
     /* Who owns the matrices; NULL: every data rank updates all.  Borrowed. */
     const wb_bucket_plan_t *(*buckets) (const void *self);

@@ -142,7 +142,7 @@ static wb_status fill (wb_trainer_t *t) {
 
     WB_TRY (wb_agree (world, new_tables (t, &so)));
     const wb_matrix_optimizer_t *matrices = impl->optimizer->matrices;
-    if (matrices != NULL) WB_TRY (matrices->new (&impl->matrices, t->topo, &t->o.optim, t->kern, t->params, t->o.zero));
+    if (matrices != NULL) WB_TRY (matrices->new (&impl->matrices, t->topo, &t->o, t->kern, t->params));
     WB_TRY (wb_gradsync_new (&impl->sync, t->topo, t->params, t->kern, t->o.bucket_floats,
                              t->o.zero && t->topo->dp > 1 /* one rank has the whole */, t->o.sequence, t->o.wire,
                              matrices != NULL ? matrices->buckets (impl->matrices) : NULL));

@@ -222,6 +222,14 @@ done
 # shellcheck disable=SC2086
 bench 1 muon $tiny --steps 1
 ok "muon: a table" table '^adamw ' '^whole .*%' 'qkv whole'
+ok "muon: in fp32 only" sh -c '! grep -q bf16 out'
+# shellcheck disable=SC2086
+bench 1 muon $tiny --steps 1 --precision bf16-anywhere
+ok "muon in bf16: beside fp32" table '^adamw  ' '^adamw bf16 ' '^whole  .*%' '^whole bf16 .*%' '^bf16  .*fp32 sums'
+ok "muon in bf16: its products" table '^whole bf16  *qkv whole.*; products in bf16$'
+# shellcheck disable=SC2086
+bench 1 muon $tiny --steps 1 --precision bf16-anywhere --json
+ok "muon in bf16: an object for each" sh -c 'grep -q "\"precision\":\"bf16\"" out && test "$(grep -o "\"[a-z]*\(_bf16\)*\":{\"step\"" out | tr "\n" " ")" = "\"adamw\":{\"step\" \"adamw_bf16\":{\"step\" \"whole\":{\"step\" \"whole_bf16\":{\"step\" "'
 ok "muon: no steps" refused '[-][-]steps wants' muon --steps 0
 ok "muon: no such preset" refused 'tiny|small' muon --preset smal
 

@@ -183,6 +183,7 @@ if [ -z "${ASAN_OPTIONS-}" ]; then # whose shadow memory is in nobody's plan
   against pipeline 1 2 1
   against tensor 1 1 2
   against muon 2 1 1 --set 'train.optimizer="muon"'
+  against muon16 2 1 1 --set 'train.optimizer="muon"' --set 'train.precision="bf16-anywhere"'
   against adagrad 2 1 1 --set 'train.optimizer="adagrad"' --set parallel.zero=0 --set parallel.recompute='"block"'
 fi
 done_testing

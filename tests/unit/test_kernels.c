@@ -373,6 +373,8 @@ static void check_elementwise (const wb_kern_t *k, int64_t n) {
         for (int64_t i = 0; i < n && i < 11; i++) memcpy (y + i, special + i, 4);
         k->bf16_pack (p0, y, n), ref->bf16_pack (p1, y, n);
         T_OK (memcmp (p0, p1, (size_t) n * 2) == 0, "%s: bf16_pack of special values", k->name);
+        k->bf16_round (a, y, n), ref->bf16_unpack (b, p1, n);
+        T_OK (memcmp (a, b, (size_t) n * 4) == 0, "%s: bf16_round of special values", k->name);
         if (n >= 11)
             T_OK (p0[0] == 0x7f80 && p0[1] == 0xff80 && (p0[2] & 0x7fff) > 0x7f80 && (p0[3] & 0x7fff) > 0x7f80 &&
                       p0[4] == 0x7f80 && p0[6] == 0x3f80 && p0[7] == 0x3f82 && p0[8] == 0x3f81 && p0[9] == 0x8000,
@@ -385,6 +387,8 @@ static void check_elementwise (const wb_kern_t *k, int64_t n) {
     T_OK (same (a, b, n), "%s: bf16_add", k->name);
     k->bf16_unpack (a, p0, n), ref->bf16_unpack (b, p0, n);
     T_OK (same (a, b, n), "%s: bf16_unpack", k->name);
+    k->bf16_round (a, x, n), ref->bf16_round (b, x, n);
+    T_OK (same (a, b, n), "%s: bf16_round", k->name);
     k->adam (a, m0, v0, x, n, 0.01f, 0.9f, 0.95f, 1e-8f, 0.001f, 0.5f);
     ref->adam (b, m1, v1, x, n, 0.01f, 0.9f, 0.95f, 1e-8f, 0.001f, 0.5f);
     T_NEAR (m0, m1, n, 1e-6, 1e-7);
