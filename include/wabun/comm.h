@@ -19,12 +19,14 @@ extern "C" {
 
 typedef struct wb_comm wb_comm_t;
 
-/** The world.  Starts MPI (funneled threads) only where a launcher with MPI started this process (wb_launcher_find());
- * otherwise a world of one.  Collective over all processes.  Also sets the abort hook of base, and the rank of the
+/** The world.  Starts MPI only where a launcher with MPI started this process (wb_launcher_find()); otherwise a world
+ * of one.  Of MPI's levels of threads it asks for FUNNELED, with WABUN_COMM_THREAD=1 for MULTIPLE; the lowest that a
+ * rank gets is everybody's.  Collective over all processes.  Also sets the abort hook of base, and the rank of the
  * error record.  Errors, agreed: WB_EUSAGE when the launcher started more tasks than the world has (srun without a
- * matching PMI plugin starts N singletons; the message names the remedy), and when WABUN_COMM_THREAD, WABUN_NODE_RANKS,
+ * matching PMI plugin starts N singletons; the message names the remedy), when MPI lets a process have one thread only
+ * (SINGLE), and when WABUN_COMM_THREAD, WABUN_NODE_RANKS,
  * WABUN_RANK_ORDER, WABUN_ISA or WABUN_GEMM differs between ranks, or the build of the program; WB_ENOMEM.  Warns when
- * the processors of the ranks run different kernels. */
+ * the processors of the ranks run different kernels, and when MPI has no MULTIPLE for WABUN_COMM_THREAD. */
 wb_status wb_world_new (wb_comm_t **out) WB_NODISCARD;
 /** Ends MPI.  Collective over the world. */
 void wb_world_destroy (wb_comm_t *world);
@@ -140,6 +142,9 @@ typedef struct wb_ring_ops {
  * over group (borrowed).  Errors: WB_ENOMEM, agreed. */
 wb_status wb_ring_new (wb_ring_t **out, wb_comm_t *group, int64_t max_floats, int max_queue, wb_wire wire,
                        int64_t chunk_floats, const wb_ring_ops_t *ops) WB_NODISCARD;
+/** Warns, once for all rings that were made since the last call, where a group had to do without shared memory, and
+ * why. Collective over world. */
+void wb_ring_warn (wb_comm_t *world);
 void wb_ring_destroy (wb_ring_t *r); /**< NULL is fine; when all operations are finished; collective over the group */
 /** Upper bound of the bytes a ring allocates: it counts this rank's segment of shared memory, which a flat ring does
  * not have. */

@@ -198,6 +198,7 @@ static wb_status new_ways (ring_bench_t *b, const wb_topo_t *topo) {
     const wb_kern_t *k = wb_kern_get (wb_cpu_isa ());
     const wb_ring_ops_t ops = {k->add, k->bf16_pack, k->bf16_unpack, k->bf16_add};
     WB_TRY (wb_ring_new (&b->ring, topo->data, b->max / 4, 1, b->wire, 0, &ops));
+    wb_ring_warn (b->world);
     for (int w = DEFAULT; w < WAYS; w++) {
         const wb_status status = wb_mpi_allreduce_new (&b->mpi[w], b->world, kinds[w]);
         if (status == WB_EUSAGE) /* another MPI library: its default only */

@@ -87,7 +87,8 @@ typedef struct wb_part {
     int64_t at;           /* offset in a block, floats */
 } wb_part_t;
 #define WB_PART_PAD 16
-/* block: floats of a round.  Collective over `node` (borrowed); the status is this rank's own: WB_ENOMEM. */
+/* block: floats of a round.  *out is NULL on all ranks of the node where there is no such memory; the status is this
+ * rank's own, WB_ENOMEM with the reason where it failed.  Collective over `node` (borrowed). */
 wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) WB_NODISCARD;
 void wb_shm_destroy (wb_shm_t *s);   /* NULL is fine; collective over the node */
 size_t wb_shm_bytes (int64_t block); /* of the segment that each rank allocates */

@@ -26,7 +26,11 @@ const char *wb_comm_host (void) { return world_host; }
 
 void wb_mpi_failed (const char *file, int line, const char *call, int rc) {
     char text[MPI_MAX_ERROR_STRING + 1] = "";
-    int n = 0, name = (int) strcspn (call, " (");
+    int up = 0, n = 0, name = (int) strcspn (call, " (");
+    MPI_Initialized (&up);
+    if (!up) /* it has no words yet either */
+        wb_abort (file, line, "rank %d on %s: MPI does not start: %.*s failed, error %d", world_rank, world_host, name,
+                  call, rc);
     if (MPI_Error_string (rc, text, &n) != MPI_SUCCESS) snprintf (text, sizeof text, "error %d", rc);
     wb_abort (file, line,
               "rank %d on %s: %.*s failed: %s; usually a rank or a node was lost: start again from the last "

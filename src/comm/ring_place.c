@@ -24,6 +24,21 @@ typedef struct plan {
     const wb_ring_ops_t *ops;
 } plan_t;
 
+/* Why the last ring that had to do without shared memory has none; status WB_OK: there is no such ring. */
+static wb_error_t flat_why;
+
+void wb_ring_warn (wb_comm_t *world) {
+    if (flat_why.status != WB_OK) wb_error_put (&flat_why);
+    if (wb_agree (world, (wb_status) flat_why.status) != WB_OK) {
+        const wb_error_t *e = wb_error_get ();
+        wb_warn ("the ranks of a node share no memory (rank %d: %s): they sum by messages, which is slower and rounds "
+                 "in another order",
+                 (int) e->rank, e->text);
+        wb_error_clear ();
+    }
+    flat_why.status = WB_OK;
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static int64_t chunk_of (int64_t chunk_floats) {
@@ -157,12 +172,8 @@ static wb_status find_place (place_t *at, MPI_Comm *node_mpi, wb_shm_t **shm, in
     wb_comm_all_gather (group, first, &lowest, sizeof lowest);
     place_by_node (at, first, group->rank, group->size);
     if (at->locals > 1) {
-        wb_status got = wb_shm_new (shm, *node_mpi, wb_ring_block (at->locals));
-        int64_t failed = got != WB_OK;
-        wb_comm_max_i64 (group, &failed, 1);
-        if (failed > 0) {
-            wb_debug ("a flat ring in place of shared memory");
-            wb_error_clear ();
+        if (wb_agree (group, wb_shm_new (shm, *node_mpi, wb_ring_block (at->locals))) != WB_OK) {
+            wb_error_take (&flat_why);
             wb_shm_destroy (*shm);
             *shm = NULL;
             place_flat (at, group->rank, group->size);

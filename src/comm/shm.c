@@ -43,11 +43,23 @@ size_t wb_shm_bytes (int64_t block) {
     return wb_align (sizeof (segment_t) + 2 * BLOCKS * (size_t) block * sizeof (float));
 }
 
-/* Is there enough space where Open MPI puts such memory?  It checks that itself, but on one rank only, and when there
- * is not the other ranks hang. */
-static bool has_space (size_t bytes) {
+/* Is there enough space for `size` segments where MPI libraries put such memory?  Open MPI checks that itself, but on
+ * one rank only, and when there is not the other ranks hang; MPICH does not, and the first use would be a SIGBUS. */
+static wb_status check_space (size_t bytes, int size) {
     struct statvfs fs;
-    return statvfs ("/dev/shm", &fs) != 0 || (double) fs.f_bavail * (double) fs.f_frsize > (double) bytes;
+    const double want = (double) bytes * size;
+    if (statvfs ("/dev/shm", &fs) != 0 || (double) fs.f_bavail * (double) fs.f_frsize > want) return WB_OK;
+    return WB_FAIL (WB_ENOMEM, "/dev/shm has no %.1f MB left for %d ranks", want * 1e-6, size);
+}
+
+/* The status of an MPI call that this can do without. */
+static wb_status check (int rc, const char *call) {
+    char text[MPI_MAX_ERROR_STRING + 1] = "";
+    int n = 0;
+    if (rc == MPI_SUCCESS) return WB_OK;
+    if (MPI_Error_string (rc, text, &n) != MPI_SUCCESS) snprintf (text, sizeof text, "error %d", rc);
+    text[strcspn (text, "\n")] = 0; /* MPICH adds where, one line each */
+    return WB_FAIL (WB_ENOMEM, "%s failed: %s", call, text);
 }
 
 /* MPI guarantees no alignment, and Open MPI aligns to 8 bytes.  It maps whole pages, so every process that rounds its
@@ -56,44 +68,68 @@ static segment_t *align_segment (void *at) {
     return (void *) ((uintptr_t) at + LINE - 1 - ((uintptr_t) at + LINE - 1) % LINE);
 }
 
+/* The window, of `bytes` for each rank; MPI_WIN_NULL where there is none. */
+static wb_status allocate (MPI_Win *window, MPI_Comm node, size_t bytes) {
+    MPI_Info info;
+    void *base;
+    WB_MPI (MPI_Info_create (&info));
+    WB_MPI (MPI_Info_set (info, "alloc_shared_noncontig", "true"));
+    wb_wait_begin ();
+    const int rc = MPI_Win_allocate_shared ((MPI_Aint) bytes, 1, info, node, &base, window);
+    wb_wait_end ();
+    WB_MPI (MPI_Info_free (&info));
+    if (rc != MPI_SUCCESS) *window = MPI_WIN_NULL;
+    return check (rc, "MPI_Win_allocate_shared");
+}
+
+/* Loads and stores need an epoch (*locked: there is one), and the address of each segment. */
+static wb_status map (wb_shm_t *s, bool *locked) {
+    WB_TRY (check (MPI_Win_set_errhandler (s->window, MPI_ERRORS_RETURN), "MPI_Win_set_errhandler"));
+    WB_TRY (check (MPI_Win_lock_all (MPI_MODE_NOCHECK, s->window), "MPI_Win_lock_all"));
+    *locked = true;
+    for (int m = 0; m < s->size; m++) {
+        MPI_Aint n;
+        int unit;
+        void *at;
+        WB_TRY (check (MPI_Win_shared_query (s->window, m, &n, &unit, &at), "MPI_Win_shared_query"));
+        s->of[m] = align_segment (at);
+    }
+    return WB_OK;
+}
+
+/* A window that some rank of the node did not get is left as it is: to free it would be to wait for that rank. */
+static void give_up (wb_shm_t *s, bool all_have, bool locked) {
+    if (locked) WB_MPI (MPI_Win_unlock_all (s->window));
+    if (all_have) WB_MPI (MPI_Win_free (&s->window));
+    wb_free (s);
+}
+
 wb_status wb_shm_new (wb_shm_t **out, MPI_Comm node, int64_t block) {
     int rank, size;
+    bool all_have = false, locked = false;
     *out = NULL;
     WB_MPI (MPI_Comm_rank (node, &rank));
     WB_MPI (MPI_Comm_size (node, &size));
     WB_ASSERT (block / WB_PART_PAD * WB_PART_PAD == block);
     wb_shm_t *s = wb_calloc (1, sizeof *s + (size_t) size * sizeof s->of[0]);
-    MPI_Win window = MPI_WIN_NULL;
-    MPI_Info info;
-    void *base = NULL;
-    WB_MPI (MPI_Info_create (&info));
-    WB_MPI (MPI_Info_set (info, "alloc_shared_noncontig", "true"));
-    size_t page = 4096, bytes = (wb_shm_bytes (block) + LINE + page - 1) / page * page;
-    int bad = s == NULL || !has_space ((bytes + page) * (size_t) size), any = wb_mpi_max (bad, node);
-    if (any == 0) {
-        bad = MPI_Win_allocate_shared ((MPI_Aint) bytes, 1, info, node, &base, &window) != MPI_SUCCESS;
-        any = wb_mpi_max (bad, node);
+    const size_t page = 4096, bytes = (wb_shm_bytes (block) + LINE + page - 1) / page * page;
+    wb_status st = s != NULL ? check_space (bytes + page, size) : WB_NOMEM ("memory of %d ranks of a node", size);
+    bool any = wb_mpi_max (st != WB_OK, node) > 0;
+    if (!any) {
+        *s = (wb_shm_t){.rank = rank, .size = size, .block = block};
+        st = allocate (&s->window, node, bytes);
+        any = wb_mpi_max (st != WB_OK, node) > 0;
+        all_have = !any;
     }
-    WB_MPI (MPI_Info_free (&info));
-    if (any > 0) {
-        if (window != MPI_WIN_NULL) WB_MPI (MPI_Win_free (&window));
-        wb_free (s);
-        return WB_FAIL (WB_ENOMEM, "no %zu bytes of shared memory for each of %d ranks", bytes, size);
+    if (all_have) {
+        st = map (s, &locked);
+        any = wb_mpi_max (st != WB_OK, node) > 0;
     }
-    s->window = window;
-    s->rank = rank;
-    s->size = size;
-    s->block = block;
-    WB_MPI (MPI_Win_set_errhandler (window, MPI_ERRORS_RETURN));
-    WB_MPI (MPI_Win_lock_all (MPI_MODE_NOCHECK, window)); /* loads and stores need an epoch */
-    for (int m = 0; m < size; m++) {
-        MPI_Aint n;
-        int unit;
-        void *at;
-        WB_MPI (MPI_Win_shared_query (window, m, &n, &unit, &at));
-        s->of[m] = align_segment (at);
+    if (any) {
+        give_up (s, all_have, locked);
+        return st;
     }
-    memset (base, 0, bytes); /* also touches its pages */
+    memset (s->of[rank], 0, bytes - LINE); /* also touches its pages */
     wb_mpi_barrier (node);
     *out = s;
     return WB_OK;

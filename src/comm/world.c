@@ -33,19 +33,25 @@ static wb_status check_size (int size) {
                     l.ranks, size, wb_comm_library ());
 }
 
-/* Start MPI; the size of the world. */
-static int start_mpi (void) {
-    const char *thread = getenv ("WABUN_COMM_THREAD");
-    const int wanted = thread != NULL && strcmp (thread, "1") == 0 ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED;
+/* Is a thread of its own asked for, to move messages? */
+static bool wants_thread (void) {
+    const char *s = getenv ("WABUN_COMM_THREAD");
+    return s != NULL && strcmp (s, "1") == 0;
+}
+
+/* Start MPI; the size of the world, and the lowest level of threads that a rank got. */
+static int start_mpi (int *level) {
     int size, rank, provided;
-    WB_MPI (MPI_Init_thread (NULL, NULL, wanted, &provided));
+    WB_MPI (MPI_Init_thread (NULL, NULL, wants_thread () ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided));
     WB_MPI (MPI_Comm_set_errhandler (MPI_COMM_WORLD, MPI_ERRORS_RETURN));
     WB_MPI (MPI_Comm_set_errhandler (MPI_COMM_SELF, MPI_ERRORS_RETURN));
     WB_MPI (MPI_Comm_size (MPI_COMM_WORLD, &size));
     WB_MPI (MPI_Comm_rank (MPI_COMM_WORLD, &rank));
-    wb_world_set (rank, wanted == MPI_THREAD_MULTIPLE && provided == MPI_THREAD_MULTIPLE);
+    wb_world_set (rank, false);
     wb_abort_hook (wb_mpi_abort);
     wb_error_rank (size > 1 ? rank : -1);
+    *level = -wb_mpi_max (-provided, MPI_COMM_WORLD);
+    wb_world_set (rank, *level == MPI_THREAD_MULTIPLE && wants_thread ());
     return size;
 }
 
@@ -58,11 +64,22 @@ static void stop_mpi (int size) {
     WB_MPI (MPI_Finalize ());
 }
 
+/* wabun has threads, though only one of them calls MPI.  The same on all ranks. */
+static wb_status check_level (int level) {
+    if (level >= MPI_THREAD_FUNNELED) return WB_OK;
+    return WB_FAIL (
+        WB_EUSAGE,
+        "%s lets a process have one thread only (MPI_THREAD_SINGLE), and wabun has several: it needs an MPI "
+        "library that was built with threads",
+        wb_comm_library ());
+}
+
 /* The group of all ranks, on our own communicator: no library that also uses the world can take our messages. */
-static wb_status new_group (wb_comm_t **out, int size) {
+static wb_status new_group (wb_comm_t **out, int size, int level) {
     MPI_Comm mpi = MPI_COMM_NULL;
     *out = NULL;
     WB_TRY (wb_mpi_agree (check_size (size), wb_world_rank (), size, MPI_COMM_WORLD));
+    WB_TRY (check_level (level));
     if (size > 1) {
         WB_MPI (MPI_Comm_dup (MPI_COMM_WORLD, &mpi));
         WB_MPI (MPI_Comm_set_errhandler (mpi, MPI_ERRORS_RETURN));
@@ -83,6 +100,10 @@ static wb_status check_environment (wb_comm_t *world) {
         if (value == NULL) value = "";
         WB_TRY (wb_same (world, value, strlen (value), what));
     }
+    if (wants_thread () && !wb_world_threads ())
+        wb_warn ("WABUN_COMM_THREAD=1: %s does not let several threads call it (no MPI_THREAD_MULTIPLE): messages move "
+                 "between kernels only",
+                 wb_comm_library ());
     /* Copies of a parameter on several ranks stay equal only where the same kernels compute them. */
     const int64_t isa = wb_cpu_isa ();
     int64_t range[2] = {-isa, isa};
@@ -96,14 +117,16 @@ static wb_status check_environment (wb_comm_t *world) {
 wb_status wb_world_new (wb_comm_t **out) {
     wb_launcher_t l;
     wb_launcher_find (&l);
-    wb_world_set (0, false);
+    wb_world_set (l.rank, false); /* as the launcher counts, until MPI is asked */
     *out = NULL;
     if (!l.mpi) {
+        wb_world_set (0, false);
         WB_TRY (check_size (1));
         return wb_comm_alone (out);
     }
-    const int size = start_mpi ();
-    wb_status st = new_group (out, size);
+    int level;
+    const int size = start_mpi (&level);
+    wb_status st = new_group (out, size, level);
     if (st == WB_OK) st = wb_program_check (*out);
     if (st == WB_OK) st = check_environment (*out);
     if (st == WB_OK) return WB_OK;

@@ -153,6 +153,7 @@ static wb_status fill (wb_trainer_t *t) {
     WB_TRY (wb_agree (world,
                       wb_stage_new (&impl->stage, &t->o.size, &t->layout, t->topo->tensor, t->params, t->kern, &so)));
     WB_TRY (wb_agree (world, new_pipe (t)));
+    wb_ring_warn (world); /* all rings are made */
     wb_params_init (t->params, t->weights, t->o.seed);
     init_state (t);
     return WB_OK;

@@ -11,8 +11,8 @@
  * "leak ..." from any rank that ends with blocks of heap.
  *
  * Kinds: alloc (heap, maps, and what jansson takes), open, read, write (all that changes a file's contents, and its
- * close), sync, name (rename, link, unlink, mkdir ...), thread, agree (a rank brings an error to wb_agree).
- * walk.sh walks over all of them. */
+ * close), sync, name (rename, link, unlink, mkdir ...), thread, agree (a rank brings an error to wb_agree); walk.sh
+ * walks over all of these.  mpi (faults_mpi.c; mpi.sh walks over it). */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -30,11 +30,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "faults.h"
 #include "wabun/comm.h"
 
-typedef enum kind { ALLOC, OPEN, READ, WRITE, SYNC, NAME, THREAD, AGREE, KINDS } kind_t;
-static const char *const names[KINDS] = {"alloc", "open", "read", "write", "sync", "name", "thread", "agree"};
-static const int errors[KINDS] = {ENOMEM, EIO, EIO, ENOSPC, EIO, EIO, EAGAIN, 0};
+static const char *const names[KINDS] = {"alloc", "open", "read", "write", "sync", "name", "thread", "agree", "mpi"};
+static const int errors[KINDS] = {ENOMEM, EIO, EIO, ENOSPC, EIO, EIO, EAGAIN, 0, 0};
 
 static struct {
     bool asked, on; /* on: this rank counts */
@@ -130,8 +130,7 @@ static void note (int kind, const char *call, long n) {
     put (line, (size_t) length);
 }
 
-/* Is it this call's turn?  Then errno is set. */
-__attribute__ ((noinline)) static bool fails (int kind, const char *call) {
+__attribute__ ((noinline)) bool fails (int kind, const char *call) {
     if (!order.on) return false;
     const int before = errno;
     const long n = atomic_fetch_add (&calls[kind], 1) + 1;
