@@ -1,5 +1,5 @@
 #!/bin/sh
-# timeout: 600 - what an MPI library may lack: levels of threads, shared memory, a start; on one rank or on all.  Writes TAP.
+# timeout: 1200 - what an MPI library may lack: levels of threads, shared memory, a start; on one rank or on all.  Writes TAP.
 #
 #   tests/fault/mpi.sh           the windows of a run of two ranks fail, call by call, on rank 1
 #   tests/fault/mpi.sh --all     on either rank
