@@ -49,7 +49,7 @@ ok "bf16 on the wire" json 2 bf16
 ok "two nodes of two ranks" two_nodes
 # What changes bits or the protocol must be the same on all ranks.
 for name in WABUN_COMM_THREAD WABUN_NODE_RANKS WABUN_RANK_ORDER WABUN_ISA WABUN_GEMM; do
-  ranks 3 sh -c "[ \$OMPI_COMM_WORLD_RANK -lt 2 ] || export $name=1; exec \"\$1\" bench ring --max 4K" sh "$WABUN" >out 2>err
+  ranks 3 sh -c "[ \${OMPI_COMM_WORLD_RANK:-\$PMI_RANK} -lt 2 ] || export $name=1; exec \"\$1\" bench ring --max 4K" sh "$WABUN" >out 2>err
   ok "$name on one rank: exit code" test $? -eq 2
   ok "$name on one rank: one message" test "$(grep -c "^wabun: .*$name .*differs between ranks 0 and 2" err)" -eq 1
 done
