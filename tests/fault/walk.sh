@@ -101,7 +101,7 @@ checkpoints_whole () {
     [ ! -e "$step" ] || same_files $step w/${step#start/} || return 1
   done
   ls -d w/run/step-* >/dev/null 2>&1 || return 0
-  timeout 60 "$WABUN" verify w/run >verified 2>&1 </dev/null || { cat verified; return 1; }
+  timeout $limit "$WABUN" verify w/run >verified 2>&1 </dev/null || { cat verified; return 1; }
   [ ! -L w/run/latest ] || [ -e w/run/latest/config.json ] || { echo "latest leads nowhere"; return 1; }
 }
 
