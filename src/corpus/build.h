@@ -100,7 +100,10 @@ const wb_part_t *wb_parts_of (const wb_parts_t *p, int64_t document);
 
 /* ---- making parts (parts.c) -------------------------------------------------------------------------------------- */
 
-/* Cut the list of files into parts, and see which of them are there.  Collective.  Errors, agreed. */
+/* Counts: files left out because the system could not read them. */
+#define WB_UNREAD "unread"
+/* Cut the list of files into parts, and see which of them are there: all that was read.  Collective.  Errors, agreed.
+ */
 wb_status wb_parts_plan (wb_parts_t *out, wb_comm_t *world, const wb_corpus_options_t *o,
                          const wb_corpus_files_t *f) WB_NODISCARD;
 /* Make those that are not there.  Collective. */

@@ -177,6 +177,8 @@ static wb_status check (const wb_corpus_source_t *s, int i, const json_t *counts
     if (documents == 0) {
         const json_t *first = json_object_get (counts, "complaints");
         const char *kind = json_object_iter_key (json_object_iter ((json_t *) (uintptr_t) first));
+        if (json_object_get (counts, WB_UNREAD) != NULL)
+            return WB_FAIL (WB_EIO, "source %d, %s: no text in it, of what could be read", i + 1, s->path);
         return WB_FAIL (WB_EDATA, "source %d, %s: no text in it%s%s%s", i + 1, s->path, kind != NULL ? " (" : "",
                         kind != NULL ? kind : "", kind != NULL ? ")" : "");
     }

@@ -89,17 +89,32 @@ static wb_status plan (wb_parts_t *p, const wb_corpus_options_t *o, const wb_cor
     return WB_OK;
 }
 
+/* Is it there, with all of its files?  What a disk could not read, it may read today. */
+static wb_status look (char *done, wb_part_t *p, int k) {
+    *done = 0;
+    if (!wb_file_exists (p->path)) return WB_OK;
+    WB_TRY (wb_part_open (p, k));
+    json_t *counts = wb_part_counts (p);
+    const wb_status status = wb_json_status (counts);
+    *done = json_object_get (counts, WB_UNREAD) == NULL;
+    json_decref (counts);
+    wb_part_close (p);
+    return status;
+}
+
 wb_status wb_parts_plan (wb_parts_t *out, wb_comm_t *world, const wb_corpus_options_t *o, const wb_corpus_files_t *f) {
     wb_buf_t b = {0};
     *out = (wb_parts_t){.k = o->duplicates.near ? o->duplicates.bands * o->duplicates.rows : 0};
     wb_status status = wb_agree (world, plan (out, o, f, &b));
     wb_buf_clear (&b);
     if (status == WB_OK) status = wb_agree (world, wb_buf_reserve (&b, (size_t) out->len + 1));
+    for (int64_t i = 0; i < out->len && status == WB_OK && wb_comm_rank (world) == 0; i++)
+        status = look (&b.data[i], &out->data[i], out->k);
+    status = wb_agree (world, status);
     if (status != WB_OK) {
         wb_buf_fini (&b);
         return status;
     }
-    for (int64_t i = 0; i < out->len; i++) b.data[i] = wb_comm_rank (world) == 0 && wb_file_exists (out->data[i].path);
     wb_comm_bcast (world, b.data, (size_t) out->len, 0);
     for (int64_t i = 0; i < out->len; i++) out->data[i].done = b.data[i] != 0;
     wb_buf_fini (&b);
@@ -186,6 +201,7 @@ static wb_status take (void *ctx, void *unit, bool *more) {
         }
         if (status == WB_OK) status = wb_records_next (j->records, &u->record, more);
         if (status == WB_ENOMEM) return status;
+        if (status == WB_EIO) wb_counts_add (j->skipped, NULL, WB_UNREAD, 1);
         if (status != WB_OK) give_up (j, path);
         if (status != WB_OK || !*more) *more = false, close_file (j);
     }

@@ -119,7 +119,7 @@ judge () {
   errors=$(wc -l <messages)
   [ $errors -eq $((code > 0)) ] || { echo "$errors messages, exit code $code"; return 1; }
   ! grep -q 'failed: \|broken invariant' messages || { echo "a message that says nothing"; return 1; }
-  case $title,$code in *" ranks,"[1-9]*) grep -q "rank $rank: " messages || { echo "not the rank that failed"; return 1; } ;; esac
+  case $1,$title,$code in alloc,*" ranks,"[1-9]*) grep -q "rank $rank: " messages || { echo "not the rank that failed"; return 1; } ;; esac
   ! grep -a -q 'Sanitizer\|runtime error' err || { echo "a sanitizer"; return 1; }
   [ ! -s leaked ] || { cat leaked; return 1; }
   [ $code -ne 0 ] || [ -z "$stable" ] || cmp -s out good.out || { echo "another output, exit code 0"; return 1; }
