@@ -6,14 +6,6 @@ LC_ALL=C.UTF-8
 export LC_ALL WABUN
 point=0
 
-# Where a command's output goes to a file, signs of life must not go with it.
-# shellcheck disable=SC2016 # awk
-ok "signs of life reach the user" awk '
-  /\\$/ { line = line substr ($0, 1, length ($0) - 1); next }
-  { line = line $0
-    if (line ~ /^[^#]*with_progress [a-z]/ && line ~ /[^0-9&]>>?[^&]/ && line !~ /3>&1/) { print FILENAME ": " line; bad = 1 }
-    line = "" }
-  END { exit bad }' "$jobs"/*.sh
 ok () { # WHAT COMMAND...
   what=$1
   shift
@@ -34,6 +26,14 @@ code () { # CODE PATTERN COMMAND...: exit code, and PATTERN in what it prints
   [ $got -eq "$wanted" ] && grep -q -e "$pattern" "$T_TMP/said"
 }
 
+# Where a command's output goes to a file, signs of life must not go with it.
+# shellcheck disable=SC2016 # awk
+ok "signs of life reach the user" awk '
+  /\\$/ { line = line substr ($0, 1, length ($0) - 1); next }
+  { line = line $0
+    if (line ~ /^[^#]*with_progress [a-z]/ && line ~ /[^0-9&]>>?[^&]/ && line !~ /3>&1/) { print FILENAME ": " line; bad = 1 }
+    line = "" }
+  END { exit bad }' "$jobs"/*.sh
 if command -v shellcheck >/dev/null 2>&1; then
   ok "shellcheck" shellcheck -x -P "$top_srcdir" "$jobs"/*.sh "$jobs"/*.sbatch "$top_srcdir"/tests/slurm/*.sh "$top_srcdir"/tests/fault/*.sh
 fi

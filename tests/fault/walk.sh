@@ -239,13 +239,13 @@ sources = ( { path = "../in/plain"; genre = "plain"; }, { path = "../in/lines.js
 validation = 0.1; filters = { min_chars = 10; };
 END
 # A run whose tokenizer can clean.
+config | sed 's/"byte"/"ja"/; s/"tokens"/"ja-tokens"/; s/global_batch = 12/global_batch = 2/; 1i run = "ja-run";' >ja.cfg
 {
   "$WABUN" vocab train --kind ja-bpe --no-words --size 512 -o ja plain lines.jsonl &&
     sed -i -e '/"emoji": {/,/^  },/{20,${/^    /d;}}' -e '19s/,$//' ja/emoji.json && # a few: thousands take their time
     "$WABUN" encode --tokenizer ja -o ja-tokens plain/*.txt &&
-    { echo 'run = "ja-run";'; config | sed 's/"byte"/"ja"/; s/"tokens"/"ja-tokens"/; s/global_batch = 12/global_batch = 2/'; } >ja.cfg &&
-    "$WABUN" train ja.cfg --set train.steps=1 || { cat log; exit 99; }
-} >log 2>&1
+    "$WABUN" train ja.cfg --set train.steps=1
+} >log 2>&1 || { cat log; exit 99; }
 cd ..
 
 # fresh [COMMAND]: `start` with what that command makes in it
