@@ -33,7 +33,7 @@ row () { # WHAT WABUN OF-BOUND PEER
 
 printf '%-8s%-7s%-6s%-8s%12s%10s%12s%9s\n' preset wabun peer texts "tokens/s" "of bound" "llama.cpp" ratio
 for preset; do
-  rm -rf "$work/vocab" "$work/run"
+  rm -rf "$work/vocab" "$work/run" "$work"/*.gguf
   random_model "$preset"
   for file in f32 f16 bf16 q8_0; do [ -z "$llama" ] || run export "$work/run/latest" --to gguf --type $file -o "$work/$file.gguf"; done
   turn=0
