@@ -161,7 +161,7 @@ static void scale_rows (const job_t *t, int64_t i0, int64_t i1, int64_t j0, int6
         for (int64_t j = j0; j < j1; j++) t->C[i * t->ldc + j] *= t->beta;
 }
 
-/* Strips lo .. hi - 1 of part p of `parts`. */
+/* Where part p of `parts` begins: parts are whole strips. */
 static int64_t share (int64_t count, int64_t p, int64_t parts) {
     return min64 (wb_cut_up (count, SIDE) * p / parts * SIDE, count);
 }
@@ -189,7 +189,23 @@ static void pack_b (const job_t *t, int64_t me, int64_t team, int64_t n0, int64_
           t->B + (t->tb ? j0 * t->ldb + k0 : k0 * t->ldb + j0), t->ldb, j1 - j0, deep, t->tb, true);
 }
 
-static void work (const job_t *t, int64_t me, int64_t team) {
+/* Threads over rows and columns, of the team that there is, which may be smaller than was asked for: the largest part
+ * as small as can be, and rows packed by as few as can be. */
+static void cut (job_t *t, int64_t threads) {
+    int64_t best = INT64_MAX;
+    for (int64_t across = 1; across <= threads; across++) {
+        if (threads % across != 0) continue;
+        const int64_t down = threads / across, rows = wb_cut_up (wb_cut_up (t->m, SIDE), down);
+        const int64_t most =
+            rows * (8 * wb_cut_up (wb_cut_up (min64 (t->n, WIDE), SIDE), across) + 3); /* packing: a guess */
+        if (most < best) best = most, t->down = down, t->across = across;
+    }
+}
+
+/* Every thread has its own job, cut alike. */
+static void work (job_t job, int64_t me, int64_t team) {
+    const job_t *t = &job;
+    cut (&job, team);
     wb_tiles_begin ();
     for (int64_t n0 = 0; n0 < t->n; n0 += WIDE) {
         const int64_t n1 = min64 (n0 + WIDE, t->n), pieces = wb_cut_up (t->k, DEEP);
@@ -202,18 +218,6 @@ static void work (const job_t *t, int64_t me, int64_t team) {
         }
     }
     _tile_release ();
-}
-
-/* Threads over rows and columns: the largest part as small as can be, and rows packed by as few as can be. */
-static void cut (job_t *t, int64_t threads) {
-    int64_t best = INT64_MAX;
-    for (int64_t across = 1; across <= threads; across++) {
-        if (threads % across != 0) continue;
-        const int64_t down = threads / across, rows = wb_cut_up (wb_cut_up (t->m, SIDE), down);
-        const int64_t most =
-            rows * (8 * wb_cut_up (wb_cut_up (min64 (t->n, WIDE), SIDE), across) + 3); /* packing: a guess */
-        if (most < best) best = most, t->down = down, t->across = across;
-    }
 }
 
 /* ---- from outside ------------------------------------------------------------------------------------------------ */
@@ -265,16 +269,15 @@ double wb_peak_amx (int64_t rounds, float *sink) {
 
 bool wb_amx_gemm (float *C, const uint16_t *A, const uint16_t *B, int64_t m, int64_t n, int64_t k, int64_t ldc,
                   int64_t lda, int64_t ldb, bool ta, bool tb, float beta) {
-    job_t t = {C, A, B, m, n, k, ldc, lda, ldb, ta, tb, beta, NULL, 1, 1};
+    job_t t = {C, A, B, m, n, k, ldc, lda, ldb, ta, tb, beta, NULL, 0, 0};
     const int64_t threads = wb_kern_threads ();
     bool done = false;
     pthread_mutex_lock (&lock);
     if (keep (threads)) {
         t.packed = kept;
-        cut (&t, threads);
         if (beta != 0.0f && beta != 1.0f) scale_rows (&t, 0, m, 0, n);
 #pragma omp parallel num_threads((int) threads)
-        work (&t, omp_get_thread_num (), omp_get_num_threads ());
+        work (t, omp_get_thread_num (), omp_get_num_threads ());
         done = true;
     }
     pthread_mutex_unlock (&lock);
