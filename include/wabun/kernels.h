@@ -227,8 +227,9 @@ int64_t wb_attention_work_floats (int64_t T, int64_t D, int threads);
 
 /** attention_forward and attention_backward with products of brain floats and fp32 sums, of qkv whose numbers are brain
  * floats: probabilities and gradients are rounded for the products.  By AMX; false: it is not what multiplies brain
- * floats, or sizes do not suit it (D a multiple of 32, T from 33 on or so), and nothing was done.  Both say the same
- * for the same sizes.  work as there. */
+ * floats, or the sizes do not suit it, and nothing was done.  What suits: D is 32, 64, .. 256, and its copies, of whole
+ * blocks of 64 positions, fit into the work space, which is that of the fp32 kernels (any multiple of 64; with D = 64
+ * all from 145 on). That depends on D and T only, so both functions say the same. */
 bool wb_attention_forward_bf16 (float *out, float *lse, const float *qkv, float *work, int64_t B, int64_t T, int64_t H,
                                 int64_t D);
 bool wb_attention_backward_bf16 (float *dqkv, const float *dout, const float *out, const float *lse, const float *qkv,

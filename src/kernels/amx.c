@@ -1,6 +1,6 @@
-/* Whether AMX can be used.
+/* Whether AMX can be used, and attention by it where it is.
  *
- * Not here: what uses it (gemm_amx.c, attention_amx.c). */
+ * Not here: what uses it (gemm_amx.c, attention_amx.c, panel_amx.c). */
 #include "config.h"
 
 #include <pthread.h>

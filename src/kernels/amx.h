@@ -48,6 +48,46 @@ static inline void wb_tiles_begin (void) {
 
 /* Before tiles are loaded: for GCC a load of a tile reads no memory, and what was stored could still be to come. */
 static inline void wb_tiles_sync (void) { __asm__ volatile("" ::: "memory"); }
+
+/* An operand of wb_tiles_block (), in brain floats: from one row of a tile to the next, from the first tile to the one
+ * below it (A) or beside it (B), from a step of 32 numbers of k to the next. */
+typedef struct wb_tiles_operand {
+    const uint16_t *at;
+    int64_t row, second, step;
+} wb_tiles_operand_t;
+
+/* C [32, 32], rows ldc floats apart, = or += A B over `steps` steps: four tiles of C in registers; each step loads two
+ * of A, which has rows of 32 numbers of k, and two of B, which has pairs of k of 16 columns. */
+static inline __attribute__ ((always_inline)) void wb_tiles_block (float *C, int64_t ldc, wb_tiles_operand_t A,
+                                                                   wb_tiles_operand_t B, int64_t steps, bool add) {
+    const size_t c = (size_t) ldc * sizeof *C, a = (size_t) A.row * 2, b = (size_t) B.row * 2;
+    wb_tiles_sync ();
+    if (add) {
+        _tile_loadd (0, C, c);
+        _tile_loadd (1, C + 16, c);
+        _tile_loadd (2, C + 16 * ldc, c);
+        _tile_loadd (3, C + 16 * ldc + 16, c);
+    } else {
+        _tile_zero (0);
+        _tile_zero (1);
+        _tile_zero (2);
+        _tile_zero (3);
+    }
+    for (int64_t s = 0; s < steps; s++, A.at += A.step, B.at += B.step) {
+        _tile_loadd (6, B.at, b);
+        _tile_loadd (4, A.at, a);
+        _tile_dpbf16ps (0, 4, 6);
+        _tile_loadd (7, B.at + B.second, b);
+        _tile_dpbf16ps (1, 4, 7);
+        _tile_loadd (5, A.at + A.second, a);
+        _tile_dpbf16ps (2, 5, 6);
+        _tile_dpbf16ps (3, 5, 7);
+    }
+    _tile_stored (0, C, c);
+    _tile_stored (1, C + 16, c);
+    _tile_stored (2, C + 16 * ldc, c);
+    _tile_stored (3, C + 16 * ldc + 16, c);
+}
 #endif
 
 #endif

@@ -5,7 +5,7 @@
  * keys and values are brain floats already (wb_kern_t.bias_add_half), so scores are exact but for their sums;
  * probabilities, the gradient of the output and that of the scores are rounded.
  *
- * Not here: whether AMX is used (gemm.c). */
+ * Not here: whether AMX is used (amx.c, gemm.c), the block of tiles that every product is made of (amx.h). */
 #include "config.h"
 
 #include <omp.h>
@@ -49,38 +49,10 @@ static void pack_rows (uint16_t *to, const float *from, int64_t ld, int64_t rows
 /* C [m, n] = (add ? C : 0) + A [m, k] B: A's rows lda brain floats apart, B [k / 2][n][2].  m, n, k multiples of 32. */
 static void product (float *C, const uint16_t *A, int64_t lda, const uint16_t *B, int64_t m, int64_t n, int64_t k,
                      bool add) {
-    const size_t ldc = (size_t) n * sizeof *C, a = (size_t) lda * sizeof *A, b = (size_t) n * 4;
-    wb_tiles_sync ();
     for (int64_t i = 0; i < m; i += 32)
-        for (int64_t j = 0; j < n; j += 32) {
-            float *c = C + i * n + j;
-            if (add) {
-                _tile_loadd (0, c, ldc);
-                _tile_loadd (1, c + 16, ldc);
-                _tile_loadd (2, c + 16 * n, ldc);
-                _tile_loadd (3, c + 16 * n + 16, ldc);
-            } else {
-                _tile_zero (0);
-                _tile_zero (1);
-                _tile_zero (2);
-                _tile_zero (3);
-            }
-            for (int64_t p = 0; p < k; p += 32) {
-                const uint16_t *from = A + i * lda + p, *pairs = B + p * n + 2 * j;
-                _tile_loadd (6, pairs, b);
-                _tile_loadd (4, from, a);
-                _tile_dpbf16ps (0, 4, 6);
-                _tile_loadd (7, pairs + 32, b);
-                _tile_dpbf16ps (1, 4, 7);
-                _tile_loadd (5, from + 16 * lda, a);
-                _tile_dpbf16ps (2, 5, 6);
-                _tile_dpbf16ps (3, 5, 7);
-            }
-            _tile_stored (0, c, ldc);
-            _tile_stored (1, c + 16, ldc);
-            _tile_stored (2, c + 16 * n, ldc);
-            _tile_stored (3, c + 16 * n + 16, ldc);
-        }
+        for (int64_t j = 0; j < n; j += 32)
+            wb_tiles_block (C + i * n + j, n, (wb_tiles_operand_t){A + i * lda, lda, 16 * lda, 32},
+                            (wb_tiles_operand_t){B + 2 * j, 2 * n, 32, 32 * n}, k / 32, add);
 }
 
 /* ---- a head's keys and values, a block's queries ----------------------------------------------------------------- */

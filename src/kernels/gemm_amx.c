@@ -94,35 +94,10 @@ static void pack (uint16_t *out, const uint16_t *from, int64_t ld, int64_t sides
 
 /* ---- a block of C ------------------------------------------------------------------------------------------------ */
 
-/* C [32, 32] = or += a b over `steps` steps. */
+/* C [32, 32] = or += the strips at a and b over `steps` steps. */
 INLINE void block (float *C, int64_t ldc, const uint16_t *a, const uint16_t *b, int64_t steps, bool add) {
-    const size_t ld = (size_t) ldc * sizeof *C;
-    wb_tiles_sync ();
-    if (add) {
-        _tile_loadd (0, C, ld);
-        _tile_loadd (1, C + W, ld);
-        _tile_loadd (2, C + W * ldc, ld);
-        _tile_loadd (3, C + W * ldc + W, ld);
-    } else {
-        _tile_zero (0);
-        _tile_zero (1);
-        _tile_zero (2);
-        _tile_zero (3);
-    }
-    for (int64_t s = 0; s < steps; s++, a += STEP, b += STEP) {
-        _tile_loadd (6, b, 64);
-        _tile_loadd (4, a, 64);
-        _tile_dpbf16ps (0, 4, 6);
-        _tile_loadd (7, b + STEP / 2, 64);
-        _tile_dpbf16ps (1, 4, 7);
-        _tile_loadd (5, a + STEP / 2, 64);
-        _tile_dpbf16ps (2, 5, 6);
-        _tile_dpbf16ps (3, 5, 7);
-    }
-    _tile_stored (0, C, ld);
-    _tile_stored (1, C + W, ld);
-    _tile_stored (2, C + W * ldc, ld);
-    _tile_stored (3, C + W * ldc + W, ld);
+    wb_tiles_block (C, ldc, (wb_tiles_operand_t){a, LINE, STEP / 2, STEP},
+                    (wb_tiles_operand_t){b, LINE, STEP / 2, STEP}, steps, add);
 }
 
 /* The same at an edge: only rows x columns of C are there. */
@@ -156,7 +131,8 @@ static void multiply (const job_t *t, const uint16_t *a, const uint16_t *b, int6
         }
 }
 
-static void scale_rows (const job_t *t, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
+/* C *= beta, which the tiles do not. */
+static void scale (const job_t *t, int64_t i0, int64_t i1, int64_t j0, int64_t j1) {
     for (int64_t i = i0; i < i1; i++)
         for (int64_t j = j0; j < j1; j++) t->C[i * t->ldc + j] *= t->beta;
 }
@@ -166,7 +142,8 @@ static int64_t share (int64_t count, int64_t p, int64_t parts) {
     return min64 (wb_cut_up (count, SIDE) * p / parts * SIDE, count);
 }
 
-/* Columns n0 .. n1 - 1, numbers k0 .. k0 + deep - 1 of k, whose B is packed. */
+/* Columns n0 .. n1 - 1, numbers k0 .. k0 + deep - 1 of k, whose B is packed.  add: to sums of numbers of k before
+ * these, or to what was in C. */
 static void own_part (const job_t *t, int64_t me, int64_t n0, int64_t n1, int64_t k0, int64_t deep, bool add) {
     const int64_t row = me / t->across, column = me % t->across, steps = wb_cut_up (deep, SIDE);
     const int64_t i0 = share (t->m, row, t->down), i1 = share (t->m, row + 1, t->down);
@@ -174,6 +151,7 @@ static void own_part (const job_t *t, int64_t me, int64_t n0, int64_t n1, int64_
     const int64_t rows = OWN / (steps * SIDE) / SIDE * SIDE, columns = KEPT / (steps * SIDE) / SIDE * SIDE;
     uint16_t *own = t->packed + (int64_t) WIDE * DEEP + me * OWN;
     if (j0 == j1) return;
+    if (k0 == 0 && add && t->beta != 1.0f) scale (t, i0, i1, j0, j1);
     for (int64_t i = i0; i < i1; i += rows) {
         const int64_t end = min64 (i + rows, i1);
         pack (own, t->A + (t->ta ? k0 * t->lda + i : i * t->lda + k0), t->lda, end - i, deep, !t->ta, false);
@@ -275,7 +253,6 @@ bool wb_amx_gemm (float *C, const uint16_t *A, const uint16_t *B, int64_t m, int
     pthread_mutex_lock (&lock);
     if (keep (threads)) {
         t.packed = kept;
-        if (beta != 0.0f && beta != 1.0f) scale_rows (&t, 0, m, 0, n);
 #pragma omp parallel num_threads((int) threads)
         work (t, omp_get_thread_num (), omp_get_num_threads ());
         done = true;

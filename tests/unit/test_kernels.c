@@ -701,9 +701,10 @@ static void check_gemm (int64_t m, int64_t n, int64_t k) {
  * k 2^-24 of the sum of absolute values; against those of the values before, also 2^-8 for each operand. */
 static void check_gemm_bf16 (int64_t m, int64_t n, int64_t k) {
     const wb_kern_t *ref = wb_kern_ref ();
-    for (int form = 0; form < 8; form++) {
+    static const float betas[] = {0.0f, 1.0f, -2.5f};
+    for (int form = 0; form < 12; form++) {
         const bool ta = form & 1, tb = form & 2;
-        const float beta = form & 4 ? 1.0f : 0.0f;
+        const float beta = betas[form / 4];
         const int64_t lda = (ta ? m : k) + 2, ldb = (tb ? k : n) + 1, ldc = n + 3;
         const int64_t na = (ta ? k : m) * lda, nb = (tb ? n : k) * ldb;
         float *A = floats (na, 1), *B = floats (nb, 1), *C = floats (m * ldc, 1), *before = copy (C, m * ldc);
