@@ -165,7 +165,7 @@ static wb_status check_precision (const wb_step_options_t *o) {
     return WB_FAIL (
         WB_EUSAGE,
         "train.precision = \"bf16\": %s on %s multiplies bf16 slower than fp32 (kernels %s, products by %s; "
-        "fast are AVX-512 BF16 and AMX, through oneDNN): set it to \"fp32\", or to \"bf16-anywhere\" for "
+        "fast are AMX, and AVX-512 BF16 through oneDNN): set it to \"fp32\", or to \"bf16-anywhere\" for "
         "the same numbers, slowly",
         wb_cpu_name (), wb_comm_host (), wb_isa_name (wb_cpu_isa ()), wb_gemm_library_name (wb_gemm_library_get ()));
 }
