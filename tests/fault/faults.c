@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "faults.h"
+#include "own_rank.h"
 #include "wabun/comm.h"
 
 static const char *const names[KINDS] = {"alloc", "open", "read", "write", "sync", "name", "thread", "agree", "mpi"};
@@ -47,13 +48,6 @@ static atomic_long calls[KINDS];
 static atomic_long values, streams, folders; /* of jansson, fopen() and opendir(): not given back yet */
 
 /* ---- the order -------------------------------------------------------------------------------------------------- */
-
-static int own_rank (void) {
-    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
-    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
-        if (getenv (variables[i]) != NULL) return atoi (getenv (variables[i]));
-    return 0;
-}
 
 __attribute__ ((constructor)) static void read_order (void) {
     const char *s = getenv ("WABUN_FAULT"), *at = s != NULL ? strchr (s, '@') : NULL,

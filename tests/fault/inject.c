@@ -23,6 +23,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "own_rank.h"
+
 static atomic_int calls;
 
 static int number (const char *name) { return getenv (name) != NULL ? atoi (getenv (name)) : 0; }
@@ -30,7 +32,7 @@ static int number (const char *name) { return getenv (name) != NULL ? atoi (gete
 static bool is_below (const char *path) {
     const char *dir = getenv ("INJECT_DIR");
     char full[8192], cwd[4096];
-    if (dir == NULL || path == NULL || number ("INJECT_RANK") != number ("OMPI_COMM_WORLD_RANK")) return false;
+    if (dir == NULL || path == NULL || number ("INJECT_RANK") != own_rank ()) return false;
     if (path[0] == '/')
         snprintf (full, sizeof full, "%s", path);
     else if (getcwd (cwd, sizeof cwd) != NULL)

@@ -8,11 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "own_rank.h"
+
 static void wait_for_ever (int fd) {
-    const char *want = getenv ("STUCK_RANK"), *rank = getenv ("OMPI_COMM_WORLD_RANK"), *path = getenv ("STUCK_PATH"),
-               *when = getenv ("STUCK_WHEN");
+    const char *want = getenv ("STUCK_RANK"), *path = getenv ("STUCK_PATH"), *when = getenv ("STUCK_WHEN");
     char link[64], name[1024];
-    if (path == NULL || when == NULL || (want != NULL && (rank == NULL || strcmp (rank, want) != 0))) return;
+    if (path == NULL || when == NULL || (want != NULL && atoi (want) != own_rank ())) return;
     snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
     const ssize_t n = readlink (link, name, sizeof name - 1);
     if (n < 0) return;

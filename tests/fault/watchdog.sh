@@ -26,7 +26,7 @@ endless () {
   zero=$(sed 's/process \([0-9]*\).*/\1/' "$dir/.lock")
   parent=$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$zero/stat")
   all=$(for p in $(cat "/proc/$parent/task/$parent/children"); do
-    tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | sed -n "s/^OMPI_COMM_WORLD_RANK=\([0-9]*\)/\1 $p/p"
+    tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | sed -n "s/^\(OMPI_COMM_WORLD\|PMI\)_RANK=\([0-9]*\)/\2 $p/p"
   done | sort -n | cut -d ' ' -f 2 | tr '\n' ' ')
 }
 nth () { echo "$all" | cut -d ' ' -f $(($1 + 1)); } # the process of a rank
