@@ -34,6 +34,10 @@ harness () { # WHERE TEST
 }
 all="sjis C homeless home-nowhere home-locked closed coretype threads-0 threads-abc threads-9999"
 quick="sjis home-locked closed coretype threads-abc"
+# LLVM's OpenMP (14) takes memory it never set for that number: any program may end there, before its main ().
+if ldd "$WABUN" | grep -q libomp; then
+  all=$(echo "$all" | sed 's/ threads-abc//') quick=$(echo "$quick" | sed 's/ threads-abc//')
+fi
 units=tests/golden/test_gpt2
 for test in "$top_srcdir"/tests/unit/test_*.c; do units="$units tests/unit/$(basename "$test" .c)"; done
 turn=0
