@@ -29,8 +29,9 @@ for type in bf16 int8; do
     --max-length 20 --threads 1 --model '$model' >'$T_TMP/alone' && cmp '$T_TMP/many' '$T_TMP/alone'"
   ok "$type: transform" sh -c "'$WABUN' transform --weights $type --model '$model' --context abc | grep -q '^\[.*\]$'"
 done
-bits () { "$WABUN" eval "$model" "$@" --text "$T_TMP/lines" 2>/dev/null | grep -o '[0-9]\.[0-9]*' | head -1; }
-ok "eval measures them too" test "$(bits)" != "$(bits --weights int8)"
+bits () { "$WABUN" eval "$model" "$@" --text "$T_TMP/lines" 2>/dev/null | awk 'NR == 3 { print $3 }'; }
+fp32=$(bits) int8=$(bits --weights int8)
+ok "eval measures them too" test "$fp32" != "$int8" -a "${#fp32}" -eq 7 -a "${#int8}" -eq 7
 scores --cache bf16 >"$T_TMP/cache"
 ok "keys and values in bf16: near the scores of fp32" far "$T_TMP/cache" 0.02
 ok "keys and values in bf16: many texts at once and one by one are the same" sh -c "'$WABUN' generate --cache bf16 --seed 2 \
